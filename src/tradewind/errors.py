@@ -1,0 +1,103 @@
+"""Everything Tradewind raises on purpose.
+
+::
+
+    TradewindError
+    ├── BadRequest            what was asked can't be used; nothing was started
+    │   └── UnknownKeyword    a keyword nobody knows (also a TypeError)
+    ├── ConfigError           a settings file or variable can't be used
+    ├── MissingExtra          an optional library isn't installed
+    ├── NotFound              no such cluster, computation, …
+    ├── NameTaken             the name belongs to a cluster in another state
+    ├── LeaseLost             somebody else looks after this cluster now
+    ├── ClusterStartError     a cluster could not be brought up (carries ``cluster_id``)
+    ├── StoreError            the store can't be read or written
+    └── ProviderError         an infrastructure answered, and each answer is a decision
+        ├── NoCapacity        → take the next offer
+        ├── Rejected          → tell the user, in the infrastructure's own words
+        └── Unavailable       → look again after ``retry_after``
+
+A type exists where a caller decides differently. A message names the thing, the fact and the next step.
+"""
+
+from datetime import timedelta
+
+
+class TradewindError(Exception):
+    """Root of all errors raised on purpose."""
+
+
+class BadRequest(TradewindError, ValueError):
+    """What was asked can't be used. Raised before anything is started or spent."""
+
+
+class UnknownKeyword(BadRequest, TypeError):
+    """A keyword that no part of Tradewind knows."""
+
+
+class ConfigError(TradewindError):
+    """A settings file or an environment variable can't be used."""
+
+
+class MissingExtra(TradewindError, ImportError):
+    """An optional library isn't installed; the message holds the command that installs it."""
+
+
+class NotFound(TradewindError, LookupError):
+    """There is no such thing in this workspace."""
+
+
+class NameTaken(TradewindError):
+    """The name belongs to a cluster that is in another state."""
+
+
+class LeaseLost(TradewindError):
+    """Somebody else looks after this cluster now; what was planned must not be written."""
+
+
+class ClusterStartError(TradewindError):
+    """A cluster could not be brought up.
+
+    Parameters
+    ----------
+    message : str
+        What failed, grouped and counted.
+    cluster_id : str, optional
+        The cluster's id; None where no record was made.
+    """
+
+    def __init__(self, message: str, cluster_id: str | None = None) -> None:
+        super().__init__(message)
+        self.cluster_id = cluster_id
+
+
+class StoreError(TradewindError):
+    """The store can't be read or written; nothing was half written."""
+
+
+class ProviderError(TradewindError):
+    """An infrastructure answered with something else than success."""
+
+
+class NoCapacity(ProviderError):
+    """The offer can't be had now. Decision: take the next offer."""
+
+
+class Rejected(ProviderError):
+    """The infrastructure refuses. Decision: tell the user, in the infrastructure's words."""
+
+
+class Unavailable(ProviderError):
+    """The infrastructure doesn't answer. Decision: look again later.
+
+    Parameters
+    ----------
+    message : str
+        What was tried, and what came back.
+    retry_after : timedelta
+        How long to wait before the next try.
+    """
+
+    def __init__(self, message: str, retry_after: timedelta = timedelta(seconds=5)) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
