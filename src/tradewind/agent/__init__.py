@@ -1,0 +1,1 @@
+"""Rides on the Dask scheduler and workers."""

@@ -1,0 +1,51 @@
+"""Everything one Dask process needs to know to start, as one value."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from tradewind.model.instance import Role
+from tradewind.model.secret import Secret
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyPair:
+    """A certificate with its private key, both PEM, and the authority that signed it."""
+
+    authority: str
+    """PEM certificate of the cluster's own authority."""
+    certificate: str
+    key: Secret
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Boot:
+    """What one instance needs to start. It holds secrets: it goes over channels only its user can read."""
+
+    role: Role
+    cluster_id: str
+    instance_id: str
+    """Also the Dask worker's name."""
+    keys: KeyPair
+    agent_token: Secret
+    """Bearer token of the agent's JSON pages; the scheduler's alone."""
+    threads: int
+    memory: int
+    """Bytes; the limit of the process."""
+    gpus: int = 0
+    environ: Mapping[str, str] = field(default_factory=dict)
+    dask_config: Mapping[str, object] = field(default_factory=dict)
+    options: Mapping[str, object] = field(default_factory=dict)
+    """Further keywords for ``distributed.Scheduler`` or ``distributed.Worker``."""
+    working_directory: str | None = None
+    python_path: tuple[str, ...] = ()
+    orphan_timeout_s: float = 600.0
+    """A scheduler whose page nobody pulled for this long ends."""
+    expires_at: datetime | None = None
+    """Hard end, enforced where the process runs."""
+    scheduler_address: str | None = None
+    """For a worker, where it is known before launch; else the provider tells it later."""
+    record_history: bool = True
+    record_code: bool = False

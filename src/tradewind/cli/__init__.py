@@ -1,0 +1,1 @@
+"""Nouns and verbs for a terminal."""

@@ -1,0 +1,1 @@
+"""Nouns: frozen values without a clock, without input or output."""

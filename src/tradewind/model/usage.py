@@ -1,0 +1,86 @@
+"""What was used, at what price."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from tradewind.model.instance import Role
+from tradewind.model.money import Money, Price
+from tradewind.model.resources import Resources
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """An interval of an instance at a price. Intervals of one instance never overlap and leave no gap."""
+
+    instance_id: str
+    sequence: int
+    """0 for the first interval of an instance; a moving price closes one and opens the next."""
+    cluster_id: str
+    cluster_name: str
+    workspace: str
+    owner: str
+    provider: str
+    region: str | None
+    vm_type: str
+    role: Role
+    resources: Resources
+    price: Price | None
+    """None is unpriced."""
+    started_at: datetime
+    stopped_at: datetime | None = None
+    """None while it runs."""
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+    def duration(self, now: datetime) -> timedelta:
+        """Return how long it has lasted at ``now``; never negative."""
+        return max(timedelta(0), (self.stopped_at or now) - self.started_at)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cost:
+    """A sum over usages. Free and unpriced time are kept apart from what costs money."""
+
+    money: tuple[Money, ...] = ()
+    """One per currency, sorted by currency; empty where nothing had a price above 0."""
+    instance_seconds: float = 0.0
+    cpu_seconds: float = 0.0
+    memory_byte_seconds: float = 0.0
+    free_seconds: float = 0.0
+    """Instance-seconds whose price is 0."""
+    unpriced_seconds: float = 0.0
+    """Instance-seconds nobody put a price on."""
+
+    def __str__(self) -> str:
+        parts = [str(money) for money in self.money]
+        if self.free_seconds and not parts:
+            parts.append("free")
+        if self.unpriced_seconds:
+            parts.append("unpriced" if not parts else "and more that is unpriced")
+        return ", ".join(parts) or "nothing used"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CostLine:
+    """One row of a cost table."""
+
+    key: str
+    """What it was grouped by: a cluster's name, a tag's value, a day, a computation."""
+    cost: Cost
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Receipt:
+    """What one cluster cost, shown when it closes."""
+
+    cluster_id: str
+    cluster_name: str
+    started_at: datetime | None
+    stopped_at: datetime | None
+    total: Cost
+    by_role: tuple[CostLine, ...]
+    by_computation: tuple[CostLine, ...]
+    """Keys are computation ids; the rest of ``total`` was start-up and waiting, in ``not_computing``."""
+    not_computing: Cost

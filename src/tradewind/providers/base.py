@@ -1,0 +1,140 @@
+"""The door to one infrastructure: six verbs, three errors."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import ClassVar, Self
+
+from tradewind.boot.process import Boot
+from tradewind.model.cluster import ClusterSpec
+from tradewind.model.instance import Contact, Marks, ObservedInstance
+from tradewind.model.offer import Offer
+from tradewind.model.resources import Need
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Capabilities:
+    """Facts about an infrastructure; a decision that depends on one reads it here."""
+
+    spot: bool = False
+    regions: bool = False
+    arm: bool = False
+    gpus: bool = False
+    vm_types: bool = False
+    """Whether ``worker_vm_types`` means anything."""
+    software: bool = False
+    """Whether a named environment can be run; else it runs the caller's own."""
+    same_file_system: bool = False
+    """Whether the caller's directories exist there."""
+    logs_of_the_dead: bool = False
+    self_expiry: bool = False
+    """Whether ``expires_at`` holds without us."""
+    list_lag: timedelta = timedelta(0)
+    """How long after a launch ``observe`` may not list it yet."""
+    poll_every: timedelta = timedelta(seconds=5)
+    """How often ``observe`` may be asked while something changes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """Launch one instance. The same order (by ``marks.order``) given twice launches once."""
+
+    marks: Marks
+    offer: Offer
+    boot: Boot
+    expires_at: datetime | None = None
+    cluster_contact: Contact | None = None
+    """Of the cluster's scheduler, where it is already known."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Handle:
+    """Something exists now; the last handle of an order suffices to end it."""
+
+    order: str
+    handle: str
+    contact: Contact | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProviderSettings:
+    """What a provider is made from."""
+
+    installation: str
+    """Id of this installation; a provider never shows what carries another one's mark."""
+    state_directory: str
+    """A directory of this user on this machine that the provider may write in."""
+    options: Mapping[str, object] = field(default_factory=dict)
+    """The provider's own table of the settings file, checked already."""
+
+
+class Provider(ABC):
+    """One infrastructure.
+
+    All verbs are safe to repeat. Each may raise :class:`~tradewind.errors.Unavailable`;
+    ``launch`` also :class:`~tradewind.errors.NoCapacity` and :class:`~tradewind.errors.Rejected`.
+    """
+
+    name: ClassVar[str]
+    capabilities: ClassVar[Capabilities]
+
+    @classmethod
+    @abstractmethod
+    def from_settings(cls, settings: ProviderSettings) -> Self:
+        """Return a provider; starts nothing and uses no network.
+
+        Raises
+        ------
+        MissingExtra
+            A library it needs isn't installed; the message holds the command that installs it.
+        ConfigError
+            Its settings can't be used.
+        """
+
+    def check(self, spec: ClusterSpec) -> None:  # noqa: B027 - most providers can honour all that Capabilities covers
+        """Raise :class:`~tradewind.errors.BadRequest` for what only this provider knows to be impossible."""
+
+    @abstractmethod
+    async def offers(self, need: Need, *, spot: bool = False, region: str | None = None) -> Sequence[Offer]:
+        """Return what satisfies ``need``, cheapest first, unpriced last; empty if nothing does.
+
+        Raises
+        ------
+        BadRequest
+            Nothing here can ever satisfy it; the message says what the most is.
+        """
+
+    @abstractmethod
+    def launch(self, order: Order) -> AsyncIterator[Handle]:
+        """Ask for one instance and go; yields as soon as something exists that could be left behind.
+
+        Returns when the infrastructure has accepted the order, not when the instance is up.
+        """
+
+    @abstractmethod
+    async def observe(self) -> Sequence[ObservedInstance]:
+        """Return all that is alive and carries our installation's mark, in one call; the only truth.
+
+        The dead are listed too, STOPPED and with their times, for as long as the infrastructure remembers them.
+        """
+
+    @abstractmethod
+    async def terminate(self, handles: Sequence[str]) -> None:
+        """Ask for the end of these and go; what is absent already is a success."""
+
+    @abstractmethod
+    async def logs(self, handle: str, lines: int) -> Sequence[str]:
+        """Return the last ``lines`` lines of what the instance wrote; empty where there is nothing."""
+
+    @abstractmethod
+    async def aclose(self) -> None:
+        """Let go of connections and helpers; launched instances stay."""
+
+    def prepare(self) -> None:  # noqa: B027 - a hint, most providers have nothing to warm
+        """Get ready for a launch that is about to come. A hint: returns at once, may do nothing."""
+
+    def on_change(self, poke: Callable[[], None]) -> None:  # noqa: B027 - a hint, most infrastructures don't call back
+        """Call ``poke`` when something may have changed. A hint for promptness, never the truth."""
