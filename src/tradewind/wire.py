@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from pydantic import TypeAdapter, ValidationError
 
 from tradewind.errors import BadRequest
 
+if TYPE_CHECKING:
+    from collections.abc import Hashable
+
 T = TypeVar("T")
 
 
+def _adapter(kind: type[object]) -> TypeAdapter[Any]:
+    return _built(cast("Hashable", kind))
+
+
 @cache
-def _adapter(kind: Any) -> TypeAdapter[Any]:
+def _built(kind: Any) -> TypeAdapter[Any]:
+    """Build once: an adapter for a large class costs tens of milliseconds."""
     return TypeAdapter(kind)
 
 
