@@ -143,8 +143,9 @@ def parse_duration(text: str | float) -> timedelta:
         names = {"sec": "s", "second": "s", "min": "m", "minute": "m", "hour": "h", "hr": "h", "day": "d", "week": "w"}
         try:
             if not parts or re.sub(r"[0-9.]+\s*[a-z]*\s*", "", str(text).lower().strip()):
-                raise KeyError
-            seconds = sum(float(number) * units[names.get(u := unit.rstrip("s") or unit, u)] for number, unit in parts)
+                raise ValueError
+            known = {**units, **{name: units[unit] for name, unit in names.items()}}
+            seconds = sum(float(number) * known[unit if unit in known else unit.rstrip("s")] for number, unit in parts)
         except (KeyError, ValueError):
             raise ValueError(f'{text!r} isn\'t a duration: write seconds, or "90 s", "10 min", "2 hours"') from None
     if seconds < 0 or seconds != seconds:
