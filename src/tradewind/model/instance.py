@@ -125,8 +125,6 @@ class Instance:
     """When billing began; None as long as it isn't billed."""
     running_at: datetime | None = None
     stopped_at: datetime | None = None
-    seen_at: datetime | None = None
-    """When the provider last listed it; with a lost machine the bill ends here."""
     exit_code: int | None = None
     end: InstanceEnd | None = None
     """Set with ``stopped_at``; a cluster's own row doesn't change after it."""
