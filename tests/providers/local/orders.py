@@ -23,8 +23,6 @@ from tradewind.providers.base import Order, ProviderSettings
 from tradewind.providers.local.offers import Machine
 from tradewind.providers.local.provider import LocalProvider
 
-from . import standin
-
 INSTALLATION = "test-installation"
 
 
@@ -89,4 +87,4 @@ def order(
 
 def provider(state: Path, installation: str = INSTALLATION, **options: object) -> LocalProvider:
     settings = ProviderSettings(installation=installation, state_directory=str(state), options=options)
-    return LocalProvider(settings, machine=Machine(cpus=2, memory=8 * GIB), attach=standin.attach)
+    return LocalProvider(settings, machine=Machine(cpus=2, memory=8 * GIB))

@@ -14,6 +14,7 @@ import traceback
 import distributed
 from setproctitle import setproctitle
 
+from tradewind.agent.scheduler import AgentSettings, attach
 from tradewind.boot.process import Boot
 from tradewind.boot.serve import Agent, CantServe, Surroundings, prepare_process, serve
 from tradewind.model.instance import Contact
@@ -33,14 +34,10 @@ def prctl(option: int, value: int) -> None:
 
 async def attach_agent(scheduler: distributed.Scheduler, boot: Boot) -> Agent:
     """Put Tradewind's agent on a scheduler."""
-    from tradewind.agent.scheduler import AgentSettings, attach
-
     settings = AgentSettings(
         cluster_id=boot.cluster_id,
         token=boot.agent_token,
-        authority=boot.keys.authority,
-        certificate=boot.keys.certificate,
-        key=boot.keys.key,
+        keys=boot.keys,
         orphan_timeout_s=boot.orphan_timeout_s,
         record_history=boot.record_history,
         record_code=boot.record_code,
@@ -103,7 +100,7 @@ def run_dask(task: Task, poke: int, keeper: int) -> int:
 
     scratch = run.directory / "scratch"
     around = Surroundings(
-        attach=task.attach,
+        attach=attach_agent,
         on_contact=on_contact,
         on_ready=on_ready,
         find_scheduler=find_scheduler,

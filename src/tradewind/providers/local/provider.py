@@ -15,7 +15,6 @@ from typing import ClassVar, Self
 from dask.system import CPU_COUNT
 from distributed.system import MEMORY_LIMIT
 
-from tradewind.boot.serve import Attach
 from tradewind.errors import BadRequest, ConfigError, Rejected, Unavailable
 from tradewind.model.cluster import ClusterSpec
 from tradewind.model.instance import InstanceStatus, ObservedInstance
@@ -24,7 +23,6 @@ from tradewind.model.resources import Need
 from tradewind.providers.base import Capabilities, Handle, Order, Provider, ProviderSettings
 from tradewind.providers.local.birth import signal_process
 from tradewind.providers.local.offers import Machine, Rate, offer_for
-from tradewind.providers.local.process import attach_agent
 from tradewind.providers.local.records import Records, now_utc
 from tradewind.providers.local.task import Task
 from tradewind.providers.local.warm import Warm
@@ -44,8 +42,6 @@ class LocalProvider(Provider):
         Options: ``price_per_hour``, of the whole machine (default None: free), and its ``currency`` (default USD).
     machine : Machine
         What there is to share.
-    attach : callable
-        Puts the agent on a scheduler.
     """
 
     name: ClassVar[str] = "local"
@@ -56,11 +52,10 @@ class LocalProvider(Provider):
         poll_every=timedelta(seconds=1),
     )
 
-    def __init__(self, settings: ProviderSettings, *, machine: Machine, attach: Attach = attach_agent) -> None:
+    def __init__(self, settings: ProviderSettings, *, machine: Machine) -> None:
         self._installation = settings.installation
         self._rate = _rate(settings)
         self._machine = machine
-        self._attach = attach
         self._records = Records(Path(settings.state_directory).absolute() / "local")
         self._warm = Warm(self._records.root, self._poke)
         self._pokes: list[Callable[[], None]] = []
@@ -122,7 +117,6 @@ class LocalProvider(Provider):
             marks=order.marks,
             boot=boot,
             expires_at=min(ends, default=None),
-            attach=self._attach,
             environ=self._warm.changes(os.environ),
         )
 

@@ -9,7 +9,6 @@ from datetime import datetime
 from pathlib import Path
 
 from tradewind.boot.process import Boot
-from tradewind.boot.serve import Attach
 from tradewind.model.instance import Marks
 from tradewind.providers.local.records import Records
 
@@ -32,7 +31,6 @@ class Task:
     marks: Marks
     boot: Boot
     expires_at: datetime | None
-    attach: Attach
     environ: Mapping[str, str] = field(default_factory=dict)
     """The caller's variables that differ from those the warm process started with."""
 
