@@ -42,7 +42,7 @@ class Agent(Protocol):
         """Stop answering."""
 
 
-Attach = Callable[[distributed.Scheduler, Boot], Awaitable[Agent]]
+Attach = Callable[[distributed.Scheduler, Boot], Agent]
 """Put an agent on a scheduler that listens."""
 
 
@@ -62,7 +62,7 @@ class Surroundings:
     find_scheduler: Callable[[], Awaitable[str]]
     """Returns the scheduler's address as soon as it is known; asked where the boot doesn't say."""
     local_directory: str
-    """Where a worker may spill."""
+    """Where Dask may keep files, as what a worker spills."""
     host: str = "127.0.0.1"
     still_wanted: Callable[[], bool] = field(default=lambda: True)
     """Asked once a second; False ends the process."""
@@ -115,6 +115,7 @@ async def _serve_scheduler(boot: Boot, around: Surroundings, asked: asyncio.Even
         "port": 0,
         "protocol": "tls",
         "security": security_of(boot.keys),
+        "local_directory": around.local_directory,
         "dashboard_address": f"{around.host}:{DASHBOARD_PORT}",
         **boot.options,
     }
@@ -128,7 +129,7 @@ async def _serve_scheduler(boot: Boot, around: Surroundings, asked: asyncio.Even
         await scheduler
     except (OSError, TypeError, ValueError, RuntimeError) as error:
         raise CantServe(_why(boot, error)) from error
-    agent = await around.attach(scheduler, boot)
+    agent = around.attach(scheduler, boot)
     http = scheduler.http_server
     around.on_contact(
         Contact(

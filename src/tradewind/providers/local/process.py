@@ -32,7 +32,7 @@ def prctl(option: int, value: int) -> None:
         ctypes.CDLL(None).prctl(option, value, 0, 0, 0)
 
 
-async def attach_agent(scheduler: distributed.Scheduler, boot: Boot) -> Agent:
+def attach_agent(scheduler: distributed.Scheduler, boot: Boot) -> Agent:
     """Put Tradewind's agent on a scheduler."""
     settings = AgentSettings(
         cluster_id=boot.cluster_id,
@@ -42,7 +42,7 @@ async def attach_agent(scheduler: distributed.Scheduler, boot: Boot) -> Agent:
         record_history=boot.record_history,
         record_code=boot.record_code,
     )
-    return await attach(scheduler, settings)
+    return attach(scheduler, settings)
 
 
 def become_dask(task: Task, poke: int, keeper: int) -> int:
