@@ -13,7 +13,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 ROOT = Path(__file__).parents[1]
-LOADING = {("script", "src"), ("img", "src"), ("link", "href"), ("iframe", "src"), ("source", "src"), ("object", "data")}
+LOADING = {("script", "src"), ("img", "src"), ("link", "href"), ("iframe", "src"), ("source", "src")}
 # A canonical address or a feed is a statement about the page; the browser doesn't load it.
 STATED = {"canonical", "alternate", "next", "prev", "edit"}
 MARKDOWN_LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)[^)]*\)")
@@ -33,7 +33,7 @@ class Page(HTMLParser):
         """Note what this tag defines, links to or loads."""
         values = {name: value or "" for name, value in attrs}
         self.ids.update(values[key] for key in ("id", "name") if key in values)
-        for name in ("href", "src", "data"):
+        for name in ("href", "src"):
             if not values.get(name):
                 continue
             if (tag, name) in LOADING and not set(values.get("rel", "").split()) & STATED:

@@ -19,6 +19,7 @@ from types import ModuleType
 from typing import Any
 
 ROOT = Path(__file__).parents[2]
+ROLE = re.compile(r":(?:attr|class|exc|func|meth|mod):<code>~?(?:[\w.]*\.)?(\w+)</code>")
 PART = re.compile(r"^<!-- (commands|settings|api): ?(.*?)-->$", re.MULTILINE)
 
 
@@ -33,6 +34,11 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
     return PART.sub(lambda found: makers[found[1]](found[2].strip()), markdown)
 
 
+def on_page_content(html: str, **_: Any) -> str:
+    """Take out what docstrings say in reStructuredText and Markdown doesn't know: roles, and the ``::`` before a block."""
+    return ROLE.sub(r"<code>\1</code>", html).replace("<p>::</p>\n", "")
+
+
 def module(name: str) -> ModuleType | None:
     """Return a module of the package, or None where this version has none of that name."""
     try:
@@ -44,7 +50,7 @@ def module(name: str) -> ModuleType | None:
 
 
 def api(path: str) -> str:
-    """Return mkdocstrings' own request for ``path``: an object of a module, or nothing where there is no such module."""
+    """Return mkdocstrings' own request for ``path``, an object of a module; nothing where there is no such module."""
     owner, _, name = path.rpartition(".")
     found = module(owner)
     if found is None or not hasattr(found, name):
@@ -66,7 +72,9 @@ def commands(path: str) -> str:
         context = click.Context(command, info_name=words.split()[-1], parent=parent)
         children = getattr(command, "commands", {})
         usage = " ".join([words, *command.collect_usage_pieces(context)])
-        lines.extend([f"{'#' * depth} {words}", "", f"```text\n{usage}\n```", "", inspect.cleandoc(command.help or ""), ""])
+        lines.extend(
+            [f"{'#' * depth} {words}", "", f"```text\n{usage}\n```", "", inspect.cleandoc(command.help or ""), ""]
+        )
         for parameter in command.get_params(context):
             record = parameter.get_help_record(context)
             if record and record[0] != "--help":
@@ -80,7 +88,7 @@ def commands(path: str) -> str:
 
 
 def settings(path: str) -> str:
-    """Return a table for each table of the settings dataclass ``module:Class``, from its fields and their docstrings."""
+    """Return a table for each table of the settings ``module:Class``, from its fields and their docstrings."""
     owner, _, name = path.partition(":")
     root = getattr(module(owner), name, None)
     if root is None:
@@ -122,7 +130,7 @@ def _field_docs(kind: type) -> dict[str, str]:
     assert isinstance(body, ast.ClassDef)
     found = {}
     for field, text in zip(body.body, body.body[1:], strict=False):
-        if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name) and isinstance(text, ast.Expr):
-            if isinstance(text.value, ast.Constant) and isinstance(text.value.value, str):
-                found[field.target.id] = text.value.value
+        match field, text:
+            case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(doc))):
+                found[name] = doc
     return found
