@@ -35,7 +35,7 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
 
 
 def on_page_content(html: str, **_: Any) -> str:
-    """Take out what docstrings say in reStructuredText and Markdown doesn't know: roles, and the ``::`` before a block."""
+    """Take out the reStructuredText of docstrings that Markdown doesn't know: roles, and ``::`` before a block."""
     return ROLE.sub(r"<code>\1</code>", html).replace("<p>::</p>\n", "")
 
 
@@ -77,8 +77,8 @@ def commands(path: str) -> str:
         )
         for parameter in command.get_params(context):
             record = parameter.get_help_record(context)
-            if record and record[0] != "--help":
-                lines.extend([f"`{record[0]}`", f":   {record[1] or 'see above'}", ""])
+            if isinstance(parameter, click.Option) and record and record[0] != "--help":
+                lines.extend([f"`{record[0]}`", f":   {record[1] or 'no more to say'}", ""])
         for child in sorted(children):
             if not children[child].hidden:
                 describe(children[child], context, f"{words} {child}", min(depth + 1, 4))
