@@ -86,7 +86,8 @@ def _affordable(limit: Money, lines: list[PlannedInstances]) -> None:
     prices = [(line.offer.price, line.count) for line in lines]
     if any(price is None for price, _ in prices):
         raise BadRequest(
-            f"a budget of {limit} can't be held on instances without a price: set the provider's price, or leave out budget."
+            f"a budget of {limit} can't be held on instances without a price: "
+            "set the provider's price, or leave out budget."
         )
     priced = [(price, count) for price, count in prices if price is not None and not price.is_free]
     if strange := {price.currency for price, _ in priced} - {limit.currency}:

@@ -13,7 +13,7 @@ from tradewind.model.cluster import Cluster, ClusterSpec, ClusterStatus, Intent,
 from tradewind.model.computation import Computation
 from tradewind.model.environment import Environment
 from tradewind.model.events import Event, Level
-from tradewind.model.instance import Contact, Instance, InstanceStatus, Role
+from tradewind.model.instance import Contact, Instance, InstanceEnd, InstanceStatus, Role
 from tradewind.model.money import Price
 from tradewind.model.offer import Offer
 from tradewind.model.resources import Resources
@@ -59,6 +59,7 @@ def engine_values(cluster: Cluster) -> Values:
         "stopping_at": cluster.stopping_at,
         "stopped_at": cluster.stopped_at,
         "expires_at": cluster.expires_at,
+        "observed_at": cluster.observed_at,
         "idle_warned_at": cluster.idle_warned_at,
         "budget_warned": cluster.budget_warned,
         "page_failed_at": cluster.page_failed_at,
@@ -96,6 +97,7 @@ def cluster_from(row: RowMapping) -> Cluster:
         stopping_at=row["stopping_at"],
         stopped_at=row["stopped_at"],
         expires_at=row["expires_at"],
+        observed_at=row["observed_at"],
         idle_warned_at=row["idle_warned_at"],
         budget_warned=row["budget_warned"],
         page_failed_at=row["page_failed_at"],
@@ -144,10 +146,11 @@ def instance_values(instance: Instance) -> Values:
         "started_at": instance.started_at,
         "running_at": instance.running_at,
         "stopped_at": instance.stopped_at,
-        "seen_at": instance.seen_at,
         "exit_code": instance.exit_code,
+        "end": instance.end.value if instance.end else None,
         "detail": instance.detail,
         "wanted": instance.wanted,
+        "unwanted_at": instance.unwanted_at,
     }
 
 
@@ -166,10 +169,11 @@ def instance_from(row: RowMapping) -> Instance:
         started_at=row["started_at"],
         running_at=row["running_at"],
         stopped_at=row["stopped_at"],
-        seen_at=row["seen_at"],
         exit_code=row["exit_code"],
+        end=InstanceEnd(row["end"]) if row["end"] else None,
         detail=row["detail"],
         wanted=row["wanted"],
+        unwanted_at=row["unwanted_at"],
     )
 
 

@@ -55,6 +55,7 @@ clusters = Table(
     Column("stopping_at", UtcTime),
     Column("stopped_at", UtcTime),
     Column("expires_at", UtcTime),
+    Column("observed_at", UtcTime),
     Column("idle_warned_at", UtcTime),
     Column("budget_warned", Integer, nullable=False),
     Column("page_failed_at", UtcTime),
@@ -98,10 +99,11 @@ instances = Table(
     Column("started_at", UtcTime),
     Column("running_at", UtcTime),
     Column("stopped_at", UtcTime),
-    Column("seen_at", UtcTime),
     Column("exit_code", Integer),
+    Column("end", Text),
     Column("detail", Text, nullable=False),
     Column("wanted", Boolean, nullable=False),
+    Column("unwanted_at", UtcTime),
 )
 
 usages = Table(
