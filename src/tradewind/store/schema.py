@@ -48,6 +48,7 @@ clusters = Table(
     Column("stop_detail", Text, nullable=False),
     Column("scale_wanted", Integer, nullable=False),
     Column("scale_surplus_since", UtcTime),
+    Column("scale_surplus_peak", Integer, nullable=False),
     Column("scheduler_address", Text),
     Column("agent_address", Text),
     Column("dashboard_address", Text),

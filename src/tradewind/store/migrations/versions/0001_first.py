@@ -26,6 +26,7 @@ def upgrade() -> None:
         sa.Column("stop_detail", sa.Text(), nullable=False),
         sa.Column("scale_wanted", sa.Integer(), nullable=False),
         sa.Column("scale_surplus_since", sa.DateTime(timezone=True)),
+        sa.Column("scale_surplus_peak", sa.Integer(), nullable=False),
         sa.Column("scheduler_address", sa.Text()),
         sa.Column("agent_address", sa.Text()),
         sa.Column("dashboard_address", sa.Text()),
