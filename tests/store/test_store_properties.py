@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -115,6 +116,18 @@ SPECS = st.builds(
     working_directory=maybe(WORDS),
     python_path=some(WORDS),
 )
+ENVIRONMENTS = st.builds(
+    lambda python, platform, packages: Environment(
+        python=python,
+        platform=platform,
+        packages=packages,
+        # What has the same hash is the same: the store goes by it.
+        content_hash=hashlib.sha256(repr((python, platform, packages)).encode()).hexdigest(),
+    ),
+    WORDS,
+    WORDS,
+    some(st.tuples(WORDS, WORDS)),
+)
 CLUSTERS = st.builds(
     Cluster,
     id=st.just("c1"),
@@ -136,9 +149,7 @@ CLUSTERS = st.builds(
     page_failed_at=maybe(MOMENTS),
     failed_launches=SMALL,
     retry_at=maybe(MOMENTS),
-    environment=maybe(
-        st.builds(Environment, python=WORDS, platform=WORDS, packages=some(st.tuples(WORDS, WORDS)), content_hash=WORDS)
-    ),
+    environment=maybe(ENVIRONMENTS),
 )
 INSTANCES = st.builds(
     Instance,
