@@ -228,7 +228,6 @@ def _opened(url: str) -> tuple[Engine, str]:
     engine, place = database.connect(url)
     try:
         with database.explained(place):
-            database.use_write_ahead_log(engine)
             migrate.bring_up_to_date(engine, place)
     except BaseException:
         engine.dispose()

@@ -138,8 +138,8 @@ def upgrade() -> None:
         sa.Column("started_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("stopped_at", sa.DateTime(timezone=True)),
         sa.Column("tags", sa.Text(), nullable=False),
-        sa.ForeignKeyConstraint(["cluster_id"], ["clusters.id"], name="fk_usages_cluster_id"),
         sa.ForeignKeyConstraint(["instance_id"], ["instances.id"], name="fk_usages_instance_id"),
+        sa.ForeignKeyConstraint(["cluster_id"], ["clusters.id"], name="fk_usages_cluster_id"),
         sa.PrimaryKeyConstraint("instance_id", "sequence", name="pk_usages"),
     )
     op.create_index("ix_usages_cluster_id", "usages", ["cluster_id"])
