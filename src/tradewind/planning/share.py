@@ -96,9 +96,9 @@ def _swept(
     for instance in instances:
         if instance.stop > instance.start:
             points += [(instance.start, instance.rate, None), (instance.stop, times(instance.rate, -1), None)]
-    for index, computation in enumerate(computations):
+    for number, computation in enumerate(computations):
         if computation.stop > computation.start:
-            points += [(computation.start, None, index), (computation.stop, None, index)]
+            points += [(computation.start, None, number), (computation.stop, None, number)]
     points.sort(key=lambda point: point[0])
 
     sweep = _Sweep(nothing=nothing, rate=nothing)
