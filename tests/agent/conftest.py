@@ -85,7 +85,7 @@ class Asker:
     async def page_when(self, condition, *, query="", within=8.0):
         """Return the first page that fulfils ``condition``."""
         async with asyncio.timeout(within):
-            while not condition(page := await self.page(query)):
+            while not condition(page := await self.page(query)):  # noqa: ASYNC110 - it tells nobody when it changes
                 await asyncio.sleep(0.05)
             return page
 
@@ -97,6 +97,12 @@ class Rig:
     agent: Agent
     asker: Asker
 
+    async def until(self, condition, within=6.0):
+        """Return as soon as ``condition()`` is true."""
+        async with asyncio.timeout(within):
+            while not condition():  # noqa: ASYNC110 - Dask tells nobody when this changes
+                await asyncio.sleep(0.05)
+
 
 @pytest.fixture
 def rig(keys):
@@ -105,7 +111,7 @@ def rig(keys):
     @asynccontextmanager
     async def start(*, workers=1, **settings):
         context = ssl.create_default_context(cadata=keys.authority)
-        async with Scheduler(dashboard=False, port=0, host="127.0.0.1") as scheduler:
+        async with Scheduler(dashboard=False, dashboard_address="127.0.0.1:0", port=0, host="127.0.0.1") as scheduler:
             agent = attach(
                 scheduler, AgentSettings(cluster_id="the-cluster", token=Secret(TOKEN), keys=keys, **settings)
             )

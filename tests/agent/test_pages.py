@@ -83,7 +83,7 @@ async def test_what_is_said_reaches_a_client_as_a_warning(rig):
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             answer = await it.asker.ask("/v1/say", {"message": "80 % of 10 USD is spent", "level": "warning"})
-            await _until(lambda: caught)
+            await it.until(lambda: caught)
         assert answer == (200, {"told": 1})
         assert [str(warning.message) for warning in caught] == ["80 % of 10 USD is spent"]
 
@@ -91,10 +91,8 @@ async def test_what_is_said_reaches_a_client_as_a_warning(rig):
 async def test_what_is_said_as_info_is_printed(rig, capsys):
     async with rig() as it, Client(it.scheduler.address, asynchronous=True):
         await it.asker.ask("/v1/say", {"message": "a worker was replaced"})
-        shown = ""
-        async with asyncio.timeout(5):
-            while "a worker was replaced" not in (shown := shown + capsys.readouterr().out):
-                await asyncio.sleep(0.02)
+        shown = []
+        await it.until(lambda: shown.append(capsys.readouterr().out) or "a worker was replaced\n" in "".join(shown))
 
 
 async def test_retiring_by_name_moves_the_results_first(rig):
@@ -208,9 +206,3 @@ def _sleep(seconds):
     import time
 
     time.sleep(seconds)
-
-
-async def _until(condition, within=5.0):
-    async with asyncio.timeout(within):
-        while not condition():
-            await asyncio.sleep(0.02)

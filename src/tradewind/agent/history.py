@@ -47,10 +47,12 @@ class _Record:
     page: dict[str, Any] = field(default_factory=dict)
     group_count: int = -1
     changed_at: float = 0.0
-    processing_since: dict[TaskGroup, float] = field(default_factory=dict)
-    """When groups were first seen processing: Dask knows their start only once a task has ended."""
-    failed_runs: list[tuple[float, float]] = field(default_factory=list)
-    """Intervals of groups that ended without one success: Dask keeps no times of them."""
+    runs: list[tuple[float, float]] = field(default_factory=list)
+    """When its tasks ran, as intervals that don't touch; what runs now isn't in it yet."""
+    since: dict[TaskGroup, float] = field(default_factory=dict)
+    """From when on the groups run that do so now."""
+    seen: dict[TaskGroup, tuple[int, float]] = field(default_factory=dict)
+    """Size and end of groups when they were last seen done."""
     workers: int = 0
     snippets: int = 0
     code: list[str] = field(default_factory=list)
@@ -86,6 +88,7 @@ class History:
         self._live: dict[str, _Record] = {}
         self._seen_spans = 0
         self._transitions = -1
+        self._polled_at = 0.0
         self.cursor = 0
 
     def poll(self) -> None:
@@ -100,6 +103,7 @@ class History:
         now = scheduler_time()
         for record in list(self._live.values()):
             self._update(record, now)
+        self._polled_at = now
         self._drop_oldest()
 
     def changed_since(self, cursor: int) -> tuple[list[dict[str, Any]], int]:
@@ -126,10 +130,14 @@ class History:
         for span_id, record in self._records.items():
             if span_id not in self._live and len(record.span.groups) != record.group_count:
                 self._live[span_id] = record
+        # A group lives as long as one of its results; a further task of the same name joins it, in the same span.
         for group in self._scheduler.task_groups.values():
             span_id = group.span_id
-            if span_id is not None and span_id not in self._live and not group.done:
-                self._live[span_id] = self._records.setdefault(span_id, _Record(span=spans[span_id]))
+            if span_id is None or span_id in self._live:
+                continue
+            record = self._records.setdefault(span_id, _Record(span=spans[span_id]))
+            if record.seen.get(group) != (len(group), group.stop) or not group.done:
+                self._live[span_id] = record
 
     def _update(self, record: _Record, now: float) -> None:
         groups = list(record.span.groups)
@@ -138,7 +146,7 @@ class History:
             del self._live[record.span.id]  # a parent of spans; it comes back with its first group
             return
         done = all(group.done for group in groups)
-        self._notice_times(record, groups, now)
+        self._notice_runs(record, groups, now)
         if not done:
             record.workers = max(record.workers, len(self._scheduler.workers))
         elif not record.workers:
@@ -150,20 +158,30 @@ class History:
         elif done and now - record.changed_at > SETTLE_SECONDS:
             del self._live[record.span.id]
 
-    def _notice_times(self, record: _Record, groups: Iterable[TaskGroup], now: float) -> None:
+    def _notice_runs(self, record: _Record, groups: Iterable[TaskGroup], now: float) -> None:
         for group in groups:
-            if group.start:
-                record.processing_since.pop(group, None)
-            elif group.states["processing"]:
-                record.processing_since.setdefault(group, now)
-            elif group.done and group in record.processing_since:
-                record.failed_runs.append((record.processing_since.pop(group), now))
+            ended = record.seen.get(group, (0, 0.0))[1]
+            if not group.done:
+                if group.start and not ended:
+                    record.since[group] = group.start
+                elif group.states["processing"]:
+                    record.since.setdefault(group, now)  # Dask knows a start only once a task has ended
+                continue
+            began = record.since.pop(group, None)
+            if group.stop > ended:
+                # Dask keeps the first start and the last end of a group; the pauses between are known from polls alone.
+                first = group.start if not ended else max(ended, self._polled_at)
+                record.runs.append((first if began is None or not ended else began, group.stop))
+            elif began is not None:
+                record.runs.append((began, now))  # it ended without one success, and Dask keeps no times of that
+            record.seen[group] = (len(group), group.stop)
+        record.runs = list(_merge(record.runs))
 
     def _describe(self, record: _Record, groups: list[TaskGroup], done: bool, now: float) -> dict[str, Any]:
         span = record.span
         failures = self._failures.by_span.get(span.id, SpanFailures())
-        runs = sorted(_runs(record, groups, now))
-        started = max(min((start for start, _ in runs), default=0.0), span.enqueued) if runs else 0.0
+        runs = [*record.runs, *((start, now) for start in record.since.values())]
+        started = max(min(start for start, _ in runs), span.enqueued) if runs else 0.0
         stopped = max([failures.last_at, *(stop for _, stop in runs)]) if done else 0.0
         if done and not started and failures.last_at:
             started = span.enqueued  # all it had failed within a second: nobody knows better
@@ -213,16 +231,6 @@ class History:
         for record in settled[:excess]:
             record.page, record.version, record.code = {}, 0, []
             self._failures.forget(record.span.id)
-
-
-def _runs(record: _Record, groups: Iterable[TaskGroup], now: float) -> Iterator[tuple[float, float]]:
-    """Yield when each group ran; what runs now ends now."""
-    yield from record.failed_runs
-    for group in groups:
-        if group.start:
-            yield max(group.start, record.span.enqueued), group.stop if group.done else now
-        elif group in record.processing_since:
-            yield record.processing_since[group], now
 
 
 def _merge(intervals: Iterable[tuple[float, float]]) -> Iterator[tuple[float, float]]:

@@ -18,6 +18,9 @@ from tradewind.model.views import Check, ClusterView, DryRun
 class Api(Protocol):
     """The verbs. Every one is safe to repeat; clusters are named by id, or by name among the live ones."""
 
+    def prepare(self, provider: str) -> None:
+        """Get a provider ready for a launch that is about to come. A hint: returns at once, may do nothing."""
+
     async def dry_run(self, spec: ClusterSpec) -> DryRun:
         """Return what :meth:`create` would launch; changes nothing. Raises BadRequest as it would."""
 

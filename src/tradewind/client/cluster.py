@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import atexit
+import inspect
 import logging
 import math
 import secrets
 import weakref
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
@@ -22,12 +22,12 @@ from tornado.ioloop import IOLoop
 
 from tradewind.client import security
 from tradewind.client.display import display_for
-from tradewind.client.door import open_api
+from tradewind.client.door import at_exit, open_api
 from tradewind.client.keywords import UNSET, duration_from, reject_unknown, scaling_from, spec_from
 from tradewind.client.planned import Plan
 from tradewind.client.private import PrivateEnvironment
 from tradewind.config import load_settings
-from tradewind.errors import BadRequest, ClusterStartError, NameTaken
+from tradewind.errors import BadRequest, ClusterStartError, NameTaken, NotFound
 from tradewind.model.cluster import Cluster as Record
 from tradewind.model.cluster import ClusterStatus, Scaling
 from tradewind.model.usage import Cost, Receipt
@@ -162,8 +162,7 @@ class Cluster(distributed.deploy.Cluster):
     ) -> None:
         self.status = Status.closed  # of a constructor that raises, there is nothing to close
         given = {k: v for k, v in locals().items() if k not in {"self", "unknown", "__class__"}}
-        elsewhere = ("container", "ignore_container_entrypoint", "worker_class")
-        reject_unknown({**unknown, **{key: given.pop(key) for key in elsewhere}}, tuple(given))
+        given = _checked(given, unknown)
         settings = load_settings()
         self._spec = spec_from(given, settings, default_name=f"{settings.workspace}-{secrets.token_hex(4)}")
         self._named = name is not None
@@ -230,7 +229,11 @@ class Cluster(distributed.deploy.Cluster):
         self._shutdown_on_close = bool(self._shutdown_on_close)
         self._log(f"Attached to cluster {found.name!r}, which is {found.status}.")
         if self._given_workers is not None and scaling_from(self._given_workers) != found.intent.scaling:
-            log.warning("cluster %r is attached as it is; n_workers=%r is ignored: use .scale()", found.name, self._given_workers)
+            log.warning(
+                "cluster %r is attached as it is; n_workers=%r is ignored: use .scale()",
+                found.name,
+                self._given_workers,
+            )
 
     async def _connect(self) -> None:
         record = self._known
@@ -239,7 +242,9 @@ class Cluster(distributed.deploy.Cluster):
         while view.cluster.contact is None:
             self._refuse_ended(view)
             if asyncio.get_running_loop().time() > deadline:
-                raise ClusterStartError(f"cluster {record.name!r} didn't start within {record.spec.lifetimes.start}", record.id)
+                raise ClusterStartError(
+                    f"cluster {record.name!r} didn't start within {record.spec.lifetimes.start}", record.id
+                )
             self._view = view
             view = await self._api.wait_changed(record.id, view.revision, 1.0)
         self._view, self._record = view, view.cluster
@@ -260,7 +265,9 @@ class Cluster(distributed.deploy.Cluster):
 
     async def _give_up(self, error: BaseException) -> None:
         if self._record is not None and self._shutdown_on_close:
-            await asyncio.shield(self._api.stop(self._record.id, f"its start was given up: {error or type(error).__name__}"))
+            await asyncio.shield(
+                self._api.stop(self._record.id, f"its start was given up: {error or type(error).__name__}")
+            )
             with suppress(TimeoutError):
                 async with asyncio.timeout(ENDS_WITHIN_S):
                     await self._until_stopped()
@@ -346,7 +353,7 @@ class Cluster(distributed.deploy.Cluster):
         if self._workers_changed is not None:
             self._workers_changed.set()
 
-    async def _wait_for_workers(self, n_workers: int = 0, timeout: Any = None) -> None:
+    async def _wait_for_workers(self, n_workers: int = 0, timeout: Any = None) -> None:  # noqa: ASYNC109 - Dask's name
         seconds = duration_from("timeout", timeout).total_seconds() if timeout is not None else None
         async with asyncio.timeout(seconds):
             while len(self.scheduler_info["workers"]) < n_workers:
@@ -360,7 +367,9 @@ class Cluster(distributed.deploy.Cluster):
 
     # -- size ----------------------------------------------------------------------------------------------------------
 
-    def scale(self, n: int | None = None, memory: str | int | None = None, cores: int | None = None, force_stop: bool = True) -> Any:
+    def scale(
+        self, n: int | None = None, memory: str | int | None = None, cores: int | None = None, force_stop: bool = True
+    ) -> Any:
         """Set the number of workers, and end adaptive scaling.
 
         Parameters
@@ -393,7 +402,9 @@ class Cluster(distributed.deploy.Cluster):
             With ``minimum`` and ``maximum``; awaitable in asynchronous code.
         """
         if Adaptive is not None:
-            raise BadRequest("adapt(Adaptive=…) can't be honoured: adaptive scaling runs beside the scheduler, not in this process.")
+            raise BadRequest(
+                "adapt(Adaptive=…) can't be honoured: adaptive scaling runs beside the scheduler, not in this process."
+            )
         reject_unknown(unknown, ("minimum", "maximum", "target_duration", "wait_count", "interval"))
         bounds = scaling_from([minimum, maximum])
         current = max(bounds.minimum, min(bounds.maximum, len(self.observed)))
@@ -514,15 +525,40 @@ class Cluster(distributed.deploy.Cluster):
         self._view, self._record = view, view.cluster
 
     @classmethod
+    def keywords(cls, *args: Any, **keywords: Any) -> dict[str, Any]:
+        """Return the checked keywords of a call, defaults filled in. Raises as the constructor does."""
+        signature = inspect.signature(cls.__init__)
+        known = [name for name in signature.parameters if name not in {"self", "unknown"}]
+        unknown = {name: keywords.pop(name) for name in list(keywords) if name not in known}
+        bound = signature.bind(None, *args, **keywords)
+        bound.apply_defaults()
+        return _checked({name: bound.arguments[name] for name in known}, unknown)
+
+    @classmethod
     def from_name(cls, name: str, **keywords: Any) -> Cluster:
-        """Attach to a live cluster of this name. Raises NotFound where there is none."""
-        raise AssertionError(name, keywords)
+        """Attach to a live cluster of this name, and leave it up when closed.
+
+        Raises
+        ------
+        NotFound
+            There is none; says which there are.
+        """
+        api: Any = open_api()
+        if api.run(api.find(name)) is None:
+            live = ", ".join(repr(view.cluster.name) for view in api.run(api.list_clusters(live=True))) or "none"
+            raise NotFound(f"there is no live cluster {name!r}; live are: {live}.")
+        return cls(name=name, **keywords)
+
+
+def _checked(given: dict[str, Any], unknown: dict[str, Any]) -> dict[str, Any]:
+    elsewhere = {name: given.pop(name) for name in ("container", "ignore_container_entrypoint", "worker_class")}
+    reject_unknown({**unknown, **elsewhere}, tuple(given))
+    return given
 
 
 _alive: weakref.WeakSet[Cluster] = weakref.WeakSet()
 
 
-@atexit.register
 def _close_all() -> None:
     """Close what the program left open, before the engine's own exit hook."""
     for cluster in list(_alive):
@@ -531,5 +567,4 @@ def _close_all() -> None:
                 cluster.close(timeout=ENDS_WITHIN_S)
 
 
-def attach(result: Awaitable[Any] | Any) -> Any:
-    return result
+at_exit(_close_all)

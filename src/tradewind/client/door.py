@@ -6,6 +6,7 @@ import atexit
 import importlib
 import os
 import threading
+from collections.abc import Callable
 from typing import Any, cast
 
 from tradewind.client.api import Api
@@ -39,7 +40,14 @@ def open_api(settings: Settings | None = None, *, looks_after: bool = True) -> A
         return cast("Api", _open[key])
 
 
-@atexit.register
+def at_exit(hook: Callable[[], None]) -> None:
+    """Call ``hook`` when the interpreter ends, while thread pools still take work; the last one given runs first.
+
+    ``atexit`` is too late: thread pools are closed before it, and from Python 3.12 on no thread starts then.
+    """
+    getattr(threading, "_register_atexit", atexit.register)(hook)
+
+
 def close_all() -> None:
     """Close every engine of this process; clusters that were left up live on until nobody has looked for long."""
     with _lock:
@@ -47,3 +55,6 @@ def close_all() -> None:
         engines = [_open.pop(key) for key in mine]
     for engine in engines:
         engine.close()
+
+
+at_exit(close_all)

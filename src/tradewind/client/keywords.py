@@ -25,15 +25,58 @@ UNSET: Any = type("Unset", (), {"__repr__": lambda self: "<default>"})()
 """A keyword that wasn't given, where None means something."""
 
 KNOWN_ELSEWHERE = frozenset(
-    "account allow_cross_zone allow_ingress_from allow_spark allow_ssh allow_ssh_from backend_options "
-    "batch_job_container batch_job_ids capacity_retry_timeout cloud compute_purchase_option configure_logging container "
-    "credentials credentials_duration_seconds custom_widget dashboard_custom_subdomain extra_worker_on_scheduler "
-    "filestores_to_attach host_setup_script ignore_container_entrypoint jupyter mount_bucket open_extra_ports "
-    "package_sync package_sync_conda_extras package_sync_fail_on package_sync_ignore package_sync_only "
-    "package_sync_strict package_sync_use_uv_installer pause_on_exit private_to_creator scheduler_disk_config "
-    "scheduler_disk_size scheduler_port scheduler_sidecars send_dask_config skip_ssd_mount "
-    "unset_single_threading_variables use_best_zone use_dashboard_https use_scheduler_public_ip worker_class "
-    "worker_disk_config worker_disk_size worker_disk_throughput worker_gpu_type worker_sidecars".split()
+    {
+        "account",
+        "allow_cross_zone",
+        "allow_ingress_from",
+        "allow_spark",
+        "allow_ssh",
+        "allow_ssh_from",
+        "backend_options",
+        "batch_job_container",
+        "batch_job_ids",
+        "capacity_retry_timeout",
+        "cloud",
+        "compute_purchase_option",
+        "configure_logging",
+        "container",
+        "credentials",
+        "credentials_duration_seconds",
+        "custom_widget",
+        "dashboard_custom_subdomain",
+        "extra_worker_on_scheduler",
+        "filestores_to_attach",
+        "host_setup_script",
+        "ignore_container_entrypoint",
+        "jupyter",
+        "mount_bucket",
+        "open_extra_ports",
+        "package_sync",
+        "package_sync_conda_extras",
+        "package_sync_fail_on",
+        "package_sync_ignore",
+        "package_sync_only",
+        "package_sync_strict",
+        "package_sync_use_uv_installer",
+        "pause_on_exit",
+        "private_to_creator",
+        "scheduler_disk_config",
+        "scheduler_disk_size",
+        "scheduler_port",
+        "scheduler_sidecars",
+        "send_dask_config",
+        "skip_ssd_mount",
+        "unset_single_threading_variables",
+        "use_best_zone",
+        "use_dashboard_https",
+        "use_scheduler_public_ip",
+        "worker_class",
+        "worker_disk_config",
+        "worker_disk_size",
+        "worker_disk_throughput",
+        "worker_gpu_type",
+        "worker_sidecars",
+    }
 )
 """Coiled's keywords that nothing here can honour yet."""
 
@@ -55,7 +98,9 @@ def reject_unknown(given: Mapping[str, object], known: Sequence[str]) -> None:
         if keyword in KNOWN_ELSEWHERE:
             if value is None or value is False:
                 continue
-            instead = {"account": "workspace", "compute_purchase_option": "spot_policy", "cloud": "provider"}.get(keyword)
+            instead = {"account": "workspace", "compute_purchase_option": "spot_policy", "cloud": "provider"}.get(
+                keyword
+            )
             raise BadRequest(
                 f"Cluster() can't honour {keyword}={value!r} yet: "
                 + (f"write {instead}= in its place." if instead else "leave it out.")
@@ -69,7 +114,9 @@ def spec_from(given: Mapping[str, Any], settings: Settings, *, default_name: str
     """Return the spec that the keywords ``given`` describe; everything is checked that needs no provider."""
     name = given["name"] if given["name"] is not None else default_name
     if not isinstance(name, str) or not NAME.match(name):
-        raise BadRequest(f"name={name!r} can't be used: take 1 to 63 letters, digits, '-', '_' or '.', such as 'my-analysis'.")
+        raise BadRequest(
+            f"name={name!r} can't be used: take 1 to 63 letters, digits, '-', '_' or '.', such as 'my-analysis'."
+        )
     provider = given["provider"] or settings.provider
     scaling = scaling_from(given["n_workers"])
     environ = _environ(given["environ"])
@@ -182,7 +229,9 @@ def _bytes(keyword: str, value: Any) -> float:
     except (ValueError, TypeError):
         size = 0
     if size < 1:
-        raise BadRequest(f"{keyword}={value!r} isn't an amount of memory: write a number of bytes, or text like '16 GiB'.")
+        raise BadRequest(
+            f"{keyword}={value!r} isn't an amount of memory: write a number of bytes, or text like '16 GiB'."
+        )
     return float(size)
 
 

@@ -83,7 +83,7 @@ class Engine:
 
     async def _scan(self, now: datetime) -> None:
         try:
-            for cluster_id in await self._store.due(now, self.rounds.holder):
+            for cluster_id in await self._store.due(now, holder=self.rounds.holder):
                 self._wake_at.setdefault(cluster_id, now)
         except StoreError as error:
             log.warning("the store can't be read, clusters go on without us: %s", error)

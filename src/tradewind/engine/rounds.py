@@ -22,7 +22,8 @@ from tradewind.planning import meter
 from tradewind.planning.plan import plan
 from tradewind.planning.snapshot import Launch, Plan, Snapshot
 from tradewind.providers.base import Provider
-from tradewind.store.store import Changes, Lease, Loaded, Store
+from tradewind.store.records import Changes, Lease, Loaded
+from tradewind.store.store import Store
 
 log = logging.getLogger(__name__)
 

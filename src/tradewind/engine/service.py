@@ -25,7 +25,8 @@ from tradewind.model.views import Check, ClusterView, DryRun
 from tradewind.planning import budget, meter
 from tradewind.planning.insights import insights
 from tradewind.providers.base import Provider
-from tradewind.store.store import ClusterSecrets, Store
+from tradewind.store.records import ClusterSecrets
+from tradewind.store.store import Store
 
 HOUR = timedelta(hours=1)
 KEYS_LAST = timedelta(days=30)
@@ -206,7 +207,7 @@ class Service:
     async def settle(self, timeout_s: float) -> None:
         """Look once at what nobody looks after, for programs too short-lived to do it in passing."""
         now = self._clock.now()
-        overdue = await self._store.due(now, self._engine.rounds.holder)
+        overdue = await self._store.due(now, holder=self._engine.rounds.holder)
         try:
             async with asyncio.timeout(timeout_s):
                 await asyncio.gather(*(self._engine.rounds.round(c) for c in overdue), return_exceptions=True)

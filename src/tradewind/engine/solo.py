@@ -15,7 +15,7 @@ import uuid
 from collections.abc import Coroutine
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 from tradewind.config import Settings, data_directory
 from tradewind.engine.clock import SteadyClock
@@ -130,9 +130,12 @@ class Solo:
                     options=asdict(table) if table is not None else {},
                 ),
             )
-            provider.on_change(lambda: self._loop.call_soon_threadsafe(self._poke))
+            provider.on_change(self._hint)
             self._providers[name] = provider
         return self._providers[name]
+
+    def _hint(self) -> None:
+        self._loop.call_soon_threadsafe(self._poke)
 
     def _poke(self) -> None:
         if self._opened.done() and not self._opened.exception():
@@ -161,4 +164,4 @@ def installation(directory: Path) -> str:
             return file.read_text(encoding="ascii").strip()
         finally:
             partial.unlink(missing_ok=True)
-        return cast("str", made)
+        return made

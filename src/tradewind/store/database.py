@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
-import stat
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
+import psutil
 from sqlalchemy import Connection, Engine, Table, create_engine, event, make_url
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.exc import ArgumentError, DBAPIError, StatementError
 from sqlalchemy.pool import QueuePool, SingletonThreadPool
 
 from tradewind.errors import StoreError
+from tradewind.store.place import is_on_network, make_private
 
 LOCK_TIMEOUT_S = 10.0
 """How long one process waits for another's transaction. Each takes milliseconds, so ten seconds means trouble."""
@@ -55,9 +55,9 @@ def connect(url: str) -> tuple[Engine, str]:
             "give a URL as sqlite:////home/me/tradewind.db"
         )
     if parsed.database in {None, "", ":memory:"}:
-        return _listen(create_engine(parsed, poolclass=SingletonThreadPool)), "the store in memory"
+        return _listen(create_engine(parsed, poolclass=SingletonThreadPool), "memory"), "the store in memory"
     place = Path(str(parsed.database)).expanduser().absolute()
-    _make_private(place)
+    make_private(place)
     engine = create_engine(
         parsed.set(database=str(place)),
         poolclass=QueuePool,
@@ -65,7 +65,11 @@ def connect(url: str) -> tuple[Engine, str]:
         max_overflow=0,
         connect_args={"timeout": LOCK_TIMEOUT_S, "check_same_thread": False},
     )
-    return _listen(engine), str(place)
+    # The write-ahead log lives in memory that processes share. On a file system of several machines (a home directory
+    # of a computing centre) there is none, and two login nodes would spoil the file: the old journal is slower there,
+    # and right. https://www.sqlite.org/wal.html, "All processes using a database must be on the same host computer"
+    journal = "delete" if is_on_network(place, psutil.disk_partitions(all=True)) else "wal"
+    return _listen(engine, journal), str(place)
 
 
 def writer(engine: Engine) -> Engine:
@@ -75,24 +79,6 @@ def writer(engine: Engine) -> Engine:
     else wrote in between (SQLITE_BUSY_SNAPSHOT), whatever the timeout. https://www.sqlite.org/isolation.html
     """
     return engine.execution_options(sqlite_begin="IMMEDIATE")
-
-
-def use_write_ahead_log(engine: Engine) -> None:
-    """Let readers and one writer work at the same time, for good; a no-op where it is so already."""
-    connection = engine.raw_connection()
-    try:
-        cursor = connection.cursor()
-        deadline = time.monotonic() + LOCK_TIMEOUT_S
-        while cursor.execute("PRAGMA journal_mode").fetchone()[0] not in {"wal", "memory"}:
-            try:
-                cursor.execute("PRAGMA journal_mode = WAL")
-            except sqlite3.OperationalError as error:
-                # When two processes make the same file, SQLite answers "busy" here without waiting.
-                if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
-                    raise
-                time.sleep(0.02)
-    finally:
-        connection.close()
 
 
 @contextmanager
@@ -141,31 +127,14 @@ def _explain(place: str, error: BaseException) -> str:
     return f"{place}: the database says: {error}; nothing was written"
 
 
-def _make_private(place: Path) -> None:
-    """Make the file before SQLite does: it will hold keys, and the umask of most people lets everybody read."""
-    try:
-        place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        descriptor = os.open(place, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            found = os.fstat(descriptor)
-            if stat.S_IMODE(found.st_mode) & 0o077 and found.st_uid == os.geteuid():
-                os.fchmod(descriptor, 0o600)
-        finally:
-            os.close(descriptor)
-    except OSError as error:
-        raise StoreError(
-            f"{place}: the store can't be written there: {error.strerror}. "
-            "Allow this user to write to the file and its directory, or give another place"
-        ) from error
-
-
-def _listen(engine: Engine) -> Engine:
+def _listen(engine: Engine, journal: str) -> Engine:
     @event.listens_for(engine, "connect")
     def settle(connection: sqlite3.Connection, record: object) -> None:
         connection.isolation_level = None  # Python's sqlite3 must not begin transactions by itself: we do, below
+        _use_journal(connection, journal)
+        # With WAL, NORMAL loses nothing when a process dies; a power cut may take the last commits, never the file.
+        connection.execute(f"PRAGMA synchronous = {'NORMAL' if journal == 'wal' else 'FULL'}")
         connection.execute("PRAGMA foreign_keys = ON")
-        # With WAL this loses nothing when a process dies; a power cut may take the last commits, never the file.
-        connection.execute("PRAGMA synchronous = NORMAL")
         connection.execute("PRAGMA secure_delete = ON")  # deleted keys are overwritten, not only unlinked
 
     @event.listens_for(engine, "begin")
@@ -174,3 +143,16 @@ def _listen(engine: Engine) -> Engine:
         connection.exec_driver_sql(f"BEGIN {mode}")
 
     return engine
+
+
+def _use_journal(connection: sqlite3.Connection, journal: str) -> None:
+    """Choose how readers and the writer keep apart; a file remembers it, so this is a no-op but for the first time."""
+    deadline = time.monotonic() + LOCK_TIMEOUT_S
+    while connection.execute("PRAGMA journal_mode").fetchone()[0] != journal:
+        try:
+            connection.execute(f"PRAGMA journal_mode = {journal}")
+        except sqlite3.OperationalError as error:
+            # When two processes make the same file, SQLite answers "busy" here without waiting.
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(0.02)

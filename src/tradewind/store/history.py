@@ -10,7 +10,7 @@ from sqlalchemy import Connection, func, or_, select
 from tradewind.errors import BadRequest, NotFound
 from tradewind.model.computation import Computation
 from tradewind.model.events import Event
-from tradewind.model.instance import Instance
+from tradewind.model.instance import Instance, Role
 from tradewind.model.usage import Usage
 from tradewind.store import rows
 from tradewind.store import schema as tables
@@ -18,10 +18,16 @@ from tradewind.store import schema as tables
 MATCHES_SHOWN = 5
 
 
-def instances(connection: Connection, cluster_id: str) -> tuple[Instance, ...]:
-    """Return the instances of a cluster in the order they were asked for."""
+def instances(connection: Connection, cluster_id: str, ended_since: datetime | None = None) -> tuple[Instance, ...]:
+    """Return the instances of a cluster in the order they were asked for.
+
+    With ``ended_since``, workers that ended before it are left out: a long adaptive life leaves thousands.
+    """
     table = tables.instances
     statement = select(table).where(table.c.cluster_id == cluster_id).order_by(table.c.requested_at, table.c.id)
+    if ended_since is not None:
+        recent = or_(table.c.stopped_at.is_(None), table.c.stopped_at > ended_since)
+        statement = statement.where(or_(recent, table.c.role == Role.SCHEDULER.value))
     return tuple(map(rows.instance_from, connection.execute(statement).mappings()))
 
 

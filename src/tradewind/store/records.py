@@ -42,7 +42,7 @@ class Loaded:
 
     cluster: Cluster
     instances: tuple[Instance, ...]
-    """All of them, the stopped ones too, in the order they were asked for."""
+    """In the order they were asked for; workers that ended long ago may be left out, see :meth:`Store.load`."""
     open_usages: tuple[Usage, ...]
     """Those that still run."""
     secrets: ClusterSecrets | None

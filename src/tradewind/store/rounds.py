@@ -65,11 +65,11 @@ def release_lease(connection: Connection, lease: Lease) -> None:
     )
 
 
-def load(connection: Connection, cluster_id: str) -> Loaded:
+def load(connection: Connection, cluster_id: str, ended_since: datetime | None) -> Loaded:
     """Return the cluster with all that belongs to it, as of one moment."""
     return Loaded(
         cluster=people.get(connection, cluster_id),
-        instances=history.instances(connection, cluster_id),
+        instances=history.instances(connection, cluster_id, ended_since),
         open_usages=history.open_usages(connection, cluster_id),
         secrets=secrets_of(connection, cluster_id),
     )

@@ -13,7 +13,7 @@ from tradewind.model.cluster import Cluster, ClusterSpec, ClusterStatus, Intent,
 from tradewind.model.computation import Computation
 from tradewind.model.environment import Environment
 from tradewind.model.events import Event, Level
-from tradewind.model.instance import Contact, Instance, InstanceStatus, Role
+from tradewind.model.instance import Contact, Instance, InstanceEnd, InstanceStatus, Role
 from tradewind.model.money import Price
 from tradewind.model.offer import Offer
 from tradewind.model.resources import Resources
@@ -52,6 +52,7 @@ def engine_values(cluster: Cluster) -> Values:
         "stop_detail": cluster.stop_detail,
         "scale_wanted": cluster.scale.wanted,
         "scale_surplus_since": cluster.scale.surplus_since,
+        "scale_surplus_peak": cluster.scale.surplus_peak,
         "scheduler_address": contact.scheduler if contact else None,
         "agent_address": contact.agent if contact else None,
         "dashboard_address": contact.dashboard if contact else None,
@@ -59,6 +60,7 @@ def engine_values(cluster: Cluster) -> Values:
         "stopping_at": cluster.stopping_at,
         "stopped_at": cluster.stopped_at,
         "expires_at": cluster.expires_at,
+        "observed_at": cluster.observed_at,
         "idle_warned_at": cluster.idle_warned_at,
         "budget_warned": cluster.budget_warned,
         "page_failed_at": cluster.page_failed_at,
@@ -90,12 +92,17 @@ def cluster_from(row: RowMapping) -> Cluster:
         status=ClusterStatus(row["status"]),
         stop_reason=StopReason(row["stop_reason"]) if row["stop_reason"] else None,
         stop_detail=row["stop_detail"],
-        scale=ScaleMemory(wanted=row["scale_wanted"], surplus_since=row["scale_surplus_since"]),
+        scale=ScaleMemory(
+            wanted=row["scale_wanted"],
+            surplus_since=row["scale_surplus_since"],
+            surplus_peak=row["scale_surplus_peak"],
+        ),
         contact=contact,
         started_at=row["started_at"],
         stopping_at=row["stopping_at"],
         stopped_at=row["stopped_at"],
         expires_at=row["expires_at"],
+        observed_at=row["observed_at"],
         idle_warned_at=row["idle_warned_at"],
         budget_warned=row["budget_warned"],
         page_failed_at=row["page_failed_at"],
@@ -144,10 +151,11 @@ def instance_values(instance: Instance) -> Values:
         "started_at": instance.started_at,
         "running_at": instance.running_at,
         "stopped_at": instance.stopped_at,
-        "seen_at": instance.seen_at,
         "exit_code": instance.exit_code,
+        "end": instance.end.value if instance.end else None,
         "detail": instance.detail,
         "wanted": instance.wanted,
+        "unwanted_at": instance.unwanted_at,
     }
 
 
@@ -166,10 +174,11 @@ def instance_from(row: RowMapping) -> Instance:
         started_at=row["started_at"],
         running_at=row["running_at"],
         stopped_at=row["stopped_at"],
-        seen_at=row["seen_at"],
         exit_code=row["exit_code"],
+        end=InstanceEnd(row["end"]) if row["end"] else None,
         detail=row["detail"],
         wanted=row["wanted"],
+        unwanted_at=row["unwanted_at"],
     )
 
 

@@ -48,6 +48,7 @@ clusters = Table(
     Column("stop_detail", Text, nullable=False),
     Column("scale_wanted", Integer, nullable=False),
     Column("scale_surplus_since", UtcTime),
+    Column("scale_surplus_peak", Integer, nullable=False),
     Column("scheduler_address", Text),
     Column("agent_address", Text),
     Column("dashboard_address", Text),
@@ -55,6 +56,7 @@ clusters = Table(
     Column("stopping_at", UtcTime),
     Column("stopped_at", UtcTime),
     Column("expires_at", UtcTime),
+    Column("observed_at", UtcTime),
     Column("idle_warned_at", UtcTime),
     Column("budget_warned", Integer, nullable=False),
     Column("page_failed_at", UtcTime),
@@ -98,10 +100,11 @@ instances = Table(
     Column("started_at", UtcTime),
     Column("running_at", UtcTime),
     Column("stopped_at", UtcTime),
-    Column("seen_at", UtcTime),
     Column("exit_code", Integer),
+    Column("end", Text),
     Column("detail", Text, nullable=False),
     Column("wanted", Boolean, nullable=False),
+    Column("unwanted_at", UtcTime),
 )
 
 usages = Table(

@@ -145,9 +145,12 @@ class Store:
         """Give the lease back; one that is lost already is a success."""
         await self._write(rounds.release_lease, lease)
 
-    async def load(self, cluster_id: str) -> Loaded:
-        """Return the cluster with its instances, open usages and secrets, as of one moment. Raises NotFound."""
-        return await self._read(rounds.load, cluster_id)
+    async def load(self, cluster_id: str, ended_since: datetime | None = None) -> Loaded:
+        """Return the cluster with its instances, open usages and secrets, as of one moment. Raises NotFound.
+
+        With ``ended_since``, workers that ended before it are left out.
+        """
+        return await self._read(rounds.load, cluster_id, ended_since)
 
     async def save(self, lease: Lease, changes: Changes) -> None:
         """Write what a round found and did, and when to look again.
@@ -225,7 +228,6 @@ def _opened(url: str) -> tuple[Engine, str]:
     engine, place = database.connect(url)
     try:
         with database.explained(place):
-            database.use_write_ahead_log(engine)
             migrate.bring_up_to_date(engine, place)
     except BaseException:
         engine.dispose()

@@ -26,6 +26,7 @@ def upgrade() -> None:
         sa.Column("stop_detail", sa.Text(), nullable=False),
         sa.Column("scale_wanted", sa.Integer(), nullable=False),
         sa.Column("scale_surplus_since", sa.DateTime(timezone=True)),
+        sa.Column("scale_surplus_peak", sa.Integer(), nullable=False),
         sa.Column("scheduler_address", sa.Text()),
         sa.Column("agent_address", sa.Text()),
         sa.Column("dashboard_address", sa.Text()),
@@ -33,6 +34,7 @@ def upgrade() -> None:
         sa.Column("stopping_at", sa.DateTime(timezone=True)),
         sa.Column("stopped_at", sa.DateTime(timezone=True)),
         sa.Column("expires_at", sa.DateTime(timezone=True)),
+        sa.Column("observed_at", sa.DateTime(timezone=True)),
         sa.Column("idle_warned_at", sa.DateTime(timezone=True)),
         sa.Column("budget_warned", sa.Integer(), nullable=False),
         sa.Column("page_failed_at", sa.DateTime(timezone=True)),
@@ -97,10 +99,11 @@ def upgrade() -> None:
         sa.Column("started_at", sa.DateTime(timezone=True)),
         sa.Column("running_at", sa.DateTime(timezone=True)),
         sa.Column("stopped_at", sa.DateTime(timezone=True)),
-        sa.Column("seen_at", sa.DateTime(timezone=True)),
         sa.Column("exit_code", sa.Integer()),
+        sa.Column("end", sa.Text()),
         sa.Column("detail", sa.Text(), nullable=False),
         sa.Column("wanted", sa.Boolean(), nullable=False),
+        sa.Column("unwanted_at", sa.DateTime(timezone=True)),
         sa.ForeignKeyConstraint(["cluster_id"], ["clusters.id"], name="fk_instances_cluster_id"),
         sa.PrimaryKeyConstraint("id", name="pk_instances"),
     )
@@ -135,8 +138,8 @@ def upgrade() -> None:
         sa.Column("started_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("stopped_at", sa.DateTime(timezone=True)),
         sa.Column("tags", sa.Text(), nullable=False),
-        sa.ForeignKeyConstraint(["cluster_id"], ["clusters.id"], name="fk_usages_cluster_id"),
         sa.ForeignKeyConstraint(["instance_id"], ["instances.id"], name="fk_usages_instance_id"),
+        sa.ForeignKeyConstraint(["cluster_id"], ["clusters.id"], name="fk_usages_cluster_id"),
         sa.PrimaryKeyConstraint("instance_id", "sequence", name="pk_usages"),
     )
     op.create_index("ix_usages_cluster_id", "usages", ["cluster_id"])
