@@ -24,6 +24,7 @@ from tradewind.providers.base import Capabilities, Handle, Order, Provider, Prov
 from tradewind.providers.local.birth import signal_process
 from tradewind.providers.local.offers import Machine, Rate, offer_for
 from tradewind.providers.local.records import Records, now_utc
+from tradewind.providers.local.sweep import sweep
 from tradewind.providers.local.task import Task
 from tradewind.providers.local.warm import Warm
 
@@ -139,6 +140,8 @@ class LocalProvider(Provider):
                         f"the records of local clusters in {run.directory} can't be read: {error}"
                     ) from error
                 if found.status is InstanceStatus.STOPPED:
+                    if found.stopped_at is None:
+                        sweep(run, claim)
                     self._buried[run.handle] = found
             seen.append(found)
         return tuple(seen)
