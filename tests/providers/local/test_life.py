@@ -131,7 +131,9 @@ async def test_a_worker_without_a_scheduler_can_be_ended(site: Site) -> None:
     (handle,) = await site.launch(one)
     await asyncio.sleep(0.1)
     await site.provider.terminate([handle.handle])
-    assert (await site.until_stopped(handle)).exit_code == 0
+    seen = await site.until_stopped(handle)
+    assert seen.exit_code in {0, -15}  # it may have been told before it could listen
+    assert seen.detail == "was asked to end"
 
 
 async def test_a_scheduler_that_nobody_pulls_ends_by_itself(site: Site) -> None:

@@ -22,7 +22,7 @@ async def test_variables_settings_path_and_directory_are_the_callers(site: Site,
     _, handles = await start(
         site,
         "c-around",
-        environ={"MY_VARIABLE": "seen"},
+        environ={"MY_VARIABLE": "seen", "DASK_MY_OWN__SETTING": "7", "TZ": "Asia/Tokyo"},
         dask_config={"distributed.worker.memory.target": 0.123},
         working_directory=str(tmp_path),
         python_path=("", str(tmp_path), *sys.path),
@@ -30,15 +30,18 @@ async def test_variables_settings_path_and_directory_are_the_callers(site: Site,
     )
 
     def look() -> tuple[object, ...]:
+        import time
+
         import dask
         import my_science
         from distributed import get_worker
 
         target = dask.config.get("distributed.worker.memory.target")
-        return os.environ["MY_VARIABLE"], my_science.answer, os.getcwd(), target, get_worker().state.nthreads
+        settings = (target, dask.config.get("my-own.setting"), time.tzname[0])
+        return os.environ["MY_VARIABLE"], my_science.answer, os.getcwd(), settings, get_worker().state.nthreads
 
     async with client_of(site, await address_of(site, handles[0])) as client:
-        assert await client.submit(look) == ("seen", 42, str(tmp_path), 0.123, 3)
+        assert await client.submit(look) == ("seen", 42, str(tmp_path), (0.123, 7, "JST"), 3)
 
 
 async def test_variables_that_only_a_start_reads_make_a_fresh_start(site: Site) -> None:

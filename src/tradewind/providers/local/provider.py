@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import threading
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
@@ -104,7 +105,7 @@ class LocalProvider(Provider):
             self._records.run(marks.cluster)
         except ValueError as error:
             raise Rejected(str(error)) from None
-        await self._warm.launch(self._task(order))
+        await self._warm.launch(await asyncio.to_thread(self._task, order))
         yield Handle(order=marks.order, handle=run.handle)
 
     def _task(self, order: Order) -> Task:
@@ -174,7 +175,7 @@ class LocalProvider(Provider):
     def prepare(self) -> None:
         """Start the warm process, and clear away the long dead."""
         self._warm.start()
-        self._records.prune(now_utc())
+        threading.Thread(target=self._records.prune, args=(now_utc(),), name="tradewind-prune", daemon=True).start()
 
     def on_change(self, poke: Callable[[], None]) -> None:
         """Call ``poke``, from another thread, when an instance was claimed, came up or ended."""
