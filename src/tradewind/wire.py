@@ -7,12 +7,15 @@ import re
 from dataclasses import fields, is_dataclass, replace
 from datetime import UTC, datetime
 from functools import cache
-from typing import Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from pydantic import TypeAdapter, ValidationError
 
 from tradewind.errors import BadRequest
 from tradewind.model.status import StatusPage
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable
 
 T = TypeVar("T")
 
@@ -34,8 +37,13 @@ NUMBER_LIMIT = 2**63 - 1
 _UNPRINTABLE = re.compile(r"[^\t\n\x20-\x7e\xa0-\ud7ff\ue000-\U0010ffff]")
 
 
+def _adapter(kind: type[object]) -> TypeAdapter[Any]:
+    return _built(cast("Hashable", kind))
+
+
 @cache
-def _adapter(kind: Any) -> TypeAdapter[Any]:
+def _built(kind: Any) -> TypeAdapter[Any]:
+    """Build once: an adapter for a large class costs tens of milliseconds."""
     return TypeAdapter(kind)
 
 

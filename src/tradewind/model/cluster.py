@@ -184,13 +184,15 @@ class Cluster:
     stopping_at: datetime | None = None
     stopped_at: datetime | None = None
     expires_at: datetime | None = None
+    observed_at: datetime | None = None
+    """When its provider last listed it, give or take some seconds; the bill of what vanished ends here."""
     idle_warned_at: datetime | None = None
     budget_warned: int = 0
     """The highest percentage of its budget that was already said: 0, 50, 80 or 100."""
     page_failed_at: datetime | None = None
     """Since when its status page doesn't answer; None while it does."""
     failed_launches: int = 0
-    """Workers in a row that ended before they ran; a running one sets it back to 0."""
+    """Instances in a row that ended before they ran; a running one sets it back to 0."""
     retry_at: datetime | None = None
     """Nothing is launched before this; set when a provider was unavailable or launches failed."""
     environment: Environment | None = None

@@ -47,6 +47,21 @@ class InstanceStatus(StrEnum):
         return self in {InstanceStatus.STARTING, InstanceStatus.RUNNING, InstanceStatus.STOPPING}
 
 
+class InstanceEnd(StrEnum):
+    """Why an instance ended."""
+
+    ASKED = "asked"
+    """We ended it: fewer workers were wanted, or its cluster stopped."""
+    DIED = "died"
+    """It ended by itself while it was wanted."""
+    VANISHED = "vanished"
+    """The provider doesn't list it any more and says nothing of its end."""
+    NO_CAPACITY = "no_capacity"
+    REJECTED = "rejected"
+    NEVER_LAUNCHED = "never_launched"
+    """Its cluster stopped before the order was given."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Marks:
     """What every launched thing carries, so that it can be found without our store."""
@@ -110,10 +125,12 @@ class Instance:
     """When billing began; None as long as it isn't billed."""
     running_at: datetime | None = None
     stopped_at: datetime | None = None
-    seen_at: datetime | None = None
-    """When the provider last listed it; with a lost machine the bill ends here."""
     exit_code: int | None = None
+    end: InstanceEnd | None = None
+    """Set with ``stopped_at``; a cluster's own row doesn't change after it."""
     detail: str = ""
     """Why it ended or what it waits for, for a person."""
     wanted: bool = True
     """False once we decided to end it; what ends unwanted is no failure."""
+    unwanted_at: datetime | None = None
+    """When we decided to end it."""

@@ -1,0 +1,126 @@
+"""A certificate authority per cluster, and the keys it signs.
+
+EC P-256: a key pair costs 0.02 ms where RSA-2048 costs 50 ms. The only file that knows ``cryptography``.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Self
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from tradewind.boot.process import KeyPair
+from tradewind.model.secret import Secret
+
+EARLIER = timedelta(hours=1)
+"""Certificates are valid from this long ago: machines' clocks differ."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Authority:
+    """What signs the keys of one cluster. Whoever holds its key can join that cluster, and no other."""
+
+    certificate: str
+    """PEM."""
+    key: Secret
+    """PEM."""
+
+    @classmethod
+    def create(cls, cluster_id: str, now: datetime, lifetime: timedelta = timedelta(days=30)) -> Self:
+        """Return a new authority with a random key."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"tradewind {cluster_id}"[:64])])
+        certificate = (
+            _builder(name, name, key.public_key(), now, lifetime)
+            .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+            .add_extension(_key_usage(signs=True), critical=True)
+            .sign(key, hashes.SHA256())
+        )
+        return cls(certificate=_pem(certificate), key=_private_pem(key))
+
+    def issue(
+        self, common_name: str, now: datetime, *, hosts: tuple[str, ...] = (), lifetime: timedelta = timedelta(days=30)
+    ) -> KeyPair:
+        """Return a new key with a certificate for both ends of a connection.
+
+        Parameters
+        ----------
+        common_name : str
+            Shown in the certificate; an instance id, or "client".
+        now : datetime
+            Aware UTC.
+        hosts : tuple of str
+            Names and addresses a caller may verify.
+        lifetime : timedelta
+            How long it is valid.
+        """
+        authority = x509.load_pem_x509_certificate(self.certificate.encode())
+        signer = serialization.load_pem_private_key(self.key.reveal().encode(), password=None)
+        assert isinstance(signer, ec.EllipticCurvePrivateKey)
+        key = ec.generate_private_key(ec.SECP256R1())
+        name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name[:64])])
+        both_ends = [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
+        builder = (
+            _builder(name, authority.subject, key.public_key(), now, lifetime)
+            .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key()), critical=False)
+            .add_extension(_key_usage(signs=False), critical=True)
+            .add_extension(x509.ExtendedKeyUsage(both_ends), critical=False)
+        )
+        if hosts:
+            builder = builder.add_extension(x509.SubjectAlternativeName([_host(h) for h in hosts]), critical=False)
+        certificate = builder.sign(signer, hashes.SHA256())
+        return KeyPair(authority=self.certificate, certificate=_pem(certificate), key=_private_pem(key))
+
+
+def _builder(
+    subject: x509.Name, issuer: x509.Name, public_key: ec.EllipticCurvePublicKey, now: datetime, lifetime: timedelta
+) -> x509.CertificateBuilder:
+    return (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer)
+        .public_key(public_key)
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - EARLIER)
+        .not_valid_after(now + lifetime)
+    )
+
+
+def _key_usage(*, signs: bool) -> x509.KeyUsage:
+    return x509.KeyUsage(
+        digital_signature=not signs,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=not signs,
+        key_cert_sign=signs,
+        crl_sign=signs,
+        encipher_only=False,
+        decipher_only=False,
+    )
+
+
+def _host(host: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ipaddress.ip_address(host))
+    except ValueError:
+        return x509.DNSName(host)
+
+
+def _pem(certificate: x509.Certificate) -> str:
+    return certificate.public_bytes(serialization.Encoding.PEM).decode()
+
+
+def _private_pem(key: ec.EllipticCurvePrivateKey) -> Secret:
+    text = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    return Secret(text.decode())

@@ -1,0 +1,210 @@
+"""Settings: what an installation decided once.
+
+Read from ``config.toml`` in the user's configuration directory, then from variables ``TRADEWIND_…`` (two underscores
+go one table down: ``TRADEWIND_LOCAL__PRICE_PER_HOUR=0.12``), which win. A keyword of a call wins over both.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+import tomllib
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, is_dataclass
+from datetime import timedelta
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from typing import Any
+
+import platformdirs
+
+from tradewind.errors import ConfigError
+
+PREFIX = "TRADEWIND_"
+DIRECTORIES = {"TRADEWIND_CONFIG_DIR", "TRADEWIND_DATA_DIR"}
+"""Say where to look, so they are no settings themselves."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LocalSettings:
+    """The table ``[local]``: processes of this machine."""
+
+    price_per_hour: Decimal | None = None
+    """What an hour of this whole machine costs, say its electricity or the lab's rate; None (the default) is free."""
+    currency: str = "USD"
+    """Of ``price_per_hour``; default USD, the currency of most price lists."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FakeSettings:
+    """The table ``[fake]``: an infrastructure that exists in memory, for plans and tests."""
+
+    latency_s: float = 0.0
+    """Seconds from a launch to a running instance; default 0."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HistorySettings:
+    """The table ``[history]``: what is kept of computations."""
+
+    record: bool = True
+    """Whether computations are kept (counts, times, bytes, errors; no code); default true."""
+    code: bool = False
+    """Whether their code is kept too, capped and with secrets scrubbed; default false, since others may read it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """All settings, with their defaults."""
+
+    provider: str = "local"
+    """Where clusters run when a call doesn't say; default local, which needs nothing set up."""
+    workspace: str = "default"
+    """Who shares and pays when a call doesn't say; default "default", the one of solo use."""
+    store: str | None = None
+    """URL of the store; None (the default) is an SQLite file in the user's data directory."""
+    wait_for_workers: float = 0.3
+    """Share of the workers that must be there before ``Cluster(...)`` returns; default 0.3, as Coiled's."""
+    idle_timeout: timedelta | None = timedelta(minutes=20)
+    """A cluster without a task for this long ends; default 20 min, "off" for never."""
+    orphan_timeout: timedelta = timedelta(minutes=10)
+    """A cluster that nobody looks after for this long ends; default 10 min, long enough for a laptop's short sleep."""
+    tags: Mapping[str, str] = field(default_factory=dict)
+    """Given to every cluster; a call's own tags win. Default none."""
+    history: HistorySettings = field(default_factory=HistorySettings)
+    local: LocalSettings = field(default_factory=LocalSettings)
+    fake: FakeSettings = field(default_factory=FakeSettings)
+
+
+def config_file() -> Path:
+    """Return where the settings file is looked for (``TRADEWIND_CONFIG_DIR`` moves it)."""
+    base = os.environ.get("TRADEWIND_CONFIG_DIR")
+    return (Path(base) if base else platformdirs.user_config_path("tradewind")) / "config.toml"
+
+
+def data_directory() -> Path:
+    """Return where the store and the logs of local processes are kept (``TRADEWIND_DATA_DIR`` moves it)."""
+    base = os.environ.get("TRADEWIND_DATA_DIR")
+    return Path(base) if base else platformdirs.user_data_path("tradewind")
+
+
+def load_settings(file: Path | None = None, environ: Mapping[str, str] | None = None) -> Settings:
+    """Return the settings of this user on this machine.
+
+    Parameters
+    ----------
+    file : Path, optional
+        The settings file; absent is fine. Default :func:`config_file`.
+    environ : mapping, optional
+        Default ``os.environ``.
+
+    Raises
+    ------
+    ConfigError
+        The file isn't TOML, a key isn't known, or a value can't be used; names the place and what would do.
+    """
+    file = file or config_file()
+    try:
+        table = tomllib.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        table = {}
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{file} isn't valid TOML: {error}. Mend that line or move the file away.") from None
+    except OSError as error:
+        raise ConfigError(f"{file} can't be read: {error.strerror}. Mend its permissions or move it away.") from None
+    settings: Settings = _build(Settings, table, str(file), ())
+    variables = os.environ if environ is None else environ
+    for variable in sorted(variables):
+        if variable.startswith(PREFIX) and variable not in DIRECTORIES:
+            path = variable.removeprefix(PREFIX).lower().split("__")
+            nested: Any = variables[variable]
+            for part in reversed(path):
+                nested = {part: nested}
+            settings = _build(Settings, nested, f"the variable {variable}", (), base=settings)
+    return settings
+
+
+def parse_duration(text: str | float) -> timedelta:
+    """Return a duration given as seconds or as text like ``"10 min"``, ``"1h 30m"``.
+
+    Raises
+    ------
+    ValueError
+        It isn't one, or is negative; the message shows what would do.
+    """
+    if isinstance(text, int | float) and not isinstance(text, bool):
+        seconds = float(text)
+    else:
+        parts = re.findall(r"([0-9.]+)\s*([a-z]*)\s*", str(text).lower().strip())
+        units = {"": 1, "s": 1, "ms": 1e-3, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+        names = {"sec": "s", "second": "s", "min": "m", "minute": "m", "hour": "h", "hr": "h", "day": "d", "week": "w"}
+        try:
+            if not parts or re.sub(r"[0-9.]+\s*[a-z]*\s*", "", str(text).lower().strip()):
+                raise ValueError
+            known = {**units, **{name: units[unit] for name, unit in names.items()}}
+            seconds = sum(float(number) * known[unit if unit in known else unit.rstrip("s")] for number, unit in parts)
+        except (KeyError, ValueError):
+            raise ValueError(f'{text!r} isn\'t a duration: write seconds, or "90 s", "10 min", "2 hours"') from None
+    if seconds < 0 or seconds != seconds:
+        raise ValueError(f'{text!r} isn\'t a duration: it must not be negative; write "10 min"')
+    try:
+        return timedelta(seconds=seconds)
+    except OverflowError:
+        raise ValueError(f'{text!r} is longer than any cluster lives: write "30 days", or "off"') from None
+
+
+def _build(kind: Any, table: Mapping[str, object], place: str, path: tuple[str, ...], base: Any = None) -> Any:
+    hints = typing.get_type_hints(kind)
+    known = [f.name for f in fields(kind)]
+    values = {name: getattr(base, name) for name in known} if base is not None else {}
+    for key, value in table.items():
+        where = ".".join((*path, key))
+        if key not in known:
+            near = difflib.get_close_matches(key, known, n=1)
+            hint = f"did you mean {'.'.join((*path, near[0]))!r}?" if near else f"known are: {', '.join(known)}."
+            raise ConfigError(f"{place}: there is no setting {where!r}; {hint}")
+        hint_type = hints[key]
+        if is_dataclass(hint_type):
+            if not isinstance(value, Mapping):
+                raise ConfigError(f"{place}: {where!r} is a table; write [{where}] and its settings below.")
+            values[key] = _build(hint_type, value, place, (*path, key), base=values.get(key))
+        else:
+            values[key] = _convert(hint_type, value, f"{place}: {where!r}")
+    return kind(**values)
+
+
+def _convert(kind: Any, value: object, place: str) -> object:
+    options = typing.get_args(kind) if isinstance(kind, types.UnionType) else (kind,)
+    if types.NoneType in options and (value is None or (isinstance(value, str) and value.lower() in {"off", "none"})):
+        return None
+    target = next(option for option in options if option is not types.NoneType)
+    try:
+        if target is timedelta:
+            return parse_duration(value if isinstance(value, int | float) else str(value))
+        if target is Decimal:
+            number = Decimal(str(value))
+            if not number.is_finite() or number < 0:
+                raise InvalidOperation
+            return number
+        if target is bool:
+            return (
+                value if isinstance(value, bool) else {"true": True, "1": True, "false": False, "0": False}[str(value)]
+            )
+        if target is float and not isinstance(value, bool):
+            return float(str(value))
+        if typing.get_origin(target) is not None:
+            if not isinstance(value, Mapping):
+                raise ValueError("a table of names and values is needed")
+            return {str(name): str(item) for name, item in value.items()}
+        if isinstance(value, str):
+            return value
+        raise ValueError(f"{value!r} isn't text")
+    except (KeyError, ValueError, InvalidOperation) as error:
+        words = str(error) if type(error) is ValueError else f"{value!r} isn't a {_WORDS.get(target, 'usable value')}"
+        raise ConfigError(f"{place}: {words}.") from None
+
+
+_WORDS = {bool: "true or false", Decimal: "number of 0 or more, such as 0.12", float: "number"}

@@ -1,0 +1,187 @@
+"""What to do next for one cluster, as data. Decides everything, does nothing."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from tradewind.model.cluster import Cluster, ClusterStatus
+from tradewind.model.events import Event, Level
+from tradewind.model.instance import Instance, InstanceEnd, InstanceStatus, Role
+from tradewind.model.usage import Usage
+from tradewind.planning import meter, scale, stop
+from tradewind.planning.reconcile import keep_up, stopping, take_down
+from tradewind.planning.settle import Sighting, settle
+from tradewind.planning.snapshot import Plan, Snapshot
+
+REMEMBER = timedelta(seconds=5)
+"""How far ``observed_at`` may lag behind: it would be one write per round else."""
+
+
+def plan(snapshot: Snapshot, now: datetime) -> Plan:
+    """Return what to do next.
+
+    Pure: the same snapshot and ``now`` give the same plan; and a plan that was carried out in part, or twice, leads
+    the next round to the same end.
+    """
+    instances, strays = _settled(snapshot, now)
+    cluster = _noted(snapshot, instances, now)
+    events: list[Event] = []
+    say: list[str] = []
+
+    if cluster.status.rank < ClusterStatus.STOPPING.rank:
+        case = stop.Case(cluster=cluster, instances=instances, page=snapshot.page, usages=snapshot.usages)
+        if (warning := stop.warning(case, now)) is not None:
+            cluster = replace(cluster, idle_warned_at=warning.idle_warned_at, budget_warned=warning.budget_warned)
+            events.append(
+                Event(at=now, cluster_id=cluster.id, kind=warning.kind, message=warning.message, level=Level.WARNING)
+            )
+            say.append(warning.message)
+        if (verdict := stop.verdict(case, now)) is not None:
+            cluster, event = stopping(cluster, verdict.reason, verdict.detail, now)
+            events.append(event)
+            if not cluster.intent.stop:
+                say.append(f"Cluster {cluster.name!r} stops now: {verdict.detail}.")
+
+    going_down = cluster.status.rank >= ClusterStatus.STOPPING.rank
+    steps = (take_down if going_down else keep_up)(snapshot, cluster, instances, now)
+    changed = [
+        (before, after)
+        for before, after in zip(snapshot.instances, steps.instances, strict=True)
+        if before is not after
+    ]
+    wake_at = steps.wake_at if not strays or steps.wake_at is not None else now + snapshot.poll_every
+    return replace(
+        steps,
+        instances=tuple(after for _, after in changed),
+        usages=_metered(snapshot, changed, steps.cluster),
+        events=(*_journal(snapshot, changed, steps.cluster, now), *events, *steps.events),
+        terminations=(*strays, *steps.terminations),
+        say=(*say, *steps.say),
+        wake_at=wake_at,
+    )
+
+
+def _settled(snapshot: Snapshot, now: datetime) -> tuple[tuple[Instance, ...], tuple[str, ...]]:
+    """Return every instance as it is now, and the handles of things with our mark that no live row knows."""
+    if snapshot.observed is None:
+        return snapshot.instances, ()
+    seen = {observed.marks.instance: observed for observed in snapshot.observed}
+    up = {worker.name for worker in snapshot.page.workers} if snapshot.page is not None else set()
+    sighting = Sighting(now=now, last=snapshot.cluster.observed_at, list_lag=snapshot.list_lag)
+    answered = snapshot.page is not None
+    instances = tuple(
+        settle(
+            instance,
+            seen.get(instance.id),
+            is_up=instance.id in up or (answered and instance.role is Role.SCHEDULER),
+            sighting=sighting,
+        )
+        if instance.status is not InstanceStatus.STOPPED
+        else instance
+        for instance in snapshot.instances
+    )
+    known = {instance.id for instance in instances if instance.status is not InstanceStatus.STOPPED}
+    strays = tuple(
+        observed.handle
+        for observed in snapshot.observed
+        if observed.marks.instance not in known and observed.status is not InstanceStatus.STOPPED
+    )
+    return instances, strays
+
+
+def _noted(snapshot: Snapshot, instances: tuple[Instance, ...], now: datetime) -> Cluster:
+    """Return the cluster with what this round's observations say of it."""
+    cluster = snapshot.cluster
+    page = snapshot.page
+    status, started_at = cluster.status, cluster.started_at
+    if page is not None and status.rank < ClusterStatus.RUNNING.rank:
+        status, started_at = ClusterStatus.RUNNING, now
+    elif status is ClusterStatus.PENDING and instances:
+        status = ClusterStatus.STARTING
+
+    contact = cluster.contact
+    if contact is None and snapshot.observed is not None:
+        live = {i.id for i in instances if i.role is Role.SCHEDULER and i.status.is_live}
+        contact = next((o.contact for o in snapshot.observed if o.contact and o.marks.instance in live), None)
+
+    page_failed_at = cluster.page_failed_at
+    if page is not None:
+        page_failed_at = None
+    elif contact is not None and page_failed_at is None:
+        page_failed_at = now
+
+    observed_at = cluster.observed_at
+    ended = any(a is not b and not a.status.is_live for a, b in zip(instances, snapshot.instances, strict=True))
+    if snapshot.observed is not None and (observed_at is None or ended or now >= observed_at + REMEMBER):
+        observed_at = now
+
+    failed_launches, retry_at = _failures(snapshot, instances, now)
+    idle = cluster.spec.lifetimes.idle
+    busy_again = page is not None and idle is not None and page.idle_seconds < idle.total_seconds() / 2
+    after = replace(
+        cluster,
+        status=status,
+        started_at=started_at,
+        contact=contact,
+        page_failed_at=page_failed_at,
+        observed_at=observed_at,
+        failed_launches=failed_launches,
+        retry_at=retry_at,
+        idle_warned_at=None if busy_again else cluster.idle_warned_at,
+    )
+    return cluster if after == cluster else after
+
+
+def _failures(snapshot: Snapshot, instances: tuple[Instance, ...], now: datetime) -> tuple[int, datetime | None]:
+    cluster = snapshot.cluster
+    failed, retry_at = cluster.failed_launches, cluster.retry_at
+    for before, after in zip(snapshot.instances, instances, strict=True):
+        if before is after:
+            continue
+        if after.running_at is not None and before.running_at is None:
+            failed, retry_at = 0, None
+        elif after.end in {InstanceEnd.DIED, InstanceEnd.VANISHED} and after.running_at is None:
+            failed += 1
+            retry_at = now + scale.retry_delay(failed)
+    return failed, retry_at
+
+
+def _metered(snapshot: Snapshot, changed: list[tuple[Instance, Instance]], cluster: Cluster) -> tuple[Usage, ...]:
+    if not changed:
+        return ()
+    mine: dict[str, list[Usage]] = {}
+    for usage in snapshot.usages:
+        mine.setdefault(usage.instance_id, []).append(usage)
+    return tuple(
+        usage
+        for before, after in changed
+        for usage in meter.settle(before, after, tuple(mine.get(after.id, ())), cluster)
+    )
+
+
+def _journal(
+    snapshot: Snapshot, changed: list[tuple[Instance, Instance]], cluster: Cluster, now: datetime
+) -> tuple[Event, ...]:
+    lines: list[Event] = []
+    if cluster.status is ClusterStatus.RUNNING and snapshot.cluster.status is not ClusterStatus.RUNNING:
+        took = (now - cluster.created_at).total_seconds()
+        lines.append(
+            Event(at=now, cluster_id=cluster.id, kind="cluster.started", message=f"Running after {took:.1f} s.")
+        )
+    for before, after in changed:
+        if before.status is not InstanceStatus.STOPPED and after.end in {InstanceEnd.DIED, InstanceEnd.VANISHED}:
+            replaced = after.role is Role.WORKER and cluster.status.rank < ClusterStatus.STOPPING.rank
+            words = after.detail or f"exit code {after.exit_code}"
+            lines.append(
+                Event(
+                    at=now,
+                    cluster_id=cluster.id,
+                    kind="instance.died",
+                    message=f"{after.role.capitalize()} {after.id} ended: {words}."
+                    + (" It is replaced where it is still wanted." if replaced else ""),
+                    level=Level.WARNING,
+                    instance_id=after.id,
+                )
+            )
+    return tuple(lines)

@@ -1,0 +1,114 @@
+"""What became of one instance, given what the provider says of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from tradewind.model.instance import Instance, InstanceEnd, InstanceStatus, ObservedInstance
+
+RANK = {status: rank for rank, status in enumerate(InstanceStatus)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sighting:
+    """How the provider was asked."""
+
+    now: datetime
+    last: datetime | None
+    """When it was asked before, and what is gone now was still there."""
+    list_lag: timedelta
+    """A launch younger than this may be missing from the list."""
+
+
+def settle(instance: Instance, seen: ObservedInstance | None, *, is_up: bool, sighting: Sighting) -> Instance:
+    """Return the instance as it is now; the same object where nothing changed.
+
+    Parameters
+    ----------
+    instance : Instance
+        The row, live.
+    seen : ObservedInstance or None
+        What the provider lists under its mark; None is absent.
+    is_up : bool
+        Whether Dask counts it in: a worker on the status page, a scheduler that answered.
+    sighting : Sighting
+        When the provider was asked.
+    """
+    if seen is None:
+        return _absent(instance, sighting)
+    if seen.status is InstanceStatus.STOPPED:
+        return _ended(instance, seen, sighting)
+    status = _later(instance.status, InstanceStatus.RUNNING if is_up else seen.status)
+    if not instance.wanted:
+        status = _later(status, InstanceStatus.STOPPING)
+    running_at = instance.running_at or (sighting.now if status is InstanceStatus.RUNNING else None)
+    if (status, running_at, seen.handle, seen.detail or instance.detail) == (
+        instance.status,
+        instance.running_at,
+        instance.handle,
+        instance.detail,
+    ):
+        return instance
+    return replace(
+        instance,
+        status=status,
+        handle=seen.handle,
+        started_at=instance.started_at or ((seen.started_at or sighting.now) if status.is_billed else None),
+        running_at=running_at,
+        detail=seen.detail or instance.detail,
+    )
+
+
+def abandoned(instance: Instance, now: datetime) -> Instance:
+    """Return the instance as one that we want to end; the same object where it is already."""
+    return replace(instance, wanted=False, unwanted_at=now) if instance.wanted else instance
+
+
+def refused(instance: Instance, end: InstanceEnd, words: str, now: datetime) -> Instance:
+    """Return the instance as one whose order the provider refused, in its ``words``; it was never billed."""
+    return replace(instance, status=InstanceStatus.STOPPED, stopped_at=now, end=end, detail=words)
+
+
+def _absent(instance: Instance, sighting: Sighting) -> Instance:
+    too_young = sighting.now - instance.requested_at <= sighting.list_lag
+    if instance.handle is None:
+        # The order may be on its way, or was never given: the next round gives it again, and the same order twice
+        # launches once. Only what isn't wanted any more is written off, after the list had time to show it.
+        if instance.wanted or too_young:
+            return instance
+        return refused(instance, InstanceEnd.NEVER_LAUNCHED, "its cluster stopped first", sighting.now)
+    if too_young:
+        return instance
+    # Nobody saw it after the last sighting, so nobody is billed for it.
+    stopped_at = sighting.last or sighting.now
+    if instance.started_at is not None:
+        stopped_at = max(stopped_at, instance.started_at)
+    return replace(
+        instance,
+        status=InstanceStatus.STOPPED,
+        stopped_at=stopped_at,
+        end=InstanceEnd.VANISHED if instance.wanted else InstanceEnd.ASKED,
+        detail=instance.detail or "its provider doesn't list it any more",
+    )
+
+
+def _ended(instance: Instance, seen: ObservedInstance, sighting: Sighting) -> Instance:
+    started_at = instance.started_at or seen.started_at
+    stopped_at = seen.stopped_at or sighting.last or sighting.now
+    if started_at is not None:
+        stopped_at = max(stopped_at, started_at)
+    return replace(
+        instance,
+        status=InstanceStatus.STOPPED,
+        handle=seen.handle,
+        started_at=started_at,
+        stopped_at=stopped_at,
+        exit_code=seen.exit_code,
+        end=InstanceEnd.DIED if instance.wanted else InstanceEnd.ASKED,
+        detail=seen.detail or instance.detail,
+    )
+
+
+def _later(one: InstanceStatus, other: InstanceStatus) -> InstanceStatus:
+    return one if RANK[one] >= RANK[other] else other

@@ -1,0 +1,69 @@
+"""What a round knows of one cluster, and what it decides: both plain values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from tradewind.planning.choose import Choice
+
+from tradewind.model.cluster import Cluster
+from tradewind.model.events import Event
+from tradewind.model.instance import Instance, ObservedInstance, Role
+from tradewind.model.status import StatusPage
+from tradewind.model.usage import Usage
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """All that is known of one cluster, a little old by the time it is read."""
+
+    cluster: Cluster
+    instances: tuple[Instance, ...]
+    """Every live one, every scheduler, and what else ended within the last minutes."""
+    usages: tuple[Usage, ...]
+    """The open ones; all of them where a budget must be held."""
+    observed: tuple[ObservedInstance, ...] | None
+    """What the provider lists for this cluster; None where it didn't answer."""
+    page: StatusPage | None
+    """None where it wasn't asked or didn't answer."""
+    choices: Mapping[Role, tuple[Choice, ...]]
+    """What could be launched for each role, best first."""
+    list_lag: timedelta = timedelta(0)
+    """The provider's: a launch younger than this may be missing from ``observed``."""
+    poll_every: timedelta = timedelta(seconds=1)
+    """The provider's: how soon to look again while something changes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Launch:
+    """One new instance."""
+
+    role: Role
+    choice: Choice
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What to write and what to do, in this order: write the rows, then do, then write what came of it."""
+
+    cluster: Cluster
+    instances: tuple[Instance, ...] = ()
+    """Those that changed."""
+    usages: tuple[Usage, ...] = ()
+    """Those that opened or closed."""
+    events: tuple[Event, ...] = ()
+    launches: tuple[Launch, ...] = ()
+    relaunches: tuple[Instance, ...] = ()
+    """Rows whose order may never have been given; the same order is given again."""
+    terminations: tuple[str, ...] = ()
+    """Handles; ours, or of things with our mark that no live row knows."""
+    retire: tuple[str, ...] = ()
+    """Names of workers that shall hand over their results and leave."""
+    retire_any: int = 0
+    """As many workers as this shall leave, whichever Dask can best spare."""
+    say: tuple[str, ...] = ()
+    """For the notebooks that are connected."""
+    wake_at: datetime | None = None
+    """When to look again; None once all is over."""
