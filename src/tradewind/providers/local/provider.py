@@ -95,6 +95,8 @@ class LocalProvider(Provider):
 
     async def offers(self, need: Need, *, spot: bool = False, region: str | None = None) -> Sequence[Offer]:
         """Return the one offer: a process with its share of this machine. Raises BadRequest for what is too much."""
+        if spot:
+            return ()
         return (offer_for(need, self._machine, self._rate),)
 
     async def launch(self, order: Order) -> AsyncIterator[Handle]:
@@ -169,7 +171,8 @@ class LocalProvider(Provider):
         return await asyncio.to_thread(_tail, log, lines)
 
     async def aclose(self) -> None:
-        """End the warm process; instances stay."""
+        """End the warm process; instances stay. Nobody is poked any more."""
+        self._pokes.clear()
         await asyncio.to_thread(self._warm.close)
 
     def prepare(self) -> None:
