@@ -161,6 +161,8 @@ class ScaleMemory:
     wanted: int
     surplus_since: datetime | None = None
     """Since when fewer would have done; None while there is no surplus."""
+    surplus_peak: int = 0
+    """The most that would have been of use since then; what lies above it is let go when the wait is over."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,6 +11,8 @@ from decimal import Decimal
 
 SECONDS_PER_HOUR = Decimal(3600)
 MICROSECONDS = Decimal(1_000_000)
+SMALLEST_SHOWN = Decimal("0.0001")
+"""What is less is shown as less than this: nobody decides by a hundredth of a cent."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,12 +33,9 @@ class Money:
     def __str__(self) -> str:
         if self.amount == 0:
             return f"0 {self.currency}"
-        places = Decimal("0.01") if abs(self.amount) >= 1 else Decimal("0.000001")
-        shown = self.amount.quantize(places)
-        text = f"{shown:f}"
-        if places != Decimal("0.01"):
-            text = text.rstrip("0").rstrip(".") if shown else "<0.000001"
-        return f"{text} {self.currency}"
+        if abs(self.amount) < SMALLEST_SHOWN:
+            return f"{'-' if self.amount < 0 else ''}<{SMALLEST_SHOWN:f} {self.currency}"
+        return f"{_shown(self.amount, digits=2)} {self.currency}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,4 +56,11 @@ class Price:
         return Money(amount=self.per_hour * seconds / SECONDS_PER_HOUR, currency=self.currency)
 
     def __str__(self) -> str:
-        return "free" if self.is_free else f"{self.per_hour.normalize():f} {self.currency}/h"
+        return "free" if self.is_free else f"{_shown(self.per_hour, digits=4)} {self.currency}/h"
+
+
+def _shown(amount: Decimal, *, digits: int) -> str:
+    """Return ``amount`` with two places, or as many more as show ``digits`` significant ones."""
+    places = max(2, digits - 1 - amount.adjusted())
+    whole, _, fraction = f"{amount:.{places}f}".partition(".")
+    return f"{whole}.{fraction[:2]}{fraction[2:].rstrip('0')}"

@@ -58,8 +58,10 @@ class Cost:
         if self.free_seconds and not parts:
             parts.append("free")
         if self.unpriced_seconds:
-            parts.append("unpriced" if not parts else "and more that is unpriced")
-        return ", ".join(parts) or "nothing used"
+            parts.append(f"{_hours(self.unpriced_seconds)} without a price")
+        if parts:
+            return " + ".join(parts)
+        return "less than can be shown" if self.instance_seconds else "nothing used"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,3 +86,9 @@ class Receipt:
     by_computation: tuple[CostLine, ...]
     """Keys are computation ids; the rest of ``total`` was start-up and waiting, in ``not_computing``."""
     not_computing: Cost
+
+
+def _hours(instance_seconds: float) -> str:
+    if instance_seconds < 3600:
+        return f"{instance_seconds / 60:.1f} instance-minutes"
+    return f"{instance_seconds / 3600:.1f} instance-hours"

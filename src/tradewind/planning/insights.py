@@ -1,0 +1,2 @@
+def insights(*a):
+    return ()
