@@ -9,16 +9,15 @@ from tradewind.engine.catalogue import Catalogue
 from tradewind.errors import BadRequest
 from tradewind.model.cluster import ClusterSpec
 from tradewind.model.instance import Role
-from tradewind.model.money import Money, Price
+from tradewind.model.money import Money
 from tradewind.model.offer import SpotPolicy
 from tradewind.model.usage import Cost
 from tradewind.model.views import DryRun, PlannedInstances
-from tradewind.planning import budget
+from tradewind.planning import budget, meter
 from tradewind.providers.base import Provider
 
 AFFORDABLE = timedelta(minutes=1)
 """A cluster is refused whose budget wouldn't last this long: it would stop before it was of use."""
-HOUR = timedelta(hours=1)
 
 
 async def admit(spec: ClusterSpec, provider: Provider, catalogue: Catalogue) -> DryRun:
@@ -41,11 +40,12 @@ async def admit(spec: ClusterSpec, provider: Provider, catalogue: Catalogue) -> 
                 "ask for less cpu or memory, or leave them out."
             )
         lines.append(PlannedInstances(role=role, count=count, offer=found[0].offer, why=found[0].why))
+    cost_per_hour = meter.cost_per_hour((line.count, line.offer) for line in lines)
     if spec.budget is not None:
-        _affordable(spec.budget, lines)
+        _affordable(spec.budget, cost_per_hour)
     lines = [line for line in lines if line.count]
     told = dict.fromkeys(line.offer.note for line in lines if line.offer.note)
-    return DryRun(instances=tuple(lines), cost_per_hour=_hour(lines), notes=(*notes, *told))
+    return DryRun(instances=tuple(lines), cost_per_hour=cost_per_hour, notes=(*notes, *told))
 
 
 def honoured(spec: ClusterSpec, provider: Provider) -> tuple[str, ...]:
@@ -82,46 +82,13 @@ def honoured(spec: ClusterSpec, provider: Provider) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def _affordable(limit: Money, lines: list[PlannedInstances]) -> None:
-    prices = [(line.offer.price, line.count) for line in lines]
-    if any(price is None for price, _ in prices):
-        raise BadRequest(
-            f"a budget of {limit} can't be held on instances without a price: "
-            "set the provider's price, or leave out budget."
-        )
-    priced = [(price, count) for price, count in prices if price is not None and not price.is_free]
-    if strange := {price.currency for price, _ in priced} - {limit.currency}:
-        raise BadRequest(
-            f"the budget is in {limit.currency}, but prices are in {', '.join(sorted(strange))}: give it in that."
-        )
-    per_hour = Money(amount=sum((p.per_hour * n for p, n in priced), Decimal(0)), currency=limit.currency)
+def _affordable(limit: Money, cost_per_hour: Cost) -> None:
     nothing = Money(amount=Decimal(0), currency=limit.currency)
-    refusal = budget.may_start(limit, nothing, per_hour, AFFORDABLE)
-    if refusal is not None:
-        raise BadRequest(refusal)
-
-
-def _hour(lines: list[PlannedInstances]) -> Cost:
-    by_currency: dict[str, Money] = {}
-    free = unpriced = seconds = cpu = memory = 0.0
-    for line in lines:
-        span = HOUR.total_seconds() * line.count
-        seconds += span
-        cpu += span * line.offer.resources.cpus
-        memory += span * line.offer.resources.memory
-        price: Price | None = line.offer.price
-        if price is None:
-            unpriced += span
-        elif price.is_free:
-            free += span
-        else:
-            cost = price.cost_of(HOUR * line.count)
-            by_currency[price.currency] = by_currency[price.currency] + cost if price.currency in by_currency else cost
-    return Cost(
-        money=tuple(by_currency[currency] for currency in sorted(by_currency)),
-        instance_seconds=seconds,
-        cpu_seconds=cpu,
-        memory_byte_seconds=memory,
-        free_seconds=free,
-        unpriced_seconds=unpriced,
-    )
+    if cost_per_hour.unpriced_seconds:
+        planned: list[Money | None] = [None]
+    else:
+        planned = [*cost_per_hour.money] or [nothing]
+    for per_hour in planned:
+        refusal = budget.may_start(limit, nothing, per_hour, AFFORDABLE)
+        if refusal is not None:
+            raise BadRequest(f"{refusal}.")
