@@ -106,7 +106,7 @@ async def test_a_size_has_room_for_its_capacity_and_again_when_one_ended(clock):
     world = FakeWorld(clock, sizes=[replace(SIZES[0], capacity=1)])
     provider = FakeProvider(ProviderSettings(installation="mine", state_directory=""), world=world)
     first = await launch(provider, order(1))
-    with pytest.raises(NoCapacity, match="1 of fake.small are let"):
+    with pytest.raises(NoCapacity, match="every fake.small in fake-north is let"):
         await launch(provider, order(2))
     await provider.terminate([first.handle])
     await launch(provider, order(2))

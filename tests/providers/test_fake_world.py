@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tradewind.boot.process import Boot, KeyPair
@@ -284,6 +284,7 @@ async def test_a_deaf_agent_renews_no_lease():
     assert not stage.world.find("scheduler-0").is_alive
 
 
+@settings(deadline=None)
 @given(
     need=strategies.needs(tuple({size.vm_type for size in SIZES if size.region == "fake-north"})), spot=st.booleans()
 )

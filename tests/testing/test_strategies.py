@@ -1,7 +1,7 @@
 """What the strategies make could have been made by the program."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 
 from tradewind import wire
 from tradewind.model.cluster import ClusterSpec
@@ -10,6 +10,7 @@ from tradewind.model.offer import Offer
 from tradewind.testing import strategies
 
 
+@settings(deadline=None)
 @given(strategies.instances())
 def test_the_times_of_an_instance_agree_with_its_status(instance):
     times = [t for t in (instance.requested_at, instance.started_at, instance.running_at, instance.stopped_at) if t]
@@ -28,17 +29,20 @@ def test_the_times_of_an_instance_agree_with_its_status(instance):
     assert instance.wanted == (instance.unwanted_at is None)
 
 
+@settings(deadline=None)
 @given(strategies.scalings())
 def test_a_scaling_begins_between_its_bounds(scaling):
     assert 0 <= scaling.minimum <= scaling.initial <= scaling.maximum
 
 
+@settings(deadline=None)
 @given(strategies.needs(("a", "b", "c")))
 def test_a_need_names_sizes_or_ranges_and_never_both(need):
     is_ranged = any(x is not None for r in (need.cpus, need.memory) for x in (r.minimum, r.maximum))
     assert not (need.vm_types and is_ranged)
 
 
+@settings(deadline=None)
 @given(strategies.computations())
 def test_a_computation_counts_no_more_done_than_tasks(computation):
     assert all(0 <= group.erred <= group.done <= group.tasks for group in computation.groups)
@@ -47,6 +51,7 @@ def test_a_computation_counts_no_more_done_than_tasks(computation):
 
 @pytest.mark.parametrize(("kind", "strategy"), [(Offer, strategies.offers()), (ClusterSpec, strategies.specs())])
 def test_what_is_made_survives_the_wire(kind, strategy):
+    @settings(deadline=None)
     @given(strategy)
     def check(value):
         assert wire.load_json(kind, wire.dump_json(value)) == value
