@@ -25,7 +25,6 @@ from pathlib import Path
 import dask
 import distributed.versions
 from setproctitle import setproctitle
-from tornado import netutil
 
 from tradewind.providers.local.keeper import keep
 from tradewind.providers.local.task import Task
@@ -163,7 +162,7 @@ def load_what_dask_loads_late() -> None:
     distributed.versions.get_versions()  # kept by a cache
     if sys.platform == "linux":
         # Reads the certificates of the system, into a cache. On macOS that starts threads.
-        netutil._client_ssl_defaults()  # noqa: SLF001 - there is no public way to fill the cache
+        importlib.import_module("tornado.netutil")._client_ssl_defaults()  # noqa: SLF001 - there is no public way to fill the cache
 
 
 def threads() -> int:
