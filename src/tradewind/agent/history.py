@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from distributed.metrics import time as scheduler_time
 
 from tradewind.agent.failures import KEY_LIMIT, Failures, SpanFailures, clip, clip_and_scrub
+from tradewind.agent.groups import GroupLines
 
 if TYPE_CHECKING:
     from distributed import Scheduler
@@ -27,8 +28,6 @@ KEPT_COMPUTATIONS = 2000
 PAGE_COMPUTATIONS = 200
 SNIPPETS = 10
 SNIPPET_LIMIT = 20_000
-GROUPS = 200
-"""Task groups of one computation; further ones are added up in the last, named "(others)"."""
 ACTIVITIES = 40
 
 
@@ -53,6 +52,7 @@ class _Record:
     """From when on the groups run that do so now."""
     seen: dict[TaskGroup, tuple[int, float]] = field(default_factory=dict)
     """Size and end of groups when they were last seen done."""
+    lines: GroupLines = field(default_factory=GroupLines)
     workers: int = 0
     snippets: int = 0
     code: list[str] = field(default_factory=list)
@@ -145,8 +145,7 @@ class History:
         if not groups:
             del self._live[record.span.id]  # a parent of spans; it comes back with its first group
             return
-        done = all(group.done for group in groups)
-        self._notice_runs(record, groups, now)
+        done = self._notice_runs(record, groups, now)
         if not done:
             record.workers = max(record.workers, len(self._scheduler.workers))
         elif not record.workers:
@@ -158,14 +157,19 @@ class History:
         elif done and now - record.changed_at > SETTLE_SECONDS:
             del self._live[record.span.id]
 
-    def _notice_runs(self, record: _Record, groups: Iterable[TaskGroup], now: float) -> None:
+    def _notice_runs(self, record: _Record, groups: Iterable[TaskGroup], now: float) -> bool:
+        """Take over when groups ran; return whether all have ended."""
+        all_done, runs_before = True, len(record.runs)
         for group in groups:
-            ended = record.seen.get(group, (0, 0.0))[1]
+            size, ended = record.seen.get(group, (0, 0.0))
             if not group.done:
+                all_done = False
                 if group.start and not ended:
                     record.since[group] = group.start
                 elif group.states["processing"]:
                     record.since.setdefault(group, now)  # Dask knows a start only once a task has ended
+                continue
+            if ended and ended == group.stop and size == len(group) and group not in record.since:
                 continue
             began = record.since.pop(group, None)
             if group.stop > ended:
@@ -175,7 +179,9 @@ class History:
             elif began is not None:
                 record.runs.append((began, now))  # it ended without one success, and Dask keeps no times of that
             record.seen[group] = (len(group), group.stop)
-        record.runs = list(_merge(record.runs))
+        if len(record.runs) != runs_before:
+            record.runs = list(_merge(record.runs))
+        return all_done
 
     def _describe(self, record: _Record, groups: list[TaskGroup], done: bool, now: float) -> dict[str, Any]:
         span = record.span
@@ -195,7 +201,7 @@ class History:
             "started_at": iso(started),
             "stopped_at": iso(max(stopped, started)) if done else None,
             "done": done,
-            "groups": _groups(groups, failures),
+            "groups": record.lines.by_prefix(groups, failures.by_prefix),
             "activity_seconds": activities,
             "active_cpu_seconds": round(offered, 3),
             "nbytes": sum(max(0, group.nbytes_total) for group in groups),
@@ -259,29 +265,3 @@ def _activities(span: Span, offered: float) -> dict[str, float]:
             seconds[name if name in seconds or len(seconds) < ACTIVITIES else "(others)"] += max(0.0, value)
     seconds["idle"] = offered - sum(seconds.values())
     return {name: round(value, 3) for name, value in seconds.items() if value >= 0.0005}
-
-
-def _groups(groups: Iterable[TaskGroup], failures: SpanFailures) -> list[dict[str, Any]]:
-    """Return the groups added up by key prefix, in the order they began."""
-    by_prefix: dict[str, dict[str, Any]] = {}
-    for group in sorted(groups, key=lambda group: (group.start or float("inf"), group.name)):
-        prefix = clip(group.prefix.name, KEY_LIMIT)
-        if prefix not in by_prefix and len(by_prefix) >= GROUPS:
-            prefix = "(others)"
-        seconds = group.all_durations
-        line = by_prefix.setdefault(prefix, dict.fromkeys(_GROUP_FIELDS, 0))
-        line["tasks"] += len(group)
-        # Results by type are the only count of what ran: "released" and "forgotten" hold the never started as well.
-        line["done"] += min(len(group), sum(group._types.values()))
-        line["erred"] += group.states["erred"]
-        line["compute_seconds"] += seconds.get("compute", 0.0)
-        line["transfer_seconds"] += seconds.get("transfer", 0.0)
-        line["disk_seconds"] += seconds.get("disk-read", 0.0) + seconds.get("disk-write", 0.0)
-        line["nbytes"] += max(0, group.nbytes_total)
-    for prefix, line in by_prefix.items():
-        # A failed task that was let go of is merely "forgotten" in Dask; one that was retried with success is done.
-        line["erred"] = min(max(line["erred"], failures.by_prefix[prefix]), line["tasks"] - line["done"])
-    return [{"prefix": prefix, **line} for prefix, line in by_prefix.items()]
-
-
-_GROUP_FIELDS = ("tasks", "done", "erred", "compute_seconds", "transfer_seconds", "disk_seconds", "nbytes")
