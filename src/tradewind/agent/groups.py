@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from tradewind.agent.failures import KEY_LIMIT, clip
+from tradewind.agent.failures import KEY_LIMIT, clip, whole_number
 
 if TYPE_CHECKING:
     from distributed.scheduler import TaskGroup
@@ -75,7 +75,7 @@ class GroupLines:
             seconds.get("compute", 0) / 1e6,
             seconds.get("transfer", 0) / 1e6,
             (seconds.get("disk-read", 0) + seconds.get("disk-write", 0)) / 1e6,
-            max(0, group.nbytes_total),
+            whole_number(group.nbytes_total),
         )
         self._lines[group] = state, line
         return line

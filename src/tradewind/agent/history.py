@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from distributed.metrics import time as scheduler_time
 
-from tradewind.agent.failures import KEY_LIMIT, Failures, SpanFailures, clip, clip_and_scrub
+from tradewind.agent.failures import KEY_LIMIT, Failures, SpanFailures, clip, clip_and_scrub, whole_number
 from tradewind.agent.groups import GroupLines
 
 if TYPE_CHECKING:
@@ -21,19 +21,24 @@ if TYPE_CHECKING:
     from distributed.scheduler import TaskGroup
     from distributed.spans import Span
 
+LAST_TIMESTAMP = 2.0e11
 SETTLE_SECONDS = 30.0
 """For how long a done span is still looked at: metrics come with the workers' heartbeats, after the last task."""
 KEPT_COMPUTATIONS = 2000
 """The oldest settled ones are dropped beyond this; whoever pulls the page has them by then."""
 PAGE_COMPUTATIONS = 200
+PAGE_TEXT = 1_000_000
+"""Characters of errors and code after which a page is full: readers refuse more than 8 MiB, a character can take 6."""
 SNIPPETS = 10
 SNIPPET_LIMIT = 20_000
 ACTIVITIES = 40
+SECONDS_LIMIT = 1e12
+"""Code of users may add to the workers' metrics, even infinity; what is beyond this is no duration."""
 
 
 def iso(timestamp: float) -> str | None:
-    """Return a timestamp of the scheduler's clock as ISO 8601 in UTC; None for Dask's 0, "not yet"."""
-    return datetime.fromtimestamp(timestamp, UTC).isoformat() if timestamp else None
+    """Return a timestamp as ISO 8601 in UTC; None for Dask's 0, "not yet", and for what no calendar holds."""
+    return datetime.fromtimestamp(timestamp, UTC).isoformat() if 0 < timestamp < LAST_TIMESTAMP else None
 
 
 @dataclass(slots=True, eq=False)
@@ -54,6 +59,8 @@ class _Record:
     """Size and end of groups when they were last seen done."""
     lines: GroupLines = field(default_factory=GroupLines)
     workers: int = 0
+    text: int = 0
+    """Characters of its errors and code."""
     snippets: int = 0
     code: list[str] = field(default_factory=list)
 
@@ -109,18 +116,23 @@ class History:
     def changed_since(self, cursor: int) -> tuple[list[dict[str, Any]], int]:
         """Return computations that changed after ``cursor``, the earliest change first, and the next cursor.
 
-        At most 200 at once; the next cursor then makes the next page go on from there. A cursor of the future (from
-        before this scheduler was started anew) begins at the start.
+        At most 200, or a million characters, at once; the next cursor then makes the next page go on from there.
+        A cursor of the future (from before this scheduler was started anew) begins at the start.
         """
         if cursor > self.cursor:
             cursor = 0
         changed = sorted(
             (record for record in self._records.values() if record.version > cursor), key=lambda record: record.version
         )
-        if len(changed) <= PAGE_COMPUTATIONS:
-            return [record.page for record in changed], self.cursor
-        page = changed[:PAGE_COMPUTATIONS]
-        return [record.page for record in page], page[-1].version
+        page: list[dict[str, Any]] = []
+        text = 0
+        for record in changed:
+            if len(page) == PAGE_COMPUTATIONS or (page and text + record.text > PAGE_TEXT):
+                return page, cursor
+            page.append(record.page)
+            text += record.text
+            cursor = record.version
+        return page, self.cursor
 
     def _discover(self, spans: dict[str, Span]) -> None:
         for span in islice(spans.values(), self._seen_spans, None):
@@ -154,6 +166,9 @@ class History:
         if page != record.page:
             self.cursor += 1
             record.page, record.version, record.changed_at = page, self.cursor, now
+            record.text = sum(map(len, page["code"])) + sum(
+                len(error["exception"]) + len(error["traceback"]) for error in page["errors"]
+            )
         elif done and now - record.changed_at > SETTLE_SECONDS:
             del self._live[record.span.id]
 
@@ -204,7 +219,7 @@ class History:
             "groups": record.lines.by_prefix(groups, failures.by_prefix),
             "activity_seconds": activities,
             "active_cpu_seconds": round(offered, 3),
-            "nbytes": sum(max(0, group.nbytes_total) for group in groups),
+            "nbytes": whole_number(sum(group.nbytes_total for group in groups)),
             "code": self._code(record),
             "errors": [error | {"at": iso(error["at"])} for error in failures.errors],
             "workers": record.workers,
@@ -213,8 +228,8 @@ class History:
     def _code(self, record: _Record) -> list[str]:
         if self._record_code and len(record.span._code) != record.snippets:
             record.snippets = len(record.span._code)
-            frames = {frame.code: None for stack in record.span._code for frame in stack if isinstance(frame.code, str)}
-            record.code = [clip_and_scrub(code, SNIPPET_LIMIT) for code in islice(frames, SNIPPETS)]
+            texts = {_around(frame.code, frame.lineno_relative) for stack in record.span._code for frame in stack}
+            record.code = [clip_and_scrub(text, SNIPPET_LIMIT) for text in islice(sorted(texts), SNIPPETS)]
         return record.code
 
     def _thread_seconds(self, intervals: list[tuple[float, float]]) -> float:
@@ -239,6 +254,16 @@ class History:
             self._failures.forget(record.span.id)
 
 
+def _around(code: str, line: int) -> str:
+    """Return the part of ``code`` around its ``line``: of code outside any function, Dask sends the whole file."""
+    if len(code) <= SNIPPET_LIMIT:
+        return code
+    lines = code.splitlines(keepends=True)
+    at = sum(map(len, lines[: max(0, line)]))
+    start = max(0, min(at - SNIPPET_LIMIT // 2, len(code) - SNIPPET_LIMIT))
+    return code[start : start + SNIPPET_LIMIT]
+
+
 def _merge(intervals: Iterable[tuple[float, float]]) -> Iterator[tuple[float, float]]:
     """Yield the union of ``intervals`` as intervals that don't touch."""
     current: tuple[float, float] | None = None
@@ -260,8 +285,8 @@ def _activities(span: Span, offered: float) -> dict[str, float]:
     """
     seconds: defaultdict[str, float] = defaultdict(float)
     for key, value in span._cumulative_worker_metrics.items():
-        if key[0] == "execute" and key[-1] == "seconds":
+        if key[0] == "execute" and key[-1] == "seconds" and 0 < value < SECONDS_LIMIT:
             name = clip(key[-2], 60)
-            seconds[name if name in seconds or len(seconds) < ACTIVITIES else "(others)"] += max(0.0, value)
+            seconds[name if name in seconds or len(seconds) < ACTIVITIES else "(others)"] += value
     seconds["idle"] = offered - sum(seconds.values())
     return {name: round(value, 3) for name, value in seconds.items() if value >= 0.0005}
