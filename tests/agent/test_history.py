@@ -110,7 +110,7 @@ async def test_a_page_is_readable_whatever_a_task_says_of_itself(rig):
     async with rig() as it, Client(it.scheduler.address, asynchronous=True) as client:
         strange = [client.submit(_fail, "\udcff\x00"), client.submit(_Huge, 1), client.submit(_measure_nonsense)]
         await client.gather(strange, errors="skip")
-        page = await it.asker.page_when(lambda page: "thread-noncpu" in _one(page).activity_seconds)
+        page = await it.asker.page_when(lambda page: "failed" in _one(page).activity_seconds)
         assert _one(page).errors[0].exception.startswith("ValueError(")
         assert _one(page).nbytes == 2**53
         assert "nonsense" not in _one(page).activity_seconds
