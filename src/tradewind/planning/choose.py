@@ -91,9 +91,9 @@ def _place_by_type(offer: Offer, need: Need) -> str:
 def _place_by_price(place: int, pool: Sequence[Offer], need: Need) -> str:
     wanted = _spoken(need)
     if len(pool) == 1:
-        return f"the only one that {wanted}" if wanted else "the only one there is"
+        return f"the only one that has {wanted}" if wanted else "the only one there is"
     price = pool[place].price
-    among = f"of {len(pool)}" + (f" that {wanted}" if wanted else "")
+    among = f"of {len(pool)}" + (f" that have {wanted}" if wanted else "")
     unpriced = "" if price is not None else ", and nobody says what it costs"
     if place > 0:
         return f"number {place + 1} {among}{unpriced}"
@@ -144,7 +144,7 @@ def _percent(ratio: Decimal) -> str:
 
 
 def _spoken(need: Need) -> str:
-    """Return the need as what follows "that"; empty where nothing was asked for."""
+    """Return the need as what follows "has"; empty where nothing was asked for."""
     asked = [_amount(need.cpus, 1, "core"), _amount(need.memory, GIB, "GiB")]
     if need.gpus:
         asked.append(f"{need.gpus} {f'{need.gpu_type} ' if need.gpu_type else ''}GPU{'s' if need.gpus > 1 else ''}")
@@ -153,7 +153,7 @@ def _spoken(need: Need) -> str:
     asked = [words for words in asked if words]
     if not asked:
         return ""
-    return f"have {', '.join(asked[:-1])}{' and ' if asked[1:] else ''}{asked[-1]}"
+    return f"{', '.join(asked[:-1])}{' and ' if asked[1:] else ''}{asked[-1]}"
 
 
 def _amount(range_: Range, unit: int, word: str) -> str:
