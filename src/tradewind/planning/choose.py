@@ -44,7 +44,12 @@ def choose(
         key=lambda offer: (not offer.spot, *_rank(offer, need)),
     )
     busy = len(fitting) - len(ranked)
-    return tuple(Choice(offer=offer, why=_why(offer, ranked, need, spot_policy, busy)) for offer in ranked)
+    spot, on_demand = ([offer for offer in ranked if offer.spot is is_spot] for is_spot in (True, False))
+    return tuple(
+        Choice(offer=offer, why=_why(place, pool, on_demand if spot else (), need, busy))
+        for pool in (spot, on_demand)
+        for place, offer in enumerate(pool)
+    )
 
 
 def _is_allowed(offer: Offer, need: Need, spot_policy: SpotPolicy) -> bool:
@@ -69,12 +74,12 @@ def _rank(offer: Offer, need: Need) -> tuple[object, ...]:
     )
 
 
-def _why(offer: Offer, ranked: Sequence[Offer], need: Need, spot_policy: SpotPolicy, busy: int) -> str:
-    pool = [other for other in ranked if other.spot is offer.spot]
-    place = pool.index(offer)
+def _why(place: int, pool: Sequence[Offer], fallback: Sequence[Offer], need: Need, busy: int) -> str:
+    """Return why ``pool[place]`` stands there; ``fallback`` is the on-demand offers, where there is spot besides."""
+    offer = pool[place]
     words = [_place_by_type(offer, need) if need.vm_types else _place_by_price(place, pool, need)]
-    if spot_policy is SpotPolicy.SPOT_WITH_FALLBACK and len(pool) < len(ranked):
-        words.append(_spot_saving(offer, ranked) if offer.spot else "on-demand, for when no spot is to be had")
+    if fallback:
+        words.append(_spot_saving(offer, fallback) if offer.spot else "on-demand, for when no spot is to be had")
     if not need.vm_types and len(pool) > 1:
         words.append(_beside_next(offer, pool[1]) if place == 0 else _above_first(offer, pool[0]))
     if place == 0 and busy:
@@ -129,10 +134,11 @@ def _called(offer: Offer, beside: Offer) -> str:
     return f"{offer.vm_type} in {place}" if place else f"another {offer.vm_type}"
 
 
-def _spot_saving(offer: Offer, ranked: Sequence[Offer]) -> str:
-    for other in ranked:
-        same = not other.spot and (other.vm_type, other.region) == (offer.vm_type, offer.region)
-        if not same or other.price is None or offer.price is None or offer.price.currency != other.price.currency:
+def _spot_saving(offer: Offer, on_demand: Sequence[Offer]) -> str:
+    for other in on_demand:
+        if (other.vm_type, other.region) != (offer.vm_type, offer.region):
+            continue
+        if other.price is None or offer.price is None or other.price.currency != offer.price.currency:
             continue
         if other.price.per_hour > offer.price.per_hour:
             return f"spot, {_percent(1 - offer.price.per_hour / other.price.per_hour)} below its on-demand price"
