@@ -29,7 +29,12 @@ def names(
     ("offers", "need", "policy", "expected"),
     [
         ([make_offer("b", "0.2"), make_offer("a", "0.3"), make_offer("c", "0.1")], NEED, ON_DEMAND, ["c", "b", "a"]),
-        ([make_offer("b"), make_offer("a")], NEED, ON_DEMAND, ["a", "b"]),
+        (
+            [make_offer("b"), make_offer("a", resources=Resources(cpus=64, memory=GIB))],
+            NEED,
+            ON_DEMAND,
+            ["a", "b"],
+        ),
         ([make_offer("a", None), make_offer("b", "9"), make_offer("c", "0")], NEED, ON_DEMAND, ["c", "b", "a"]),
         (
             [make_offer("a", None, resources=Resources(cpus=64, memory=GIB)), make_offer("b", None)],

@@ -103,9 +103,12 @@ def test_idle_workers_cost_money_and_fewer_would_do() -> None:
     assert insight.advice.startswith("About 1 in place of 4 workers would have done.")
 
 
-def test_idle_time_is_not_claimed_where_another_computation_may_have_used_it() -> None:
+def test_lost_time_is_not_claimed_where_another_computation_may_have_used_it() -> None:
     beside = ran(SOUND, id_="k2", start=50, stop=90)
     assert "idle-workers" not in found(idle(), beside)
+    assert "tiny-tasks" not in found(
+        ran(make_group(tasks=9000, done=9000, compute_seconds=90.0), activity_seconds={"thread-cpu": 90.0}), beside
+    )
     behind = ran(SOUND, id_="k2", start=100, stop=120)
     assert "idle-workers" in found(idle(), behind)
 

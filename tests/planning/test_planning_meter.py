@@ -290,6 +290,11 @@ def test_days_are_cut_at_midnight_utc() -> None:
     ]
 
 
+def test_days_come_in_their_order() -> None:
+    usages = [make_usage(86400, 86400 * 2), make_usage(0, 60)]
+    assert [line.key for line in cost_by(usages, (), "day", NOW)] == ["2026-03-01", "2026-03-02", "2026-03-03"]
+
+
 def test_nothing_used_is_no_line() -> None:
     for by in BYS:
         assert cost_by([make_usage(5, 5)], (), by, NOW) == ()
