@@ -2,17 +2,39 @@
 
 from __future__ import annotations
 
+import math
+import re
+from dataclasses import fields, is_dataclass, replace
+from datetime import UTC, datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from pydantic import TypeAdapter, ValidationError
 
 from tradewind.errors import BadRequest
+from tradewind.model.status import StatusPage
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
 
 T = TypeVar("T")
+
+STRING_LIMIT = 25_000
+"""Characters; the agent's longest text is a piece of code of 20 000."""
+SHORT_STRING_LIMIT = 250
+SHORT_STRINGS = frozenset({"id", "name", "address", "status", "prefix", "key", "worker"})
+ITEM_LIMITS = {
+    "workers": 20_000,
+    "computations": 1000,
+    "groups": 1000,
+    "activity_seconds": 100,
+    "code": 20,
+    "errors": 100,
+}
+"""Entries of each list and mapping of a page; what is beyond is left out."""
+NUMBER_LIMIT = 2**63 - 1
+"""What a database column holds."""
+_UNPRINTABLE = re.compile(r"[^\t\n\x20-\x7e\xa0-\ud7ff\ue000-\U0010ffff]")
 
 
 def _adapter(kind: type[object]) -> TypeAdapter[Any]:
@@ -55,6 +77,65 @@ def load_json(kind: type[T], text: str | bytes) -> T:
         return cast(T, _adapter(kind).validate_json(text))
     except ValidationError as error:
         raise BadRequest(_explain(kind, error)) from None
+
+
+def parse_status_page(text: bytes, cluster_id: str) -> StatusPage:
+    """Return the page that a scheduler's agent answered with. It comes from where users run their own code.
+
+    What is too long is cut, what can't be printed is replaced, and ``cluster_id`` stands in place of any other.
+
+    Parameters
+    ----------
+    text : bytes
+        JSON; the caller has refused more than 8 MiB.
+    cluster_id : str
+        Whose page was asked for.
+
+    Raises
+    ------
+    BadRequest
+        A field is missing or of the wrong type, a number is negative or not finite, a time has no zone.
+    """
+    try:
+        page: StatusPage = _tamed(_adapter(StatusPage).validate_json(text, strict=True), "page")
+    except ValidationError as error:
+        explained = _explain(StatusPage, error)[:500]  # it quotes names that a stranger chose
+        raise BadRequest(_UNPRINTABLE.sub("\ufffd", explained)) from None
+    return replace(
+        page, computations=tuple(replace(computation, cluster_id=cluster_id) for computation in page.computations)
+    )
+
+
+def _tamed(value: Any, name: str) -> Any:
+    """Return ``value`` of a page with its texts and lists within their limits; refuse impossible numbers and times."""
+    match value:
+        case str():
+            return _UNPRINTABLE.sub("\ufffd", value[: SHORT_STRING_LIMIT if name in SHORT_STRINGS else STRING_LIMIT])
+        case bool() | None:
+            return value
+        case int() | float():
+            if not math.isfinite(value) or not 0 <= value <= NUMBER_LIMIT:
+                raise BadRequest(f"this doesn't describe a StatusPage: {name} is {value!r:.30}, which can't be")
+            return value
+        case datetime():
+            try:
+                return _aware(value, name).astimezone(UTC)
+            except OverflowError:  # the first and the last day of the calendar, in some zones
+                raise BadRequest(f"this doesn't describe a StatusPage: {name} is outside the calendar") from None
+        case tuple():
+            return tuple(_tamed(item, name) for item in value[: ITEM_LIMITS[name]])
+        case dict():
+            some = list(value.items())[: ITEM_LIMITS[name]]
+            return {_tamed(key, "key"): _tamed(item, name) for key, item in some}
+    assert is_dataclass(value)
+    assert not isinstance(value, type)
+    return replace(value, **{field.name: _tamed(getattr(value, field.name), field.name) for field in fields(value)})
+
+
+def _aware(value: datetime, name: str) -> datetime:
+    if value.tzinfo is None:
+        raise BadRequest(f"this doesn't describe a StatusPage: {name} has no time zone")
+    return value
 
 
 def _explain(kind: type[object], error: ValidationError) -> str:

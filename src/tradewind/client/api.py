@@ -3,69 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
 from tradewind.boot.process import KeyPair
-from tradewind.model.budget import BudgetState
 from tradewind.model.cluster import Cluster, ClusterSpec, Scaling
 from tradewind.model.computation import Computation, Insight
 from tradewind.model.events import Event
-from tradewind.model.instance import Instance, Role
-from tradewind.model.offer import Offer
-from tradewind.model.status import StatusPage
-from tradewind.model.usage import Cost, CostLine, Receipt
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ClusterView:
-    """All there is to show of one cluster at one moment."""
-
-    cluster: Cluster
-    instances: tuple[Instance, ...]
-    cost: Cost
-    budget: BudgetState | None
-    """None where nothing limits it."""
-    page: StatusPage | None
-    """What its scheduler last said; None while it doesn't answer."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PlannedInstances:
-    """One line of a dry run."""
-
-    role: Role
-    count: int
-    offer: Offer
-    why: str
-    """Why this offer was chosen over the others."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DryRun:
-    """What would be launched, where, at what price, and why."""
-
-    instances: tuple[PlannedInstances, ...]
-    cost_per_hour: Cost
-    """Of all of them for one hour."""
-    notes: tuple[str, ...]
-    """What is worth knowing before it starts."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Check:
-    """One thing the doctor looked at."""
-
-    name: str
-    ok: bool
-    fact: str
-    advice: str = ""
-    """What to do; empty where all is well."""
+from tradewind.model.instance import Instance
+from tradewind.model.usage import CostLine, Receipt
+from tradewind.model.views import Check, ClusterView, DryRun
 
 
 class Api(Protocol):
     """The verbs. Every one is safe to repeat; clusters are named by id, or by name among the live ones."""
+
+    def prepare(self, provider: str) -> None:
+        """Get a provider ready for a launch that is about to come. A hint: returns at once, may do nothing."""
 
     async def dry_run(self, spec: ClusterSpec) -> DryRun:
         """Return what :meth:`create` would launch; changes nothing. Raises BadRequest as it would."""
@@ -82,17 +36,14 @@ class Api(Protocol):
     async def keys(self, cluster_id: str) -> KeyPair:
         """Return a client's keys for a live cluster. Raises NotFound."""
 
-    async def scale(self, cluster_id: str, scaling: Scaling) -> None:
-        """Change how many workers are wanted."""
-
-    async def dismiss(self, cluster_id: str, instance_ids: Sequence[str]) -> None:
-        """End these workers and want that many fewer."""
+    async def scale(self, cluster_id: str, scaling: Scaling, *, dismiss: Sequence[str] = ()) -> None:
+        """Change how many workers are wanted, and which ones (by instance id) shall leave."""
 
     async def stop(self, cluster_id: str, detail: str = "") -> None:
         """Ask for the end of a cluster; returns at once, and a stopped cluster is a success."""
 
-    async def wait_changed(self, cluster_id: str, seen: ClusterView | None, timeout_s: float) -> ClusterView:
-        """Return the view as soon as it differs from ``seen``, or after ``timeout_s``."""
+    async def wait_changed(self, cluster_id: str, revision: int, timeout_s: float) -> ClusterView:
+        """Return the view as soon as its revision is past ``revision``, or after ``timeout_s``."""
 
     async def list_clusters(self, *, live: bool | None = None, limit: int = 100) -> Sequence[ClusterView]:
         """Return clusters, newest first."""

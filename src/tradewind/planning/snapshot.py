@@ -6,13 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from tradewind.planning.choose import Choice
-
 from tradewind.model.cluster import Cluster
 from tradewind.model.events import Event
 from tradewind.model.instance import Instance, ObservedInstance, Role
 from tradewind.model.status import StatusPage
 from tradewind.model.usage import Usage
+from tradewind.planning.choose import Choice
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

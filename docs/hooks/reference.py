@@ -1,0 +1,130 @@
+"""Writes the parts of the reference that the program itself knows: commands and settings.
+
+A page asks for a part with a comment: ``<!-- commands: module:group -->``, ``<!-- settings: module:Class -->``.
+The pages are made from the code at each build, so they can't tell an older story than the code does.
+"""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import importlib
+import importlib.util
+import inspect
+import re
+import sys
+import typing
+from datetime import timedelta
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+ROOT = Path(__file__).parents[2]
+ROLE = re.compile(r":(?:attr|class|exc|func|meth|mod):<code>~?(?:[\w.]*\.)?(\w+)</code>")
+PART = re.compile(r"^<!-- (commands|settings): ?(.*?)-->$", re.MULTILINE)
+
+
+def on_startup(**_: Any) -> None:
+    """Let the pages be built from a tree that isn't installed."""
+    sys.path.insert(0, str(ROOT / "src"))
+
+
+def on_page_markdown(markdown: str, **_: Any) -> str:
+    """Fill in the parts this page asks for."""
+    makers = {"commands": commands, "settings": settings}
+    return PART.sub(lambda found: makers[found[1]](found[2].strip()), markdown)
+
+
+def on_page_content(html: str, **_: Any) -> str:
+    """Take out the reStructuredText of docstrings that Markdown doesn't know: roles, and ``::`` before a block."""
+    return ROLE.sub(r"<code>\1</code>", html).replace("<p>::</p>\n", "")
+
+
+def module(name: str) -> ModuleType | None:
+    """Return a module of the package, or None where this version has none of that name."""
+    try:
+        return importlib.import_module(name) if importlib.util.find_spec(name) else None
+    except ModuleNotFoundError as error:
+        if error.name is not None and name.startswith(error.name):
+            return None  # not even its package is there
+        raise
+
+
+def commands(path: str) -> str:
+    """Return every command of the click group ``module:attribute``, with its options and help."""
+    owner, _, name = path.partition(":")
+    group = getattr(module(owner), name, None)
+    if group is None:
+        return "This version has no commands."
+    import click  # noqa: PLC0415 - only where there are commands to show
+
+    lines: list[str] = []
+
+    def describe(command: click.Command, parent: click.Context | None, words: str, depth: int) -> None:
+        context = click.Context(command, info_name=words.split()[-1], parent=parent)
+        children = getattr(command, "commands", {})
+        usage = " ".join([words, *command.collect_usage_pieces(context)])
+        lines.extend(
+            [f"{'#' * depth} {words}", "", f"```text\n{usage}\n```", "", inspect.cleandoc(command.help or ""), ""]
+        )
+        for parameter in command.get_params(context):
+            record = parameter.get_help_record(context)
+            if isinstance(parameter, click.Option) and record and record[0] != "--help":
+                lines.extend([f"`{record[0]}`", f":   {record[1] or 'no more to say'}", ""])
+        for child in sorted(children):
+            if not children[child].hidden:
+                describe(children[child], context, f"{words} {child}", min(depth + 1, 4))
+
+    describe(group, None, "tradewind", 2)
+    return "\n".join(lines)
+
+
+def settings(path: str) -> str:
+    """Return a table for each table of the settings ``module:Class``, from its fields and their docstrings."""
+    owner, _, name = path.partition(":")
+    root = getattr(module(owner), name, None)
+    if root is None:
+        return "This version has no settings."
+    return "\n".join(_tables(root, ()))
+
+
+def _tables(kind: type, keys: tuple[str, ...]) -> list[str]:
+    docs = _field_docs(kind)
+    hints = typing.get_type_hints(kind)
+    rows: list[str] = []
+    below: list[str] = []
+    for field in dataclasses.fields(kind):
+        hint = hints[field.name]
+        if dataclasses.is_dataclass(hint) and isinstance(hint, type):
+            below.extend(_tables(hint, (*keys, field.name)))
+            continue
+        variable = "TRADEWIND_" + "__".join((*keys, field.name)).upper()
+        text = " ".join(docs.get(field.name, "").split()).replace("|", "\\|")
+        rows.append(f"| `{field.name}` | {_default(field)} | `{variable}` | {text} |")
+    title = f"`[{'.'.join(keys)}]`" if keys else "At the top of the file"
+    head = [f"## {title}", "", " ".join((inspect.getdoc(kind) or "").split()), ""]
+    table = ["| key | default | variable | meaning |", "|---|---|---|---|", *rows, ""] if rows else []
+    return (head + table if rows else []) + below
+
+
+def _default(field: dataclasses.Field[Any]) -> str:
+    if isinstance(field.default, timedelta):
+        return f"`{field.default.total_seconds() / 60:g} min`"
+    if field.default is not dataclasses.MISSING:
+        return "none" if field.default is None else f"`{field.default}`"
+    if field.default_factory is not dataclasses.MISSING:
+        made = field.default_factory()
+        return "empty" if made in ({}, (), []) else f"`{made}`"
+    return "must be given"
+
+
+def _field_docs(kind: type) -> dict[str, str]:
+    """Return the docstring under each field, which Python itself doesn't keep."""
+    body = ast.parse(inspect.getsource(kind).lstrip()).body[0]
+    assert isinstance(body, ast.ClassDef)
+    found = {}
+    for field, text in zip(body.body, body.body[1:], strict=False):
+        match field, text:
+            case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(doc))):
+                found[name] = doc
+    return found

@@ -1,0 +1,225 @@
+"""The agent that rides on a Dask scheduler: it says how things stand, and ends everything when nobody asks any more."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Coroutine, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from distributed.core import Status
+from distributed.diagnostics.plugin import SchedulerPlugin
+from tornado.ioloop import PeriodicCallback
+
+from tradewind.agent.failures import Failures
+from tradewind.agent.history import History
+from tradewind.agent.page import status_page
+from tradewind.agent.presence import Presence, is_somebody
+from tradewind.agent.routes import serve
+from tradewind.boot.process import KeyPair
+from tradewind.model.secret import Secret
+
+if TYPE_CHECKING:
+    from distributed import Scheduler
+
+logger = logging.getLogger("distributed.scheduler.tradewind")
+"""Under Dask's own name, so that its lines stand in the scheduler's log whatever else is configured."""
+
+POLL_MS = 1000
+RETIRE_WAIT_S = 20.0
+"""An answer comes after this long at the latest; results go on moving."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentSettings:
+    """What the agent needs to know."""
+
+    cluster_id: str
+    token: Secret
+    """Whoever shows it may read the page and end the cluster."""
+    keys: KeyPair
+    """Of the scheduler; must hold for the name the page is asked under."""
+    host: str = "127.0.0.1"
+    port: int = 0
+    """0 takes a free one."""
+    orphan_timeout_s: float = 600.0
+    """Without an authorised pull for this long the scheduler closes."""
+    record_history: bool = True
+    record_code: bool = False
+
+
+class Agent:
+    """Serves the pages of one scheduler; made by :func:`attach`."""
+
+    def __init__(self, scheduler: Scheduler, settings: AgentSettings) -> None:
+        self.settings = settings
+        self._scheduler = scheduler
+        self._failures = Failures(scheduler)
+        self._presence = Presence(scheduler)
+        self._history = (
+            History(
+                scheduler,
+                cluster_id=settings.cluster_id,
+                record_code=settings.record_code,
+                failures=self._failures,
+            )
+            if settings.record_history
+            else None
+        )
+        self._pulled_at = time.monotonic()
+        self._poll_timer = PeriodicCallback(self._poll, POLL_MS)
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._closed = False
+        self._server = serve(self, host=settings.host, port=settings.port, keys=settings.keys)
+        self._server.listen(settings.port, address=settings.host)
+        self._port: int = next(iter(self._server._sockets.values())).getsockname()[1]
+        self._plugin = _Watch(self)
+        scheduler.add_plugin(self._plugin)
+        self._poll_timer.start()
+
+    @property
+    def url(self) -> str:
+        """Where the pages are: ``https://127.0.0.1:40001``."""
+        host = f"[{self.settings.host}]" if ":" in self.settings.host else self.settings.host
+        return f"https://{host}:{self._port}"
+
+    def status(self, *, since: int, target_duration_s: float) -> dict[str, Any]:
+        """Return the page as JSON-ready data, and renew the lease."""
+        self._pulled_at = time.monotonic()
+        if self._history is not None:
+            self._history.poll()
+        return status_page(
+            self._scheduler, self._presence, self._history, since=since, target_duration_s=target_duration_s
+        )
+
+    async def retire(self, *, n: int | None = None, names: Sequence[str] | None = None) -> tuple[list[str], list[str]]:
+        """Let workers go after their results have moved to others.
+
+        Parameters
+        ----------
+        n : int, optional
+            How many; Dask chooses those that do nothing and hold little. Those already on their way don't count.
+        names : sequence of str, optional
+            Names of workers; unknown ones are left out.
+
+        Returns
+        -------
+        tuple
+            Names of those that are gone, and of those that are still moving their results after 20 s. A worker whose
+            results find no room elsewhere stays and is in neither.
+        """
+        scheduler = self._scheduler
+        wanted = set(names) if names is not None else set(self._choose(n or 0))
+        chosen = {
+            address: str(worker.name) for address, worker in scheduler.workers.items() if str(worker.name) in wanted
+        }
+        if not chosen:
+            return [], []
+        task = self._start(scheduler.retire_workers(workers=list(chosen), close_workers=True, remove=True))
+        done, _ = await asyncio.wait([task], timeout=RETIRE_WAIT_S)
+        if not done:
+            left = [name for address, name in chosen.items() if address in scheduler.workers]
+            return sorted(set(chosen.values()) - set(left)), sorted(left)
+        return sorted(chosen[address] for address in task.result() if address in chosen), []
+
+    def _choose(self, n: int) -> list[str]:
+        scheduler = self._scheduler
+        leaving = {
+            address for address, worker in scheduler.workers.items() if worker.status is Status.closing_gracefully
+        }
+        if n == 0:
+            return []
+        candidates = scheduler.workers_to_close(n=n + len(leaving))
+        chosen = islice((address for address in candidates if address not in leaving), n)
+        return [str(scheduler.workers[address].name) for address in chosen]
+
+    def say(self, message: str, *, level: str) -> int:
+        """Show ``message`` where each client's user looks, as a warning or printed; return how many clients there are.
+
+        The payload is text: a client given text shows it, one given a dict would unpickle what's in it.
+        """
+        self._scheduler.log_event("warn" if level == "warning" else "print", message)
+        return sum(is_somebody(client) for client in self._scheduler.clients)
+
+    def end(self, reason: str) -> None:
+        """Close the scheduler, and with it the workers; returns at once, may be called twice."""
+        if not self._closed and self._scheduler.status is not Status.closing:
+            self._start(self._scheduler.close(reason=reason))
+
+    async def aclose(self) -> None:
+        """Stop serving and watching; the scheduler stays. May be called twice."""
+        if self._closed:
+            return
+        self._closed = True
+        self._poll_timer.stop()
+        if self._plugin.name in self._scheduler.plugins:
+            self._scheduler.remove_plugin(name=self._plugin.name)
+        self._server.stop()
+        await self._server.close_all_connections()
+
+    def _poll(self) -> None:
+        self._presence.look()
+        if self._history is not None:
+            self._history.poll()
+        silence = time.monotonic() - self._pulled_at
+        if silence > self.settings.orphan_timeout_s:
+            self._poll_timer.stop()
+            reason = f"nobody has asked for the status page for {silence:.0f} s"
+            logger.warning("Closing the scheduler: %s", reason)
+            self.end(reason)
+
+    def _start(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+
+class _Watch(SchedulerPlugin):  # type: ignore[misc]  # distributed is read without types
+    """The agent's ears in the scheduler. Dask calls ``transition`` for each step of each task: it must be short."""
+
+    name = "tradewind-agent"
+
+    def __init__(self, agent: Agent) -> None:
+        self._agent = agent
+
+    def transition(self, key: Any, start: str, finish: str, *args: Any, **kwargs: Any) -> None:
+        if finish == "erred":
+            self._agent._failures.record(key, kwargs.get("worker"))
+
+    def add_client(self, scheduler: Scheduler, client: str) -> None:
+        if is_somebody(client):
+            self._agent._presence.noticed()
+
+    remove_client = add_client
+
+    async def close(self) -> None:
+        await self._agent.aclose()
+
+
+def attach(scheduler: Scheduler, settings: AgentSettings) -> Agent:
+    """Put an agent on ``scheduler``; call it in the scheduler's event loop, once it has started.
+
+    Parameters
+    ----------
+    scheduler : distributed.Scheduler
+        It takes the agent with it when it closes.
+    settings : AgentSettings
+        See there.
+
+    Returns
+    -------
+    Agent
+        It listens already.
+
+    Raises
+    ------
+    OSError
+        The port is taken, or the host isn't an address of this machine.
+    ssl.SSLError
+        The keys don't fit each other.
+    """
+    return Agent(scheduler, settings)

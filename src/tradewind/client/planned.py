@@ -1,0 +1,52 @@
+"""``Cluster.plan``: a dry run, and the set of wanted workers that Dask's own code looks for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from tradewind.client.door import open_api
+from tradewind.client.keywords import spec_from
+from tradewind.config import load_settings
+from tradewind.model.views import DryRun
+
+if TYPE_CHECKING:
+    from tradewind.client.cluster import Cluster
+
+
+class PlannedWorkers(frozenset[str]):
+    """Names of the workers that are wanted; called, it says what the cluster would be launched as."""
+
+    cluster: Cluster
+
+    def __call__(self) -> DryRun:
+        """Return the dry run of this cluster's own spec."""
+        return dry_run(self.cluster._session.spec)
+
+
+class Plan:
+    """On the class, a function that takes the keywords of ``Cluster(…)``; on a cluster, the set."""
+
+    def __get__(self, cluster: Cluster | None, owner: type[Cluster]) -> Any:
+        """Return the one or the other."""
+        if cluster is None:
+            return planner_for(owner)
+        planned = PlannedWorkers(cluster.requested)
+        planned.cluster = cluster
+        return planned
+
+
+def planner_for(owner: type[Cluster]) -> Any:
+    """Return the function behind ``Cluster.plan(…)``."""
+
+    def plan(*args: Any, **keywords: Any) -> DryRun:
+        """Return what ``Cluster(…)`` with these keywords would launch, where, at what price, and why."""
+        return dry_run(spec_from(owner.keywords(*args, **keywords), load_settings(), default_name="dry-run"))
+
+    return plan
+
+
+def dry_run(spec: Any) -> DryRun:
+    """Return what would be launched; starts nothing."""
+    api: Any = open_api()
+    found: DryRun = api.run(api.dry_run(spec))
+    return found

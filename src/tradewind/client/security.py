@@ -1,0 +1,39 @@
+"""From a cluster's keys to a Dask connection."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import dask.config
+from distributed.security import Security
+
+from tradewind.boot.process import KeyPair
+from tradewind.client.door import open_api
+
+LOADER = "distributed.client.security-loader"
+
+
+def security_from(keys: KeyPair) -> Security:
+    """Return what a Dask client needs to connect; the keys stay in memory."""
+    return Security(
+        require_encryption=True,
+        tls_ca_file=keys.authority,
+        tls_client_cert=keys.certificate,
+        tls_client_key=keys.key.reveal(),
+    )
+
+
+def load(info: dict[str, Any]) -> Security | None:
+    """Return the keys for ``Client("tls://…")`` where the address is one of our clusters; Dask calls this."""
+    api: Any = open_api(looks_after=False)
+    for view in api.run(api.list_clusters(live=True)):
+        contact = view.cluster.contact
+        if contact is not None and contact.scheduler == info["address"]:
+            return security_from(api.run(api.keys(view.cluster.id)))
+    return None
+
+
+def register() -> None:
+    """Let ``Client("tls://…")`` find the keys of our clusters, unless somebody else's loader is set."""
+    if dask.config.get(LOADER, None) is None:
+        dask.config.set({LOADER: f"{__name__}.load"})

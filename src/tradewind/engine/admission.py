@@ -1,0 +1,94 @@
+"""Whether a cluster can be had as asked, said before anything is started or spent."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from decimal import Decimal
+
+from tradewind.engine.catalogue import Catalogue
+from tradewind.errors import BadRequest
+from tradewind.model.cluster import ClusterSpec
+from tradewind.model.instance import Role
+from tradewind.model.money import Money
+from tradewind.model.offer import SpotPolicy
+from tradewind.model.usage import Cost
+from tradewind.model.views import DryRun, PlannedInstances
+from tradewind.planning import budget, meter
+from tradewind.providers.base import Provider
+
+AFFORDABLE = timedelta(minutes=1)
+"""A cluster is refused whose budget wouldn't last this long: it would stop before it was of use."""
+
+
+async def admit(spec: ClusterSpec, provider: Provider, catalogue: Catalogue) -> DryRun:
+    """Return what would be launched for ``spec``.
+
+    Raises
+    ------
+    BadRequest
+        It can't be had: names the keyword, the fact and what to write instead.
+    """
+    notes = honoured(spec, provider)
+    provider.check(spec)
+    choices = await catalogue.choices(spec)
+    lines: list[PlannedInstances] = []
+    for role, count in ((Role.SCHEDULER, 1), (Role.WORKER, spec.scaling.initial)):
+        found = choices[role]
+        if not found:
+            raise BadRequest(
+                f"provider {spec.provider!r} has nothing that fits what was asked for the {role}: "
+                "ask for less cpu or memory, or leave them out."
+            )
+        lines.append(PlannedInstances(role=role, count=count, offer=found[0].offer, why=found[0].why))
+    cost_per_hour = meter.cost_per_hour((line.count, line.offer) for line in lines)
+    if spec.budget is not None:
+        _affordable(spec.budget, cost_per_hour)
+    lines = [line for line in lines if line.count]
+    told = dict.fromkeys(line.offer.note for line in lines if line.offer.note)
+    return DryRun(instances=tuple(lines), cost_per_hour=cost_per_hour, notes=(*notes, *told))
+
+
+def honoured(spec: ClusterSpec, provider: Provider) -> tuple[str, ...]:
+    """Return a note for each wish that means nothing at this provider; raise for what would change the result.
+
+    Moving a script from a cloud to a laptop changes ``provider`` alone, so a region is let pass with a note; other
+    software, other hardware, or a price that was counted on, are not.
+    """
+    can, name = provider.capabilities, provider.name
+    notes = []
+    if spec.region is not None and not can.regions:
+        notes.append(f"region={spec.region!r} means nothing on provider {name!r}, which has one place only.")
+    if spec.spot_policy is SpotPolicy.SPOT_WITH_FALLBACK and not can.spot:
+        notes.append(f"provider {name!r} has no spot instances, so spot_with_fallback falls back from the start.")
+    if spec.spot_policy is SpotPolicy.SPOT and not can.spot:
+        raise BadRequest(
+            f"provider {name!r} has no spot instances: write spot_policy='spot_with_fallback', or leave it out."
+        )
+    if spec.arm and not can.arm:
+        raise BadRequest(f"provider {name!r} can't choose ARM machines: leave out arm=True.")
+    if (spec.worker.gpus or spec.scheduler.gpus) and not can.gpus:
+        raise BadRequest(
+            f"provider {name!r} has no GPUs: leave out worker_gpu and scheduler_gpu, or take another provider."
+        )
+    if (spec.worker.vm_types or spec.scheduler.vm_types) and not can.vm_types:
+        raise BadRequest(
+            f"provider {name!r} has no machine types: write worker_cpu and worker_memory in place of vm types."
+        )
+    if spec.software is not None and not can.software:
+        raise BadRequest(
+            f"provider {name!r} runs the Python you are in, so software={spec.software!r} can't be honoured: "
+            "leave it out, or start Python from that environment."
+        )
+    return tuple(notes)
+
+
+def _affordable(limit: Money, cost_per_hour: Cost) -> None:
+    nothing = Money(amount=Decimal(0), currency=limit.currency)
+    if cost_per_hour.unpriced_seconds:
+        planned: list[Money | None] = [None]
+    else:
+        planned = [*cost_per_hour.money] or [nothing]
+    for per_hour in planned:
+        refusal = budget.may_start(limit, nothing, per_hour, AFFORDABLE)
+        if refusal is not None:
+            raise BadRequest(f"{refusal}.")

@@ -1,0 +1,198 @@
+"""Carrying out a plan: thin, safe to repeat, deciding nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from tradewind.boot.process import Boot
+from tradewind.boot.tls import Authority
+from tradewind.engine.clock import Clock
+from tradewind.engine.link import Access, AgentLink
+from tradewind.errors import NoCapacity, Rejected, Unavailable
+from tradewind.model.cluster import Cluster
+from tradewind.model.events import Event, Level
+from tradewind.model.instance import Contact, Instance, InstanceEnd, Marks, Role
+from tradewind.model.secret import Secret
+from tradewind.planning.settle import abandoned, refused
+from tradewind.planning.snapshot import Plan
+from tradewind.providers.base import Order, Provider
+
+log = logging.getLogger(__name__)
+
+AT_ONCE = 50
+"""Launches under way at a time."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Means:
+    """What it takes to act for one cluster."""
+
+    installation: str
+    provider: Provider
+    link: AgentLink
+    clock: Clock
+    access: Access
+    authority: Authority
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What came of it."""
+
+    instances: tuple[Instance, ...] = ()
+    """Rows that changed."""
+    events: tuple[Event, ...] = ()
+    retry_after: timedelta | None = None
+    """Set where the provider was unavailable; the orders stand and are given again."""
+
+
+async def apply(plan: Plan, rows: Sequence[Instance], crew: Sequence[Instance], means: Means) -> Outcome:
+    """Carry out ``plan`` and return what came of it.
+
+    Parameters
+    ----------
+    plan : Plan
+        What was decided, written down already.
+    rows : sequence of Instance
+        The orders to give: new rows and those to be given again.
+    crew : sequence of Instance
+        All instances of the cluster as written, to find retired workers in.
+    means : Means
+        Provider, agent, clock and keys.
+    """
+    told, launched, left, _ = await asyncio.gather(
+        _say(plan, means), _launch(plan.cluster, rows, means), _retire(plan, crew, means), _terminate(plan, means)
+    )
+    return Outcome(
+        instances=(*launched.instances, *left.instances),
+        events=(*told, *launched.events),
+        retry_after=launched.retry_after,
+    )
+
+
+def order_for(cluster: Cluster, instance: Instance, means: Means, now: datetime) -> Order:
+    """Return the order that launches ``instance``; the same row gives the same order, but for fresh keys."""
+    spec, resources = cluster.spec, instance.offer.resources
+    is_scheduler = instance.role is Role.SCHEDULER
+    keys = means.authority.issue(instance.id, now, hosts=("localhost", "127.0.0.1"))
+    boot = Boot(
+        role=instance.role,
+        cluster_id=cluster.id,
+        instance_id=instance.id,
+        keys=keys,
+        agent_token=means.access.token if is_scheduler else Secret(""),
+        threads=1 if is_scheduler else spec.worker_threads or max(1, int(resources.cpus)),
+        memory=resources.memory,
+        gpus=resources.gpus,
+        environ=spec.environ,
+        dask_config=spec.dask_config,
+        options=spec.scheduler_options if is_scheduler else spec.worker_options,
+        working_directory=spec.working_directory,
+        python_path=spec.python_path,
+        orphan_timeout_s=spec.lifetimes.orphan.total_seconds(),
+        expires_at=instance.expires_at,
+        scheduler_address=None if is_scheduler or cluster.contact is None else cluster.contact.scheduler,
+        record_history=spec.record_history,
+        record_code=spec.record_code,
+    )
+    marks = Marks(
+        installation=means.installation,
+        workspace=spec.workspace,
+        cluster=cluster.id,
+        instance=instance.id,
+        order=instance.order_id,
+        role=instance.role,
+    )
+    return Order(
+        marks=marks, offer=instance.offer, boot=boot, expires_at=instance.expires_at, cluster_contact=cluster.contact
+    )
+
+
+async def _launch(cluster: Cluster, rows: Sequence[Instance], means: Means) -> Outcome:
+    if not rows:
+        return Outcome()
+    places = asyncio.Semaphore(AT_ONCE)
+
+    async def one(row: Instance) -> tuple[Instance, Event | None, timedelta | None]:
+        async with places:
+            return await _launch_one(cluster, row, means)
+
+    done = await asyncio.gather(*(one(row) for row in rows))
+    waits = [wait for _, _, wait in done if wait is not None]
+    return Outcome(
+        instances=tuple(after for (after, _, _), before in zip(done, rows, strict=True) if after is not before),
+        events=tuple(dict.fromkeys(event for _, event, _ in done if event is not None)),
+        retry_after=max(waits, default=None),
+    )
+
+
+async def _launch_one(cluster: Cluster, row: Instance, means: Means) -> tuple[Instance, Event | None, timedelta | None]:
+    now = means.clock.now()
+    name = means.provider.name
+    after = row
+    try:
+        async for handle in means.provider.launch(order_for(cluster, row, means, now)):
+            after = replace(after, handle=handle.handle)
+    except NoCapacity as error:
+        ended = refused(row, InstanceEnd.NO_CAPACITY, str(error), means.clock.now())
+        return (
+            ended,
+            _event(cluster, now, "capacity.none", f"{name} has no room for {row.offer.vm_type}: {error}."),
+            None,
+        )
+    except Rejected as error:
+        ended = refused(row, InstanceEnd.REJECTED, str(error), means.clock.now())
+        return ended, _event(cluster, now, "launch.rejected", f"{name} refused: {error}.", Level.ERROR), None
+    except Unavailable as error:
+        return (
+            after,
+            _event(cluster, now, "provider.unavailable", f"{name} doesn't answer: {error}."),
+            error.retry_after,
+        )
+    return after, None, None
+
+
+async def _retire(plan: Plan, crew: Sequence[Instance], means: Means) -> Outcome:
+    contact = plan.cluster.contact
+    if contact is None or not (plan.retire or plan.retire_any):
+        return Outcome()
+    names: list[str] = []
+    try:
+        if plan.retire:
+            await means.link.retire(contact, means.access, names=plan.retire)
+        if plan.retire_any:
+            names += await means.link.retire(contact, means.access, count=plan.retire_any)
+    except Unavailable as error:
+        log.info("can't let workers go now: %s", error)
+    now = means.clock.now()
+    return Outcome(instances=tuple(abandoned(i, now) for i in crew if i.id in names and i.wanted))
+
+
+async def _terminate(plan: Plan, means: Means) -> None:
+    if not plan.terminations:
+        return
+    try:
+        await means.provider.terminate(plan.terminations)
+    except Unavailable as error:
+        # The next round sees them alive and asks again.
+        log.info("can't end %d instances now: %s", len(plan.terminations), error)
+
+
+async def _say(plan: Plan, means: Means) -> tuple[Event, ...]:
+    contact: Contact | None = plan.cluster.contact
+    if contact is None:
+        return ()
+    for message in plan.say:
+        try:
+            await means.link.say(contact, means.access, message)
+        except Unavailable as error:
+            log.info("can't tell clients now: %s", error)
+    return ()
+
+
+def _event(cluster: Cluster, now: datetime, kind: str, message: str, level: Level = Level.WARNING) -> Event:
+    return Event(at=now, cluster_id=cluster.id, kind=kind, message=message, level=level)

@@ -1,0 +1,116 @@
+"""The line from the engine to the agent on a scheduler: JSON over TLS, and nothing else."""
+
+from __future__ import annotations
+
+import json
+import ssl
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Protocol
+from urllib.parse import urlencode
+
+from tornado.httpclient import HTTPClientError, HTTPRequest
+from tornado.simple_httpclient import SimpleAsyncHTTPClient
+
+from tradewind import wire
+from tradewind.errors import BadRequest, Unavailable
+from tradewind.model.instance import Contact
+from tradewind.model.secret import Secret
+from tradewind.model.status import StatusPage
+
+PAGE_LIMIT = 8 * 1024 * 1024
+"""Bytes of a page that are read at most: users run their own code where it is made."""
+PATIENCE_S = 5.0
+"""Seconds one request may take."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Access:
+    """What it takes to talk to one cluster's agent."""
+
+    cluster_id: str
+    authority: str
+    """PEM certificate that its own must be signed with."""
+    token: Secret
+
+
+class AgentLink(Protocol):
+    """What the engine asks of agents. Each verb raises Unavailable where no sensible answer comes."""
+
+    async def pull(self, contact: Contact, access: Access, *, cursor: int, target_duration: timedelta) -> StatusPage:
+        """Return the status page, and by asking renew the cluster's lease on life."""
+
+    async def retire(
+        self, contact: Contact, access: Access, *, names: tuple[str, ...] = (), count: int = 0
+    ) -> tuple[str, ...]:
+        """Let these workers, or any ``count``, hand over their results and leave; return who does."""
+
+    async def say(self, contact: Contact, access: Access, message: str) -> None:
+        """Tell every connected client."""
+
+
+class HttpAgentLink:
+    """The real line, on the running event loop."""
+
+    def __init__(self) -> None:
+        self._http = SimpleAsyncHTTPClient(force_instance=True, max_clients=200, max_body_size=PAGE_LIMIT)
+        self._contexts: dict[str, ssl.SSLContext] = {}
+
+    async def pull(self, contact: Contact, access: Access, *, cursor: int, target_duration: timedelta) -> StatusPage:
+        """See :meth:`AgentLink.pull`."""
+        query = urlencode({"since": cursor, "target_duration": target_duration.total_seconds()})
+        body = await self._ask(contact, access, f"/v1/status?{query}")
+        try:
+            return wire.parse_status_page(body, access.cluster_id)
+        except BadRequest as error:
+            raise Unavailable(f"the status page of {access.cluster_id} makes no sense: {error}") from None
+
+    async def retire(
+        self, contact: Contact, access: Access, *, names: tuple[str, ...] = (), count: int = 0
+    ) -> tuple[str, ...]:
+        """See :meth:`AgentLink.retire`."""
+        wanted: dict[str, object] = {"workers": list(names)} if names else {"n": count}
+        answer = _json(await self._ask(contact, access, "/v1/retire", wanted))
+        retired = answer.get("retired", []) if isinstance(answer, dict) else []
+        return tuple(name for name in retired if isinstance(name, str)) if isinstance(retired, list) else ()
+
+    async def say(self, contact: Contact, access: Access, message: str) -> None:
+        """See :meth:`AgentLink.say`."""
+        await self._ask(contact, access, "/v1/say", {"message": message, "level": "warning"})
+
+    def close(self) -> None:
+        """Let go of its connections."""
+        self._http.close()
+
+    async def _ask(self, contact: Contact, access: Access, path: str, body: object = None) -> bytes:
+        request = HTTPRequest(
+            contact.agent + path,
+            method="GET" if body is None else "POST",
+            body=None if body is None else json.dumps(body),
+            headers={"Authorization": f"Bearer {access.token.reveal()}", "Content-Type": "application/json"},
+            connect_timeout=PATIENCE_S,
+            request_timeout=PATIENCE_S,
+            follow_redirects=False,
+            ssl_options=self._context(access),
+        )
+        try:
+            response = await self._http.fetch(request)
+        except (HTTPClientError, OSError, ssl.SSLError) as error:
+            raise Unavailable(f"the agent of {access.cluster_id} at {contact.agent} doesn't answer: {error}") from None
+        return bytes(response.body)
+
+    def _context(self, access: Access) -> ssl.SSLContext:
+        if access.cluster_id not in self._contexts:
+            context = ssl.create_default_context(ssl.Purpose.SERVER_AUTH, cadata=access.authority)
+            # The authority signs for this one cluster alone, so its signature says more than a host name could;
+            # and where machines get their addresses late, no name is known when keys are made.
+            context.check_hostname = False
+            self._contexts[access.cluster_id] = context
+        return self._contexts[access.cluster_id]
+
+
+def _json(body: bytes) -> Any:
+    try:
+        return json.loads(body)
+    except ValueError:
+        raise Unavailable("the agent's answer isn't JSON") from None

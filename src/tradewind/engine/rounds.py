@@ -1,0 +1,209 @@
+"""One round for one cluster: lease → load → look → plan → save → apply → save."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+
+from tradewind.boot.tls import Authority
+from tradewind.engine.apply import Means, Outcome, apply
+from tradewind.engine.catalogue import Catalogue
+from tradewind.engine.clock import Clock
+from tradewind.engine.link import Access, AgentLink
+from tradewind.engine.watch import Watch
+from tradewind.errors import LeaseLost, Unavailable
+from tradewind.model.cluster import Cluster, ClusterStatus
+from tradewind.model.instance import Instance, InstanceStatus, ObservedInstance
+from tradewind.model.status import StatusPage
+from tradewind.planning import meter
+from tradewind.planning.plan import plan
+from tradewind.planning.snapshot import Launch, Plan, Snapshot
+from tradewind.providers.base import Provider
+from tradewind.store.records import Changes, Lease, Loaded
+from tradewind.store.store import Store
+
+log = logging.getLogger(__name__)
+
+LEASE = timedelta(seconds=15)
+"""How long one engine owns a cluster after each round; another takes over when it has been silent for this long."""
+RECENT = timedelta(minutes=10)
+"""How long what ended stays in the snapshot: refusals and failures in a row are read from it."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Rounds:
+    """Everything a round needs, shared by all clusters of one engine."""
+
+    store: Store
+    provider_of: Callable[[str], Provider]
+    link: AgentLink
+    clock: Clock
+    new_id: Callable[[str], str]
+    """Given a prefix, returns an id that was never used."""
+    installation: str
+    holder: str
+    """Who takes the leases."""
+    pages: dict[str, StatusPage] = field(default_factory=dict)
+    """The last page of each cluster this engine looks after."""
+    catalogue: Catalogue = field(init=False)
+    _watches: dict[str, Watch] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.catalogue = Catalogue(self.provider_of, self.clock)
+
+    async def round(self, cluster_id: str) -> datetime | None:
+        """Take one cluster a step further and return when to look again.
+
+        Returns None where somebody else looks after it, or where there is nothing left to do. Safe to call at any
+        time, from any number of processes, and to be killed at any await.
+        """
+        now = self.clock.now()
+        lease = await self.store.take_lease(cluster_id, self.holder, now, now + LEASE)
+        if lease is None:
+            return None
+        try:
+            return await self._led(lease, now)
+        except LeaseLost:
+            log.info("cluster %s is looked after by somebody else now", cluster_id)
+            return None
+
+    async def _led(self, lease: Lease, now: datetime) -> datetime | None:
+        loaded = await self.store.load(lease.cluster_id, ended_since=now - RECENT)
+        if not loaded.cluster.status.is_live or loaded.secrets is None:
+            self.pages.pop(lease.cluster_id, None)
+            return None
+        provider = self.provider_of(loaded.cluster.spec.provider)
+        access = Access(
+            cluster_id=lease.cluster_id,
+            authority=loaded.secrets.authority_certificate,
+            token=loaded.secrets.agent_token,
+        )
+        snapshot = await self._look(loaded, provider, access)
+        decided = plan(snapshot, self.clock.now())
+        orders = [self._row(decided.cluster, launch) for launch in decided.launches]
+        page = snapshot.page
+        await self.store.save(
+            lease,
+            Changes(
+                cluster=decided.cluster,
+                instances=(*decided.instances, *orders),
+                usages=decided.usages,
+                events=decided.events,
+                computations=page.computations if page is not None else (),
+                wake_at=decided.wake_at,
+            ),
+        )
+        # Only now: a cursor that moved before its computations were kept would lose them.
+        if page is not None:
+            self.pages[lease.cluster_id] = page
+        if decided.cluster.status is ClusterStatus.STOPPED:
+            self.pages.pop(lease.cluster_id, None)
+
+        if not _has_effects(decided):
+            return decided.wake_at
+        if self.clock.now() >= lease.until:
+            raise LeaseLost(lease.cluster_id)
+        means = Means(
+            installation=self.installation,
+            provider=provider,
+            link=self.link,
+            clock=self.clock,
+            access=access,
+            authority=Authority(certificate=loaded.secrets.authority_certificate, key=loaded.secrets.authority_key),
+        )
+        changed = {i.id: i for i in decided.instances}
+        crew = [changed.get(i.id, i) for i in loaded.instances]
+        outcome = await apply(decided, [*orders, *decided.relaunches], crew, means)
+        return await self._keep(lease, loaded, decided, outcome)
+
+    async def _look(self, loaded: Loaded, provider: Provider, access: Access) -> Snapshot:
+        cluster = loaded.cluster
+        observed, choices = await asyncio.gather(
+            self._observe(provider, cluster.id), self.catalogue.choices(cluster.spec)
+        )
+        contact = cluster.contact
+        if contact is None and observed is not None:
+            contact = next((o.contact for o in observed if o.contact and o.status.is_live), None)
+        page: StatusPage | None = None
+        if contact is not None and cluster.status.rank < ClusterStatus.STOPPING.rank:
+            seen = self.pages.get(cluster.id)
+            try:
+                page = await self.link.pull(
+                    contact,
+                    access,
+                    cursor=seen.cursor if seen is not None else 0,
+                    target_duration=cluster.intent.scaling.target_duration,
+                )
+            except Unavailable as error:
+                log.info("%s", error)
+        usages = loaded.open_usages
+        if cluster.spec.budget is not None:
+            usages = tuple(await self.store.usages(cluster_ids=(cluster.id,)))
+        return Snapshot(
+            cluster=cluster,
+            instances=loaded.instances,
+            usages=usages,
+            observed=observed,
+            page=page,
+            choices=choices,
+            list_lag=provider.capabilities.list_lag,
+            poll_every=provider.capabilities.poll_every,
+        )
+
+    async def _observe(self, provider: Provider, cluster_id: str) -> tuple[ObservedInstance, ...] | None:
+        watch = self._watches.setdefault(provider.name, Watch(provider, self.clock))
+        try:
+            seen = await watch.seen(self.clock.now())
+        except Unavailable as error:
+            log.info("%s can't be looked at: %s", provider.name, error)
+            return None
+        return tuple(o for o in seen if o.marks.cluster == cluster_id)
+
+    def _row(self, cluster: Cluster, launch: Launch) -> Instance:
+        return Instance(
+            id=self.new_id(launch.role.value),
+            cluster_id=cluster.id,
+            role=launch.role,
+            order_id=self.new_id("order"),
+            offer=launch.choice.offer,
+            status=InstanceStatus.REQUESTED,
+            requested_at=self.clock.now(),
+            expires_at=cluster.expires_at,
+        )
+
+    async def _keep(self, lease: Lease, loaded: Loaded, decided: Plan, outcome: Outcome) -> datetime | None:
+        cluster, wake_at = decided.cluster, decided.wake_at
+        if outcome.retry_after is not None:
+            cluster = replace(cluster, retry_at=self.clock.now() + outcome.retry_after)
+        if outcome.instances or outcome.events or cluster is not decided.cluster:
+            before = {i.id: i for i in loaded.instances}
+            usages = tuple(
+                usage
+                for after in outcome.instances
+                for usage in meter.settle(before.get(after.id), after, loaded.open_usages, cluster)
+            )
+            await self.store.save(
+                lease,
+                Changes(
+                    cluster=cluster,
+                    instances=outcome.instances,
+                    usages=usages,
+                    events=outcome.events,
+                    wake_at=wake_at,
+                ),
+            )
+        return wake_at
+
+
+def _has_effects(decided: Plan) -> bool:
+    return bool(
+        decided.launches
+        or decided.relaunches
+        or decided.terminations
+        or decided.retire
+        or decided.retire_any
+        or decided.say
+    )

@@ -1,0 +1,229 @@
+"""The client's verbs, answered by the engine on its own event loop."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from tradewind.boot.environment import capture
+from tradewind.boot.process import KeyPair
+from tradewind.boot.tls import Authority
+from tradewind.engine.admission import admit
+from tradewind.engine.clock import Clock
+from tradewind.engine.doctor import examine
+from tradewind.engine.engine import Engine
+from tradewind.errors import BadRequest, NotFound
+from tradewind.model.cluster import Cluster, ClusterSpec, Intent, ScaleMemory, Scaling
+from tradewind.model.computation import Computation, Insight
+from tradewind.model.events import Event
+from tradewind.model.instance import Instance
+from tradewind.model.secret import Secret
+from tradewind.model.usage import CostLine, Receipt, Usage
+from tradewind.model.views import Check, ClusterView, DryRun
+from tradewind.planning import budget, meter
+from tradewind.planning.insights import insights
+from tradewind.providers.base import Provider
+from tradewind.store.records import ClusterSecrets
+from tradewind.store.store import Store
+
+HOUR = timedelta(hours=1)
+KEYS_LAST = timedelta(days=30)
+"""How long keys are valid where nothing ends the cluster earlier."""
+POLL_S = 0.25
+"""Seconds between looks for what another process changed."""
+
+
+class Service:
+    """Answers who is allowed to ask; see :class:`tradewind.client.api.Api` for what each verb promises."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        store: Store,
+        clock: Clock,
+        provider_of: Callable[[str], Provider],
+        *,
+        workspace: str,
+        owner: str,
+        new_id: Callable[[str], str],
+        new_token: Callable[[], str],
+    ) -> None:
+        self._engine = engine
+        self._store = store
+        self._clock = clock
+        self._provider_of = provider_of
+        self._workspace = workspace
+        self._owner = owner
+        self._new_id = new_id
+        self._new_token = new_token
+
+    async def dry_run(self, spec: ClusterSpec) -> DryRun:
+        """Return what :meth:`create` would launch."""
+        return await admit(spec, self._provider_of(spec.provider), self._engine.rounds.catalogue)
+
+    async def create(self, spec: ClusterSpec) -> Cluster:
+        """Write the cluster down and start it."""
+        await admit(spec, self._provider_of(spec.provider), self._engine.rounds.catalogue)
+        now = self._clock.now()
+        cluster_id = self._new_id("tw")
+        lifetime = spec.lifetimes.total or KEYS_LAST
+        authority = Authority.create(cluster_id, now, lifetime + HOUR)
+        cluster = Cluster(
+            id=cluster_id,
+            spec=spec,
+            intent=Intent(scaling=spec.scaling),
+            owner=self._owner,
+            created_at=now,
+            scale=ScaleMemory(wanted=spec.scaling.initial),
+            expires_at=now + spec.lifetimes.total if spec.lifetimes.total is not None else None,
+            environment=capture(),
+        )
+        secrets = ClusterSecrets(
+            authority_certificate=authority.certificate,
+            authority_key=authority.key,
+            agent_token=Secret(self._new_token()),
+        )
+        await self._store.create_cluster(cluster, secrets)
+        self._engine.poke(cluster_id)
+        return cluster
+
+    async def find(self, name: str, *, live: bool = True) -> Cluster | None:
+        """Return the newest cluster of this name or id."""
+        return await self._store.find_cluster(self._workspace, name, live=live)
+
+    async def view(self, cluster_id: str) -> ClusterView:
+        """Return all there is to show."""
+        revision = await self._store.revision(cluster_id)
+        cluster = await self._mine(cluster_id)
+        instances, usages = await asyncio.gather(
+            self._store.instances(cluster_id), self._store.usages(cluster_ids=(cluster_id,))
+        )
+        now = self._clock.now()
+        limit = cluster.spec.budget
+        return ClusterView(
+            cluster=cluster,
+            instances=tuple(instances),
+            cost=meter.cost(usages, now),
+            budget=budget.budget_state(limit, usages, now) if limit is not None else None,
+            page=self._engine.rounds.pages.get(cluster_id),
+            revision=revision,
+        )
+
+    async def keys(self, cluster_id: str) -> KeyPair:
+        """Return a client's keys."""
+        cluster = await self._mine(cluster_id)
+        secrets = await self._store.secrets(cluster_id)
+        if secrets is None:
+            raise NotFound(f"cluster {cluster.name!r} has stopped ({cluster.stop_detail}); its keys are gone with it")
+        authority = Authority(certificate=secrets.authority_certificate, key=secrets.authority_key)
+        return authority.issue("client", self._clock.now())
+
+    async def scale(self, cluster_id: str, scaling: Scaling, *, dismiss: Sequence[str] = ()) -> None:
+        """Change how many workers are wanted, and which ones shall leave."""
+        await self._mine(cluster_id)
+
+        def change(intent: Intent) -> Intent:
+            return replace(intent, scaling=scaling, dismiss=tuple(dict.fromkeys((*intent.dismiss, *dismiss))))
+
+        await self._store.change_intent(cluster_id, change, now=self._clock.now())
+        self._engine.poke(cluster_id)
+
+    async def stop(self, cluster_id: str, detail: str = "") -> None:
+        """Ask for the end of a cluster."""
+        cluster = await self._mine(cluster_id)
+        if not cluster.status.is_live:
+            return
+
+        def change(intent: Intent) -> Intent:
+            return intent if intent.stop else replace(intent, stop=True, stop_detail=detail)
+
+        await self._store.change_intent(cluster_id, change, now=self._clock.now())
+        self._engine.poke(cluster_id)
+
+    async def wait_changed(self, cluster_id: str, revision: int, timeout_s: float) -> ClusterView:
+        """Return the view as soon as its revision is past ``revision``."""
+        until = self._clock.now() + timedelta(seconds=timeout_s)
+        while (left := (until - self._clock.now()).total_seconds()) > 0:
+            if await self._store.revision(cluster_id) > revision:
+                break
+            await self._engine.changed(min(left, POLL_S))
+        return await self.view(cluster_id)
+
+    async def list_clusters(self, *, live: bool | None = None, limit: int = 100) -> Sequence[ClusterView]:
+        """Return clusters, newest first."""
+        clusters = await self._store.list_clusters(self._workspace, live=live, limit=limit)
+        return [await self.view(cluster.id) for cluster in clusters]
+
+    async def events(self, cluster_id: str, *, after: int = 0) -> Sequence[tuple[int, Event]]:
+        """Return the journal."""
+        await self._mine(cluster_id)
+        return await self._store.events(cluster_id, after=after)
+
+    async def logs(self, cluster_id: str, *, lines: int = 1000) -> Sequence[tuple[Instance, Sequence[str]]]:
+        """Return the last lines of every instance."""
+        cluster = await self._mine(cluster_id)
+        provider = self._provider_of(cluster.spec.provider)
+        instances = [i for i in await self._store.instances(cluster_id) if i.handle is not None]
+        texts = await asyncio.gather(*(provider.logs(i.handle or "", lines) for i in instances))
+        return list(zip(instances, texts, strict=True))
+
+    async def computations(self, cluster_id: str | None = None, *, limit: int = 100) -> Sequence[Computation]:
+        """Return computations, newest first."""
+        return await self._store.computations(self._workspace, cluster_id=cluster_id, limit=limit)
+
+    async def computation(self, computation_id: str) -> Computation:
+        """Return one."""
+        return await self._store.computation(self._workspace, computation_id)
+
+    async def insights(self, cluster_id: str) -> Sequence[Insight]:
+        """Return what could be better."""
+        cluster, computations, usages = await self._story(cluster_id)
+        return insights(cluster, usages, computations, self._clock.now())
+
+    async def usage(
+        self, *, by: str = "cluster", since: datetime | None = None, until: datetime | None = None
+    ) -> Sequence[CostLine]:
+        """Return cost lines."""
+        usages = await self._store.usages(workspace=self._workspace, since=since, until=until)
+        computations: Sequence[Computation] = ()
+        if by == "computation":
+            computations = await self._store.computations(self._workspace, limit=10_000)
+        try:
+            return meter.cost_by(usages, computations, by, self._clock.now(), since=since, until=until)
+        except ValueError as error:
+            raise BadRequest(str(error)) from None
+
+    async def receipt(self, cluster_id: str) -> Receipt:
+        """Return what a cluster cost up to now."""
+        cluster, computations, usages = await self._story(cluster_id)
+        return meter.receipt(cluster, usages, computations, self._clock.now())
+
+    async def doctor(self) -> Sequence[Check]:
+        """Check this machine, the store and each provider."""
+        return await examine(self._store, self._provider_of)
+
+    async def settle(self, timeout_s: float) -> None:
+        """Look once at what nobody looks after, for programs too short-lived to do it in passing."""
+        now = self._clock.now()
+        overdue = await self._store.due(now, holder=self._engine.rounds.holder)
+        try:
+            async with asyncio.timeout(timeout_s):
+                await asyncio.gather(*(self._engine.rounds.round(c) for c in overdue), return_exceptions=True)
+        except TimeoutError:
+            return
+
+    async def _mine(self, cluster_id: str) -> Cluster:
+        cluster = await self._store.get_cluster(cluster_id)
+        if cluster.spec.workspace != self._workspace:
+            raise NotFound(f"there is no cluster {cluster_id!r} in workspace {self._workspace!r}")
+        return cluster
+
+    async def _story(self, cluster_id: str) -> tuple[Cluster, Sequence[Computation], Sequence[Usage]]:
+        cluster = await self._mine(cluster_id)
+        computations, usages = await asyncio.gather(
+            self._store.computations(self._workspace, cluster_id=cluster_id, limit=10_000),
+            self._store.usages(cluster_ids=(cluster_id,)),
+        )
+        return cluster, computations, usages

@@ -1,0 +1,60 @@
+"""What is shown to people: put together from other nouns, stored nowhere."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tradewind.model.budget import BudgetState
+from tradewind.model.cluster import Cluster
+from tradewind.model.instance import Instance, Role
+from tradewind.model.offer import Offer
+from tradewind.model.status import StatusPage
+from tradewind.model.usage import Cost
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClusterView:
+    """All there is to show of one cluster at one moment."""
+
+    cluster: Cluster
+    instances: tuple[Instance, ...]
+    cost: Cost
+    budget: BudgetState | None
+    """None where nothing limits it."""
+    page: StatusPage | None
+    """What its scheduler last said; None while it doesn't answer, or tells another process."""
+    revision: int
+    """Grows with every change of the record."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedInstances:
+    """One line of a dry run."""
+
+    role: Role
+    count: int
+    offer: Offer
+    why: str
+    """Why this offer was chosen over the others."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DryRun:
+    """What would be launched, where, at what price, and why."""
+
+    instances: tuple[PlannedInstances, ...]
+    cost_per_hour: Cost
+    """Of all of them for one hour."""
+    notes: tuple[str, ...]
+    """What is worth knowing before it starts."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """One thing the doctor looked at."""
+
+    name: str
+    ok: bool
+    fact: str
+    advice: str = ""
+    """What to do; empty where all is well."""

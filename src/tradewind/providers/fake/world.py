@@ -1,0 +1,319 @@
+"""The fake infrastructure itself. Several providers may be doors to one world, as several processes are to a cloud."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Protocol
+
+from tradewind.errors import NoCapacity, Rejected, Unavailable
+from tradewind.model.instance import Contact, ObservedInstance, Role
+from tradewind.providers.fake import faults as f
+from tradewind.providers.fake.agents import FakeAgents
+from tradewind.providers.fake.machine import Billed, End, Machine
+from tradewind.providers.fake.sizes import SIZES, Size
+
+if TYPE_CHECKING:
+    from tradewind.providers.base import Order
+
+
+class Clock(Protocol):
+    """Says what time it is."""
+
+    def now(self) -> datetime:
+        """Return the time; aware UTC."""
+
+
+class WallClock:
+    """The time of this machine."""
+
+    def now(self) -> datetime:
+        """Return the time; aware UTC."""
+        return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timing:
+    """How long things take in a fake world."""
+
+    pending: timedelta = timedelta(0)
+    """From a launch to the begin of the bill."""
+    starting: timedelta = timedelta(0)
+    """From there until Dask is up."""
+    stopping: timedelta = timedelta(0)
+    """From a terminate to the end; nothing for what is still pending."""
+    list_lag: timedelta = timedelta(0)
+    """From a launch until the list shows it; promised in ``capabilities``."""
+    follow: timedelta = timedelta(seconds=2)
+    """From the end of a scheduler to that of the workers that were connected to it."""
+    death_timeout: timedelta = timedelta(seconds=60)
+    """How long a worker looks for a scheduler that isn't there."""
+    remember: timedelta = timedelta(hours=1)
+    """How long the list shows the dead."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """One call that came through some door."""
+
+    at: datetime
+    verb: str
+
+
+class FakeWorld:
+    """What exists, and when it ends.
+
+    Everything here bypasses the providers, so it is the witness in tests: :attr:`machines` is all there ever was,
+    :meth:`alive` what exists, :meth:`ledger` what is billed, :attr:`calls` what was asked.
+
+    Parameters
+    ----------
+    clock : Clock
+        The only source of time; nothing happens by itself between two looks, but each look sees everything that was
+        due, at the moment it was due.
+    sizes : sequence of Size
+        What is to let.
+    timing : Timing
+        How long things take.
+    faults : iterable of Fault
+        What goes wrong from the beginning.
+    """
+
+    def __init__(
+        self,
+        clock: Clock,
+        *,
+        sizes: Sequence[Size] = SIZES,
+        timing: Timing | None = None,
+        faults: Iterable[f.Fault] = (),
+    ) -> None:
+        self.clock = clock
+        self.sizes = tuple(sizes)
+        self.timing = timing or Timing()
+        self.faults = f.Pile(faults)
+        self.calls: list[Call] = []
+        self.agents = FakeAgents(self)
+        """Answers what the engine asks of schedulers."""
+        self._machines: dict[str, Machine] = {}
+        self._by_order: dict[tuple[str, str], str] = {}
+        self._schedulers: dict[str, str] = {}
+        self._settled_at: datetime | None = None
+        """When everything due was last let end; None where something became due since."""
+
+    @property
+    def machines(self) -> Mapping[str, Machine]:
+        """All there ever was, by handle, in order of launch."""
+        self._settle()
+        return self._machines
+
+    def alive(self) -> tuple[Machine, ...]:
+        """Return what exists now."""
+        return tuple(machine for machine in self.machines.values() if machine.is_alive)
+
+    def find(self, instance: str) -> Machine | None:
+        """Return the machine that carries this instance's mark, or None."""
+        return next((m for m in self.machines.values() if m.marks.instance == instance), None)
+
+    def scheduler(self, cluster: str) -> Machine | None:
+        """Return the newest scheduler of a cluster, dead or alive, or None."""
+        self._settle()
+        return self._scheduler(cluster)
+
+    def ledger(self, cluster: str | None = None) -> tuple[Billed, ...]:
+        """Return every billed interval, by the infrastructure's own clock, of one cluster or of all."""
+        now = self.clock.now()
+        lines = (machine.billed(now) for machine in self.machines.values() if cluster in {None, machine.marks.cluster})
+        return tuple(line for line in lines if line is not None)
+
+    def arm(self, fault: f.Fault) -> None:
+        """Let something go wrong from now on; what names an instance that exists strikes it at once."""
+        if isinstance(fault, f.InstanceDies | f.InstanceVanishes) and fault.instance is not None:
+            machine = self.find(fault.instance)
+            if machine is not None:
+                self._keep(self._doomed(machine, fault))
+                return
+        self.faults.add(fault)
+
+    def disarm(self, fault: f.Fault) -> None:
+        """Let it go well again; what isn't armed is fine."""
+        self.faults.remove(fault)
+
+    def hear(self, verb: str) -> None:
+        """Take in a call at the door, or fail as the armed faults say. For providers."""
+        now = self.clock.now()
+        if self.faults.strike(f.DiesBefore, lambda fault: fault.concerns_call(verb)):
+            raise f.ProcessKilled(f"before {verb}")
+        if found := self.faults.strike(f.DoesNotAnswer, lambda fault: fault.concerns_call(verb)):
+            raise Unavailable(f"fake doesn't answer {verb}: 503", found.retry_after)
+        if throttle := self.faults.strike(f.Throttles, lambda fault: fault.concerns_call(verb)):
+            recent = [c.at for c in self.calls if throttle.concerns_call(c.verb) and c.at > now - throttle.per]
+            if len(recent) >= throttle.calls:
+                retry_after = recent[-throttle.calls] + throttle.per - now
+                raise Unavailable(f"fake throttles {verb}: {throttle.calls} calls in {throttle.per}", retry_after)
+        self.calls.append(Call(at=now, verb=verb))
+
+    def launch(self, order: Order) -> Machine:
+        """Return the machine of ``order``, made now unless the same order made it before. For providers."""
+        self._settle()
+        marks, offer = order.marks, order.offer
+        known = self._by_order.get((marks.installation, marks.order))
+        if known is not None:
+            return self._machines[known]
+
+        def concerns(fault: f.OrderFault) -> bool:
+            return fault.concerns(marks, offer.vm_type)
+
+        size = next((s for s in self.sizes if (s.vm_type, s.region) == (offer.vm_type, offer.region)), None)
+        if size is None:
+            raise Rejected(f"fake says: InvalidSize: there is no {offer.vm_type!r} in {offer.region!r}")
+        if refusal := self.faults.strike(f.Rejects, concerns):
+            raise Rejected(f"fake says: {refusal.words}")
+        if self._is_full(size) or self.faults.strike(f.SaysNoCapacity, concerns):
+            raise NoCapacity(f"fake says: InsufficientCapacity: every {offer.vm_type} in {offer.region} is let")
+
+        machine = self._made(order, f"fake-{len(self._machines) + 1:06d}")
+        if late := self.faults.strike(f.ListsLate, concerns):
+            machine = replace(machine, listed_from=machine.launched_at + late.by)
+        if self.faults.strike(f.StaysPending, concerns):
+            machine = replace(machine, billed_from=None, up_at=None)
+        if self.faults.strike(f.NeverComesUp, concerns):
+            machine = replace(machine, up_at=None)
+        if death := self.faults.strike(f.InstanceDies, concerns):
+            machine = self._doomed(machine, death)
+        if loss := self.faults.strike(f.InstanceVanishes, concerns):
+            machine = self._doomed(machine, loss)
+        self._by_order[(marks.installation, marks.order)] = machine.handle
+        self._keep(machine)
+        return machine
+
+    def listed(self, installation: str) -> tuple[ObservedInstance, ...]:
+        """Return what the list shows to one installation now. For providers."""
+        now = self.clock.now()
+        shown = tuple(
+            machine.observed(now, self.running_at(machine))
+            for machine in self.machines.values()
+            if machine.marks.installation == installation
+            and now >= machine.listed_from
+            and (machine.stopped is None or self._remembers(machine.stopped, now))
+        )
+        return shown * 2 if self.faults.strike(f.ListsTwice) else shown
+
+    def end(self, handles: Iterable[str]) -> None:
+        """Begin the end of these; what is absent or ending already stays as it is. For providers."""
+        self._settle()
+        if self.faults.strike(f.IgnoresTerminate):
+            return
+        now = self.clock.now()
+        for handle in handles:
+            machine = self._machines.get(handle)
+            if machine is not None and machine.is_alive and machine.asked_at is None:
+                is_pending = machine.billed_from is None or now < machine.billed_from
+                at = now if is_pending else now + self.timing.stopping
+                end = End(at=at, exit_code=0, detail="it was told to end")
+                self._keep(replace(machine, asked_at=now, ends=(*machine.ends, end)))
+
+    def leave(self, machine: Machine, detail: str) -> None:
+        """Let a machine end by itself, orderly, from now on. For agents."""
+        now = self.clock.now()
+        end = End(at=now + self.timing.stopping, exit_code=0, detail=detail)
+        self._keep(replace(machine, retired_at=now, ends=(*machine.ends, end)))
+
+    def running_at(self, machine: Machine) -> datetime | None:
+        """Return when Dask counts it in, as far as is known now: a worker waits for its scheduler."""
+        if machine.marks.role is Role.SCHEDULER or machine.up_at is None:
+            return machine.up_at
+        scheduler = self._scheduler(machine.marks.cluster)
+        if scheduler is None or scheduler.up_at is None:
+            return None
+        at = max(machine.up_at, scheduler.up_at)
+        return None if scheduler.stopped is not None and scheduler.stopped.at <= at else at
+
+    def reached(self, contact: Contact) -> Machine | None:
+        """Return the scheduler that listens at ``contact`` now, or None."""
+        now = self.clock.now()
+        for machine in self.alive():
+            if machine.contact == contact and machine.up_at is not None and now >= machine.up_at:
+                return machine
+        return None
+
+    def _is_full(self, size: Size) -> bool:
+        if size.capacity is None:
+            return False
+        let = (m for m in self._machines.values() if m.is_alive)
+        return sum((m.offer.vm_type, m.offer.region) == (size.vm_type, size.region) for m in let) >= size.capacity
+
+    def _made(self, order: Order, handle: str) -> Machine:
+        now, timing = self.clock.now(), self.timing
+        billed_from = now + timing.pending
+        expiry = order.expires_at
+        ends = () if expiry is None else (End(at=max(expiry, now), exit_code=0, detail=f"it expired at {expiry}"),)
+        return Machine(
+            marks=order.marks,
+            handle=handle,
+            offer=order.offer,
+            boot=order.boot,
+            launched_at=now,
+            billed_from=billed_from,
+            up_at=billed_from + timing.starting,
+            listed_from=now + timing.list_lag,
+            ends=ends,
+        )
+
+    def _doomed(self, machine: Machine, fault: f.InstanceDies | f.InstanceVanishes) -> Machine:
+        at = self.clock.now() + fault.after
+        if isinstance(fault, f.InstanceVanishes):
+            end = End(at=at, exit_code=None, detail="", remembered=False)
+        else:
+            end = End(at=at, exit_code=fault.exit_code, detail=fault.detail)
+        return replace(machine, ends=(*machine.ends, end))
+
+    def _remembers(self, end: End, now: datetime) -> bool:
+        return end.remembered and now < end.at + self.timing.remember
+
+    def _scheduler(self, cluster: str) -> Machine | None:
+        handle = self._schedulers.get(cluster)
+        return None if handle is None else self._machines[handle]
+
+    def _keep(self, machine: Machine) -> None:
+        self._machines[machine.handle] = machine
+        if machine.marks.role is Role.SCHEDULER:
+            self._schedulers[machine.marks.cluster] = machine.handle
+        if self._due(machine) is not None:
+            self._settled_at = None
+
+    def _settle(self) -> None:
+        """Let everything end that was due, at the time it was due: schedulers first, since workers follow them."""
+        now = self.clock.now()
+        if now == self._settled_at:
+            return
+        self._settled_at = now
+        for role in (Role.SCHEDULER, Role.WORKER):
+            for machine in [m for m in self._machines.values() if m.is_alive and m.marks.role is role]:
+                if (end := self._due(machine)) is not None:
+                    self._machines[machine.handle] = replace(machine, stopped=end)
+
+    def _due(self, machine: Machine) -> End | None:
+        """Return the first thing that has ended it by now, or None."""
+        own = self._orphaned(machine) if machine.marks.role is Role.SCHEDULER else self._lonely(machine)
+        first = min([*machine.ends, *own], key=lambda end: end.at, default=None)
+        return first if first is not None and first.at <= self.clock.now() else None
+
+    def _orphaned(self, machine: Machine) -> Iterable[End]:
+        if machine.up_at is None:
+            return
+        alone_since = max(machine.up_at, self.agents.last_pull.get(machine.handle, machine.up_at))
+        patience = timedelta(seconds=machine.boot.orphan_timeout_s)
+        yield End(at=alone_since + patience, exit_code=0, detail=f"nobody looked after it for {patience}")
+
+    def _lonely(self, machine: Machine) -> Iterable[End]:
+        if machine.up_at is None:
+            return
+        scheduler = self._scheduler(machine.marks.cluster)
+        running_at = self.running_at(machine)
+        if running_at is None:
+            if scheduler is None or scheduler.stopped is not None or scheduler.up_at is None:
+                at = machine.up_at + self.timing.death_timeout
+                yield End(at=at, exit_code=1, detail="it found no scheduler")
+        elif scheduler is not None and scheduler.stopped is not None:
+            yield End(at=scheduler.stopped.at + self.timing.follow, exit_code=0, detail="its scheduler ended")

@@ -1,0 +1,202 @@
+"""The keeper: a small process beside each Dask process that holds it to its limits and sees how it ends.
+
+It is forked from the warm process, leads a session of its own and outlives whoever asked for it. It is the reaper
+of all that the Dask process starts, so nothing of it is left when it goes. No threads, no event loop.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import signal
+import sys
+import time
+from dataclasses import dataclass
+from datetime import datetime
+from typing import NoReturn
+
+import dask
+import psutil
+from setproctitle import setproctitle
+
+from tradewind.providers.local.process import PR_SET_CHILD_SUBREAPER, become_dask, prctl
+from tradewind.providers.local.records import Exit, Run, now_utc
+from tradewind.providers.local.task import Task
+
+LOOK_EVERY_S = 0.2
+GRACE_S = 2.0
+"""Between asking a Dask process to end and killing it."""
+SWEEP_S = 5.0
+GIB = 1024**3
+
+
+def keep(task: Task, poke: int) -> NoReturn:
+    """Claim the order, run its Dask process, see it end; never returns. Called right after a fork.
+
+    Parameters
+    ----------
+    task : Task
+        What to launch.
+    poke : int
+        Descriptor for lines to the provider: ``claimed``, ``known`` (somebody has this order), ``changed``.
+    """
+    code = 1
+    try:
+        os.setsid()
+        code = _keep(task, poke)
+    finally:
+        sys.stderr.flush()
+        os._exit(code)
+
+
+def _keep(task: Task, poke: int) -> int:
+    wake = _watch_signals()
+    prctl(PR_SET_CHILD_SUBREAPER, 1)
+    run = task.records.run(task.marks.order)
+    claimed = run.make_claim(task.marks, now_utc())
+    if claimed:
+        # Before anybody hears of it: what ps shows is how people, and tests, find it.
+        setproctitle(f"tradewind {task.marks.role} {task.marks.cluster} {task.marks.instance}")
+    _tell(poke, b"claimed\n" if claimed else b"known\n")
+    if not claimed:
+        return 0
+    keeper = os.getpid()
+    child = os.fork()
+    if child == 0:
+        os.close(wake)
+        _forget_signals()
+        os._exit(become_dask(task, poke, keeper) & 0xFF)
+    end = _Watch(task=task, run=run, child=child, wake=wake, poke=poke).until_the_end()
+    kill_descendants()
+    task.records.withdraw(task.marks)
+    run.write_exit(end)
+    _tell(poke, b"changed\n")
+    return 0
+
+
+@dataclass(slots=True, kw_only=True)
+class _Watch:
+    task: Task
+    run: Run
+    child: int
+    wake: int
+    poke: int
+    detail: str = ""
+    kill_at: float | None = None
+    """By the monotonic clock; set once the Dask process was asked to end."""
+
+    def until_the_end(self) -> Exit:
+        expires_at = self.task.expires_at
+        # Both clocks count: one that somebody sets must not prolong a life.
+        deadline = None if expires_at is None else time.monotonic() + (expires_at - now_utc()).total_seconds()
+        most = self._most_memory()
+        process = psutil.Process(self.child)
+        while True:
+            ended = self._reap()
+            if ended is not None:
+                return Exit(stopped_at=now_utc(), exit_code=ended, detail=self._why(ended))
+            if _is_over(expires_at, deadline):
+                self._ask(f"its time was over: it was to end at {expires_at:%Y-%m-%d %H:%M:%S} UTC")
+            if self.kill_at is not None and time.monotonic() >= self.kill_at:
+                self._kill("")
+            with contextlib.suppress(psutil.NoSuchProcess):
+                used = process.memory_info().rss
+                if most is not None and used > most and not self.detail.startswith("used "):
+                    limit = self.task.boot.memory
+                    self._kill(f"used {used / GIB:.2f} GiB of its {limit / GIB:.2f} GiB and was killed")
+            self._sleep()
+
+    def _most_memory(self) -> float | None:
+        dask.config.set(self.task.boot.dask_config)
+        share = dask.config.get("distributed.worker.memory.terminate", 0.95)
+        return self.task.boot.memory * float(share) if isinstance(share, int | float) and share else None
+
+    def _reap(self) -> int | None:
+        """Collect all that ended; returns the exit code of the Dask process if it is among them."""
+        found = None
+        with contextlib.suppress(ChildProcessError):
+            while (ended := os.waitpid(-1, os.WNOHANG))[0]:
+                if ended[0] == self.child:
+                    found = os.waitstatus_to_exitcode(ended[1])
+        return found
+
+    def _ask(self, why: str) -> None:
+        if self.kill_at is not None:
+            return
+        self.detail = self.detail or why
+        self.kill_at = time.monotonic() + GRACE_S
+        self.run.note("stopping")
+        _tell(self.poke, b"changed\n")
+        _signal(self.child, signal.SIGTERM)
+
+    def _kill(self, why: str) -> None:
+        self.detail = why or self.detail
+        _signal(self.child, signal.SIGKILL)
+
+    def _sleep(self) -> None:
+        readable, _, _ = select.select([self.wake], [], [], LOOK_EVERY_S)
+        if readable and set(os.read(self.wake, 64)) & {signal.SIGTERM, signal.SIGINT}:
+            self._ask("was asked to end")
+
+    def _why(self, code: int) -> str:
+        if self.detail:
+            return self.detail
+        if fault := self.run.fault():
+            return fault
+        if code == -signal.SIGKILL:
+            return "was killed by SIGKILL; if nobody did that, the machine ran out of memory"
+        if code < 0:
+            return f"was killed by {signal.Signals(-code).name}"
+        return "ended by itself" if code == 0 else f"failed with exit code {code}; its log says more"
+
+
+def kill_descendants() -> None:
+    """Kill all that this process is the reaper of, until nothing is left or 5 s are over."""
+    until = time.monotonic() + SWEEP_S
+    while (left := psutil.Process().children(recursive=True)) and time.monotonic() < until:
+        for process in left:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+        with contextlib.suppress(ChildProcessError):
+            while os.waitpid(-1, os.WNOHANG)[0]:
+                continue
+        time.sleep(0.01)
+
+
+def _is_over(expires_at: datetime | None, deadline: float | None) -> bool:
+    if expires_at is None or deadline is None:
+        return False
+    return now_utc() >= expires_at or time.monotonic() >= deadline
+
+
+def _signal(pid: int, number: int) -> None:
+    # Our own child, not yet reaped: its number can't have been given to another.
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, number)
+
+
+def _tell(poke: int, line: bytes) -> None:
+    try:
+        os.write(poke, line)
+    except OSError:
+        return  # nobody listens any more; what happened stands on disk
+
+
+def _watch_signals() -> int:
+    """Turn signals into bytes on a pipe and return its end to read: macOS has no ``sigtimedwait``."""
+    receive, send = os.pipe()
+    os.set_blocking(receive, False)
+    os.set_blocking(send, False)
+    signal.set_wakeup_fd(send, warn_on_full_buffer=False)
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD):
+        signal.signal(number, lambda *_: None)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    return receive
+
+
+def _forget_signals() -> None:
+    os.close(signal.set_wakeup_fd(-1))
+    for number in (signal.SIGTERM, signal.SIGCHLD, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)

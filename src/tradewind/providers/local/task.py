@@ -1,0 +1,60 @@
+"""What the provider tells the warm process to launch. It holds secrets and travels over a socket pair only."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+from tradewind.boot.process import Boot
+from tradewind.model.instance import Marks
+from tradewind.providers.local.records import Records
+
+START_ONLY = ("PYTHON", "LD_", "DYLD_", "OMP_", "MKL_", "OPENBLAS_", "NUMEXPR_", "MALLOC_", "GOTO_", "VECLIB_", "BLIS_")
+"""Variables with these beginnings are read when an interpreter or a library starts: too late after a fork."""
+
+HOME = str(Path(__file__).parents[3])
+"""The directory Tradewind is imported from."""
+
+ONE_THREAD = {name: "1" for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
+"""Dask runs the threads, so the libraries below it should not; and only a process of one thread can safely fork."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """One instance to launch."""
+
+    root: Path
+    """Of the records."""
+    marks: Marks
+    boot: Boot
+    expires_at: datetime | None
+    environ: Mapping[str, str] = field(default_factory=dict)
+    """The caller's variables that differ from those the warm process started with."""
+
+    @property
+    def records(self) -> Records:
+        """Where the instance leaves its notes."""
+        return Records(self.root)
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """What to set in the Dask process; the cluster's own win."""
+        return {**self.environ, **self.boot.environ}
+
+    @property
+    def needs_a_fresh_start(self) -> bool:
+        """Whether a variable is among these that a forked process would not heed."""
+        return any(name.startswith(START_ONLY) for name in self.variables)
+
+
+def python_command(module: str, descriptor: int) -> list[str]:
+    """Return the command that runs ``main`` of one of our modules in a new interpreter.
+
+    Without the working directory on its path, where a ``random.py`` may lie; and with Tradewind at the end of the
+    path, not by PYTHONPATH, which would go down to everything a user's task starts.
+    """
+    program = f"import sys; sys.path.append({HOME!r}); from {module} import main; sys.exit(main(int(sys.argv[1])))"
+    return [sys.executable, "-P", "-c", program, str(descriptor)]

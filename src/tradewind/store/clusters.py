@@ -1,0 +1,106 @@
+"""Clusters as people see them: made, found, and told what is wanted. Each function runs inside a transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+
+from sqlalchemy import Connection, case, insert, or_, select, update
+from sqlalchemy.exc import IntegrityError
+
+from tradewind import wire
+from tradewind.errors import NameTaken, NotFound
+from tradewind.model.cluster import Cluster, ClusterStatus, Intent
+from tradewind.store import rows
+from tradewind.store.records import ClusterSecrets
+from tradewind.store.schema import clusters, secrets
+
+STOPPED = ClusterStatus.STOPPED.value
+
+
+def create(connection: Connection, cluster: Cluster, keys: ClusterSecrets) -> None:
+    """Write a new cluster; the unique index decides who was first."""
+    try:
+        with connection.begin_nested():
+            connection.execute(insert(clusters), rows.new_cluster_values(cluster))
+            connection.execute(insert(secrets), rows.secrets_values(cluster.id, keys))
+    except IntegrityError:
+        other = find(connection, cluster.spec.workspace, cluster.name, True)
+        if other is None:
+            raise
+        raise NameTaken(_taken(other)) from None
+
+
+def find(connection: Connection, workspace: str, name_or_id: str, live: bool) -> Cluster | None:
+    """Return the newest of that name or id; an id goes before a name."""
+    statement = (
+        select(clusters)
+        .where(clusters.c.workspace == workspace, or_(clusters.c.id == name_or_id, clusters.c.name == name_or_id))
+        .order_by(case((clusters.c.id == name_or_id, 0), else_=1), clusters.c.created_at.desc(), clusters.c.id.desc())
+        .limit(1)
+    )
+    if live:
+        statement = statement.where(clusters.c.status != STOPPED)
+    row = connection.execute(statement).mappings().first()
+    return rows.cluster_from(row) if row else None
+
+
+def get(connection: Connection, cluster_id: str) -> Cluster:
+    """Return the cluster, or raise NotFound."""
+    row = connection.execute(select(clusters).where(clusters.c.id == cluster_id)).mappings().first()
+    if row is None:
+        raise missing(cluster_id)
+    return rows.cluster_from(row)
+
+
+def list_all(connection: Connection, workspace: str, live: bool | None, limit: int) -> tuple[Cluster, ...]:
+    """Return clusters, newest first."""
+    statement = (
+        select(clusters)
+        .where(clusters.c.workspace == workspace)
+        .order_by(clusters.c.created_at.desc(), clusters.c.id.desc())
+        .limit(limit)
+    )
+    if live is not None:
+        statement = statement.where(clusters.c.status != STOPPED if live else clusters.c.status == STOPPED)
+    return tuple(map(rows.cluster_from, connection.execute(statement).mappings()))
+
+
+def change_intent(
+    connection: Connection, cluster_id: str, change: Callable[[Intent], Intent], now: datetime
+) -> Cluster:
+    """Read, change and write what people want; the row is locked meanwhile."""
+    locked = select(clusters).where(clusters.c.id == cluster_id).with_for_update()
+    row = connection.execute(locked).mappings().first()
+    if row is None:
+        raise missing(cluster_id)
+    before = rows.cluster_from(row)
+    wanted = change(before.intent)
+    if not before.status.is_live or wanted == before.intent:
+        return before
+    connection.execute(
+        update(clusters)
+        .where(clusters.c.id == cluster_id)
+        .values(intent=wire.dump_json(wanted), wake_at=now, revision=clusters.c.revision + 1)
+    )
+    return get(connection, cluster_id)
+
+
+def revision(connection: Connection, cluster_id: str) -> int:
+    """Return the number that every write to the cluster raises."""
+    found: int | None = connection.execute(select(clusters.c.revision).where(clusters.c.id == cluster_id)).scalar()
+    if found is None:
+        raise missing(cluster_id)
+    return found
+
+
+def missing(cluster_id: str) -> NotFound:
+    """Return the error for a cluster that isn't there."""
+    return NotFound(f"there is no cluster {cluster_id!r} in this store; list those that are there and take its id")
+
+
+def _taken(other: Cluster) -> str:
+    fact = f"the name {other.name!r} belongs to a cluster of {other.owner} that is {other.status} (id {other.id})"
+    if other.status is ClusterStatus.STOPPING:
+        return f"{fact}. Wait until it has stopped, or choose another name"
+    return f"{fact}. Attach to it, or choose another name"

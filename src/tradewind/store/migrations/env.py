@@ -1,0 +1,6 @@
+"""Run by Alembic, with the connection and inside the transaction of ``tradewind.store.migrate``."""
+
+from alembic import context
+
+context.configure(connection=context.config.attributes["connection"])
+context.run_migrations()

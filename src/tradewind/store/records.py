@@ -1,0 +1,65 @@
+"""What goes into the store and comes out of it together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from tradewind.model.cluster import Cluster
+from tradewind.model.computation import Computation
+from tradewind.model.events import Event
+from tradewind.model.instance import Instance
+from tradewind.model.secret import Secret
+from tradewind.model.usage import Usage
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClusterSecrets:
+    """What a cluster's keys are made from; deleted when it has stopped."""
+
+    authority_certificate: str
+    """PEM certificate of the cluster's own authority."""
+    authority_key: Secret
+    """PEM key of that authority."""
+    agent_token: Secret
+    """Bearer token of the agent's JSON pages."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lease:
+    """Somebody looks after a cluster, alone, until a moment."""
+
+    cluster_id: str
+    holder: str
+    epoch: int
+    """Counts the holders; what an earlier holder planned can't be saved any more."""
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loaded:
+    """A cluster with all that a plan for it needs, read at one moment."""
+
+    cluster: Cluster
+    instances: tuple[Instance, ...]
+    """In the order they were asked for; workers that ended long ago may be left out, see :meth:`Store.load`."""
+    open_usages: tuple[Usage, ...]
+    """Those that still run."""
+    secrets: ClusterSecrets | None
+    """None once it has stopped."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Changes:
+    """What one round found and did; written as a whole or not at all."""
+
+    cluster: Cluster | None = None
+    """As it is now. Its ``intent`` isn't written; it tells :meth:`Store.save` what the round has seen of it,
+    so that people who changed their mind during the round aren't kept waiting. None: nothing of it changed, and
+    nothing is known of what was seen."""
+    instances: tuple[Instance, ...] = ()
+    usages: tuple[Usage, ...] = ()
+    events: tuple[Event, ...] = ()
+    computations: tuple[Computation, ...] = ()
+    wake_at: datetime | None = None
+    """When to look at it again; None: only people wake it."""

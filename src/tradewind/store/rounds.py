@@ -1,0 +1,162 @@
+"""What a round of the engine reads and writes: who is due, the lease, the load, the save."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import Connection, RowMapping, delete, insert, or_, select, update
+
+from tradewind.errors import LeaseLost
+from tradewind.model.cluster import Cluster
+from tradewind.store import clusters as people
+from tradewind.store import history, rows
+from tradewind.store.database import upsert
+from tradewind.store.records import Changes, ClusterSecrets, Lease, Loaded
+from tradewind.store.schema import clusters, computations, events, instances, secrets, usages
+
+
+def due(connection: Connection, now: datetime, holder: str | None, limit: int) -> tuple[str, ...]:
+    """Return ids of live clusters that want to be looked at and that ``holder`` may take, the longest due first.
+
+    A hint and no promise: two may get the same id, and :func:`take_lease` decides. On PostgreSQL the same
+    statement takes ``with_for_update(skip_locked=True)``.
+    """
+    statement = (
+        select(clusters.c.id)
+        .where(
+            clusters.c.status != people.STOPPED,
+            clusters.c.wake_at <= now,
+            or_(clusters.c.lease_until.is_(None), clusters.c.lease_until <= now, clusters.c.lease_holder == holder),
+        )
+        .order_by(clusters.c.wake_at)
+        .limit(limit)
+    )
+    return tuple(connection.execute(statement).scalars())
+
+
+def take_lease(connection: Connection, cluster_id: str, holder: str, now: datetime, until: datetime) -> Lease | None:
+    """Take or renew; None while it is another's."""
+    row = _locked(connection, cluster_id)
+    if row is None:
+        raise people.missing(cluster_id)
+    epoch: int = row["lease_epoch"]
+    if row["lease_holder"] != holder:
+        if row["lease_until"] is not None and row["lease_until"] > now:
+            return None
+        epoch += 1
+    connection.execute(
+        update(clusters)
+        .where(clusters.c.id == cluster_id)
+        .values(lease_holder=holder, lease_epoch=epoch, lease_until=until)
+    )
+    return Lease(cluster_id=cluster_id, holder=holder, epoch=epoch, until=until)
+
+
+def leases(connection: Connection) -> tuple[Lease, ...]:
+    """Return who looks after which live cluster."""
+    statement = select(clusters.c.id, clusters.c.lease_holder, clusters.c.lease_epoch, clusters.c.lease_until).where(
+        clusters.c.status != people.STOPPED, clusters.c.lease_holder.is_not(None)
+    )
+    return tuple(
+        Lease(cluster_id=row[0], holder=row[1], epoch=row[2], until=row[3]) for row in connection.execute(statement)
+    )
+
+
+def release_lease(connection: Connection, lease: Lease) -> None:
+    """Give it back; what isn't ours any more stays as it is. The epoch stays, so that it never comes again."""
+    connection.execute(
+        update(clusters)
+        .where(
+            clusters.c.id == lease.cluster_id,
+            clusters.c.lease_holder == lease.holder,
+            clusters.c.lease_epoch == lease.epoch,
+        )
+        .values(lease_holder=None, lease_until=None)
+    )
+
+
+def load(connection: Connection, cluster_id: str, ended_since: datetime | None) -> Loaded:
+    """Return the cluster with all that belongs to it, as of one moment."""
+    return Loaded(
+        cluster=people.get(connection, cluster_id),
+        instances=history.instances(connection, cluster_id, ended_since),
+        open_usages=history.open_usages(connection, cluster_id),
+        secrets=secrets_of(connection, cluster_id),
+    )
+
+
+def secrets_of(connection: Connection, cluster_id: str) -> ClusterSecrets | None:
+    """Return its secrets, None where there are none any more."""
+    row = connection.execute(select(secrets).where(secrets.c.cluster_id == cluster_id)).mappings().first()
+    return rows.secrets_from(row) if row else None
+
+
+def save(connection: Connection, lease: Lease, changes: Changes) -> None:
+    """Write what a round found and did, if the lease still holds."""
+    row = _locked(connection, lease.cluster_id)
+    if row is None:
+        raise people.missing(lease.cluster_id)
+    if (row["lease_holder"], row["lease_epoch"]) != (lease.holder, lease.epoch):
+        raise LeaseLost(
+            f"cluster {lease.cluster_id} is looked after by {row['lease_holder'] or 'nobody'} now (epoch "
+            f"{row['lease_epoch']}, this round had {lease.epoch}); nothing was written. Load it again before planning"
+        )
+    _check_belongings(lease.cluster_id, changes)
+    values: rows.Values = {"wake_at": changes.wake_at, "revision": row["revision"] + 1}
+    if changes.cluster is not None:
+        values |= _values_of(changes.cluster, row, changes.wake_at)
+    connection.execute(update(clusters).where(clusters.c.id == lease.cluster_id).values(values))
+    # Instances go first: usages point at them.
+    if changes.instances:
+        connection.execute(upsert(instances), [rows.instance_values(instance) for instance in changes.instances])
+    if changes.usages:
+        connection.execute(upsert(usages), [rows.usage_values(usage) for usage in changes.usages])
+    if changes.computations:
+        connection.execute(
+            upsert(computations),
+            [rows.computation_values(computation, row["workspace"]) for computation in changes.computations],
+        )
+    if changes.events:
+        connection.execute(insert(events), [rows.event_values(event) for event in changes.events])
+    if changes.cluster is not None and not changes.cluster.status.is_live:
+        connection.execute(delete(secrets).where(secrets.c.cluster_id == lease.cluster_id))
+
+
+def _locked(connection: Connection, cluster_id: str) -> RowMapping | None:
+    """Return what a decision about the lease needs; on PostgreSQL the row is ours until the transaction ends."""
+    statement = select(
+        clusters.c.workspace,
+        clusters.c.intent,
+        clusters.c.environment_hash,
+        clusters.c.lease_holder,
+        clusters.c.lease_epoch,
+        clusters.c.lease_until,
+        clusters.c.wake_at,
+        clusters.c.revision,
+    ).where(clusters.c.id == cluster_id)
+    return connection.execute(statement.with_for_update()).mappings().first()
+
+
+def _values_of(cluster: Cluster, row: RowMapping, wake_at: datetime | None) -> rows.Values:
+    values = rows.engine_values(cluster)
+    kept = cluster.environment.content_hash if cluster.environment else None
+    if kept != row["environment_hash"]:
+        values |= rows.environment_values(cluster.environment)
+    if not cluster.status.is_live:
+        values["wake_at"] = None
+    elif rows.intent_from(row["intent"]) != cluster.intent:
+        # People changed their mind after this round had read it: the wake-up they set must not be slept over.
+        values["wake_at"] = min(filter(None, (row["wake_at"], wake_at)), default=None)
+    return values
+
+
+def _check_belongings(cluster_id: str, changes: Changes) -> None:
+    """Refuse what belongs to another cluster: the lease covers this one alone."""
+    owners = {instance.cluster_id for instance in changes.instances}
+    owners |= {usage.cluster_id for usage in changes.usages}
+    owners |= {event.cluster_id for event in changes.events}
+    owners |= {computation.cluster_id for computation in changes.computations}
+    if changes.cluster is not None:
+        owners.add(changes.cluster.id)
+    if strangers := owners - {cluster_id}:
+        raise ValueError(f"a lease on cluster {cluster_id} can't save what belongs to {', '.join(sorted(strangers))}")

@@ -1,0 +1,239 @@
+"""The only memory: everything that must outlive a process is here."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
+from typing import Concatenate, ParamSpec, TypeVar
+
+from sqlalchemy import Connection, Engine
+
+from tradewind.model.cluster import Cluster, Intent
+from tradewind.model.computation import Computation
+from tradewind.model.events import Event
+from tradewind.model.instance import Instance
+from tradewind.model.usage import Usage
+from tradewind.store import clusters, database, history, migrate, rounds
+from tradewind.store.records import Changes, ClusterSecrets, Lease, Loaded
+
+__all__ = ["Changes", "ClusterSecrets", "Lease", "Loaded", "Store"]
+
+T = TypeVar("T")
+P = ParamSpec("P")
+
+
+class Store:
+    """Clusters, their instances, usages, events and computations, in a database that several processes share.
+
+    Every method is one short transaction on one thread: it happens as a whole or not at all. Every one may raise
+    :class:`~tradewind.errors.StoreError`; then nothing was written, and the store can be used again once the cause
+    is gone. When the caller is cancelled, the transaction that had begun still ends, one way or the other.
+
+    Made by :meth:`open`.
+    """
+
+    def __init__(self, engine: Engine, place: str, thread: ThreadPoolExecutor) -> None:
+        self._reader = engine
+        self._writer = database.writer(engine)
+        self._thread = thread
+        self._closed = False
+        self.place = place
+        """The file, for messages."""
+
+    @classmethod
+    async def open(cls, url: str) -> Store:
+        """Open the store, made or brought up to date where need be.
+
+        Parameters
+        ----------
+        url : str
+            As ``sqlite:////home/me/tradewind.db``; ``sqlite://`` is a store in memory that ends with :meth:`aclose`.
+
+        Raises
+        ------
+        StoreError
+            It can't be opened, isn't a database, is another program's, or a newer Tradewind's.
+        """
+        thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="tradewind-store")
+        try:
+            engine, place = await asyncio.get_running_loop().run_in_executor(thread, _opened, url)
+        except BaseException:
+            thread.shutdown(wait=False)
+            raise
+        return cls(engine, place, thread)
+
+    async def aclose(self) -> None:
+        """Let go of the file; may be called twice."""
+        if self._closed:
+            return
+        self._closed = True
+        await asyncio.get_running_loop().run_in_executor(self._thread, self._reader.dispose)
+        self._thread.shutdown(wait=False)
+
+    # What people do
+
+    async def create_cluster(self, cluster: Cluster, secrets: ClusterSecrets) -> None:
+        """Write down a new cluster, due at once.
+
+        Raises
+        ------
+        NameTaken
+            A live cluster of this workspace has the name; the message says its status and what to do.
+        """
+        await self._write(clusters.create, cluster, secrets)
+
+    async def find_cluster(self, workspace: str, name_or_id: str, live: bool = True) -> Cluster | None:
+        """Return the newest cluster of this name or id (``live`` only, or any), or None."""
+        return await self._read(clusters.find, workspace, name_or_id, live)
+
+    async def get_cluster(self, cluster_id: str) -> Cluster:
+        """Return the cluster. Raises NotFound."""
+        return await self._read(clusters.get, cluster_id)
+
+    async def list_clusters(self, workspace: str, live: bool | None = None, limit: int = 100) -> tuple[Cluster, ...]:
+        """Return clusters, newest first: all, the ``live`` ones (True) or the stopped ones (False)."""
+        return await self._read(clusters.list_all, workspace, live, limit)
+
+    async def change_intent(self, cluster_id: str, change: Callable[[Intent], Intent], now: datetime) -> Cluster:
+        """Change what people want of a cluster, and wake whoever looks after it.
+
+        Parameters
+        ----------
+        cluster_id : str
+            Of the cluster.
+        change : callable
+            Takes the present intent, returns the new one. It runs inside the transaction: it must be quick and pure.
+        now : datetime
+            The cluster is due from this moment.
+
+        Returns
+        -------
+        Cluster
+            As it is then. A stopped cluster comes back unchanged.
+
+        Raises
+        ------
+        NotFound
+            There is no such cluster.
+        """
+        return await self._write(clusters.change_intent, cluster_id, change, now)
+
+    async def revision(self, cluster_id: str) -> int:
+        """Return the number that every save and every change of intent raises; cheap. Raises NotFound."""
+        return await self._read(clusters.revision, cluster_id)
+
+    # What the engine does
+
+    async def due(self, now: datetime, limit: int = 100, holder: str | None = None) -> tuple[str, ...]:
+        """Return ids of live clusters to be looked at now, the longest due first.
+
+        Those under another's valid lease are left out; ``holder`` also gets its own.
+        """
+        return await self._read(rounds.due, now, holder, limit)
+
+    async def take_lease(self, cluster_id: str, holder: str, now: datetime, until: datetime) -> Lease | None:
+        """Take the lease, or renew it; None while another's is valid.
+
+        A renewal keeps its epoch, also after ``until`` as long as nobody else took it; a take-over raises it.
+        Raises NotFound.
+        """
+        return await self._write(rounds.take_lease, cluster_id, holder, now, until)
+
+    async def leases(self) -> tuple[Lease, ...]:
+        """Return the leases on live clusters, those that ran out too."""
+        return await self._read(rounds.leases)
+
+    async def release_lease(self, lease: Lease) -> None:
+        """Give the lease back; one that is lost already is a success."""
+        await self._write(rounds.release_lease, lease)
+
+    async def load(self, cluster_id: str, ended_since: datetime | None = None) -> Loaded:
+        """Return the cluster with its instances, open usages and secrets, as of one moment. Raises NotFound.
+
+        With ``ended_since``, workers that ended before it are left out.
+        """
+        return await self._read(rounds.load, cluster_id, ended_since)
+
+    async def save(self, lease: Lease, changes: Changes) -> None:
+        """Write what a round found and did, and when to look again.
+
+        Never writes the spec or the intent: those are people's. If the intent has changed since the round read it
+        (``changes.cluster.intent`` is another), an earlier wake-up stays. Secrets are deleted with the save that says
+        stopped.
+
+        Raises
+        ------
+        LeaseLost
+            Somebody else looks after it now; nothing was written.
+        """
+        await self._write(rounds.save, lease, changes)
+
+    async def secrets(self, cluster_id: str) -> ClusterSecrets | None:
+        """Return what the cluster's keys are made from; None once it has stopped."""
+        return await self._read(rounds.secrets_of, cluster_id)
+
+    # What happened
+
+    async def instances(self, cluster_id: str) -> tuple[Instance, ...]:
+        """Return the instances of a cluster, the stopped ones too, in the order they were asked for."""
+        return await self._read(history.instances, cluster_id)
+
+    async def usages(
+        self,
+        cluster_ids: Sequence[str] | None = None,
+        workspace: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+    ) -> tuple[Usage, ...]:
+        """Return usages that overlap the time range, oldest first and uncut; what is None doesn't restrict."""
+        return await self._read(history.usages, cluster_ids, workspace, since, until)
+
+    async def events(self, cluster_id: str, after: int = 0) -> tuple[tuple[int, Event], ...]:
+        """Return the journal of a cluster after the entry numbered ``after``, oldest first."""
+        return await self._read(history.events, cluster_id, after)
+
+    async def computations(
+        self, workspace: str, cluster_id: str | None = None, limit: int = 100
+    ) -> tuple[Computation, ...]:
+        """Return computations, newest first."""
+        return await self._read(history.computations, workspace, cluster_id, limit)
+
+    async def computation(self, workspace: str, id_prefix: str) -> Computation:
+        """Return the computation whose id is or begins with ``id_prefix``.
+
+        Raises
+        ------
+        NotFound
+            None does.
+        BadRequest
+            Several do; the message names them.
+        """
+        return await self._read(history.computation, workspace, id_prefix)
+
+    async def _read(self, operation: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        return await self._run(self._reader, operation, *args, **kwargs)
+
+    async def _write(self, operation: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        return await self._run(self._writer, operation, *args, **kwargs)
+
+    async def _run(
+        self, engine: Engine, operation: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        def transaction() -> T:
+            with database.explained(self.place), engine.begin() as connection:
+                return operation(connection, *args, **kwargs)
+
+        return await asyncio.get_running_loop().run_in_executor(self._thread, transaction)
+
+
+def _opened(url: str) -> tuple[Engine, str]:
+    engine, place = database.connect(url)
+    try:
+        with database.explained(place):
+            migrate.bring_up_to_date(engine, place)
+    except BaseException:
+        engine.dispose()
+        raise
+    return engine, place

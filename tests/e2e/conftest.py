@@ -1,0 +1,90 @@
+"""A home of its own for each test, and witnesses that look at the machine, not at our records."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tradewind.client.door import close_all
+
+SRC = Path(__file__).parents[2] / "src"
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A data and settings directory that nobody else uses; whatever still runs from it afterwards is a failure."""
+    monkeypatch.setenv("TRADEWIND_DATA_DIR", str(tmp_path))
+    monkeypatch.setenv("TRADEWIND_CONFIG_DIR", str(tmp_path))
+    yield tmp_path
+    close_all()
+    until = time.monotonic() + 5
+    while (left := instances_of(tmp_path)) and time.monotonic() < until:
+        time.sleep(0.05)
+    for process in left:
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
+    assert not left, f"still alive after the test: {left}"
+
+
+def instances_of(home: Path) -> list[psutil.Process]:
+    """Return the processes of every scheduler and worker launched from ``home``, by the files they hold open."""
+    mark = str(home / "local")
+    found = []
+    for process in psutil.process_iter():
+        try:
+            files = _open_files(process.pid)
+            if any(file.startswith(mark) for file in files) and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process)
+        except (psutil.NoSuchProcess, psutil.AccessDenied, OSError):
+            continue
+    return found
+
+
+def _open_files(pid: int) -> list[str]:
+    fds = f"/proc/{pid}/fd"
+    links = []
+    for fd in os.listdir(fds):
+        try:
+            links.append(os.readlink(f"{fds}/{fd}"))
+        except OSError:
+            continue
+    return links
+
+
+def eventually(true: Callable[[], object], within_s: float, what: str) -> None:
+    """Wait until ``true()``; the only waiting there is, since real processes take real time."""
+    until = time.monotonic() + within_s
+    while not true():
+        assert time.monotonic() < until, f"{what}: not within {within_s} s"
+        time.sleep(0.05)
+
+
+@pytest.fixture
+def caller(home: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """Start a program that uses Tradewind, as a user's own process."""
+    started: list[subprocess.Popen[str]] = []
+
+    def start(code: str, *arguments: str, **environ: str) -> subprocess.Popen[str]:
+        process = subprocess.Popen(
+            [sys.executable, "-c", code, *arguments],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "PYTHONPATH": str(SRC), **environ},
+        )
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        if process.poll() is None:
+            process.kill()
+        process.communicate()

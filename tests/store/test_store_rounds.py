@@ -1,0 +1,243 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+
+import pytest
+from store_records import (
+    MINUTE,
+    SECRETS,
+    T0,
+    fill,
+    hold,
+    make_cluster,
+    make_computation,
+    make_event,
+    make_instance,
+    make_usage,
+    url_of,
+)
+
+from tradewind.errors import LeaseLost
+from tradewind.model.cluster import ClusterStatus, Intent, Scaling
+from tradewind.model.environment import Environment
+from tradewind.model.instance import InstanceStatus
+from tradewind.store.store import Changes, Store
+
+
+def to_five(intent: Intent) -> Intent:
+    return replace(intent, scaling=Scaling.fixed(5))
+
+
+def bytes_beside(path: Path) -> bytes:
+    """Return all bytes of the file and of those SQLite keeps beside it."""
+    return b"".join(file.read_bytes() for file in sorted(path.parent.iterdir()))
+
+
+async def test_another_holder_gets_no_lease_while_one_is_valid(store: Store) -> None:
+    await store.create_cluster(make_cluster(), SECRETS)
+    await hold(store, holder="h1")
+
+    assert await store.take_lease("c1", "h2", T0 + MINUTE / 2, T0 + 2 * MINUTE) is None
+    assert await store.due(T0, holder="h2") == ()
+    assert await store.due(T0, holder="h1") == ("c1",)
+
+
+async def test_the_same_holder_renews_with_the_same_epoch_even_late(store: Store) -> None:
+    await store.create_cluster(make_cluster(), SECRETS)
+    first = await hold(store)
+
+    again = await hold(store, now=T0 + 10 * MINUTE)
+
+    assert again.epoch == first.epoch
+    await store.save(first, Changes())
+
+
+async def test_a_take_over_raises_the_epoch_and_the_first_holder_can_save_nothing(store: Store) -> None:
+    await store.create_cluster(make_cluster(), SECRETS)
+    first = await hold(store, holder="h1")
+    second = await hold(store, holder="h2", now=T0 + MINUTE)
+    assert second.epoch == first.epoch + 1
+
+    changed = replace(make_cluster(), status=ClusterStatus.RUNNING)
+    with pytest.raises(LeaseLost, match=r"cluster c1 is looked after by h2 .* Load it again"):
+        await store.save(first, Changes(cluster=changed, instances=(make_instance(),), events=(make_event(),)))
+
+    assert await store.get_cluster("c1") == make_cluster()
+    assert await store.instances("c1") == ()
+    assert await store.events("c1") == ()
+
+
+async def test_a_released_lease_is_free_for_others_and_its_epoch_never_comes_again(store: Store) -> None:
+    await store.create_cluster(make_cluster(), SECRETS)
+    first = await hold(store)
+    await store.release_lease(first)
+
+    with pytest.raises(LeaseLost, match="nobody"):
+        await store.save(first, Changes())
+    assert await store.due(T0, holder="h2") == ("c1",)
+    assert (await hold(store)).epoch == first.epoch + 1
+
+
+async def test_releasing_a_lost_lease_leaves_the_new_holder_alone(store: Store) -> None:
+    await store.create_cluster(make_cluster(), SECRETS)
+    first = await hold(store, holder="h1")
+    second = await hold(store, holder="h2", now=T0 + MINUTE)
+
+    await store.release_lease(first)
+
+    await store.save(second, Changes())
+
+
+async def test_due_are_live_clusters_whose_time_has_come_the_longest_due_first(store: Store) -> None:
+    for number, wait in enumerate([3, 1, 2, 99]):
+        cluster = make_cluster(f"c{number}", f"n{number}")
+        await store.create_cluster(cluster, SECRETS)
+        lease = await hold(store, cluster.id)
+        await store.save(lease, Changes(cluster=cluster, wake_at=T0 + wait * MINUTE))
+        await store.release_lease(lease)
+    lease = await hold(store, "c2")
+    await store.save(lease, Changes(cluster=replace(make_cluster("c2", "n2"), status=ClusterStatus.STOPPED)))
+    await store.release_lease(lease)
+
+    assert await store.due(T0 + 3 * MINUTE) == ("c1", "c0")
+    assert await store.due(T0 + 3 * MINUTE, limit=1) == ("c1",)
+
+
+async def test_what_is_saved_is_what_is_loaded(store: Store) -> None:
+    cluster = make_cluster()
+    changes = await fill(store, cluster)
+
+    loaded = await store.load("c1")
+
+    assert loaded.cluster == cluster
+    assert loaded.instances == changes.instances
+    assert loaded.open_usages == changes.usages
+    assert loaded.secrets == SECRETS
+
+
+async def test_a_second_save_changes_rows_instead_of_adding_them(store: Store) -> None:
+    changes = await fill(store, make_cluster())
+    lease = await hold(store)
+    running = replace(changes.instances[0], status=InstanceStatus.RUNNING, handle="pid:7", running_at=T0 + MINUTE)
+    closed = replace(changes.usages[0], stopped_at=T0 + MINUTE)
+    opened = replace(closed, sequence=1, started_at=T0 + MINUTE, stopped_at=None)
+    done = replace(changes.computations[0], done=True)
+
+    await store.save(lease, Changes(instances=(running,), usages=(closed, opened), computations=(done,)))
+
+    loaded = await store.load("c1")
+    assert loaded.instances == (running,)
+    assert loaded.open_usages == (opened,)
+    assert await store.usages(["c1"]) == (closed, opened)
+    assert await store.computations("lab") == (done,)
+
+
+async def test_save_never_writes_the_spec_or_the_intent(store: Store) -> None:
+    cluster = make_cluster()
+    await store.create_cluster(cluster, SECRETS)
+    lease = await hold(store)
+    wanted = await store.change_intent("c1", to_five, T0 + MINUTE)
+
+    overtaken = replace(cluster, status=ClusterStatus.RUNNING, spec=replace(cluster.spec, provider="other"))
+    await store.save(lease, Changes(cluster=overtaken, wake_at=T0 + 60 * MINUTE))
+
+    found = await store.get_cluster("c1")
+    assert found.intent == wanted.intent
+    assert found.spec == cluster.spec
+    assert found.status is ClusterStatus.RUNNING
+
+
+async def test_an_intent_changed_during_a_round_is_not_slept_over(store: Store) -> None:
+    cluster = make_cluster()
+    await store.create_cluster(cluster, SECRETS)
+    lease = await hold(store)
+    await store.change_intent("c1", to_five, T0 + MINUTE)
+
+    await store.save(lease, Changes(cluster=cluster, wake_at=T0 + 60 * MINUTE))
+    assert await store.due(T0 + MINUTE, holder="h1") == ("c1",)
+
+    seen = (await store.load("c1")).cluster
+    await store.save(lease, Changes(cluster=seen, wake_at=T0 + 60 * MINUTE))
+    assert await store.due(T0 + 59 * MINUTE, holder="h1") == ()
+
+
+async def test_secrets_go_with_the_save_that_says_stopped_and_leave_no_trace_in_the_file(path: Path) -> None:
+    store = await Store.open(url_of(path))
+    await store.create_cluster(make_cluster(), SECRETS)
+    await store.aclose()
+    assert b"key-nobody-may-find" in bytes_beside(path)
+    store = await Store.open(url_of(path))
+    lease = await hold(store)
+    await store.save(lease, Changes(cluster=replace(make_cluster(), status=ClusterStatus.STOPPING)))
+    assert await store.secrets("c1") == SECRETS
+
+    await store.save(lease, Changes(cluster=replace(make_cluster(), status=ClusterStatus.STOPPED)))
+
+    assert await store.secrets("c1") is None
+    assert (await store.load("c1")).secrets is None
+    await store.aclose()
+    assert b"nobody-may-find" not in bytes_beside(path)
+
+
+async def test_the_environment_is_written_when_it_changes(store: Store) -> None:
+    cluster = make_cluster()
+    await store.create_cluster(cluster, SECRETS)
+    lease = await hold(store)
+    other = Environment(python="3.12.1", platform="linux-x86_64", packages=(), content_hash="h2")
+
+    await store.save(lease, Changes(cluster=replace(cluster, environment=other)))
+    assert (await store.get_cluster("c1")).environment == other
+
+    await store.save(lease, Changes(cluster=replace(cluster, environment=None)))
+    assert (await store.get_cluster("c1")).environment is None
+
+
+async def test_a_lease_saves_nothing_that_belongs_to_another_cluster(store: Store) -> None:
+    await store.create_cluster(make_cluster(), SECRETS)
+    await store.create_cluster(make_cluster("c2", "n2"), SECRETS)
+    lease = await hold(store)
+
+    for stolen in (
+        Changes(cluster=make_cluster("c2")),
+        Changes(instances=(make_instance(cluster_id="c2"),)),
+        Changes(usages=(make_usage(make_instance(cluster_id="c2")),)),
+        Changes(events=(make_event(cluster_id="c2"),)),
+        Changes(computations=(make_computation(cluster_id="c2"),)),
+    ):
+        with pytest.raises(ValueError, match="belongs to c2"):
+            await store.save(lease, stolen)
+
+
+async def test_a_computation_of_another_cluster_is_not_taken_over_by_its_id(store: Store) -> None:
+    await fill(store, make_cluster("c1", "n1"))
+    await fill(store, make_cluster("c2", "n2"))
+    lease = await hold(store, "c1")
+
+    await store.save(lease, Changes(computations=(make_computation("aa-c2", "c1"),)))
+
+    assert [found.cluster_id for found in await store.computations("lab", "c2")] == ["c2"]
+
+
+async def test_a_naive_time_is_refused_and_nothing_is_written(store: Store) -> None:
+    await store.create_cluster(make_cluster(), SECRETS)
+    lease = await hold(store)
+    naive = datetime(2026, 1, 1)  # noqa: DTZ001 - the fault under test
+
+    with pytest.raises(ValueError, match="no time zone"):
+        await store.save(lease, Changes(events=(make_event(), replace(make_event(), at=naive))))
+
+    assert await store.events("c1") == ()
+
+
+async def test_times_of_any_zone_come_back_as_the_same_moment_in_utc(store: Store) -> None:
+    await store.create_cluster(make_cluster(), SECRETS)
+    lease = await hold(store)
+    elsewhere = T0.astimezone(timezone(timedelta(hours=-7)))
+
+    await store.save(lease, Changes(events=(replace(make_event(), at=elsewhere),)))
+
+    [(_, event)] = await store.events("c1")
+    assert event.at == T0
+    assert event.at.utcoffset() == timedelta(0)
