@@ -26,7 +26,7 @@ from tradewind.cli.terminal import (
     print_json,
     status_text,
 )
-from tradewind.client.tables import QUIET, cost_text, duration_text, receipt_table
+from tradewind.client.tables import QUIET, cost_text, duration_text, local_text, receipt_table
 from tradewind.errors import NotFound, TradewindError
 from tradewind.model.budget import BudgetState
 from tradewind.model.cluster import Cluster, ClusterStatus, StopReason
@@ -190,23 +190,25 @@ def clusters_table(views: Sequence[ClusterView]) -> Table:
     table.add_column("status")
     table.add_column("workers", justify="right")
     table.add_column("provider")
-    table.add_column("age", justify="right", no_wrap=True)
+    table.add_column("created", no_wrap=True)
     table.add_column("lived", justify="right", no_wrap=True)
     table.add_column("cost", justify="right")
+    limited = any(view.budget is not None for view in views)
+    if limited:
+        table.add_column("of budget", justify="right", no_wrap=True)
     for view in views:
         line = line_of(view)
         lived = (line.stopped_at or now()) - line.created_at
-        cost = cost_text(line.cost)
-        if line.budget is not None:
-            cost.append(f" of {line.budget.limit}", style=QUIET)
+        budget = [f"{line.budget.percent} % of {line.budget.limit}" if line.budget is not None else ""]
         workers = f"{line.workers_running}/{line.workers_wanted}" if line.status.is_live else "-"
         table.add_row(
             Text(line.name, style="bold" if line.status.is_live else ""),
             status_text(view.cluster),
             workers,
             line.provider,
-            duration_text(now() - line.created_at),
+            local_text(line.created_at, "%m-%d %H:%M"),
             duration_text(lived),
-            cost,
+            cost_text(line.cost),
+            *(budget if limited else []),
         )
     return table

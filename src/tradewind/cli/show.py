@@ -17,7 +17,7 @@ from tradewind.client.tables import QUIET, bytes_text, cost_text, duration_text,
 from tradewind.model.budget import BudgetState
 from tradewind.model.cluster import Cluster
 from tradewind.model.events import Event, Level
-from tradewind.model.instance import Instance, InstanceStatus
+from tradewind.model.instance import Instance, InstanceEnd, InstanceStatus
 from tradewind.model.resources import Need, Range
 from tradewind.model.views import ClusterView
 
@@ -55,9 +55,7 @@ def show(name: str, as_json: bool) -> None:
     console.print(facts_table(view))
     console.print(instances_table(view.instances))
     console.print("Journal", style="bold")
-    for event in journal:
-        at = Text(local_text(event.at, "%H:%M:%S") + "  ", style=QUIET)
-        console.print(at.append(Text(event.message, style=LEVEL_STYLES[event.level])))
+    console.print(journal_table(journal))
 
 
 def facts_table(view: ClusterView) -> Table:
@@ -86,6 +84,18 @@ def facts_table(view: ClusterView) -> Table:
     for word, fact in facts:
         if fact:
             table.add_row(word, fact if isinstance(fact, Text) else Text(fact))
+    return table
+
+
+def journal_table(journal: Sequence[Event]) -> Table:
+    """Return what happened, a line each, with the day where there are several."""
+    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column(style=QUIET, no_wrap=True)
+    table.add_column(overflow="fold")
+    days = {local_text(event.at, "%m-%d") for event in journal}
+    for event in journal:
+        at = local_text(event.at, "%H:%M:%S" if len(days) == 1 else "%m-%d %H:%M:%S")
+        table.add_row(at, Text(event.message, style=LEVEL_STYLES[event.level]))
     return table
 
 
@@ -143,17 +153,19 @@ def instances_table(instances: Sequence[Instance]) -> Table:
     """Return instances as a table: the live ones first, then the last that ended."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("instance", no_wrap=True)
-    table.add_column("status")
-    table.add_column("has")
+    table.add_column("status", no_wrap=True)
+    table.add_column("has", no_wrap=True)
     table.add_column("price", justify="right")
     table.add_column("lived", justify="right", no_wrap=True)
     table.add_column("note", style=QUIET, overflow="fold")
-    ordered = sorted(instances, key=lambda i: (not i.status.is_live, i.role.value, i.requested_at), reverse=False)
+    ordered = sorted(instances, key=lambda i: (not i.status.is_live, i.role.value, i.requested_at))
     for one in ordered[:INSTANCES_SHOWN]:
         price = Text("unpriced", "yellow") if one.offer.price is None else Text(str(one.offer.price))
         lived = duration_text((one.stopped_at or now()) - one.started_at) if one.started_at is not None else "-"
         status = one.status.value + (f": {one.end.value}" if one.end is not None else "")
         note = one.detail or (f"exit code {one.exit_code}" if one.exit_code else "")
+        if one.end is InstanceEnd.ASKED:
+            note = ""  # the status says it
         table.add_row(
             one.id,
             Text(status, style=STATUS_STYLES.get(one.status, "yellow")),

@@ -117,7 +117,8 @@ def usage_table(by: str, lines: Sequence[CostLine], names: Mapping[str, str]) ->
         name = names.get(line.key)
         label = Text(line.key) if name is None else Text.assemble(name, (f"  {line.key[:8]}", QUIET))
         rows.append((label, line.cost))
-    cost_rows(table, rows)
+    total = sum_of(lines)
+    cost_rows(table, rows, total)
     table.add_section()
-    total_row(table, sum_of(lines))
+    total_row(table, total)
     return table

@@ -67,12 +67,13 @@ def duration_text(duration: timedelta | float) -> str:
     return f"{whole} s"
 
 
-def core_text(cpu_seconds: float) -> str:
-    """Return core time in the unit that suits it: ``12.3 core-h``."""
-    for unit, size in (("core-h", 3600), ("core-min", 60)):
-        if cpu_seconds >= size:
-            return f"{cpu_seconds / size:,.1f} {unit}"
-    return f"{cpu_seconds:.1f} core-s"
+def core_text(cpu_seconds: float, like: float | None = None) -> str:
+    """Return core time, ``12.3 core-h``, in the unit that suits it, or that suits ``like``: a column has one unit."""
+    unit, size = next(
+        ((unit, size) for unit, size in (("core-h", 3600), ("core-min", 60)) if (like or cpu_seconds) >= size),
+        ("core-s", 1),
+    )
+    return f"{cpu_seconds / size:,.1f} {unit}"
 
 
 def bytes_text(nbytes: float) -> str:
@@ -115,10 +116,11 @@ def shares(costs: Sequence[Cost]) -> list[float]:
     return [weight / whole if whole else 0.0 for weight in weights]
 
 
-def cost_rows(table: Table, rows: Sequence[tuple[RenderableType, Cost]], style: str = "cyan") -> None:
-    """Add to ``table`` a row for each cost: what, core time, cost, share, bar."""
+def cost_rows(table: Table, rows: Sequence[tuple[RenderableType, Cost]], total: Cost, style: str = "cyan") -> None:
+    """Add to ``table`` a row for each cost that makes up ``total``: what, core time, cost, share, bar."""
     for (what, cost), part in zip(rows, shares([cost for _, cost in rows]), strict=True):
-        table.add_row(what, core_text(cost.cpu_seconds), cost_text(cost), f"{part:.0%}", Bar(part, style=style))
+        used = core_text(cost.cpu_seconds, like=total.cpu_seconds)
+        table.add_row(what, used, cost_text(cost), f"{part:.0%}", Bar(part, style=style))
 
 
 def cost_table(title: Text | None, first: str) -> Table:
@@ -153,10 +155,11 @@ def receipt_table(receipt: Receipt, names: Mapping[str, str] | None = None) -> T
         (Text(names.get(line.key, f"computation {line.key[:12]}")), line.cost) for line in receipt.by_computation
     ]
     waiting = (Text("start-up and waiting", style=QUIET), receipt.not_computing)
-    cost_rows(table, [*computations, waiting])
+    cost_rows(table, [*computations, waiting], receipt.total)
     table.add_section()
     plural = {Role.SCHEDULER.value: "scheduler", Role.WORKER.value: "workers"}
-    cost_rows(table, [(Text(plural.get(line.key, line.key)), line.cost) for line in receipt.by_role], style="blue")
+    roles = [(Text(plural.get(line.key, line.key)), line.cost) for line in receipt.by_role]
+    cost_rows(table, roles, receipt.total, style="blue")
     table.add_section()
     total_row(table, receipt.total)
     return table
