@@ -19,7 +19,7 @@ DOCS = sorted((ROOT / "docs").rglob("*.md"))
 COMMAND_BLOCK = re.compile(r"^```(?:bash|sh|shell|console)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 LONGEST_FILE = 500
-MOST_MODULES = 90
+MOST_MODULES = 110
 """Beside ``__init__.py``. Raise it knowingly: a bigger house is a slower read for everybody."""
 
 
@@ -142,8 +142,8 @@ def test_every_public_name_is_in_the_reference() -> None:
     assert [word for word in public if not word.startswith("__") and not re.search(rf"\b{word}\b", reference)] == []
 
 
-def test_every_path_the_reference_shows_exists() -> None:
-    asked = re.findall(r"^<!-- (?:api|commands|settings): ?([\w.:]+) -->$", pages("reference"), re.MULTILINE)
+def test_what_the_reference_is_generated_from_exists() -> None:
+    asked = re.findall(r"^<!-- (?:commands|settings): ?([\w.:]+) -->$", pages("reference"), re.MULTILINE)
     missing = []
     for path in asked:
         module, _, attribute = path.replace(":", ".").rpartition(".")

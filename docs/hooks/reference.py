@@ -1,6 +1,6 @@
-"""Writes the parts of the reference that the program itself knows: commands, settings, the public names.
+"""Writes the parts of the reference that the program itself knows: commands and settings.
 
-A page asks for a part with a comment, ``<!-- commands -->``, ``<!-- settings -->`` or ``<!-- api: dotted.path -->``.
+A page asks for a part with a comment: ``<!-- commands: module:group -->``, ``<!-- settings: module:Class -->``.
 The pages are made from the code at each build, so they can't tell an older story than the code does.
 """
 
@@ -14,13 +14,14 @@ import inspect
 import re
 import sys
 import typing
+from datetime import timedelta
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 ROOT = Path(__file__).parents[2]
 ROLE = re.compile(r":(?:attr|class|exc|func|meth|mod):<code>~?(?:[\w.]*\.)?(\w+)</code>")
-PART = re.compile(r"^<!-- (commands|settings|api): ?(.*?)-->$", re.MULTILINE)
+PART = re.compile(r"^<!-- (commands|settings): ?(.*?)-->$", re.MULTILINE)
 
 
 def on_startup(**_: Any) -> None:
@@ -30,7 +31,7 @@ def on_startup(**_: Any) -> None:
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
     """Fill in the parts this page asks for."""
-    makers = {"commands": commands, "settings": settings, "api": api}
+    makers = {"commands": commands, "settings": settings}
     return PART.sub(lambda found: makers[found[1]](found[2].strip()), markdown)
 
 
@@ -47,15 +48,6 @@ def module(name: str) -> ModuleType | None:
         if error.name is not None and name.startswith(error.name):
             return None  # not even its package is there
         raise
-
-
-def api(path: str) -> str:
-    """Return mkdocstrings' own request for ``path``, an object of a module; nothing where there is no such module."""
-    owner, _, name = path.rpartition(".")
-    found = module(owner)
-    if found is None or not hasattr(found, name):
-        return ""
-    return f"::: {path}"
 
 
 def commands(path: str) -> str:
@@ -116,6 +108,8 @@ def _tables(kind: type, keys: tuple[str, ...]) -> list[str]:
 
 
 def _default(field: dataclasses.Field[Any]) -> str:
+    if isinstance(field.default, timedelta):
+        return f"`{field.default.total_seconds() / 60:g} min`"
     if field.default is not dataclasses.MISSING:
         return "none" if field.default is None else f"`{field.default}`"
     if field.default_factory is not dataclasses.MISSING:

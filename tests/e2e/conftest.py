@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -21,9 +22,12 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setenv("TRADEWIND_DATA_DIR", str(tmp_path))
     monkeypatch.setenv("TRADEWIND_CONFIG_DIR", str(tmp_path))
     yield tmp_path
-    left = instances_of(tmp_path)
+    until = time.monotonic() + 5
+    while (left := instances_of(tmp_path)) and time.monotonic() < until:
+        time.sleep(0.05)
     for process in left:
-        process.kill()
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
     assert not left, f"still alive after the test: {left}"
 
 
@@ -33,9 +37,8 @@ def instances_of(home: Path) -> list[psutil.Process]:
     found = []
     for process in psutil.process_iter():
         try:
-            if process.status() != psutil.STATUS_ZOMBIE and any(
-                link.startswith(mark) for link in _open_files(process.pid)
-            ):
+            files = _open_files(process.pid)
+            if any(file.startswith(mark) for file in files) and process.status() != psutil.STATUS_ZOMBIE:
                 found.append(process)
         except (psutil.NoSuchProcess, psutil.AccessDenied, OSError):
             continue

@@ -152,7 +152,7 @@ def test_scheduler_killed_stops_the_cluster_as_lost(home, caplog):
     client = cluster.get_client()
     os.kill(client.run_on_scheduler(os.getpid), signal.SIGKILL)
     eventually(lambda: not instances_of(home), 20, "workers end with their scheduler")
-    api, cluster_id = cluster._api, cluster.cluster_id
+    api, cluster_id = cluster._session.api, cluster.cluster_id
     eventually(lambda: not api.run(api.view(cluster_id)).cluster.status.is_live, 20, "the record ends")
     assert api.run(api.view(cluster_id)).cluster.stop_reason == "lost"
     client.close()
@@ -170,7 +170,7 @@ def test_two_processes_close_the_same_cluster_at_once(caller, home):
     others[0].stdin and others[0].stdin.write("\n")
     cluster.close()
     others[0].communicate(timeout=40)
-    api = cluster._api
+    api = cluster._session.api
     view = api.run(api.view(cluster_id))
     assert not view.cluster.status.is_live
     assert all(i.stopped_at is not None for i in view.instances)

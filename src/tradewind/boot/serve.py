@@ -8,6 +8,7 @@ import logging
 import os
 import signal
 import sys
+import time
 import warnings
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -79,6 +80,9 @@ def prepare_process(boot: Boot) -> None:
     if boot.python_path:
         known = set(boot.python_path)
         sys.path[:] = [*boot.python_path, *(entry for entry in sys.path if entry not in known)]
+    # Read when Dask and the C library were loaded, which in a forked process was before these variables were set.
+    dask.config.update(dask.config.config, dask.config.collect_env())
+    time.tzset()
     dask.config.set(boot.dask_config)
     if "numpy" in sys.modules:
         # A forked process inherits the state of numpy's global generator: all workers would draw the same numbers.

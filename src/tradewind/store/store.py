@@ -141,6 +141,10 @@ class Store:
         """
         return await self._write(rounds.take_lease, cluster_id, holder, now, until)
 
+    async def leases(self) -> tuple[Lease, ...]:
+        """Return the leases on live clusters, those that ran out too."""
+        return await self._read(rounds.leases)
+
     async def release_lease(self, lease: Lease) -> None:
         """Give the lease back; one that is lost already is a success."""
         await self._write(rounds.release_lease, lease)

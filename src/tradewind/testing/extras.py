@@ -22,6 +22,6 @@ def require(*libraries: str) -> None:
             if error.name != library:
                 raise
             raise MissingExtra(
-                f"this part of tradewind.testing needs {library!r}, which isn't installed: "
-                f"pip install {' '.join(name.replace('_', '-') for name in libraries)}"
+                f"this part of tradewind.testing needs the library {library!r}, which isn't installed: "
+                "pip install 'tradewind[test]'"
             ) from error

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import ipaddress
+import sys
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -81,6 +82,7 @@ def order(
         agent_token=Secret("the-agents-own-token"),
         threads=1,
         memory=2 * GIB,
+        python_path=tuple(sys.path),
     )
     return Order(marks=marks, offer=offer, boot=replace(full, **boot), expires_at=expires_at)
 

@@ -98,6 +98,8 @@ class FakeWorld:
         self._machines: dict[str, Machine] = {}
         self._by_order: dict[tuple[str, str], str] = {}
         self._schedulers: dict[str, str] = {}
+        self._settled_at: datetime | None = None
+        """When everything due was last let end; None where something became due since."""
 
     @property
     def machines(self) -> Mapping[str, Machine]:
@@ -167,12 +169,8 @@ class FakeWorld:
             raise Rejected(f"fake says: InvalidSize: there is no {offer.vm_type!r} in {offer.region!r}")
         if refusal := self.faults.strike(f.Rejects, concerns):
             raise Rejected(f"fake says: {refusal.words}")
-        taken = sum(
-            m.is_alive and (m.offer.vm_type, m.offer.region) == (offer.vm_type, offer.region)
-            for m in self._machines.values()
-        )
-        if (size.capacity is not None and taken >= size.capacity) or self.faults.strike(f.SaysNoCapacity, concerns):
-            raise NoCapacity(f"fake says: InsufficientCapacity: {taken} of {offer.vm_type} are let in {offer.region}")
+        if self._is_full(size) or self.faults.strike(f.SaysNoCapacity, concerns):
+            raise NoCapacity(f"fake says: InsufficientCapacity: every {offer.vm_type} in {offer.region} is let")
 
         machine = self._made(order, f"fake-{len(self._machines) + 1:06d}")
         if late := self.faults.strike(f.ListsLate, concerns):
@@ -239,6 +237,12 @@ class FakeWorld:
                 return machine
         return None
 
+    def _is_full(self, size: Size) -> bool:
+        if size.capacity is None:
+            return False
+        let = (m for m in self._machines.values() if m.is_alive)
+        return sum((m.offer.vm_type, m.offer.region) == (size.vm_type, size.region) for m in let) >= size.capacity
+
     def _made(self, order: Order, handle: str) -> Machine:
         now, timing = self.clock.now(), self.timing
         billed_from = now + timing.pending
@@ -275,16 +279,25 @@ class FakeWorld:
         self._machines[machine.handle] = machine
         if machine.marks.role is Role.SCHEDULER:
             self._schedulers[machine.marks.cluster] = machine.handle
+        if self._due(machine) is not None:
+            self._settled_at = None
 
     def _settle(self) -> None:
         """Let everything end that was due, at the time it was due: schedulers first, since workers follow them."""
         now = self.clock.now()
+        if now == self._settled_at:
+            return
+        self._settled_at = now
         for role in (Role.SCHEDULER, Role.WORKER):
             for machine in [m for m in self._machines.values() if m.is_alive and m.marks.role is role]:
-                due = [*machine.ends, *(self._orphaned(machine) if role is Role.SCHEDULER else self._lonely(machine))]
-                first = min(due, key=lambda end: end.at, default=None)
-                if first is not None and first.at <= now:
-                    self._machines[machine.handle] = replace(machine, stopped=first)
+                if (end := self._due(machine)) is not None:
+                    self._machines[machine.handle] = replace(machine, stopped=end)
+
+    def _due(self, machine: Machine) -> End | None:
+        """Return the first thing that has ended it by now, or None."""
+        own = self._orphaned(machine) if machine.marks.role is Role.SCHEDULER else self._lonely(machine)
+        first = min([*machine.ends, *own], key=lambda end: end.at, default=None)
+        return first if first is not None and first.at <= self.clock.now() else None
 
     def _orphaned(self, machine: Machine) -> Iterable[End]:
         if machine.up_at is None:

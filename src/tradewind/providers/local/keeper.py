@@ -55,6 +55,9 @@ def _keep(task: Task, poke: int) -> int:
     prctl(PR_SET_CHILD_SUBREAPER, 1)
     run = task.records.run(task.marks.order)
     claimed = run.make_claim(task.marks, now_utc())
+    if claimed:
+        # Before anybody hears of it: what ps shows is how people, and tests, find it.
+        setproctitle(f"tradewind {task.marks.role} {task.marks.cluster} {task.marks.instance}")
     _tell(poke, b"claimed\n" if claimed else b"known\n")
     if not claimed:
         return 0
@@ -64,7 +67,6 @@ def _keep(task: Task, poke: int) -> int:
         os.close(wake)
         _forget_signals()
         os._exit(become_dask(task, poke, keeper) & 0xFF)
-    setproctitle(f"tradewind {task.marks.role} {task.marks.cluster} {task.marks.instance}")
     end = _Watch(task=task, run=run, child=child, wake=wake, poke=poke).until_the_end()
     kill_descendants()
     task.records.withdraw(task.marks)

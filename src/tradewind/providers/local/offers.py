@@ -62,6 +62,10 @@ def offer_for(need: Need, machine: Machine, rate: Rate | None) -> Offer:
         notes.append(f"{count} x {cpus:g} threads take turns on {machine.cpus} cores")
     if rate is None:
         price = Price(per_hour=Decimal(0))
+    elif need.beside:
+        # A machine full of workers costs its rate already.
+        price = Price(per_hour=Decimal(0), currency=rate.currency)
+        notes.append("free beside the workers, who pay for the machine")
     else:
         price = _share(rate, cpus, count, machine)
         notes.append(f"the whole machine costs {rate.per_hour.normalize():f} {rate.currency} an hour")

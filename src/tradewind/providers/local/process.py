@@ -10,6 +10,7 @@ import shutil
 import signal
 import sys
 import traceback
+from typing import NoReturn
 
 import distributed
 from setproctitle import setproctitle
@@ -18,6 +19,7 @@ from tradewind.agent.scheduler import AgentSettings, attach
 from tradewind.boot.process import Boot
 from tradewind.boot.serve import Agent, CantServe, Surroundings, prepare_process, serve
 from tradewind.model.instance import Contact
+from tradewind.providers.local.sweep import VARIABLE
 from tradewind.providers.local.task import Task, python_command
 
 PR_SET_PDEATHSIG = 1
@@ -111,6 +113,7 @@ def run_dask(task: Task, poke: int, keeper: int) -> int:
     try:
         setproctitle(f"dask {task.marks.role} {task.marks.cluster} {task.marks.instance}")
         os.environ.update(task.environ)
+        os.environ[VARIABLE] = task.marks.order
         prepare_process(task.boot)
         asyncio.run(serve(task.boot, around))
     except CantServe as error:
@@ -148,10 +151,11 @@ def write_whole(descriptor: int, data: bytes) -> None:
         view = view[os.write(descriptor, view) :]
 
 
-def main(receive: int) -> int:
-    """Run what comes out of a pipe: the second half of a fresh start."""
+def main(receive: int) -> NoReturn:
+    """Run what comes out of a pipe, the second half of a fresh start; never returns."""
     with open(receive, "rb") as source:
         task, poke, keeper = pickle.loads(source.read())
     os.waitpid(-1, 0)
     os.set_inheritable(poke, False)
-    return run_dask(task, poke, keeper)
+    # Not a return: an interpreter that shuts down waits for threads, and a task may run in one for hours.
+    os._exit(run_dask(task, poke, keeper))

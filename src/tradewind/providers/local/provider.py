@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import threading
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
@@ -24,6 +25,7 @@ from tradewind.providers.base import Capabilities, Handle, Order, Provider, Prov
 from tradewind.providers.local.birth import signal_process
 from tradewind.providers.local.offers import Machine, Rate, offer_for
 from tradewind.providers.local.records import Records, now_utc
+from tradewind.providers.local.sweep import sweep
 from tradewind.providers.local.task import Task
 from tradewind.providers.local.warm import Warm
 
@@ -93,6 +95,8 @@ class LocalProvider(Provider):
 
     async def offers(self, need: Need, *, spot: bool = False, region: str | None = None) -> Sequence[Offer]:
         """Return the one offer: a process with its share of this machine. Raises BadRequest for what is too much."""
+        if spot:
+            return ()
         return (offer_for(need, self._machine, self._rate),)
 
     async def launch(self, order: Order) -> AsyncIterator[Handle]:
@@ -103,7 +107,7 @@ class LocalProvider(Provider):
             self._records.run(marks.cluster)
         except ValueError as error:
             raise Rejected(str(error)) from None
-        await self._warm.launch(self._task(order))
+        await self._warm.launch(await asyncio.to_thread(self._task, order))
         yield Handle(order=marks.order, handle=run.handle)
 
     def _task(self, order: Order) -> Task:
@@ -139,6 +143,8 @@ class LocalProvider(Provider):
                         f"the records of local clusters in {run.directory} can't be read: {error}"
                     ) from error
                 if found.status is InstanceStatus.STOPPED:
+                    if found.stopped_at is None:
+                        sweep(run, claim)
                     self._buried[run.handle] = found
             seen.append(found)
         return tuple(seen)
@@ -165,13 +171,14 @@ class LocalProvider(Provider):
         return await asyncio.to_thread(_tail, log, lines)
 
     async def aclose(self) -> None:
-        """End the warm process; instances stay."""
+        """End the warm process; instances stay. Nobody is poked any more."""
+        self._pokes.clear()
         await asyncio.to_thread(self._warm.close)
 
     def prepare(self) -> None:
         """Start the warm process, and clear away the long dead."""
         self._warm.start()
-        self._records.prune(now_utc())
+        threading.Thread(target=self._records.prune, args=(now_utc(),), name="tradewind-prune", daemon=True).start()
 
     def on_change(self, poke: Callable[[], None]) -> None:
         """Call ``poke``, from another thread, when an instance was claimed, came up or ended."""

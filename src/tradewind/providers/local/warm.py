@@ -17,7 +17,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tradewind.errors import Rejected, Unavailable
+from tradewind.errors import NoCapacity, Unavailable
 from tradewind.providers.local.forkserver import LENGTH
 from tradewind.providers.local.task import ONE_THREAD, Task, python_command
 
@@ -77,8 +77,8 @@ class Warm:
 
         Raises
         ------
-        Rejected
-            This machine can't start another process.
+        NoCapacity
+            This machine can't start another process now.
         Unavailable
             The warm process died twice, or doesn't answer.
         """
@@ -87,7 +87,7 @@ class Warm:
             if heard in {"claimed", "known"}:
                 return
             if heard not in {"closed", "gone"}:
-                raise Rejected(heard)
+                raise NoCapacity(heard)
         raise Unavailable(f"the process that launches local clusters ends early; {self._root / 'warm.log'} says why")
 
     async def _ask(self, task: Task) -> str:

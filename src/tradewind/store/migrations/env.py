@@ -2,10 +2,5 @@
 
 from alembic import context
 
-context.configure(
-    connection=context.config.attributes["connection"],
-    # Alembic believes SQLite can't roll back a changed table. It can, once Python's sqlite3 leaves BEGIN to us.
-    transactional_ddl=True,
-)
-with context.begin_transaction():
-    context.run_migrations()
+context.configure(connection=context.config.attributes["connection"])
+context.run_migrations()
