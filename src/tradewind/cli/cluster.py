@@ -8,7 +8,6 @@ from datetime import datetime
 from typing import Any
 
 import click
-from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -26,7 +25,7 @@ from tradewind.cli.terminal import (
     print_json,
     status_text,
 )
-from tradewind.client.tables import QUIET, cost_text, duration_text, local_text, receipt_table
+from tradewind.client.tables import QUIET, cost_text, duration_text, local_text, plain_table, receipt_table
 from tradewind.errors import NotFound, TradewindError
 from tradewind.model.budget import BudgetState
 from tradewind.model.cluster import Cluster, ClusterStatus, StopReason
@@ -81,7 +80,7 @@ def list_(everything: bool, limit: int, as_json: bool) -> None:
         return
     console = open_console()
     if views:
-        console.print(clusters_table(views))
+        console.print(clusters_table(views, history=everything))
     elif stopped:
         console.print("No cluster is up. `tradewind cluster list --all` shows those that were.")
     else:
@@ -183,32 +182,31 @@ def line_of(view: ClusterView) -> ClusterLine:
     )
 
 
-def clusters_table(views: Sequence[ClusterView]) -> Table:
-    """Return clusters as a table."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("name", overflow="fold")
-    table.add_column("status")
-    table.add_column("workers", justify="right")
-    table.add_column("provider")
-    table.add_column("created", no_wrap=True)
-    table.add_column("lived", justify="right", no_wrap=True)
-    table.add_column("cost", justify="right")
+def clusters_table(views: Sequence[ClusterView], *, history: bool) -> Table:
+    """Return clusters as a table; of a ``history``, when each was made matters more than its workers."""
     limited = any(view.budget is not None for view in views)
+    table = plain_table()
+    table.add_column("name", overflow="fold")
+    table.add_column("status", no_wrap=True)
+    if history:
+        table.add_column("created", no_wrap=True)
+    else:
+        table.add_column("workers", justify="right", no_wrap=True)
+    table.add_column("lived", justify="right", no_wrap=True)
+    table.add_column("provider")
+    table.add_column("cost", justify="right", no_wrap=True)
     if limited:
         table.add_column("of budget", justify="right", no_wrap=True)
     for view in views:
         line = line_of(view)
         lived = (line.stopped_at or now()) - line.created_at
-        budget = [f"{line.budget.percent} % of {line.budget.limit}" if line.budget is not None else ""]
-        workers = f"{line.workers_running}/{line.workers_wanted}" if line.status.is_live else "-"
         table.add_row(
             Text(line.name, style="bold" if line.status.is_live else ""),
             status_text(view.cluster),
-            workers,
-            line.provider,
-            local_text(line.created_at, "%m-%d %H:%M"),
+            local_text(line.created_at, "%m-%d %H:%M") if history else f"{line.workers_running}/{line.workers_wanted}",
             duration_text(lived),
+            line.provider,
             cost_text(line.cost),
-            *(budget if limited else []),
+            *([f"{line.budget.percent} %" if line.budget is not None else ""] if limited else []),
         )
     return table

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import click
-from rich import box
 from rich.console import Console
 from rich.padding import Padding
 from rich.syntax import Syntax
@@ -25,6 +24,7 @@ from tradewind.client.tables import (
     duration_text,
     insights_panel,
     local_text,
+    plain_table,
 )
 from tradewind.model.computation import Computation, Insight
 from tradewind.model.usage import Cost
@@ -68,7 +68,7 @@ def list_(cluster_name: str | None, limit: int, as_json: bool) -> None:
         where = f" on cluster {cluster_name}" if cluster_name else ""
         console.print(f"No computation was recorded{where} yet.")
         return
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table = plain_table()
     table.add_column("id", no_wrap=True)
     table.add_column("name", overflow="fold")
     table.add_column("cluster", overflow="fold", style=QUIET)
@@ -125,10 +125,11 @@ def print_story(console: Console, story: ComputationStory) -> None:
         f" ({core_text(story.cost.cpu_seconds)})",
     )
     console.print(facts)
+    console.print()
     if one.groups:
-        console.print(groups_table(one))
+        console.print(groups_table(one), "")
     if one.activity_seconds:
-        console.print(activities_table(one))
+        console.print(activities_table(one), "")
     for error in one.errors[:ERRORS_SHOWN]:
         console.print(Text.assemble(("✗ ", "red"), (error.exception, "bold red"), (f"  in {error.key}", QUIET)))
         console.print(Padding(Text(error.traceback.rstrip(), style=QUIET), (0, 0, 1, 2)))
@@ -150,7 +151,7 @@ def took_text(one: Computation, at: datetime) -> str:
 
 def groups_table(one: Computation) -> Table:
     """Return the kinds of tasks, the one that computed longest first."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table = plain_table()
     table.add_column("tasks of the kind", overflow="fold")
     table.add_column("done", justify="right", no_wrap=True)
     table.add_column("computing", justify="right", no_wrap=True)
@@ -168,14 +169,14 @@ def groups_table(one: Computation) -> Table:
             duration_text(group.compute_seconds),
             duration_text(group.transfer_seconds + group.disk_seconds),
             bytes_text(group.nbytes),
-            Bar(group.compute_seconds / longest if longest else 0.0),
+            Bar(group.compute_seconds / longest if longest else 0.0, width=10),
         )
     return table
 
 
 def activities_table(one: Computation) -> Table:
     """Return what the workers' threads did with the time they had."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table = plain_table()
     table.add_column("threads were")
     table.add_column("for", justify="right", no_wrap=True)
     table.add_column("share", justify="right", no_wrap=True)

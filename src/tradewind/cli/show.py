@@ -7,13 +7,12 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 import click
-from rich import box
 from rich.table import Table
 from rich.text import Text
 
 from tradewind import wire
 from tradewind.cli.terminal import engine, find_cluster, json_option, now, open_console, print_json, status_text
-from tradewind.client.tables import QUIET, bytes_text, cost_text, duration_text, local_text, resources_text
+from tradewind.client.tables import QUIET, bytes_text, cost_text, duration_text, local_text, plain_table, resources_text
 from tradewind.model.budget import BudgetState
 from tradewind.model.cluster import Cluster
 from tradewind.model.events import Event, Level
@@ -53,8 +52,9 @@ def show(name: str, as_json: bool) -> None:
     if one.stop_detail:
         console.print(f"{one.stop_detail}", style="red" if one.stop_reason and one.stop_reason.is_failure else QUIET)
     console.print(facts_table(view))
+    console.print()
     console.print(instances_table(view.instances))
-    console.print("Journal", style="bold")
+    console.print("\nJournal", style="bold")
     console.print(journal_table(journal))
 
 
@@ -151,11 +151,11 @@ def lifetimes_text(one: Cluster) -> str:
 
 def instances_table(instances: Sequence[Instance]) -> Table:
     """Return instances as a table: the live ones first, then the last that ended."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table = plain_table()
     table.add_column("instance", no_wrap=True)
     table.add_column("status", no_wrap=True)
     table.add_column("has", no_wrap=True)
-    table.add_column("price", justify="right")
+    table.add_column("price", justify="right", no_wrap=True)
     table.add_column("lived", justify="right", no_wrap=True)
     table.add_column("note", style=QUIET, overflow="fold")
     ordered = sorted(instances, key=lambda i: (not i.status.is_live, i.role.value, i.requested_at))

@@ -17,7 +17,7 @@ from rich.text import Text
 
 from tradewind.client.door import close_all, open_api
 from tradewind.errors import NotFound
-from tradewind.model.cluster import Cluster, ClusterStatus
+from tradewind.model.cluster import Cluster, ClusterStatus, StopReason
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -103,11 +103,12 @@ def computation_names(api: Any, cluster_id: str | None = None) -> dict[str, str]
 
 
 def status_text(cluster: Cluster) -> Text:
-    """Return a cluster's status, with the reason of its end."""
+    """Return a cluster's status, with the reason of its end where nobody asked for it."""
     if cluster.status is not ClusterStatus.STOPPED:
         return Text(cluster.status.value, style="green" if cluster.status is ClusterStatus.RUNNING else "yellow")
-    if cluster.stop_reason is None:
+    if cluster.stop_reason in {None, StopReason.ASKED}:
         return Text("stopped", style="bright_black")
+    assert cluster.stop_reason is not None
     style = "red" if cluster.stop_reason.is_failure else "bright_black"
     return Text(f"stopped: {cluster.stop_reason.value}", style=style)
 

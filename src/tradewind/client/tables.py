@@ -123,9 +123,23 @@ def cost_rows(table: Table, rows: Sequence[tuple[RenderableType, Cost]], total: 
         table.add_row(what, used, cost_text(cost), f"{part:.0%}", Bar(part, style=style))
 
 
+def plain_table(title: Text | None = None) -> Table:
+    """Return an empty table with a line under its head and nothing else: 80 columns are few."""
+    return Table(
+        box=box.SIMPLE_HEAD,
+        title=title,
+        title_justify="left",
+        title_style="bold",
+        caption_justify="left",
+        pad_edge=False,
+        padding=(0, 1, 0, 0),
+        show_edge=False,
+    )
+
+
 def cost_table(title: Text | None, first: str) -> Table:
     """Return an empty table for :func:`cost_rows`, whose first column is headed ``first``."""
-    table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", title_style="bold", pad_edge=False)
+    table = plain_table(title)
     table.add_column(first, overflow="fold", min_width=12)
     table.add_column("used", justify="right", no_wrap=True)
     table.add_column("cost", justify="right")
@@ -193,7 +207,7 @@ def sum_of(lines: Iterable[CostLine]) -> Cost:
 
 def dry_run_table(dry_run: DryRun) -> RenderableType:
     """Return what would be launched, at what price, and why."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, caption_justify="left")
+    table = plain_table()
     table.add_column("what", no_wrap=True)
     table.add_column("each")
     table.add_column("where")
