@@ -15,7 +15,7 @@ import click
 from rich.console import Console
 from rich.text import Text
 
-from tradewind.client.door import close_all, open_api
+from tradewind.client.door import close, open_api
 from tradewind.errors import NotFound
 from tradewind.model.cluster import Cluster, ClusterStatus, StopReason
 
@@ -65,13 +65,13 @@ def engine(*, looks_after: bool = False) -> Iterator[Any]:
     Solo
         Its verbs are coroutines for its own ``run``.
     """
+    api: Any = open_api(looks_after=looks_after)
     try:
-        api: Any = open_api(looks_after=looks_after)
         if not looks_after:
             api.run(api.settle(SETTLE_S))
         yield api
     finally:
-        close_all()  # not at exit: by then the store's thread takes no more work
+        close(api)
 
 
 def find_cluster(api: Any, name: str) -> Cluster:
