@@ -11,13 +11,13 @@ from collections.abc import Callable
 from typing import Any, cast
 
 from tradewind.client.api import Api
-from tradewind.config import Settings, load_settings
+from tradewind.config import Settings, data_directory, load_settings
 
 SOLO = "tradewind.engine.solo:Solo"
 """Named, not imported: this package never meets the engine's side, and its weight is only paid when it is used."""
 
 _lock = threading.Lock()
-_open: dict[tuple[int, str, bool], Any] = {}
+_open: dict[tuple[int, str, str, bool], Any] = {}
 
 
 def open_api(settings: Settings | None = None, *, looks_after: bool = True) -> Api:
@@ -32,7 +32,7 @@ def open_api(settings: Settings | None = None, *, looks_after: bool = True) -> A
     """
     settings = settings or load_settings()
     # A forked child has the memory of an engine but not its thread, so it needs one of its own.
-    key = (os.getpid(), repr(settings), looks_after)
+    key = (os.getpid(), str(data_directory()), repr(settings), looks_after)
     with _lock:
         if key not in _open:
             module, name = SOLO.split(":")
