@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import concurrent.futures.thread  # noqa: F401 - sets its own exit hook, which must be older than ours to run after it
 import importlib
 import os
 import threading
@@ -40,6 +41,15 @@ def open_api(settings: Settings | None = None, *, looks_after: bool = True) -> A
         return cast("Api", _open[key])
 
 
+def close(api: Api) -> None:
+    """Close one engine of this process, got from :func:`open_api`; the next :func:`open_api` makes another."""
+    with _lock:
+        mine = [key for key, engine in _open.items() if engine is api]
+        engines = [_open.pop(key) for key in mine]
+    for engine in engines:
+        engine.close()
+
+
 def at_exit(hook: Callable[[], None]) -> None:
     """Call ``hook`` when the interpreter ends, while thread pools still take work; the last one given runs first.
 
@@ -50,11 +60,8 @@ def at_exit(hook: Callable[[], None]) -> None:
 
 def close_all() -> None:
     """Close every engine of this process; clusters that were left up live on until nobody has looked for long."""
-    with _lock:
-        mine = [key for key in _open if key[0] == os.getpid()]
-        engines = [_open.pop(key) for key in mine]
-    for engine in engines:
-        engine.close()
+    for engine in [engine for key, engine in list(_open.items()) if key[0] == os.getpid()]:
+        close(engine)
 
 
 at_exit(close_all)
