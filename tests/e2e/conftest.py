@@ -36,7 +36,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 def instances_of(home: Path) -> list[psutil.Process]:
     """Return the processes of every scheduler and worker launched from ``home``, by the files they hold open."""
-    mark = str(home / "local")
+    mark = str(home / "local" / "runs")
     found = []
     for process in psutil.process_iter():
         try:
