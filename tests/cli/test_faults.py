@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.shell_completion import ShellComplete
 
 from tests.cli.conftest import Run
+from tradewind.cli import main
 
 
 def test_an_empty_list_says_how_to_start(nothing_yet: Path, run: Run) -> None:
@@ -124,3 +126,12 @@ def test_a_demo_that_can_not_write_its_picture_starts_nothing(nothing_yet: Path,
     assert failed.exit_code == 1
     assert "isn't a directory" in failed.stderr
     assert not (nothing_yet / "data").exists()
+
+
+def test_the_shell_completes_nothing_where_the_settings_are_wrong(
+    nothing_yet: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TRADEWIND_PROVDER", "local")
+    shell = ShellComplete(main, {}, "tradewind", "_TRADEWIND_COMPLETE")
+
+    assert shell.get_completions(["cluster", "show"], "") == []

@@ -8,8 +8,10 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from click.shell_completion import ShellComplete
 
 from tests.cli.conftest import Run
+from tradewind.cli import main
 
 pytestmark = pytest.mark.usefixtures("life")
 Ask = Callable[..., Any]
@@ -140,3 +142,10 @@ def test_what_is_piped_is_not_cut_to_a_terminal(run: Run, ask: Ask) -> None:
 
     assert all(instance["id"] in shown for instance in instances)
     assert "…" not in shown
+
+
+@pytest.mark.parametrize(("verb", "names"), [("show", ["sea-ice"]), ("logs", ["sea-ice"]), ("stop", [])])
+def test_the_shell_completes_names_of_clusters_that_the_verb_is_for(verb: str, names: list[str]) -> None:
+    shell = ShellComplete(main, {}, "tradewind", "_TRADEWIND_COMPLETE")
+
+    assert [found.value for found in shell.get_completions(["cluster", verb], "se")] == names
