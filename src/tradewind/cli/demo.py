@@ -58,16 +58,11 @@ def demo(workers: int, out: Path) -> None:
         science = importlib.import_module("tradewind.demo")
         cluster_type = importlib.import_module("tradewind").Cluster
     with engine(looks_after=True) as api:
-        began = time.monotonic()
-        with console.status(f"Starting a scheduler and {workers} workers …"):
-            cluster = cluster_type(n_workers=workers, show_widget=False, tags={"made-by": "tradewind demo"})
-        with cluster:
-            up = duration_text(time.monotonic() - began)
-            console.print(Text.assemble(("✓ ", "green"), f"Cluster {cluster.name} is up after {up}"))
-            with cluster.get_client(), _watched(console, api, cluster.cluster_id):
-                result = science.run_demo(out)
-            with console.status("Ending the cluster …"):
-                cluster.close()
+        try:
+            cluster, result = _ran(science, cluster_type, console, api, workers, out)
+        except KeyboardInterrupt:
+            console.print("Interrupted; the cluster was ended.")
+            raise
         receipt = api.run(api.receipt(cluster.cluster_id))
         names = computation_names(api, cluster.cluster_id)
         insights = api.run(api.insights(cluster.cluster_id))
@@ -77,6 +72,21 @@ def demo(workers: int, out: Path) -> None:
         console.print(Group("", insights_panel(insights, names)))
     console.print(Group("", Text.assemble("The picture is in ", (os.fspath(out), "bold cyan"))))
     console.print(f"More of this run: tradewind cluster show {cluster.name}", style=QUIET)
+
+
+def _ran(science: Any, cluster_type: Any, console: Console, api: Any, workers: int, out: Path) -> tuple[Any, Any]:
+    """Run it on a cluster of its own and return the ended cluster and what came out."""
+    began = time.monotonic()
+    with console.status(f"Starting a scheduler and {workers} worker{'' if workers == 1 else 's'} …"):
+        cluster = cluster_type(n_workers=workers, show_widget=False, tags={"made-by": "tradewind demo"})
+    with cluster:
+        up = duration_text(time.monotonic() - began)
+        console.print(Text.assemble(("✓ ", "green"), f"Cluster {cluster.name} is up after {up}"))
+        with cluster.get_client(), _watched(console, api, cluster.cluster_id):
+            result = science.run_demo(out)
+        with console.status("Ending the cluster …"):
+            cluster.close()
+    return cluster, result
 
 
 def result_lines(result: Any) -> Table:

@@ -16,8 +16,9 @@ from tradewind.cli.terminal import computation_names, engine, json_option, now, 
 from tradewind.client.tables import QUIET, cost_rows, cost_table, local_text, sum_of, total_row
 from tradewind.config import parse_duration
 from tradewind.model.usage import Cost, CostLine
+from tradewind.planning.meter import KEYS
 
-GROUPS = ("cluster", "computation", "day", "user", "provider", "region", "role")
+GROUPS = (*KEYS, "day", "computation")
 TAG = "tag:"
 
 
