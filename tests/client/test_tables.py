@@ -135,10 +135,6 @@ def test_a_receipt_names_computations_and_shows_what_was_waiting() -> None:
         assert word in text
 
 
-def test_a_receipt_without_names_shows_the_beginning_of_the_id() -> None:
-    assert "computation 0123456789ab" in drawn(receipt_table(receipt()))
-
-
 def test_a_receipt_keeps_apart_what_nobody_priced() -> None:
     text = drawn(receipt_table(receipt(total=cost("3", cores=7200, unpriced=60))))
 

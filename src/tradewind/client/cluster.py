@@ -379,7 +379,7 @@ class Cluster(distributed.deploy.Cluster):
         return scaling_from(n).initial
 
     async def _dismiss(self, workers: tuple[str, ...]) -> None:
-        scaling = self._session.record.intent.scaling
+        scaling = (await self._session.look()).cluster.intent.scaling
         if not scaling.is_adaptive:
             scaling = Scaling.fixed(max(0, scaling.initial - len(workers)))
         await self._session.scale(scaling, workers)
