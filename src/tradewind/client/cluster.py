@@ -26,17 +26,16 @@ from tradewind.client.door import at_exit, open_api
 from tradewind.client.keywords import UNSET, duration_from, reject_unknown, scaling_from, spec_from
 from tradewind.client.planned import Plan
 from tradewind.client.private import PrivateEnvironment
+from tradewind.client.session import ENDS_WITHIN_S, Session
 from tradewind.config import load_settings
-from tradewind.errors import BadRequest, ClusterStartError, NameTaken, NotFound
-from tradewind.model.cluster import Cluster as Record
+from tradewind.errors import BadRequest, NotFound
 from tradewind.model.cluster import ClusterStatus, Scaling
 from tradewind.model.usage import Cost, Receipt
-from tradewind.model.views import ClusterView
 
 log = logging.getLogger("tradewind")
 
-ENDS_WITHIN_S = 30.0
-"""Seconds that closing waits for everything to be gone; what is left then goes on ending without us."""
+WATCH_S, WATCH_LONGEST_S = 0.5, 5.0
+"""Seconds between two looks at a running cluster, at least and at most."""
 
 
 class Cluster(distributed.deploy.Cluster):
@@ -164,20 +163,20 @@ class Cluster(distributed.deploy.Cluster):
         given = {k: v for k, v in locals().items() if k not in {"self", "unknown", "__class__"}}
         given = _checked(given, unknown)
         settings = load_settings()
-        self._spec = spec_from(given, settings, default_name=f"{settings.workspace}-{secrets.token_hex(4)}")
+        spec = spec_from(given, settings, default_name=f"{settings.workspace}-{secrets.token_hex(4)}")
         self._named = name is not None
         self._shutdown_on_close = shutdown_on_close
         self._share = settings.wait_for_workers if wait_for_workers is None else wait_for_workers
-        self._given_workers = n_workers
-        self._api = open_api(settings)
-        self._api.prepare(self._spec.provider)
-        self._record: Record | None = None
-        self._view: ClusterView | None = None
+        self._scaling_asked = None if n_workers is None else spec.scaling
+        api = open_api(settings)
+        api.prepare(spec.provider)
+        self._session = Session(api, spec)
         self._receipt: Receipt | None = None
+        self._close_reason: str | None = None
         self._watch_task: asyncio.Task[None] | None = None
         self._workers_changed: asyncio.Event | None = None
         self.security: Any = None
-        super().__init__(asynchronous=asynchronous, loop=loop, name=self._spec.name, quiet=not show_widget)
+        super().__init__(asynchronous=asynchronous, loop=loop, name=spec.name, quiet=not show_widget)
         self._display = display_for(self, shown=show_widget)
         _alive.add(self)
         if not self.called_from_running_loop:
@@ -202,75 +201,29 @@ class Cluster(distributed.deploy.Cluster):
     async def _start(self) -> None:
         self._workers_changed = asyncio.Event()
         try:
-            await self._find_or_create()
-            await self._connect()
-            await self._first_workers()
+            await self._session.find_or_create(look_for_name=self._named, scaling_asked=self._scaling_asked)
+            if self._shutdown_on_close is None:
+                self._shutdown_on_close = not self._session.attached
+            contact = await self._session.until_contact()
+            self.security = security.security_from(await self._session.ask("keys"))
+            self.scheduler_comm = rpc(contact.scheduler, connection_args=self.security.get_connection_args("client"))
+            await super()._start()
+            await self._wait_for_workers(self._first_workers())
         except BaseException as error:
             await self._give_up(error)
             raise
         self._watch_task = asyncio.create_task(self._watch())
 
-    async def _find_or_create(self) -> None:
-        found = await self._api.find(self._spec.name) if self._named else None
-        if found is None:
-            # Shielded, so that whoever interrupts us here still learns the id of what must be ended.
-            creation = asyncio.ensure_future(self._api.create(self._spec))
-            try:
-                self._record = await asyncio.shield(creation)
-            except asyncio.CancelledError:
-                self._record = await creation
-                raise
-            self._shutdown_on_close = self._shutdown_on_close is not False
-            return
-        if found.status is ClusterStatus.STOPPING:
-            raise NameTaken(f"cluster {found.name!r} is stopping: wait some seconds, or take another name.")
-        self._record = found
-        self._spec = found.spec
-        self._shutdown_on_close = bool(self._shutdown_on_close)
-        self._log(f"Attached to cluster {found.name!r}, which is {found.status}.")
-        if self._given_workers is not None and scaling_from(self._given_workers) != found.intent.scaling:
-            log.warning(
-                "cluster %r is attached as it is; n_workers=%r is ignored: use .scale()",
-                found.name,
-                self._given_workers,
-            )
-
-    async def _connect(self) -> None:
-        record = self._known
-        view = await self._api.view(record.id)
-        deadline = asyncio.get_running_loop().time() + record.spec.lifetimes.start.total_seconds()
-        while view.cluster.contact is None:
-            self._refuse_ended(view)
-            if asyncio.get_running_loop().time() > deadline:
-                raise ClusterStartError(
-                    f"cluster {record.name!r} didn't start within {record.spec.lifetimes.start}", record.id
-                )
-            self._view = view
-            view = await self._api.wait_changed(record.id, view.revision, 1.0)
-        self._view, self._record = view, view.cluster
-        self.security = security.security_from(await self._api.keys(record.id))
-        self.scheduler_comm = rpc(
-            view.cluster.contact.scheduler, connection_args=self.security.get_connection_args("client")
-        )
-        await super()._start()
-
-    async def _first_workers(self) -> None:
-        total = self._known.intent.scaling.initial
+    def _first_workers(self) -> int:
+        total = self._session.record.intent.scaling.initial
         share = self._share
         if isinstance(share, bool):
-            count = total if share else 0
-        else:
-            count = math.ceil(share * total) if isinstance(share, float) else share
-        await self._wait_for_workers(min(count, total))
+            return total if share else 0
+        return min(total, math.ceil(share * total) if isinstance(share, float) else share)
 
     async def _give_up(self, error: BaseException) -> None:
-        if self._record is not None and self._shutdown_on_close:
-            await asyncio.shield(
-                self._api.stop(self._record.id, f"its start was given up: {error or type(error).__name__}")
-            )
-            with suppress(TimeoutError):
-                async with asyncio.timeout(ENDS_WITHIN_S):
-                    await self._until_stopped()
+        if self._session.exists and not self._session.attached:
+            await asyncio.shield(self._session.stop(f"its start was given up: {error or type(error).__name__}"))
         await super()._close()
 
     def _abort(self) -> None:
@@ -278,75 +231,61 @@ class Cluster(distributed.deploy.Cluster):
         with suppress(Exception):
             self.sync(self._close, callback_timeout=ENDS_WITHIN_S)
 
-    def _refuse_ended(self, view: ClusterView) -> None:
-        if view.cluster.status.rank >= ClusterStatus.STOPPING.rank:
-            record = view.cluster
-            raise ClusterStartError(f"cluster {record.name!r} could not be started: {record.stop_detail}", record.id)
-
     # -- life ----------------------------------------------------------------------------------------------------------
-
-    @property
-    def _known(self) -> Record:
-        if self._record is None:
-            raise BadRequest("this cluster hasn't been started: await it first.")
-        return self._record
 
     @property
     def cluster_id(self) -> str:
         """Its id, unique for ever."""
-        return self._known.id
+        return self._session.record.id
 
     @property
     def workspace(self) -> str:
         """Who shares it and pays."""
-        return self._spec.workspace
+        return self._session.spec.workspace
 
     @property
     def tags(self) -> Mapping[str, str]:
         """For cost tables."""
-        return self._spec.tags
+        return self._session.spec.tags
 
     @property
     def dashboard_link(self) -> str:
         """URL of Dask's own pages; empty where there are none."""
-        contact = self._record.contact if self._record is not None else None
+        contact = self._session.contact
         return (contact.dashboard or "") if contact is not None else ""
 
     @property
     def cost(self) -> Cost:
-        """What it has cost up to now, some seconds old in asynchronous code."""
-        if not self.asynchronous and self._record is not None:
-            return self.sync(self._api.view, self._record.id).cost  # type: ignore[no-any-return]
-        return self._view.cost if self._view is not None else Cost()
+        """What it has cost up to now; in asynchronous code as it was at most some seconds ago."""
+        if self._session.exists and not self.asynchronous:
+            self.sync(self._session.look)
+        return self._session.view.cost if self._session.view is not None else Cost()
 
     def receipt(self) -> Any:
         """Return the receipt: what it cost up to now, by role and by computation."""
-        return self.sync(self._api.receipt, self.cluster_id)
+        return self.sync(self._session.receipt)
 
     def insights(self) -> Any:
         """Return what could be better, the largest saving first."""
-        return self.sync(self._api.insights, self.cluster_id)
+        return self.sync(self._session.ask, "insights")
 
     @property
     def requested(self) -> set[str]:
         """Names of the workers that are wanted or ordered."""
-        instances = self._view.instances if self._view is not None else ()
-        return {i.id for i in instances if i.role.value == "worker" and i.status.is_live and i.wanted}
+        return set(self._session.wanted_workers)
 
     async def _watch(self) -> None:
         """Keep the view fresh, and say so when the cluster ends without us."""
-        view = await self._api.view(self.cluster_id)
+        view = await self._session.look()
         while True:
-            self._view, self._record = view, view.cluster
             self._display.update(view)
             if view.cluster.status.rank >= ClusterStatus.STOPPING.rank:
                 if self.status is Status.running:
                     log.warning("Cluster %r stopped: %s.", self.name, view.cluster.stop_detail)
-                    self.status = Status.closing
                     await super()._close()
                 return
-            await asyncio.sleep(0.5)
-            view = await self._api.wait_changed(self.cluster_id, view.revision, 5.0)
+            await asyncio.sleep(WATCH_S)
+            view = await self._session.look_when_changed(WATCH_LONGEST_S)
 
     def _update_worker_status(self, op: str, msg: Any) -> None:
         super()._update_worker_status(op, msg)
@@ -363,7 +302,8 @@ class Cluster(distributed.deploy.Cluster):
                     async with asyncio.timeout(1.0):
                         await self._workers_changed.wait()
                         continue
-                self._refuse_ended(await self._api.view(self.cluster_id))
+                await self._session.look()
+                self._session.refuse_ended()
 
     # -- size ----------------------------------------------------------------------------------------------------------
 
@@ -381,7 +321,7 @@ class Cluster(distributed.deploy.Cluster):
         force_stop : bool
             Accepted for Coiled's sake.
         """
-        return self.sync(self._scale_to, self._count(n, memory, cores))
+        return self.sync(self._session.scale, Scaling.fixed(self._count(n, memory, cores)))
 
     def adapt(
         self,
@@ -415,11 +355,11 @@ class Cluster(distributed.deploy.Cluster):
             wait_count=wait_count,
             interval=duration_from("interval", interval),
         )
-        return self.sync(self._set_scaling, scaling)
+        return self.sync(self._session.scale, scaling)
 
     def scale_up(self, n: int, reason: str | None = None) -> Any:
         """Set the number of workers; the same as :meth:`scale`."""
-        return self.sync(self._scale_to, self._count(n, None, None))
+        return self.sync(self._session.scale, Scaling.fixed(self._count(n, None, None)))
 
     def scale_down(self, workers: Sequence[str], reason: str | None = None, force_stop: bool = True) -> Any:
         """Let these workers, by name, hand over their results and leave."""
@@ -438,18 +378,11 @@ class Cluster(distributed.deploy.Cluster):
             n = math.ceil(parse_bytes(memory) / each)
         return scaling_from(n).initial
 
-    async def _scale_to(self, n: int) -> None:
-        await self._set_scaling(Scaling.fixed(n))
-
-    async def _set_scaling(self, scaling: Scaling) -> Scaling:
-        await self._api.scale(self.cluster_id, scaling)
-        return scaling
-
     async def _dismiss(self, workers: tuple[str, ...]) -> None:
-        scaling = self._known.intent.scaling
+        scaling = self._session.record.intent.scaling
         if not scaling.is_adaptive:
             scaling = Scaling.fixed(max(0, scaling.initial - len(workers)))
-        await self._api.scale(self.cluster_id, scaling, dismiss=workers)
+        await self._session.scale(scaling, workers)
 
     # -- what it says and is told ----------------------------------------------------------------------------------
 
@@ -470,11 +403,11 @@ class Cluster(distributed.deploy.Cluster):
     async def _logs(self, cluster: bool, scheduler: bool, workers: bool | Sequence[str]) -> Logs:
         found = Logs()
         if cluster:
-            journal = await self._api.events(self.cluster_id)
+            journal = await self._session.ask("events")
             found["Cluster"] = Log("\n".join(f"{event.at:%H:%M:%S} {event.message}" for _, event in journal))
-        for instance, lines in await self._api.logs(self.cluster_id):
+        for instance, lines in await self._session.ask("logs"):
             is_scheduler = instance.role.value == "scheduler"
-            wanted = scheduler if is_scheduler else workers is True or (workers and instance.id in workers)  # type: ignore[operator]
+            wanted = scheduler if is_scheduler else workers is True or (workers and instance.id in workers)
             if wanted:
                 found["Scheduler" if is_scheduler else instance.id] = Log("\n".join(lines))
         return found
@@ -508,21 +441,12 @@ class Cluster(distributed.deploy.Cluster):
             await asyncio.gather(self._watch_task, return_exceptions=True)
         if self.status is not Status.closed:
             await super()._close()
-        if self._record is None or not self._shutdown_on_close:
+        if not self._session.exists or not self._shutdown_on_close:
             return
         self._shutdown_on_close = False
-        await self._api.stop(self._record.id, getattr(self, "_close_reason", None) or "it was closed")
-        with suppress(TimeoutError):
-            async with asyncio.timeout(ENDS_WITHIN_S):
-                await self._until_stopped()
-        self._receipt = await self._api.receipt(self._record.id)
+        await self._session.stop(self._close_reason or "it was closed")
+        self._receipt = await self._session.receipt()
         self._display.closed(self._receipt)
-
-    async def _until_stopped(self) -> None:
-        view = await self._api.view(self._known.id)
-        while view.cluster.status.is_live:
-            view = await self._api.wait_changed(self._known.id, view.revision, 1.0)
-        self._view, self._record = view, view.cluster
 
     @classmethod
     def keywords(cls, *args: Any, **keywords: Any) -> dict[str, Any]:

@@ -20,7 +20,7 @@ class PlannedWorkers(frozenset[str]):
 
     def __call__(self) -> DryRun:
         """Return the dry run of this cluster's own spec."""
-        return dry_run(self.cluster._spec)
+        return dry_run(self.cluster._session.spec)
 
 
 class Plan:

@@ -1,0 +1,152 @@
+"""One program's hold on one cluster's record. Knows the engine's verbs, and nothing of Dask."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from contextlib import suppress
+from typing import Any
+
+from tradewind.client.api import Api
+from tradewind.errors import BadRequest, ClusterStartError, NameTaken
+from tradewind.model.cluster import Cluster, ClusterSpec, ClusterStatus, Scaling
+from tradewind.model.instance import Contact, Role
+from tradewind.model.usage import Receipt
+from tradewind.model.views import ClusterView
+
+log = logging.getLogger("tradewind")
+
+LOOK_S = 1.0
+"""Seconds between looks where nothing is heard."""
+ENDS_WITHIN_S = 30.0
+"""Seconds that an end is waited for; what is left then goes on ending without us."""
+
+
+class Session:
+    """Finds or makes the record, waits for it, changes it, ends it.
+
+    Parameters
+    ----------
+    api : Api
+        Whoever runs clusters.
+    spec : ClusterSpec
+        What was asked for; replaced by the record's own where a live cluster of the name was found.
+    """
+
+    def __init__(self, api: Api, spec: ClusterSpec) -> None:
+        self.api = api
+        self.spec = spec
+        self.view: ClusterView | None = None
+        """As it was last seen."""
+        self.attached = False
+        """Whether it was there before us."""
+        self._record: Cluster | None = None
+
+    @property
+    def record(self) -> Cluster:
+        """The record as it was last seen. Raises BadRequest before it was started."""
+        if self._record is None:
+            raise BadRequest("this cluster hasn't been started: await it first.")
+        return self._record
+
+    @property
+    def exists(self) -> bool:
+        """Whether there is a record."""
+        return self._record is not None
+
+    @property
+    def contact(self) -> Contact | None:
+        """Where its scheduler is; None before it listens and after it has stopped."""
+        return self._record.contact if self._record is not None else None
+
+    @property
+    def wanted_workers(self) -> frozenset[str]:
+        """Names of the workers that are wanted or ordered."""
+        instances = self.view.instances if self.view is not None else ()
+        return frozenset(i.id for i in instances if i.role is Role.WORKER and i.status.is_live and i.wanted)
+
+    async def find_or_create(self, *, look_for_name: bool, scaling_asked: Scaling | None) -> None:
+        """Take the live cluster of the spec's name, or make one.
+
+        Raises
+        ------
+        NameTaken
+            It is stopping.
+        BadRequest
+            It can't be had as asked; nothing was started.
+        """
+        found = await self.api.find(self.spec.name) if look_for_name else None
+        if found is None:
+            # Shielded, so that whoever interrupts us here still learns the id of what must be ended.
+            creation = asyncio.ensure_future(self.api.create(self.spec))
+            try:
+                self._record = await asyncio.shield(creation)
+            except asyncio.CancelledError:
+                self._record = await creation
+                raise
+            return
+        if found.status is ClusterStatus.STOPPING:
+            raise NameTaken(f"cluster {found.name!r} is stopping: wait some seconds, or take another name.")
+        self._record, self.spec, self.attached = found, found.spec, True
+        log.info("Attached to cluster %r, which is %s.", found.name, found.status)
+        if scaling_asked is not None and scaling_asked != found.intent.scaling:
+            log.warning("Cluster %r is attached to as it is: n_workers is ignored, use .scale().", found.name)
+
+    async def until_contact(self) -> Contact:
+        """Return where its scheduler is, once it listens.
+
+        Raises
+        ------
+        ClusterStartError
+            It ended, or didn't start in time.
+        """
+        limit = self.record.spec.lifetimes.start
+        until = asyncio.get_running_loop().time() + limit.total_seconds()
+        view = await self.look()
+        while view.cluster.contact is None:
+            self.refuse_ended()
+            if asyncio.get_running_loop().time() > until:
+                raise ClusterStartError(f"cluster {self.record.name!r} didn't start within {limit}.", self.record.id)
+            view = await self.look_when_changed(LOOK_S)
+        return view.cluster.contact
+
+    def refuse_ended(self) -> None:
+        """Raise ClusterStartError if it is ending."""
+        if self.record.status.rank >= ClusterStatus.STOPPING.rank:
+            why = self.record.stop_detail
+            raise ClusterStartError(f"cluster {self.record.name!r} could not be started: {why}.", self.record.id)
+
+    async def look(self) -> ClusterView:
+        """Return how it is now."""
+        self.view = await self.api.view(self.record.id)
+        self._record = self.view.cluster
+        return self.view
+
+    async def look_when_changed(self, timeout_s: float) -> ClusterView:
+        """Return how it is, as soon as that differs from the last look, or after ``timeout_s``."""
+        revision = self.view.revision if self.view is not None else 0
+        self.view = await self.api.wait_changed(self.record.id, revision, timeout_s)
+        self._record = self.view.cluster
+        return self.view
+
+    async def scale(self, scaling: Scaling, dismiss: tuple[str, ...] = ()) -> Scaling:
+        """Change how many workers are wanted, and return it."""
+        await self.api.scale(self.record.id, scaling, dismiss=dismiss)
+        return scaling
+
+    async def stop(self, detail: str) -> None:
+        """End it, and wait until everything is gone or half a minute is over."""
+        await self.api.stop(self.record.id, detail)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(ENDS_WITHIN_S):
+                view = await self.look()
+                while view.cluster.status.is_live:
+                    view = await self.look_when_changed(LOOK_S)
+
+    async def receipt(self) -> Receipt:
+        """Return what it cost up to now."""
+        return await self.api.receipt(self.record.id)
+
+    def ask(self, verb: str, *args: Any) -> Any:
+        """Return the awaitable answer of a verb that takes the cluster's id first."""
+        return getattr(self.api, verb)(self.record.id, *args)
