@@ -10,7 +10,14 @@ from typing import Any, TypeVar
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
 from tests.engine.stage import INSTALLATION, Interrupted, Stage, bury, killed
 from tradewind.engine.rounds import LEASE, Rounds
@@ -267,7 +274,8 @@ class Clusters(RuleBasedStateMachine):
         self.the_bill_is_true()
 
     def the_bill_is_true(self) -> None:
-        ours = {line[0]: line for line in self.run(self.stage.bill())}
+        # What ended at the moment its bill began isn't in the ledger, and nothing in ours.
+        ours = {line[0]: line for line in self.run(self.stage.bill()) if line[1] != line[2]}
         truth = {line[0]: line for line in self.stage.truth()}
         assert set(ours) <= set(truth), "we bill what the infrastructure doesn't"
         for id_, (_, started_at, stopped_at) in ours.items():
@@ -285,7 +293,12 @@ COMMON = [HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_to
 def test_nothing_is_too_much_nothing_is_left_behind_and_the_bill_is_true() -> None:
     run_state_machine_as_test(
         Clusters,
-        settings=settings(max_examples=int(__import__('os').environ.get('N','40')), stateful_step_count=30, deadline=None, suppress_health_check=COMMON),
+        settings=settings(
+            max_examples=40,
+            stateful_step_count=30,
+            deadline=None,
+            suppress_health_check=COMMON,
+        ),
     )
 
 
