@@ -20,6 +20,7 @@ from distributed.utils import Log, Logs
 from tornado.ioloop import IOLoop
 
 from tradewind.client import security
+from tradewind.client.adapting import Adapting
 from tradewind.client.display import display_for
 from tradewind.client.door import at_exit, open_api
 from tradewind.client.keywords import UNSET, count_from, duration_from, reject_unknown, scaling_from, spec_from
@@ -337,8 +338,8 @@ class Cluster(distributed.deploy.Cluster):
 
         Returns
         -------
-        Scaling
-            With ``minimum`` and ``maximum``; awaitable in asynchronous code.
+        Scaling or Adapting
+            With ``minimum`` and ``maximum``; in asynchronous code awaitable too.
         """
         if Adaptive is not None:
             raise BadRequest(
@@ -354,7 +355,8 @@ class Cluster(distributed.deploy.Cluster):
             wait_count=wait_count,
             interval=duration_from("interval", interval),
         )
-        return self.sync(self._session.scale, scaling)
+        answer = self.sync(self._session.scale, scaling)
+        return Adapting(scaling, answer) if inspect.iscoroutine(answer) else answer
 
     def scale_up(self, n: int, reason: str | None = None) -> Any:
         """Set the number of workers; the same as :meth:`scale`."""

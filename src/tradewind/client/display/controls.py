@@ -37,7 +37,7 @@ class Controls:
             [HBox([self._workers, scale]), HBox([self._minimum, self._maximum, adapt])],
             titles=("Scale by hand", "Scale with the work"),
             selected_index=None,
-            layout=Layout(max_width="46em"),
+            layout=Layout(max_width="572px"),
         )
         self.box = VBox([self._status, forms, self._answer])
 

@@ -10,9 +10,7 @@ from __future__ import annotations
 from html import escape
 from urllib.parse import urlsplit
 
-from dask.utils import format_bytes
-
-from tradewind.client.display.portrait import Portrait, receipt_rows
+from tradewind.client.display.portrait import TOTAL, Portrait, receipt_rows, size
 from tradewind.model.cluster import ClusterStatus
 from tradewind.model.events import Level
 from tradewind.model.instance import InstanceStatus
@@ -62,9 +60,9 @@ def html(seen: Portrait, receipt: Receipt | None = None, *, left_up: bool = Fals
     return _framed(_colour(seen), "".join(parts))
 
 
-def opening(name: str, where: str) -> str:
+def opening(name: str, where: str, state: str) -> str:
     """Return what is shown before there is anything to see."""
-    head = f'<b>{escape(name)}</b> <span style="color:{FAINT}">{escape(where)}</span><div>asking</div>'
+    head = f'<b>{escape(name)}</b> <span style="color:{FAINT}">{escape(where)}</span><div>{escape(state)}</div>'
     return _framed(COLOURS[InstanceStatus.REQUESTED], head)
 
 
@@ -86,7 +84,7 @@ def _head(seen: Portrait) -> str:
     ended = seen.status.rank >= ClusterStatus.STOPPING.rank
     why = f": {escape(seen.headline)}" if seen.headline else ""
     state = f'<span style="color:{FAILED};font-weight:600">{seen.status}</span>' if seen.failed else f"{seen.status}"
-    age = f"lived {seen.age}" if ended else seen.age
+    age = f"lived {seen.age}" if ended else f"up {seen.age}"
     return (
         '<div style="display:flex;flex-wrap:wrap;gap:0 10px;align-items:baseline">'
         f'<span style="font-size:15px;font-weight:600">{escape(seen.name)}</span>'
@@ -125,9 +123,9 @@ def _spoken(seen: Portrait) -> str:
 
 
 def _figures(seen: Portrait) -> str:
-    memory = format_bytes(seen.memory) if seen.memory else "–"
+    memory = size(seen.memory) if seen.memory else "–"
     if seen.memory_used is not None and seen.memory:
-        memory = f"{format_bytes(seen.memory_used)} of {memory}"
+        memory = f"{size(seen.memory_used)} of {memory}"
     figures = [
         ("Cost so far", escape(seen.cost)),
         ("Price", escape(seen.price)),
@@ -140,7 +138,9 @@ def _figures(seen: Portrait) -> str:
         f'<div style="font-weight:600;font-variant-numeric:tabular-nums">{value}</div></div>'
         for title, value in figures
     )
-    return f'<div style="display:flex;flex-wrap:wrap;gap:4px 26px;margin-top:8px">{cells}</div>'
+    # Fixed columns: figures that change each second must not push their neighbours about.
+    columns = "grid-template-columns:minmax(7em,3fr) minmax(6em,2.5fr) 1.5fr minmax(9.5em,4fr) 2fr"
+    return f'<div style="display:grid;{columns};gap:4px 12px;margin-top:8px">{cells}</div>'
 
 
 def _budget(seen: Portrait) -> str:
@@ -166,13 +166,12 @@ def _warning(text: str) -> str:
 def _receipt(receipt: Receipt) -> str:
     if not receipt.total.money:
         return f'<div style="margin-top:8px">Cost: <b>{escape(str(receipt.total))}</b></div>'
-    rows = receipt_rows(receipt)
     cells = "".join(
         f'<div style="display:flex;justify-content:space-between;border-top:1px solid {LINE};padding:1px 0'
-        f'{";font-weight:600" if number == len(rows) - 1 else ""}">'
+        f'{";font-weight:600" if what == TOTAL else ""}">'
         f"<span>{escape(what[:1].upper() + what[1:])}</span>"
         f'<span style="font-variant-numeric:tabular-nums">{escape(cost)}</span></div>'
-        for number, (what, cost) in enumerate(rows)
+        for what, cost in receipt_rows(receipt)
     )
     return f'<div style="margin-top:8px;max-width:26em">{cells}</div>'
 

@@ -6,13 +6,12 @@ from datetime import UTC, datetime
 from types import TracebackType
 from typing import TextIO
 
-from dask.utils import format_bytes
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from tradewind.client.display.portrait import Portrait, receipt_line, receipt_rows, span
+from tradewind.client.display.portrait import TOTAL, Portrait, receipt_line, receipt_rows, size, span
 from tradewind.model.events import Level
 from tradewind.model.instance import InstanceStatus
 from tradewind.model.usage import Receipt
@@ -73,11 +72,11 @@ def frame(seen: Portrait) -> RenderableType:
     for status, n in seen.workers:
         states.append("■ ", STYLES[status]).append(f"{n} {status}  ")
     lines.append(states)
-    figures = f"{seen.age}  ·  cost so far: {seen.cost}  ·  {seen.price}"
+    figures = f"{seen.age}  ·  cost so far {seen.cost}  ·  price {seen.price}"
     if seen.budget is not None:
         figures += f"  ·  {seen.budget.left} of budget left"
     if seen.memory:
-        figures += f"  ·  {seen.threads} threads, {format_bytes(seen.memory)}"
+        figures += f"  ·  {seen.threads} threads, {size(seen.memory)}"
     lines.append(Text(figures))
     lines += [Text(warning, "yellow") for warning in seen.warnings]
     for event in seen.journal[-1:]:
@@ -105,9 +104,8 @@ def receipt_table(receipt: Receipt, stream: TextIO) -> str:
     table = Table(box=None, show_header=False, padding=(0, 3, 0, 2))
     table.add_column()
     table.add_column(justify="right")
-    rows = receipt_rows(receipt)
-    for number, (what, cost) in enumerate(rows):
-        table.add_row(Text(what), Text(cost), style="bold" if number == len(rows) - 1 else "")
+    for what, cost in receipt_rows(receipt):
+        table.add_row(Text(what), Text(cost), style="bold" if what == TOTAL else "")
     with console.capture() as capture:
         console.print(Text(receipt_line(receipt)), soft_wrap=True)
         console.print(table)

@@ -55,6 +55,10 @@ class Notebook(Quiet):
         ticking = asyncio.run_coroutine_threadsafe(self._tick(), self._cluster.loop.asyncio_loop)
         try:
             yield
+        except BaseException:
+            self._refused = not self._session.exists
+            self._redraw()
+            raise
         finally:
             ticking.cancel()
 
@@ -97,6 +101,9 @@ class Notebook(Quiet):
         self._shell.display_pub.publish(data=bundle, metadata={}, transient={"display_id": place}, update=update)
 
     def _show(self, view: ClusterView) -> None:
+        self._redraw()
+
+    def _redraw(self) -> None:
         text = self.html()
         if text == self._text:
             return  # a page that is drawn anew under the mouse loses its clicks

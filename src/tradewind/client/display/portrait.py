@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from dask.utils import format_bytes
-
 from tradewind.model.budget import BudgetState
 from tradewind.model.cluster import ClusterStatus
 from tradewind.model.events import Event
@@ -19,6 +17,7 @@ from tradewind.model.usage import Receipt
 from tradewind.model.views import ClusterView
 
 JOURNAL_LINES = 3
+TOTAL = "total"
 EXPIRES_SOON = timedelta(minutes=10)
 """An end by age is announced this long before."""
 
@@ -135,7 +134,7 @@ def price_of(instances: Sequence[Instance]) -> str:
 
 
 def span(duration: timedelta) -> str:
-    """Return a duration for a person: "42 s", "3 min", "2 h 05 min", "1 d 3 h"."""
+    """Return a duration for a person, rounded down: "42 s", "3 min", "2 h 05 min", "1 d 3 h"."""
     seconds = max(0, int(duration.total_seconds()))
     if seconds < 60:
         return f"{seconds} s"
@@ -147,6 +146,15 @@ def span(duration: timedelta) -> str:
     return f"{hours // 24} d {hours % 24} h"
 
 
+def size(nbytes: int) -> str:
+    """Return bytes for a person, with three digits: "58.9 MiB", "117 MiB", "23.5 GiB"."""
+    amount, units = float(nbytes), ["B", "kiB", "MiB", "GiB", "TiB", "PiB"]
+    while amount >= 999.5 and len(units) > 1:
+        amount /= 1024
+        units.pop(0)
+    return f"{amount:.3g} {units[0]}"
+
+
 def up_line(name: str, workers: int, wanted: int, threads: int, memory: int, price: str, dashboard: str) -> str:
     """Return the one line that is left of a start."""
     of = f" of {wanted}" if workers < wanted else ""
@@ -155,7 +163,7 @@ def up_line(name: str, workers: int, wanted: int, threads: int, memory: int, pri
         f"{threads} thread{'s' if threads != 1 else ''}",
     ]
     if memory:
-        parts.append(format_bytes(memory))
+        parts.append(size(memory))
     parts.append(price)
     if dashboard:
         parts.append(f"dashboard {dashboard}")
@@ -166,7 +174,7 @@ def receipt_line(receipt: Receipt) -> str:
     """Return what a cluster cost, in one line."""
     ran = ""
     if receipt.started_at is not None and receipt.stopped_at is not None:
-        ran = f" after {span(receipt.stopped_at - receipt.started_at)}"
+        ran = f" after {span(max(receipt.stopped_at - receipt.started_at, timedelta(seconds=1)))}"
     parts = [f"Cluster {receipt.cluster_name} ended{ran}: {receipt.total}"]
     if receipt.total.money:
         parts.append(f"{receipt.not_computing} of it for start-up and waiting")
@@ -174,13 +182,13 @@ def receipt_line(receipt: Receipt) -> str:
 
 
 def receipt_rows(receipt: Receipt) -> tuple[tuple[str, str], ...]:
-    """Return the table of what cost money: each role, what was computing and what was not, and the sum."""
+    """Return the table of what cost money: each role, the total, and what of it was computing and what was not."""
     rows = [(f"{line.key}s" if line.key == Role.WORKER else line.key, str(line.cost)) for line in receipt.by_role]
+    rows.append((TOTAL, str(receipt.total)))
     computing = _money(receipt)
     if computing:
-        rows.append((f"of it computing ({len(receipt.by_computation)})", computing))
+        rows.append(("of it computing", computing))
         rows.append(("of it start-up and waiting", str(receipt.not_computing)))
-    rows.append(("total", str(receipt.total)))
     return tuple(rows)
 
 

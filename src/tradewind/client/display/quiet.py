@@ -37,6 +37,8 @@ class Quiet:
         self._read_at_revision = -1
         self._receipt: Receipt | None = None
         self._over = False
+        self._refused = False
+        """Whether it can't be had as asked, so that there is no record and never will be."""
 
     @contextmanager
     def starting(self) -> Iterator[None]:
@@ -70,7 +72,8 @@ class Quiet:
         """Return how it is now, for a notebook."""
         seen = self._portrait()
         if seen is None:
-            return opening(self._cluster.name, self._session.spec.provider)
+            state = "not started" if self._refused else "pending: asking for it"
+            return opening(self._cluster.name, self._session.spec.provider, state)
         return html(seen, self._receipt, left_up=self._over and self._receipt is None)
 
     def widget(self) -> Any:
