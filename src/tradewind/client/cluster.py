@@ -280,7 +280,7 @@ class Cluster(distributed.deploy.Cluster):
         while view.cluster.status.is_live:
             await self._display.update(view)
             if view.cluster.status.rank >= ClusterStatus.STOPPING.rank and self.status is Status.running:
-                log.warning("Cluster %r stopped: %s.", self.name, view.cluster.stop_detail)
+                self._display.lost(view.cluster.stop_detail)
                 await super()._close()
             await asyncio.sleep(WATCH_S)
             view = await self._session.look_when_changed(self._display.looks_every_s)

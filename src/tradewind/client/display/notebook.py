@@ -14,7 +14,6 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from tradewind.client.display.quiet import Quiet
-from tradewind.model.events import Event
 from tradewind.model.usage import Receipt
 from tradewind.model.views import ClusterView
 
@@ -113,6 +112,11 @@ class Notebook(Quiet):
         for place in list(self._plain):
             self._publish(place, {"text/plain": repr(self._cluster), "text/html": text}, update=True)
 
+    def lost(self, why: str) -> None:
+        """Say so in the log only where no place shows it."""
+        if not self._places:
+            super().lost(why)
+
     async def closed(self, receipt: Receipt | None) -> None:
         """Leave the last state and the receipt in every place, as plain HTML."""
         self._plain.update(self._places)
@@ -124,6 +128,3 @@ class Notebook(Quiet):
     def _say_receipt(self, receipt: Receipt) -> None:
         if not self._places:
             super()._say_receipt(receipt)
-
-    def _tells(self, event: Event) -> bool:
-        return bool(self._places)

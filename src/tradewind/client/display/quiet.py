@@ -19,12 +19,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("tradewind")
 
-URGENT = frozenset({"cluster.idle_warned", "budget.step_passed"})
-"""Kinds of events that its users should hear wherever they are, since something of theirs is about to end."""
-
 
 class Quiet:
-    """Shows nothing unasked; says in the log when it is up, when it is about to end, and what it cost."""
+    """Shows nothing unasked; says in the log when it is up, if it ends by itself, and what it cost."""
 
     looks_every_s = 5.0
     """How long a running cluster may go without being looked at."""
@@ -56,6 +53,10 @@ class Quiet:
         except Exception:
             self._over = True
             log.warning("Cluster %r can't be shown any more; it goes on.", self._cluster.name, exc_info=True)
+
+    def lost(self, why: str) -> None:
+        """Say that it ended without us."""
+        log.warning("Cluster %r stopped: %s.", self._cluster.name, why)
 
     async def closed(self, receipt: Receipt | None) -> None:
         """Show what it cost; None where it was let go and stays up. May be called twice, and shows it once."""
@@ -119,11 +120,5 @@ class Quiet:
         for number, event in await self._session.api.events(view.cluster.id, after=self._read):
             self._read = number
             self._journal.append(event)
-            if event.kind in URGENT and not self._tells(event):
-                log.warning("%s", event.message)
         del self._journal[:-20]
         self._read_at_revision = view.revision
-
-    def _tells(self, event: Event) -> bool:
-        """Whether a person sees ``event`` without the log's help."""
-        return False
