@@ -24,18 +24,18 @@ from tradewind.demo.fields import data_directory
 # %% [markdown]
 # ## A cluster
 #
-# One line starts it: a *scheduler* that hands out work and two *workers* that do it, here as processes of your own
-# machine. `plan()` tells what was chosen, and what an hour of it costs.
+# A cluster is a *scheduler* that hands out work and some *workers* that do it, here two, as processes of your own
+# machine. `plan` starts nothing: it tells what would be started, and what an hour of it would cost.
+
+# %%
+print(Cluster.plan(n_workers=2))
+
+# %% [markdown]
+# One line starts it. A *client* is your connection to it: from here on every Dask computation in this notebook runs on
+# the cluster, and the science below doesn't mention it again.
 
 # %%
 cluster = Cluster(n_workers=2)
-print(cluster.plan())
-
-# %% [markdown]
-# A *client* is your connection to it. From here on every Dask computation in this notebook runs on the cluster; the
-# science below doesn't mention it again.
-
-# %%
 client = cluster.get_client()
 
 # %% [markdown]

@@ -7,6 +7,7 @@ import time
 
 import dask
 from distributed import Client, span
+from distributed.metrics import context_meter
 
 import tradewind.agent.history as history_module
 
@@ -103,6 +104,26 @@ async def test_a_long_exception_is_cut(rig):
         (error,) = _one(await it.asker.page()).errors
         assert len(error.exception) <= 4000
         assert len(error.traceback) <= 4000
+
+
+async def test_a_page_is_readable_whatever_a_task_says_of_itself(rig):
+    async with rig() as it, Client(it.scheduler.address, asynchronous=True) as client:
+        strange = [client.submit(_fail, "\udcff\x00"), client.submit(_Huge, 1), client.submit(_measure_nonsense)]
+        await client.gather(strange, errors="skip")
+        page = await it.asker.page_when(lambda page: "failed" in _one(page).activity_seconds)
+        assert _one(page).errors[0].exception.startswith("ValueError(")
+        assert _one(page).nbytes == 2**53
+        assert "nonsense" not in _one(page).activity_seconds
+
+
+async def test_many_long_errors_come_in_several_pages(rig, monkeypatch):
+    monkeypatch.setattr(history_module, "PAGE_TEXT", 5000)
+    async with rig() as it, Client(it.scheduler.address, asynchronous=True) as client:
+        for n in range(3):
+            await client.gather([client.submit(_fail, "x" * 9000, key=f"fail_{n}-1")], errors="skip")
+        first = await it.asker.page()
+        second = await it.asker.page(f"?since={first.cursor}")
+        assert _one(first).id != _one(second).id
 
 
 async def test_work_in_nested_spans_is_counted_once(rig):
@@ -214,6 +235,14 @@ async def test_code_is_kept_if_asked_for_and_without_its_secrets(rig):
             assert all("def _compute_with_a_password" in snippet for snippet in code)
 
 
+def test_of_a_long_file_the_part_around_the_line_is_kept():
+    lines = [f"line {n}" for n in range(10_000)]
+    kept = history_module._around("\n".join(lines), 5000)
+    assert len(kept) == history_module.SNIPPET_LIMIT
+    assert "line 5000\n" in kept
+    assert "line 1\n" not in kept
+
+
 async def test_without_history_nothing_is_told(rig):
     async with rig(record_history=False) as it, Client(it.scheduler.address, asynchronous=True) as client:
         await client.submit(_make, 1)
@@ -246,6 +275,20 @@ def _one(page):
 def _make(n):
     time.sleep(0.02)
     return bytes(1000)
+
+
+class _Huge:
+    def __init__(self, _):
+        pass
+
+    def __sizeof__(self):
+        return 2**62
+
+
+def _measure_nonsense():
+    time.sleep(0.05)
+    for value in (float("inf"), float("nan"), -1.0):
+        context_meter.digest_metric("nonsense", value, "seconds")
 
 
 def _total(pieces):

@@ -15,12 +15,11 @@ from tornado.httpclient import AsyncHTTPClient
 VERBS = [("/v1/status", None), ("/v1/retire", {"n": 1}), ("/v1/say", {"message": "x"}), ("/v1/close", {})]
 
 
-@pytest.mark.parametrize("path_and_body", [*VERBS, ("/elsewhere", None)], ids=lambda pair: pair[0])
 @pytest.mark.parametrize("token", [None, "", "wrong", "a-token-for-test", "a-token-for-testss", "ä"])
-async def test_without_the_token_nothing_is_said_or_done(rig, path_and_body, token):
-    path, body = path_and_body
+async def test_without_the_token_nothing_is_said_or_done(rig, token):
     async with rig() as it:
-        assert await it.asker.ask(path, body, token=token) == (401, {"error": "Unauthorized"})
+        for path, body in [*VERBS, ("/elsewhere", None)]:
+            assert await it.asker.ask(path, body, token=token) == (401, {"error": "Unauthorized"})
         assert list(it.scheduler.workers)
         assert it.scheduler.status is Status.running
 
@@ -63,6 +62,15 @@ async def test_pulling_keeps_a_scheduler_alive_and_silence_ends_it(rig):
             await it.workers[0].finished()
         assert it.scheduler.status is Status.closed
         assert it.workers[0].status is Status.closed
+
+
+async def test_silence_ends_a_scheduler_whose_history_cannot_be_read(rig):
+    async with rig(orphan_timeout_s=1.5, workers=0) as it:
+        it.scheduler.extensions["spans"].spans = None
+        it.scheduler.transition_counter += 1
+        assert (await it.asker.page()).computations == ()
+        async with asyncio.timeout(6):
+            await it.scheduler.finished()
 
 
 async def test_asking_without_the_token_does_not_keep_a_scheduler_alive(rig):
@@ -136,29 +144,29 @@ async def test_close_answers_and_then_ends_the_scheduler(rig):
             await it.asker.ask("/v1/status")
 
 
-@pytest.mark.parametrize(
-    ("path", "raw", "says"),
-    [
-        ("/v1/say", b"{", "isn't JSON"),
-        ("/v1/say", b"\xff\xfe", "isn't JSON"),
-        ("/v1/say", b"[" * 60_000, "isn't JSON"),
-        ("/v1/say", b"[]", "must be a JSON object"),
-        ("/v1/say", b"{}", '"message" must be text'),
-        ("/v1/say", b'{"message": {"message": "cnt"}}', '"message" must be text'),
-        ("/v1/say", b'{"message": "x", "level": "%s"}', "one of info, warning"),
-        ("/v1/retire", b"{}", "either"),
-        ("/v1/retire", b'{"n": 1, "workers": []}', "either"),
-        ("/v1/retire", b'{"n": -1}', "whole number"),
-        ("/v1/retire", b'{"n": true}', "whole number"),
-        ("/v1/retire", b'{"workers": "w0"}', "list of names"),
-        ("/v1/close", b'{"reason": 1}', "must be text"),
-    ],
-)
-async def test_a_request_that_makes_no_sense_gets_a_sentence(rig, path, raw, says):
+NONSENSE = [
+    ("/v1/say", b"{", "isn't JSON"),
+    ("/v1/say", b"\xff\xfe", "isn't JSON"),
+    ("/v1/say", b"[" * 60_000, "isn't JSON"),
+    ("/v1/say", b"[]", "must be a JSON object"),
+    ("/v1/say", b"{}", '"message" must be text'),
+    ("/v1/say", b'{"message": {"message": "cnt"}}', '"message" must be text'),
+    ("/v1/say", b'{"message": "x", "level": "%s"}', "one of info, warning"),
+    ("/v1/retire", b"{}", "either"),
+    ("/v1/retire", b'{"n": 1, "workers": []}', "either"),
+    ("/v1/retire", b'{"n": -1}', "whole number"),
+    ("/v1/retire", b'{"n": true}', "whole number"),
+    ("/v1/retire", b'{"workers": "w0"}', "list of names"),
+    ("/v1/close", b'{"reason": 1}', "must be text"),
+]
+
+
+async def test_a_request_that_makes_no_sense_gets_a_sentence(rig):
     async with rig() as it:
-        status, answer = await it.asker.ask(path, raw=raw)
-        assert status == 400
-        assert says in answer["error"]
+        for path, raw, says in NONSENSE:
+            status, answer = await it.asker.ask(path, raw=raw)
+            assert status == 400
+            assert says in answer["error"]
         assert it.scheduler.status is Status.running
 
 

@@ -29,6 +29,7 @@ SECRETS = {
     "azure": ("DefaultEndpointsProtocol=https;AccountName=me;AccountKey=AbCdEf123456==;", "AbCdEf"),
     "pem": ("-----BEGIN EC PRIVATE KEY-----\nMHcCAQEE\n-----END EC PRIVATE KEY-----\nrest", "MHcC"),
     "pem cut short": ("x\n-----BEGIN PRIVATE KEY-----\nMHcCAQEE\nAAAA", "AAAA"),
+    "pem without its beginning": ("AAAABBBB\nCCCC==\n-----END RSA PRIVATE KEY-----\nrest", "AAAABBBB"),
     "jwt": ("eyJ" + "hbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NSJ9.SflKxwRJSM", "SflKx"),
     "github": ("login('ghp_" + "a1B2" * 9 + "')", "a1B2"),
     "gitlab": ("glpat-" + "a1B2c3D4e5F6g7H8i9", "a1B2"),

@@ -13,6 +13,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tradewind.client.door import close_all
+
 SRC = Path(__file__).parents[2] / "src"
 
 
@@ -22,6 +24,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setenv("TRADEWIND_DATA_DIR", str(tmp_path))
     monkeypatch.setenv("TRADEWIND_CONFIG_DIR", str(tmp_path))
     yield tmp_path
+    close_all()
     until = time.monotonic() + 5
     while (left := instances_of(tmp_path)) and time.monotonic() < until:
         time.sleep(0.05)
@@ -33,7 +36,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 def instances_of(home: Path) -> list[psutil.Process]:
     """Return the processes of every scheduler and worker launched from ``home``, by the files they hold open."""
-    mark = str(home / "local")
+    mark = str(home / "local" / "runs")
     found = []
     for process in psutil.process_iter():
         try:

@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import sqlite3
-import subprocess
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from tests.e2e.conftest import eventually, instances_of
+from tradewind import Cluster
+from tradewind.errors import ClusterStartError
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -59,15 +62,13 @@ def ledger(home: Path) -> list[tuple[str, str, str | None]]:
 
 
 def seconds(text: str) -> float:
-    from datetime import UTC, datetime
-
     return datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp()
 
 
 def settled(caller, home: Path) -> list[list[str]]:
     """Let a fresh process look once at what is left, as any next command does."""
     for _ in range(4):
-        asked = caller(ASK)
+        asked = caller(ASK, TRADEWIND_DATA_DIR=str(home), TRADEWIND_CONFIG_DIR=str(home))
         out, err = asked.communicate(timeout=60)
         assert asked.returncode == 0, err
         views = json.loads(out)
@@ -76,30 +77,24 @@ def settled(caller, home: Path) -> list[list[str]]:
     raise AssertionError(views)
 
 
-@pytest.fixture(scope="module")
-def steps_of_a_launch(tmp_path_factory) -> int:
-    """How many steps the engine takes from nothing to a running cluster."""
-    import sys
+def test_caller_killed_at_any_step_of_a_launch(caller, tmp_path_factory):
+    def launch(name: str, fatal_step: int) -> tuple[Path, str]:
+        home = tmp_path_factory.mktemp(name)
+        place = {"TRADEWIND_DATA_DIR": str(home), "TRADEWIND_CONFIG_DIR": str(home)}
+        out, _ = caller(DIES_AT_STEP, str(fatal_step), **place).communicate(timeout=60)
+        return home, out
 
-    from tests.e2e.conftest import SRC
-
-    home = tmp_path_factory.mktemp("count")
-    environ = {**os.environ, "PYTHONPATH": str(SRC), "TRADEWIND_DATA_DIR": str(home), "TRADEWIND_CONFIG_DIR": str(home)}
-    done = subprocess.run(
-        [sys.executable, "-c", DIES_AT_STEP, "-1"], capture_output=True, text=True, env=environ, timeout=60, check=False
-    )
-    eventually(lambda: not instances_of(home), 30, "the counted launch ends")
-    return int(done.stdout)
-
-
-@pytest.mark.parametrize("share", [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0])
-def test_caller_killed_while_it_launches(caller, home, steps_of_a_launch, share):
-    killed = caller(DIES_AT_STEP, str(max(1, int(steps_of_a_launch * share))))
-    killed.wait(60)
-    eventually(lambda: not instances_of(home), 40, "nothing is left running within the orphan time")
-    if (home / "tradewind.db").exists():
-        settled(caller, home)
-        assert all(stop is not None for _, _, stop in ledger(home))
+    counted, out = launch("counted", -1)
+    steps = int(out)
+    homes = [counted, *(launch(f"at-{share}-of-100", max(1, steps * share // 100))[0] for share in range(5, 101, 12))]
+    for home in homes:
+        eventually(
+            lambda home=home: not instances_of(home), 40, f"nothing is left running within the orphan time: {home}"
+        )
+    for home in homes:
+        if (home / "tradewind.db").exists():
+            settled(caller, home)
+            assert all(stop is not None for _, _, stop in ledger(home)), home
 
 
 def test_caller_killed_at_rest_ends_the_ledger_at_the_right_second(caller, home):
@@ -130,8 +125,6 @@ def test_interrupted_at_any_moment_of_start_up(caller, home):
 
 
 def test_worker_killed_is_replaced_and_said(home):
-    from tradewind import Cluster
-
     with Cluster(n_workers=2, show_widget=False, wait_for_workers=True) as cluster:
         before = set(cluster.observed)
         client = cluster.get_client()
@@ -146,8 +139,6 @@ def test_worker_killed_is_replaced_and_said(home):
 
 
 def test_scheduler_killed_stops_the_cluster_as_lost(home, caplog):
-    from tradewind import Cluster
-
     cluster = Cluster(n_workers=2, show_widget=False, wait_for_workers=True)
     client = cluster.get_client()
     os.kill(client.run_on_scheduler(os.getpid), signal.SIGKILL)
@@ -160,17 +151,27 @@ def test_scheduler_killed_stops_the_cluster_as_lost(home, caplog):
 
 
 def test_two_processes_close_the_same_cluster_at_once(caller, home):
-    from tradewind import Cluster
-
     cluster = Cluster(name="shared", n_workers=1, show_widget=False)
-    close = "from tradewind import Cluster; c = Cluster(name='shared', show_widget=False); print('in', flush=True); input(); c.shutdown()"
-    others = [subprocess.Popen] and [caller(close)]
-    others[0].stdout.readline()
-    cluster_id = cluster.cluster_id
-    others[0].stdin and others[0].stdin.write("\n")
+    other = caller(
+        "from tradewind import Cluster; cluster = Cluster(name='shared', show_widget=False);"
+        "print('attached', flush=True); cluster.shutdown()"
+    )
+    assert other.stdout is not None
+    assert other.stdout.readline() == "attached\n"
     cluster.close()
-    others[0].communicate(timeout=40)
-    api = cluster._session.api
-    view = api.run(api.view(cluster_id))
+    _, err = other.communicate(timeout=40)
+    assert other.returncode == 0, err
+    view = cluster._session.view
+    assert view is not None
     assert not view.cluster.status.is_live
     assert all(i.stopped_at is not None for i in view.instances)
+
+
+def test_port_taken_is_named_and_leaves_nothing(home):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(ClusterStartError, match="port.*already in use"):
+            Cluster(n_workers=1, scheduler_options={"port": port}, show_widget=False)
+    eventually(lambda: not instances_of(home), 10, "nothing is left of it")

@@ -1,6 +1,8 @@
 """Time that a test moves wakes its sleepers in order, each at its own time."""
 
 import asyncio
+import subprocess
+import sys
 from datetime import datetime, timedelta, timezone
 
 import pytest
@@ -66,3 +68,9 @@ async def test_a_cancelled_sleeper_does_not_hold_up_time():
     await clock.pass_time(2)
     assert clock.now() == START + timedelta(seconds=2)
     assert task.cancelled()
+
+
+def test_the_clock_alone_imports_no_library_for_tests():
+    code = "import sys; from tradewind.testing import FakeClock; print({'pytest', 'hypothesis'} & sys.modules.keys())"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"

@@ -20,17 +20,25 @@ KEY_LIMIT = 200
 
 
 def clip(text: object, limit: int) -> str:
-    """Return ``text`` as text of at most ``limit`` characters, its middle left out where it's longer."""
+    """Return ``text`` as text of at most ``limit`` characters, its middle left out where it's longer.
+
+    Half characters (surrogates, as odd file names bring them) become "?": they'd make the whole page unreadable.
+    """
     whole = str(text)
-    if len(whole) <= limit:
-        return whole
-    half = (limit - 5) // 2
-    return f"{whole[:half]}\n…\n{whole[-half:]}"
+    if len(whole) > limit:
+        half = (limit - 5) // 2
+        whole = f"{whole[:half]}\n…\n{whole[-half:]}"
+    return whole if whole.isascii() else whole.encode("utf-8", "replace").decode()
 
 
 def clip_and_scrub(text: object, limit: int) -> str:
     """Return ``text`` without secrets, clipped. It's cut roughly first: a huge text must not hold the scheduler up."""
-    return clip(scrub(clip(text, 10 * limit)), limit)
+    return clip(scrub(clip(text, 3 * limit)), limit)
+
+
+def whole_number(value: float) -> int:
+    """Return ``value`` as an int from 0 to 2**53: sizes come from code of users, who may say anything."""
+    return int(min(max(0, value), 2**53))
 
 
 @dataclass(slots=True)

@@ -13,28 +13,32 @@ from typing import TYPE_CHECKING, Any
 
 from distributed.metrics import time as scheduler_time
 
-from tradewind.agent.failures import KEY_LIMIT, Failures, SpanFailures, clip, clip_and_scrub
+from tradewind.agent.failures import KEY_LIMIT, Failures, SpanFailures, clip, clip_and_scrub, whole_number
+from tradewind.agent.groups import GroupLines
 
 if TYPE_CHECKING:
     from distributed import Scheduler
     from distributed.scheduler import TaskGroup
     from distributed.spans import Span
 
+LAST_TIMESTAMP = 2.0e11
 SETTLE_SECONDS = 30.0
 """For how long a done span is still looked at: metrics come with the workers' heartbeats, after the last task."""
 KEPT_COMPUTATIONS = 2000
 """The oldest settled ones are dropped beyond this; whoever pulls the page has them by then."""
 PAGE_COMPUTATIONS = 200
+PAGE_TEXT = 1_000_000
+"""Characters of errors and code after which a page is full: readers refuse more than 8 MiB, a character can take 6."""
 SNIPPETS = 10
 SNIPPET_LIMIT = 20_000
-GROUPS = 200
-"""Task groups of one computation; further ones are added up in the last, named "(others)"."""
 ACTIVITIES = 40
+SECONDS_LIMIT = 1e12
+"""Code of users may add to the workers' metrics, even infinity; what is beyond this is no duration."""
 
 
 def iso(timestamp: float) -> str | None:
-    """Return a timestamp of the scheduler's clock as ISO 8601 in UTC; None for Dask's 0, "not yet"."""
-    return datetime.fromtimestamp(timestamp, UTC).isoformat() if timestamp else None
+    """Return a timestamp as ISO 8601 in UTC; None for Dask's 0, "not yet", and for what no calendar holds."""
+    return datetime.fromtimestamp(timestamp, UTC).isoformat() if 0 < timestamp < LAST_TIMESTAMP else None
 
 
 @dataclass(slots=True, eq=False)
@@ -53,7 +57,10 @@ class _Record:
     """From when on the groups run that do so now."""
     seen: dict[TaskGroup, tuple[int, float]] = field(default_factory=dict)
     """Size and end of groups when they were last seen done."""
+    lines: GroupLines = field(default_factory=GroupLines)
     workers: int = 0
+    text: int = 0
+    """Characters of its errors and code."""
     snippets: int = 0
     code: list[str] = field(default_factory=list)
 
@@ -109,18 +116,23 @@ class History:
     def changed_since(self, cursor: int) -> tuple[list[dict[str, Any]], int]:
         """Return computations that changed after ``cursor``, the earliest change first, and the next cursor.
 
-        At most 200 at once; the next cursor then makes the next page go on from there. A cursor of the future (from
-        before this scheduler was started anew) begins at the start.
+        At most 200, or a million characters, at once; the next cursor then makes the next page go on from there.
+        A cursor of the future (from before this scheduler was started anew) begins at the start.
         """
         if cursor > self.cursor:
             cursor = 0
         changed = sorted(
             (record for record in self._records.values() if record.version > cursor), key=lambda record: record.version
         )
-        if len(changed) <= PAGE_COMPUTATIONS:
-            return [record.page for record in changed], self.cursor
-        page = changed[:PAGE_COMPUTATIONS]
-        return [record.page for record in page], page[-1].version
+        page: list[dict[str, Any]] = []
+        text = 0
+        for record in changed:
+            if len(page) == PAGE_COMPUTATIONS or (page and text + record.text > PAGE_TEXT):
+                return page, cursor
+            page.append(record.page)
+            text += record.text
+            cursor = record.version
+        return page, self.cursor
 
     def _discover(self, spans: dict[str, Span]) -> None:
         for span in islice(spans.values(), self._seen_spans, None):
@@ -145,8 +157,7 @@ class History:
         if not groups:
             del self._live[record.span.id]  # a parent of spans; it comes back with its first group
             return
-        done = all(group.done for group in groups)
-        self._notice_runs(record, groups, now)
+        done = self._notice_runs(record, groups, now)
         if not done:
             record.workers = max(record.workers, len(self._scheduler.workers))
         elif not record.workers:
@@ -155,17 +166,25 @@ class History:
         if page != record.page:
             self.cursor += 1
             record.page, record.version, record.changed_at = page, self.cursor, now
+            record.text = sum(map(len, page["code"])) + sum(
+                len(error["exception"]) + len(error["traceback"]) for error in page["errors"]
+            )
         elif done and now - record.changed_at > SETTLE_SECONDS:
             del self._live[record.span.id]
 
-    def _notice_runs(self, record: _Record, groups: Iterable[TaskGroup], now: float) -> None:
+    def _notice_runs(self, record: _Record, groups: Iterable[TaskGroup], now: float) -> bool:
+        """Take over when groups ran; return whether all have ended."""
+        all_done, runs_before = True, len(record.runs)
         for group in groups:
-            ended = record.seen.get(group, (0, 0.0))[1]
+            size, ended = record.seen.get(group, (0, 0.0))
             if not group.done:
+                all_done = False
                 if group.start and not ended:
                     record.since[group] = group.start
                 elif group.states["processing"]:
                     record.since.setdefault(group, now)  # Dask knows a start only once a task has ended
+                continue
+            if ended and ended == group.stop and size == len(group) and group not in record.since:
                 continue
             began = record.since.pop(group, None)
             if group.stop > ended:
@@ -175,7 +194,9 @@ class History:
             elif began is not None:
                 record.runs.append((began, now))  # it ended without one success, and Dask keeps no times of that
             record.seen[group] = (len(group), group.stop)
-        record.runs = list(_merge(record.runs))
+        if len(record.runs) != runs_before:
+            record.runs = list(_merge(record.runs))
+        return all_done
 
     def _describe(self, record: _Record, groups: list[TaskGroup], done: bool, now: float) -> dict[str, Any]:
         span = record.span
@@ -195,10 +216,10 @@ class History:
             "started_at": iso(started),
             "stopped_at": iso(max(stopped, started)) if done else None,
             "done": done,
-            "groups": _groups(groups, failures),
+            "groups": record.lines.by_prefix(groups, failures.by_prefix),
             "activity_seconds": activities,
             "active_cpu_seconds": round(offered, 3),
-            "nbytes": sum(max(0, group.nbytes_total) for group in groups),
+            "nbytes": whole_number(sum(group.nbytes_total for group in groups)),
             "code": self._code(record),
             "errors": [error | {"at": iso(error["at"])} for error in failures.errors],
             "workers": record.workers,
@@ -207,8 +228,8 @@ class History:
     def _code(self, record: _Record) -> list[str]:
         if self._record_code and len(record.span._code) != record.snippets:
             record.snippets = len(record.span._code)
-            frames = {frame.code: None for stack in record.span._code for frame in stack if isinstance(frame.code, str)}
-            record.code = [clip_and_scrub(code, SNIPPET_LIMIT) for code in islice(frames, SNIPPETS)]
+            texts = {_around(frame.code, frame.lineno_relative) for stack in record.span._code for frame in stack}
+            record.code = [clip_and_scrub(text, SNIPPET_LIMIT) for text in islice(sorted(texts), SNIPPETS)]
         return record.code
 
     def _thread_seconds(self, intervals: list[tuple[float, float]]) -> float:
@@ -233,6 +254,16 @@ class History:
             self._failures.forget(record.span.id)
 
 
+def _around(code: str, line: int) -> str:
+    """Return the part of ``code`` around its ``line``: of code outside any function, Dask sends the whole file."""
+    if len(code) <= SNIPPET_LIMIT:
+        return code
+    lines = code.splitlines(keepends=True)
+    at = sum(map(len, lines[: max(0, line)]))
+    start = max(0, min(at - SNIPPET_LIMIT // 2, len(code) - SNIPPET_LIMIT))
+    return code[start : start + SNIPPET_LIMIT]
+
+
 def _merge(intervals: Iterable[tuple[float, float]]) -> Iterator[tuple[float, float]]:
     """Yield the union of ``intervals`` as intervals that don't touch."""
     current: tuple[float, float] | None = None
@@ -254,34 +285,8 @@ def _activities(span: Span, offered: float) -> dict[str, float]:
     """
     seconds: defaultdict[str, float] = defaultdict(float)
     for key, value in span._cumulative_worker_metrics.items():
-        if key[0] == "execute" and key[-1] == "seconds":
+        if key[0] == "execute" and key[-1] == "seconds" and 0 < value < SECONDS_LIMIT:
             name = clip(key[-2], 60)
-            seconds[name if name in seconds or len(seconds) < ACTIVITIES else "(others)"] += max(0.0, value)
+            seconds[name if name in seconds or len(seconds) < ACTIVITIES else "(others)"] += value
     seconds["idle"] = offered - sum(seconds.values())
     return {name: round(value, 3) for name, value in seconds.items() if value >= 0.0005}
-
-
-def _groups(groups: Iterable[TaskGroup], failures: SpanFailures) -> list[dict[str, Any]]:
-    """Return the groups added up by key prefix, in the order they began."""
-    by_prefix: dict[str, dict[str, Any]] = {}
-    for group in sorted(groups, key=lambda group: (group.start or float("inf"), group.name)):
-        prefix = clip(group.prefix.name, KEY_LIMIT)
-        if prefix not in by_prefix and len(by_prefix) >= GROUPS:
-            prefix = "(others)"
-        seconds = group.all_durations
-        line = by_prefix.setdefault(prefix, dict.fromkeys(_GROUP_FIELDS, 0))
-        line["tasks"] += len(group)
-        # Results by type are the only count of what ran: "released" and "forgotten" hold the never started as well.
-        line["done"] += min(len(group), sum(group._types.values()))
-        line["erred"] += group.states["erred"]
-        line["compute_seconds"] += seconds.get("compute", 0.0)
-        line["transfer_seconds"] += seconds.get("transfer", 0.0)
-        line["disk_seconds"] += seconds.get("disk-read", 0.0) + seconds.get("disk-write", 0.0)
-        line["nbytes"] += max(0, group.nbytes_total)
-    for prefix, line in by_prefix.items():
-        # A failed task that was let go of is merely "forgotten" in Dask; one that was retried with success is done.
-        line["erred"] = min(max(line["erred"], failures.by_prefix[prefix]), line["tasks"] - line["done"])
-    return [{"prefix": prefix, **line} for prefix, line in by_prefix.items()]
-
-
-_GROUP_FIELDS = ("tasks", "done", "erred", "compute_seconds", "transfer_seconds", "disk_seconds", "nbytes")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from tradewind.agent.failures import KEY_LIMIT, clip
+from tradewind.agent.failures import KEY_LIMIT, clip, whole_number
 
 if TYPE_CHECKING:
     from distributed import Scheduler
@@ -53,9 +53,9 @@ def worker_status(worker: WorkerState) -> dict[str, Any]:
         "address": clip(worker.address, KEY_LIMIT),
         "status": worker.status.name,
         "threads": worker.nthreads,
-        "memory_limit": worker.memory_limit or 0,
-        "memory": max(0, memory.process),
-        "spilled": max(0, memory.spilled),
+        "memory_limit": whole_number(worker.memory_limit or 0),
+        "memory": whole_number(memory.process),
+        "spilled": whole_number(memory.spilled),
         "cpu": max(0.0, float(worker.metrics.get("cpu", 0.0))),
         "processing": len(worker.processing),
     }

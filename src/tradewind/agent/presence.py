@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
+from tradewind.agent.failures import whole_number
+
 if TYPE_CHECKING:
     from distributed import Scheduler
     from distributed.comm import Comm
@@ -110,7 +112,7 @@ class Presence:
                 for task in state.wants_what
                 if task.state == "memory"
             }
-            self._held = (len(wanted), sum(task.get_nbytes() for task in wanted))
+            self._held = (len(wanted), whole_number(sum(task.get_nbytes() for task in wanted)))
             self._held_at = scheduler.transition_counter
         return self._held
 

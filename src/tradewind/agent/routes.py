@@ -11,6 +11,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from tornado.httpserver import HTTPServer
+from tornado.netutil import bind_sockets
 from tornado.web import Application, HTTPError, RequestHandler
 
 if TYPE_CHECKING:
@@ -111,8 +112,8 @@ class _Close(_Page):
         self.agent.end(reason)
 
 
-def serve(agent: Agent, *, host: str, port: int, keys: KeyPair) -> HTTPServer:
-    """Return a server that listens; the last one of its sockets' ports is the one it got."""
+def serve(agent: Agent, *, host: str, port: int, keys: KeyPair) -> tuple[HTTPServer, int]:
+    """Return a server that listens already, and the port it got."""
     handlers = {"/v1/status": _Status, "/v1/retire": _Retire, "/v1/say": _Say, "/v1/close": _Close}
     application = Application(
         [(path, handler, {"agent": agent}) for path, handler in handlers.items()],
@@ -120,7 +121,7 @@ def serve(agent: Agent, *, host: str, port: int, keys: KeyPair) -> HTTPServer:
         default_handler_args={"agent": agent},
         log_function=lambda handler: None,  # one line per second in the scheduler's log helps nobody
     )
-    return HTTPServer(
+    server = HTTPServer(
         application,
         ssl_options=_server_context(keys),
         max_body_size=BODY_LIMIT,
@@ -128,6 +129,9 @@ def serve(agent: Agent, *, host: str, port: int, keys: KeyPair) -> HTTPServer:
         idle_connection_timeout=120.0,
         body_timeout=10.0,
     )
+    sockets = bind_sockets(port, address=host)
+    server.add_sockets(sockets)
+    return server, sockets[0].getsockname()[1]
 
 
 def _server_context(keys: KeyPair) -> ssl.SSLContext:

@@ -73,9 +73,7 @@ class Agent:
         self._poll_timer = PeriodicCallback(self._poll, POLL_MS)
         self._tasks: set[asyncio.Task[Any]] = set()
         self._closed = False
-        self._server = serve(self, host=settings.host, port=settings.port, keys=settings.keys)
-        self._server.listen(settings.port, address=settings.host)
-        self._port: int = next(iter(self._server._sockets.values())).getsockname()[1]
+        self._server, self._port = serve(self, host=settings.host, port=settings.port, keys=settings.keys)
         self._plugin = _Watch(self)
         scheduler.add_plugin(self._plugin)
         self._poll_timer.start()
@@ -89,8 +87,7 @@ class Agent:
     def status(self, *, since: int, target_duration_s: float) -> dict[str, Any]:
         """Return the page as JSON-ready data, and renew the lease."""
         self._pulled_at = time.monotonic()
-        if self._history is not None:
-            self._history.poll()
+        self._poll_history()
         return status_page(
             self._scheduler, self._presence, self._history, since=since, target_duration_s=target_duration_s
         )
@@ -161,15 +158,25 @@ class Agent:
         await self._server.close_all_connections()
 
     def _poll(self) -> None:
-        self._presence.look()
-        if self._history is not None:
-            self._history.poll()
-        silence = time.monotonic() - self._pulled_at
+        silence = time.monotonic() - self._pulled_at  # first, so that nothing below can keep it from being noticed
         if silence > self.settings.orphan_timeout_s:
             self._poll_timer.stop()
             reason = f"nobody has asked for the status page for {silence:.0f} s"
             logger.warning("Closing the scheduler: %s", reason)
             self.end(reason)
+            return
+        self._presence.look()
+        self._poll_history()
+
+    def _poll_history(self) -> None:
+        if self._history is None:
+            return
+        try:
+            self._history.poll()
+        except Exception:
+            # It reads Dask's inner data, and a memory of what ran isn't worth a cluster that nobody can look after.
+            logger.exception("No history from now on: it can't be read from this version of distributed")
+            self._history = None
 
     def _start(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         task = asyncio.ensure_future(work)

@@ -22,6 +22,8 @@ def _rule(pattern: str, replacement: str) -> tuple[re.Pattern[str], str]:
 _RULES = (
     # A private key in PEM; one that was cut short is hidden up to the end of the text.
     _rule(r"-----BEGIN [A-Z ]{0,30}PRIVATE KEY-----(?:[^-]|-(?!----END))*(?:-----END [A-Z ]{0,30}-----)?", HIDDEN),
+    # One whose beginning was cut off.
+    _rule(r"\A[A-Za-z0-9+/=\s]{0,20000}-----END [A-Z ]{0,30}PRIVATE KEY-----", HIDDEN),
     # Authorization: Bearer …, as a header, an entry of a dict or an option of curl.
     _rule(
         r"(authorization[\"']?\s{0,5}[:=,]\s{0,5}[frbu]{0,2}[\"']?(?:bearer|basic|token|digest|apikey) )"

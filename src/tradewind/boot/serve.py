@@ -84,9 +84,9 @@ def prepare_process(boot: Boot) -> None:
     dask.config.update(dask.config.config, dask.config.collect_env())
     time.tzset()
     dask.config.set(boot.dask_config)
-    if "numpy" in sys.modules:
+    if (numpy_random := sys.modules.get("numpy.random")) is not None:
         # A forked process inherits the state of numpy's global generator: all workers would draw the same numbers.
-        sys.modules["numpy"].random.seed()
+        numpy_random.seed()
 
 
 async def serve(boot: Boot, around: Surroundings) -> None:

@@ -1,1 +1,29 @@
-"""Nouns and verbs for a terminal."""
+"""The commands of a terminal: noun, then verb."""
+
+from __future__ import annotations
+
+import click
+
+from tradewind import __version__
+from tradewind.cli.lazy import LazyGroup
+
+__all__ = ["main"]
+
+COMMANDS = {
+    "cluster": ("tradewind.cli.cluster:cluster", "What runs and what ran: list, show, logs, stop."),
+    "usage": ("tradewind.cli.usage:usage", "What was used and what it cost."),
+    "computation": ("tradewind.cli.computation:computation", "What was computed, where the time went, what failed."),
+    "doctor": ("tradewind.cli.doctor:doctor", "Check this machine, the store and each provider."),
+    "demo": ("tradewind.cli.demo:demo", "Compute a climate trend map of real data on a cluster."),
+    "completion": ("tradewind.cli.completion:completion", "Print the script that completes commands in your shell."),
+}
+"""Where each command lives, and its line in the list: a list that had to import them all would take a second."""
+
+main = LazyGroup(
+    name="tradewind",
+    table=COMMANDS,
+    help="Ephemeral Dask clusters that are metered, recorded and end by themselves.",
+    epilog="Exit codes: 0 done, 1 failed, 2 wrongly called. Every reading command takes --json.",
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+click.version_option(__version__, prog_name="tradewind", message="%(prog)s %(version)s")(main)

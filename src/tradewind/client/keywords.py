@@ -215,6 +215,7 @@ def _need(role: str, given: Mapping[str, Any]) -> Need:
         memory=_range(f"{role}_memory", memory, _bytes),
         gpus=int(gpus or 0),
         vm_types=(vm_types,) if isinstance(vm_types, str) else tuple(vm_types or ()),
+        beside=role == "scheduler",
     )
 
 

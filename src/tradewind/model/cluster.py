@@ -113,7 +113,7 @@ class ClusterSpec:
     provider: str
     scaling: Scaling
     worker: Need = field(default_factory=Need)
-    scheduler: Need = field(default_factory=Need)
+    scheduler: Need = field(default_factory=lambda: Need(beside=True))
     worker_threads: int | None = None
     """Dask threads of a worker; None is one per core of its offer."""
     spot_policy: SpotPolicy = SpotPolicy.ON_DEMAND

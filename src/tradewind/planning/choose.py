@@ -44,7 +44,12 @@ def choose(
         key=lambda offer: (not offer.spot, *_rank(offer, need)),
     )
     busy = len(fitting) - len(ranked)
-    return tuple(Choice(offer=offer, why=_why(offer, ranked, need, spot_policy, busy)) for offer in ranked)
+    spot, on_demand = ([offer for offer in ranked if offer.spot is is_spot] for is_spot in (True, False))
+    return tuple(
+        Choice(offer=offer, why=_why(place, pool, on_demand if spot else (), need, busy))
+        for pool in (spot, on_demand)
+        for place, offer in enumerate(pool)
+    )
 
 
 def _is_allowed(offer: Offer, need: Need, spot_policy: SpotPolicy) -> bool:
@@ -69,12 +74,12 @@ def _rank(offer: Offer, need: Need) -> tuple[object, ...]:
     )
 
 
-def _why(offer: Offer, ranked: Sequence[Offer], need: Need, spot_policy: SpotPolicy, busy: int) -> str:
-    pool = [other for other in ranked if other.spot is offer.spot]
-    place = pool.index(offer)
+def _why(place: int, pool: Sequence[Offer], fallback: Sequence[Offer], need: Need, busy: int) -> str:
+    """Return why ``pool[place]`` stands there; ``fallback`` is the on-demand offers, where there is spot besides."""
+    offer = pool[place]
     words = [_place_by_type(offer, need) if need.vm_types else _place_by_price(place, pool, need)]
-    if spot_policy is SpotPolicy.SPOT_WITH_FALLBACK and len(pool) < len(ranked):
-        words.append(_spot_saving(offer, ranked) if offer.spot else "on-demand, for when no spot is to be had")
+    if fallback:
+        words.append(_spot_saving(offer, fallback) if offer.spot else "on-demand, for when no spot is to be had")
     if not need.vm_types and len(pool) > 1:
         words.append(_beside_next(offer, pool[1]) if place == 0 else _above_first(offer, pool[0]))
     if place == 0 and busy:
@@ -91,9 +96,9 @@ def _place_by_type(offer: Offer, need: Need) -> str:
 def _place_by_price(place: int, pool: Sequence[Offer], need: Need) -> str:
     wanted = _spoken(need)
     if len(pool) == 1:
-        return f"the only one that {wanted}" if wanted else "the only one there is"
+        return f"the only one that has {wanted}" if wanted else "the only one there is"
     price = pool[place].price
-    among = f"of {len(pool)}" + (f" that {wanted}" if wanted else "")
+    among = f"of {len(pool)}" + (f" that have {wanted}" if wanted else "")
     unpriced = "" if price is not None else ", and nobody says what it costs"
     if place > 0:
         return f"number {place + 1} {among}{unpriced}"
@@ -129,10 +134,11 @@ def _called(offer: Offer, beside: Offer) -> str:
     return f"{offer.vm_type} in {place}" if place else f"another {offer.vm_type}"
 
 
-def _spot_saving(offer: Offer, ranked: Sequence[Offer]) -> str:
-    for other in ranked:
-        same = not other.spot and (other.vm_type, other.region) == (offer.vm_type, offer.region)
-        if not same or other.price is None or offer.price is None or offer.price.currency != other.price.currency:
+def _spot_saving(offer: Offer, on_demand: Sequence[Offer]) -> str:
+    for other in on_demand:
+        if (other.vm_type, other.region) != (offer.vm_type, offer.region):
+            continue
+        if other.price is None or offer.price is None or other.price.currency != offer.price.currency:
             continue
         if other.price.per_hour > offer.price.per_hour:
             return f"spot, {_percent(1 - offer.price.per_hour / other.price.per_hour)} below its on-demand price"
@@ -144,7 +150,7 @@ def _percent(ratio: Decimal) -> str:
 
 
 def _spoken(need: Need) -> str:
-    """Return the need as what follows "that"; empty where nothing was asked for."""
+    """Return the need as what follows "has"; empty where nothing was asked for."""
     asked = [_amount(need.cpus, 1, "core"), _amount(need.memory, GIB, "GiB")]
     if need.gpus:
         asked.append(f"{need.gpus} {f'{need.gpu_type} ' if need.gpu_type else ''}GPU{'s' if need.gpus > 1 else ''}")
@@ -153,7 +159,7 @@ def _spoken(need: Need) -> str:
     asked = [words for words in asked if words]
     if not asked:
         return ""
-    return f"have {', '.join(asked[:-1])}{' and ' if asked[1:] else ''}{asked[-1]}"
+    return f"{', '.join(asked[:-1])}{' and ' if asked[1:] else ''}{asked[-1]}"
 
 
 def _amount(range_: Range, unit: int, word: str) -> str:

@@ -68,9 +68,7 @@ def share(burning: Sequence[Burning], running: Sequence[Running], nothing: Amoun
     for instance in burning:
         clusters[instance.cluster_id][0].append(instance)
     for computation in running:
-        # What ran on a cluster that nothing is billed for gets no share, and must not make a cluster of its own.
-        if computation.cluster_id in clusters:
-            clusters[computation.cluster_id][1].append(computation)
+        clusters[computation.cluster_id][1].append(computation)
 
     rest = nothing
     crowds: list[tuple[str, dict[int, Amounts]]] = []
@@ -120,5 +118,5 @@ def _swept(
 
 
 def _since(before: Mapping[int, Amounts], after: Mapping[int, Amounts], nothing: Amounts) -> dict[int, Amounts]:
-    grown = {crowd: minus(amounts, before.get(crowd, nothing)) for crowd, amounts in after.items() if crowd > 0}
+    grown = {crowd: minus(amounts, before.get(crowd, nothing)) for crowd, amounts in after.items()}
     return {crowd: amounts for crowd, amounts in grown.items() if any(amounts)}

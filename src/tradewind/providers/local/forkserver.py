@@ -22,6 +22,8 @@ import threading
 import time
 from pathlib import Path
 
+import dask
+import distributed.versions
 from setproctitle import setproctitle
 
 from tradewind.providers.local.keeper import keep
@@ -148,6 +150,21 @@ class ForkServer:
         gc.freeze()
 
 
+def load_what_dask_loads_late() -> None:
+    """Load and compute once what each Dask process would by itself while it starts: 0.15 s of each."""
+    for role in ("scheduler", "worker"):
+        for name in dask.config.get(f"distributed.{role}.http.routes"):
+            try:
+                importlib.import_module(name)
+            except ImportError as error:
+                logger.info("the pages of %s can't be loaded ahead: %s", name, error)
+    importlib.import_module("tornado.platform.asyncio")
+    distributed.versions.get_versions()  # kept by a cache
+    if sys.platform == "linux":
+        # Reads the certificates of the system, into a cache. On macOS that starts threads.
+        importlib.import_module("tornado.netutil")._client_ssl_defaults()  # noqa: SLF001 - there is no public way to fill the cache
+
+
 def threads() -> int:
     """Return how many threads this process has, those of C libraries included where that can be known."""
     try:
@@ -163,6 +180,7 @@ def main(descriptor: int) -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in the caller's terminal is the caller's
     # Ended keepers need no collecting: they write down themselves how they ended.
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    load_what_dask_loads_late()
     gc.collect()
     gc.freeze()
     with socket.socket(fileno=descriptor) as control:

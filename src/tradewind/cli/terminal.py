@@ -1,0 +1,136 @@
+"""What every command shares: the terminal, the JSON door, and the engine it asks."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+import click
+from rich.console import Console
+from rich.text import Text
+
+from tradewind.client.door import close, open_api
+from tradewind.errors import NotFound, TradewindError
+from tradewind.model.cluster import Cluster, ClusterStatus, StopReason
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+PIPED_WIDTH = 160
+"""Columns where the output isn't a terminal: nobody can widen a file, so no id may be cut in it."""
+SETTLE_S = 2.0
+"""Seconds that a reading command gives to finding out what became of clusters nobody looks after."""
+
+
+def json_option(command: F) -> F:
+    """Give a reading command its ``--json``."""
+    return click.option("--json", "as_json", is_flag=True, help="Print JSON; times are UTC, bytes and seconds plain.")(
+        command
+    )
+
+
+def open_console() -> Console:
+    """Return the terminal, or the file or pipe that stands in for it."""
+    if hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(errors="replace")  # a terminal without a letter shows "?", and the command goes on
+    # Names and errors are other people's words: brackets in them are brackets.
+    console = Console(markup=False, highlight=False, emoji=False)
+    if not console.is_terminal and "COLUMNS" not in os.environ:
+        console.width = PIPED_WIDTH
+    return console
+
+
+def print_json(value: object) -> None:
+    """Print JSON-ready data."""
+    click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+@contextmanager
+def engine(*, looks_after: bool = False, settle: bool = True) -> Iterator[Any]:
+    """Open this user's engine for one command, and close it after.
+
+    Parameters
+    ----------
+    looks_after : bool
+        Whether clusters are kept up meanwhile. A command that only reads looks once at what nobody looks after, so
+        that what died is shown as dead, and with the right bill.
+    settle : bool
+        Whether to take that look.
+
+    Yields
+    ------
+    Solo
+        Its verbs are coroutines for its own ``run``.
+    """
+    api: Any = open_api(looks_after=looks_after)
+    try:
+        if settle and not looks_after:
+            api.run(api.settle(SETTLE_S))
+        yield api
+    finally:
+        close(api)
+
+
+def find_cluster(api: Any, name: str) -> Cluster:
+    """Return the newest cluster of this name or id, living or not.
+
+    Raises
+    ------
+    NotFound
+        There is none; names the nearest.
+    """
+    found: Cluster | None = api.run(api.find(name, live=False))
+    if found is not None:
+        return found
+    views = api.run(api.list_clusters(limit=500))
+    names = [view.cluster.name for view in views]
+    near = difflib.get_close_matches(name, [*names, *(view.cluster.id for view in views)], n=1)
+    if near:
+        hint = f"did you mean {near[0]!r}?"
+    elif names:
+        hint = "`tradewind cluster list --all` shows those there are."
+    else:
+        hint = "there are none at all yet."
+    raise NotFound(f"there is no cluster {name!r}; {hint}")
+
+
+def complete_cluster(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
+    """Return the names of clusters that begin so, for a shell: of the live ones, or of all where all will do."""
+    live = True if ctx.command.name == "stop" else None
+    try:
+        with engine(settle=False) as api:
+            names = [view.cluster.name for view in api.run(api.list_clusters(live=live))]
+    except TradewindError:
+        return []  # somebody pressed Tab; the command itself will say what is wrong
+    return [name for name in dict.fromkeys(names) if name.startswith(incomplete)]
+
+
+def computation_names(api: Any, cluster_id: str | None = None) -> dict[str, str]:
+    """Return the names of computations by id."""
+    return {found.id: found.name for found in api.run(api.computations(cluster_id, limit=10_000))}
+
+
+def status_text(cluster: Cluster) -> Text:
+    """Return a cluster's status, with the reason of its end where nobody asked for it."""
+    if cluster.status is not ClusterStatus.STOPPED:
+        return Text(cluster.status.value, style="green" if cluster.status is ClusterStatus.RUNNING else "yellow")
+    if cluster.stop_reason in {None, StopReason.ASKED}:
+        return Text("stopped", style="bright_black")
+    assert cluster.stop_reason is not None
+    style = "red" if cluster.stop_reason.is_failure else "bright_black"
+    return Text(f"stopped: {cluster.stop_reason.value}", style=style)
+
+
+def comma(words: Iterable[str]) -> str:
+    """Return words as a list for a person."""
+    return ", ".join(words)
+
+
+def now() -> datetime:
+    """Return this moment; commands show ages, and pure code gets it from here."""
+    return datetime.now(UTC)

@@ -1,0 +1,125 @@
+"""``tradewind usage``: what was used and what it cost."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import click
+from rich.table import Table
+from rich.text import Text
+
+from tradewind import wire
+from tradewind.cli.terminal import computation_names, engine, json_option, now, open_console, print_json
+from tradewind.client.tables import QUIET, cost_rows, cost_table, local_text, sum_of, total_row
+from tradewind.config import parse_duration
+from tradewind.model.usage import Cost, CostLine
+from tradewind.planning.meter import KEYS
+
+GROUPS = (*KEYS, "day", "computation")
+TAG = "tag:"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UsageReport:
+    """``usage show --json``."""
+
+    by: str
+    since: datetime | None
+    until: datetime | None
+    lines: tuple[CostLine, ...]
+    total: Cost
+
+
+def parse_group(ctx: click.Context, parameter: click.Parameter, value: str) -> str:
+    """Return what a cost table is grouped by, or say what it can be."""
+    if value not in GROUPS and not (value.startswith(TAG) and value != TAG):
+        raise click.BadParameter(f"{value!r} is no group; there are: {', '.join(GROUPS)}, tag:KEY.", ctx, parameter)
+    return value
+
+
+def parse_moment(ctx: click.Context, parameter: click.Parameter, value: str | None) -> datetime | None:
+    """Return the moment that a day, a time or a duration back from now stands for, in UTC."""
+    if value is None:
+        return None
+    try:
+        if re.match(r"\d{4}-", value):
+            at = datetime.fromisoformat(value)
+            return at.astimezone(UTC) if at.tzinfo is not None else at.replace(tzinfo=UTC)
+        if re.search("[a-z]", value):  # a bare number could be seconds, days or a year
+            return now() - parse_duration(value)
+        raise ValueError
+    except (ValueError, OverflowError):
+        raise click.BadParameter(
+            f"{value!r} is neither a day (2026-11-01), nor a time (2026-11-01T12:00), nor how long ago (7d, 36h).",
+            ctx,
+            parameter,
+        ) from None
+
+
+@click.group()
+def usage() -> None:
+    """Show what was used and what it cost."""
+
+
+@usage.command()
+@click.option(
+    "--by",
+    callback=parse_group,
+    default="cluster",
+    show_default=True,
+    metavar="GROUP",
+    help=f"What makes a line: {', '.join(GROUPS)} or tag:KEY.",
+)
+@click.option(
+    "--since", callback=parse_moment, metavar="WHEN", help="From here on: a day, a time (UTC), or as 7d, 36h ago."
+)
+@click.option("--until", callback=parse_moment, metavar="WHEN", help="Up to here, not included. Default: now.")
+@json_option
+def show(by: str, since: datetime | None, until: datetime | None, as_json: bool) -> None:
+    """Show cost lines that add up to the total. Days are UTC days."""
+    if since is not None and until is not None and since >= until:
+        raise click.BadParameter(f"it must be before --until, {until.isoformat()}.", param_hint="--since")
+    with engine() as api:
+        lines: Sequence[CostLine] = api.run(api.usage(by=by, since=since, until=until))
+        names = computation_names(api) if by == "computation" and not as_json else {}
+    if as_json:
+        print_json(
+            wire.dump(
+                UsageReport(
+                    by=by,
+                    since=since,
+                    until=until,
+                    lines=tuple(lines),
+                    total=sum_of(lines),
+                )
+            )
+        )
+        return
+    console = open_console()
+    span = " ".join(
+        [f"since {local_text(since)}" if since else "", f"until {local_text(until)}" if until else ""]
+    ).strip()
+    if not lines:
+        console.print(f"Nothing was used {span or 'yet'}.")
+        return
+    console.print(usage_table(by, lines, names))
+    if span:
+        console.print(span, style=QUIET)
+
+
+def usage_table(by: str, lines: Sequence[CostLine], names: Mapping[str, str]) -> Table:
+    """Return cost lines with a bar each, and their sum; computations are named where ``names`` has them."""
+    table = cost_table(None, by.removeprefix(TAG))
+    rows = []
+    for line in lines:
+        name = names.get(line.key)
+        label = Text(line.key) if name is None else Text.assemble(name, (f"  {line.key[:8]}", QUIET))
+        rows.append((label, line.cost))
+    total = sum_of(lines)
+    cost_rows(table, rows, total)
+    table.add_section()
+    total_row(table, total)
+    return table
