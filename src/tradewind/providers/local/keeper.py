@@ -12,6 +12,7 @@ import select
 import signal
 import sys
 import time
+import traceback
 from dataclasses import dataclass
 from datetime import datetime
 from typing import NoReturn
@@ -45,13 +46,15 @@ def keep(task: Task, poke: int) -> NoReturn:
     try:
         os.setsid()
         code = _keep(task, poke)
+    except BaseException:  # the last frame of this process, and of the Dask process until it has a log of its own
+        traceback.print_exc()
     finally:
         sys.stderr.flush()
         os._exit(code)
 
 
 def _keep(task: Task, poke: int) -> int:
-    wake = _watch_signals()
+    wake, waker = _watch_signals()
     prctl(PR_SET_CHILD_SUBREAPER, 1)
     run = task.records.run(task.marks.order)
     claimed = run.make_claim(task.marks, now_utc())
@@ -64,8 +67,9 @@ def _keep(task: Task, poke: int) -> int:
     keeper = os.getpid()
     child = os.fork()
     if child == 0:
-        os.close(wake)
         _forget_signals()
+        os.close(wake)
+        os.close(waker)
         os._exit(become_dask(task, poke, keeper) & 0xFF)
     end = _Watch(task=task, run=run, child=child, wake=wake, poke=poke).until_the_end()
     kill_descendants()
@@ -183,8 +187,8 @@ def _tell(poke: int, line: bytes) -> None:
         return  # nobody listens any more; what happened stands on disk
 
 
-def _watch_signals() -> int:
-    """Turn signals into bytes on a pipe and return its end to read: macOS has no ``sigtimedwait``."""
+def _watch_signals() -> tuple[int, int]:
+    """Turn signals into bytes on a pipe and return its ends, to read and to write: macOS has no ``sigtimedwait``."""
     receive, send = os.pipe()
     os.set_blocking(receive, False)
     os.set_blocking(send, False)
@@ -192,11 +196,12 @@ def _watch_signals() -> int:
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD):
         signal.signal(number, lambda *_: None)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    return receive
+    return receive, send
 
 
 def _forget_signals() -> None:
-    os.close(signal.set_wakeup_fd(-1))
+    # From Python 3.12 on, asyncio has done this in every forked child already: the old one isn't told any more.
+    signal.set_wakeup_fd(-1)
     for number in (signal.SIGTERM, signal.SIGCHLD, signal.SIGHUP):
         signal.signal(number, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
