@@ -19,8 +19,12 @@ DOCS = sorted((ROOT / "docs").rglob("*.md"))
 COMMAND_BLOCK = re.compile(r"^```(?:bash|sh|shell|console)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 LONGEST_FILE = 500
-MOST_MODULES = 110
-"""Beside ``__init__.py``. Raise it knowingly: a bigger house is a slower read for everybody."""
+MOST_MODULES = 140
+"""Beside ``__init__.py``. Raise it knowingly: a bigger house is a slower read for everybody.
+
+Some 120 stand there today, of about 140 lines each; with fewer, the same code would stand in files of two nouns. The
+rest is room for the next providers, not for a second way to do a thing.
+"""
 
 
 def name(path: Path) -> str:
@@ -52,7 +56,9 @@ def test_no_file_outgrows_its_room(path: Path) -> None:
 def test_the_house_stays_small() -> None:
     modules = [path for path in FILES if path.name != "__init__.py"]
 
-    assert len(modules) <= MOST_MODULES
+    assert len(modules) <= MOST_MODULES, (
+        f"{len(modules)} modules, and {MOST_MODULES} are allowed: delete or merge one, or raise the limit and say why"
+    )
 
 
 @pytest.mark.parametrize("path", FILES, ids=name)

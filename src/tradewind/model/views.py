@@ -53,9 +53,11 @@ class DryRun:
         lines = []
         for planned in self.instances:
             has, price = planned.offer.resources, planned.offer.price
-            size = f"{planned.offer.vm_type}, {has.cpus:g} cores, {has.memory / GIB:.1f} GiB"
+            cores = "core" if has.cpus == 1 else "cores"
+            size = f"{planned.offer.vm_type}, {has.cpus:g} {cores}, {has.memory / GIB:.1f} GiB"
             each = "unpriced" if price is None else str(price)
-            lines.append(f"{planned.count} {planned.role} ({size}, {each}): {planned.why}")
+            plural = "" if planned.count == 1 else "s"
+            lines.append(f"{planned.count} {planned.role}{plural} ({size}, {each}): {planned.why}")
         return "\n".join([*lines, f"An hour of all this: {self.cost_per_hour}.", *self.notes])
 
 

@@ -55,9 +55,11 @@ def offer_for(need: Need, machine: Machine, rate: Rate | None) -> Offer:
     if need.gpus or need.gpu_type:
         raise BadRequest("GPUs can't be given out on this machine; leave out the GPUs, or take another provider")
     count = max(need.count, 1)
-    cpus = _within(max(1, machine.cpus // count), need.cpus.minimum, need.cpus.maximum)
+    # A scheduler runs one thread: cores that it can't use have no place in its receipt.
+    cpus = _within(1 if need.beside else max(1, machine.cpus // count), need.cpus.minimum, need.cpus.maximum)
     memory = _memory(need, machine, count)
-    notes = [f"1 of {count} shares of this machine's {machine.cpus} cores and {_gib(machine.memory)}"]
+    has = f"this machine's {machine.cpus} cores and {_gib(machine.memory)}"
+    notes = [] if need.beside else [f"each worker has 1 of {count} shares of {has}" if count > 1 else f"it has {has}"]
     if cpus * count > machine.cpus:
         notes.append(f"{count} x {cpus:g} threads take turns on {machine.cpus} cores")
     if rate is None:
