@@ -148,7 +148,7 @@ def span(duration: timedelta) -> str:
 
 def size(nbytes: int) -> str:
     """Return bytes for a person, with three digits: "58.9 MiB", "117 MiB", "23.5 GiB"."""
-    amount, units = float(nbytes), ["B", "kiB", "MiB", "GiB", "TiB", "PiB"]
+    amount, units = float(nbytes), ["B", "KiB", "MiB", "GiB", "TiB", "PiB"]
     while amount >= 999.5 and len(units) > 1:
         amount /= 1024
         units.pop(0)
