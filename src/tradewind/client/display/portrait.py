@@ -175,10 +175,7 @@ def receipt_line(receipt: Receipt) -> str:
     ran = ""
     if receipt.started_at is not None and receipt.stopped_at is not None:
         ran = f" after {span(max(receipt.stopped_at - receipt.started_at, timedelta(seconds=1)))}"
-    parts = [f"Cluster {receipt.cluster_name} ended{ran}: {receipt.total}"]
-    if receipt.total.money:
-        parts.append(f"{receipt.not_computing} of it for start-up and waiting")
-    return ", ".join(parts)
+    return f"Cluster {receipt.cluster_name} ended{ran}: {receipt.total}"
 
 
 def receipt_rows(receipt: Receipt) -> tuple[tuple[str, str], ...]:
