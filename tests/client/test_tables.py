@@ -43,7 +43,7 @@ def drawn(renderable: RenderableType, width: int = 80, encoding: str = "utf-8") 
     return buffer.getvalue().decode(encoding)
 
 
-def receipt(**changes: Cost) -> Receipt:
+def receipt(computation: str = "anomaly", **changes: Cost) -> Receipt:
     total = changes.get("total", cost("3", cores=7200))
     return Receipt(
         cluster_id="tw-1",
@@ -52,7 +52,7 @@ def receipt(**changes: Cost) -> Receipt:
         stopped_at=START + timedelta(hours=1, minutes=5),
         total=total,
         by_role=(CostLine(key="scheduler", cost=cost("1", cores=3600)), CostLine(key="worker", cost=cost("2"))),
-        by_computation=(CostLine(key="0123456789abcdef", cost=cost("1.5", cores=1800)),),
+        by_computation=(CostLine(key="0123456789abcdef", cost=cost("1.5", cores=1800), name=computation),),
         not_computing=cost("1.5", cores=5400),
     )
 
@@ -129,14 +129,10 @@ def test_a_bar_is_of_hashes_where_there_are_no_blocks() -> None:
 
 
 def test_a_receipt_names_computations_and_shows_what_was_waiting() -> None:
-    text = drawn(receipt_table(receipt(), {"0123456789abcdef": "anomaly"}))
+    text = drawn(receipt_table(receipt()))
 
     for word in ("Receipt of sea-ice, 1 h 5 min", "anomaly", "start-up and waiting", "50%", "workers", "3.00 USD"):
         assert word in text
-
-
-def test_a_receipt_without_names_shows_the_beginning_of_the_id() -> None:
-    assert "computation 0123456789ab" in drawn(receipt_table(receipt()))
 
 
 def test_a_receipt_keeps_apart_what_nobody_priced() -> None:
@@ -147,13 +143,13 @@ def test_a_receipt_keeps_apart_what_nobody_priced() -> None:
 
 
 def test_a_receipt_fits_a_terminal() -> None:
-    names = {"0123456789abcdef": "a / rather / long / name / of / a / span / in / somebody's / notebook"}
+    long = "a / rather / long / name / of / a / span / in / somebody's / notebook"
 
-    assert max(len(line) for line in drawn(receipt_table(receipt(), names)).splitlines()) <= 80
+    assert max(len(line) for line in drawn(receipt_table(receipt(long))).splitlines()) <= 80
 
 
 def test_a_name_in_brackets_is_no_markup() -> None:
-    assert "[red]x" in drawn(receipt_table(receipt(), {"0123456789abcdef": "[red]x"}))
+    assert "[red]x" in drawn(receipt_table(receipt("[red]x")))
 
 
 def test_a_dry_run_says_what_where_for_how_much_and_why() -> None:
@@ -188,9 +184,10 @@ def test_an_insight_shows_its_figures_its_advice_and_its_saving() -> None:
         advice="Make chunks larger.",
         saving_seconds=90.0,
         computation_id="c1",
+        computation="anomaly",
     )
 
-    text = drawn(insights_panel([insight], {"c1": "anomaly"}))
+    text = drawn(insights_panel([insight]))
 
     for word in ("Tasks are tiny", "anomaly", "900 tasks of 1 ms", "Make chunks larger.", "1.5 core-min"):
         assert word in text

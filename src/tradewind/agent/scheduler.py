@@ -29,7 +29,7 @@ logger = logging.getLogger("distributed.scheduler.tradewind")
 """Under Dask's own name, so that its lines stand in the scheduler's log whatever else is configured."""
 
 POLL_MS = 1000
-RETIRE_WAIT_S = 20.0
+RETIRE_WAIT_S = 3.0
 """An answer comes after this long at the latest; results go on moving."""
 
 
@@ -105,7 +105,7 @@ class Agent:
         Returns
         -------
         tuple
-            Names of those that are gone, and of those that are still moving their results after 20 s. A worker whose
+            Names of those that are gone, and of those that are still moving their results after 3 s. A worker whose
             results find no room elsewhere stays and is in neither.
         """
         scheduler = self._scheduler

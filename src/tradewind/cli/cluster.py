@@ -17,7 +17,6 @@ from tradewind.cli.show import show
 from tradewind.cli.terminal import (
     comma,
     complete_cluster,
-    computation_names,
     engine,
     find_cluster,
     json_option,
@@ -146,7 +145,7 @@ def stop(names: tuple[str, ...], yes: bool) -> None:
             except KeyboardInterrupt:
                 console.print(f"{one.name} was told to stop. How far it is: tradewind cluster show {one.name}")
                 raise
-            console.print(receipt_table(api.run(api.receipt(one.id)), computation_names(api, one.id)))
+            console.print(receipt_table(api.run(api.receipt(one.id))))
 
 
 def _wait(api: Any, one: Cluster, console: Console) -> None:

@@ -18,7 +18,7 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
-from tradewind.cli.terminal import computation_names, engine, open_console
+from tradewind.cli.terminal import engine, open_console
 from tradewind.client.tables import QUIET, Bar, duration_text, insights_panel, receipt_table
 from tradewind.errors import BadRequest, TradewindError
 from tradewind.model.computation import Computation
@@ -64,12 +64,11 @@ def demo(workers: int, out: Path) -> None:
             console.print("Interrupted; the cluster was ended.")
             raise
         receipt = api.run(api.receipt(cluster.cluster_id))
-        names = computation_names(api, cluster.cluster_id)
         insights = api.run(api.insights(cluster.cluster_id))
     console.print(Text.assemble(("✓ ", "green"), "Nothing of it is left running"))
-    console.print(Group("", result_lines(result), "", receipt_table(receipt, names)))
+    console.print(Group("", result_lines(result), "", receipt_table(receipt)))
     if insights:
-        console.print(Group("", insights_panel(insights, names)))
+        console.print(Group("", insights_panel(insights)))
     console.print(Group("", Text.assemble("The picture is in ", (os.fspath(out), "bold cyan"))))
     console.print(f"More of this run: tradewind cluster show {cluster.name}", style=QUIET)
 

@@ -110,11 +110,6 @@ def complete_cluster(ctx: click.Context, parameter: click.Parameter, incomplete:
     return [name for name in dict.fromkeys(names) if name.startswith(incomplete)]
 
 
-def computation_names(api: Any, cluster_id: str | None = None) -> dict[str, str]:
-    """Return the names of computations by id."""
-    return {found.id: found.name for found in api.run(api.computations(cluster_id, limit=10_000))}
-
-
 def status_text(cluster: Cluster) -> Text:
     """Return a cluster's status, with the reason of its end where nobody asked for it."""
     if cluster.status is not ClusterStatus.STOPPED:

@@ -14,6 +14,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
+import dask.config
 import distributed.deploy
 from distributed.core import Status, rpc
 from distributed.utils import Log, Logs
@@ -34,6 +35,7 @@ from tradewind.model.usage import Cost, Receipt
 
 log = logging.getLogger("tradewind")
 
+CODE_FRAMES = "distributed.diagnostics.computations.nframes"
 WATCH_S = 0.5
 """Seconds between two looks at a running cluster, at least."""
 
@@ -212,6 +214,9 @@ class Cluster(distributed.deploy.Cluster):
         except BaseException as error:
             await self._give_up(error)
             raise
+        if self._session.spec.record_code and not dask.config.get(CODE_FRAMES, 0):
+            # Clients send the code along, and read this when they submit.
+            dask.config.set({CODE_FRAMES: 2})
         self._watch_task = asyncio.create_task(self._watch())
 
     def _first_workers(self) -> int:
@@ -370,7 +375,7 @@ class Cluster(distributed.deploy.Cluster):
         return count_from(n, memory, cores, self.scheduler_info["workers"].values())
 
     async def _dismiss(self, workers: tuple[str, ...]) -> None:
-        scaling = self._session.record.intent.scaling
+        scaling = (await self._session.look()).cluster.intent.scaling
         if not scaling.is_adaptive:
             scaling = Scaling.fixed(max(0, scaling.initial - len(workers)))
         await self._session.scale(scaling, workers)

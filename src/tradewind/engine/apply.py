@@ -64,13 +64,11 @@ async def apply(plan: Plan, rows: Sequence[Instance], crew: Sequence[Instance], 
     means : Means
         Provider, agent, clock and keys.
     """
-    told, launched, left, _ = await asyncio.gather(
-        _say(plan, means), _launch(plan.cluster, rows, means), _retire(plan, crew, means), _terminate(plan, means)
+    launched, left, _ = await asyncio.gather(
+        _launch(plan.cluster, rows, means), _retire(plan, crew, means), _say_and_terminate(plan, means)
     )
     return Outcome(
-        instances=(*launched.instances, *left.instances),
-        events=(*told, *launched.events),
-        retry_after=launched.retry_after,
+        instances=(*launched.instances, *left.instances), events=launched.events, retry_after=launched.retry_after
     )
 
 
@@ -172,6 +170,12 @@ async def _retire(plan: Plan, crew: Sequence[Instance], means: Means) -> Outcome
     return Outcome(instances=tuple(abandoned(i, now) for i in crew if i.id in names and i.wanted))
 
 
+async def _say_and_terminate(plan: Plan, means: Means) -> None:
+    # In this order: a scheduler that ends can't tell anybody why.
+    await _say(plan, means)
+    await _terminate(plan, means)
+
+
 async def _terminate(plan: Plan, means: Means) -> None:
     if not plan.terminations:
         return
@@ -182,16 +186,15 @@ async def _terminate(plan: Plan, means: Means) -> None:
         log.info("can't end %d instances now: %s", len(plan.terminations), error)
 
 
-async def _say(plan: Plan, means: Means) -> tuple[Event, ...]:
+async def _say(plan: Plan, means: Means) -> None:
     contact: Contact | None = plan.cluster.contact
     if contact is None:
-        return ()
+        return
     for message in plan.say:
         try:
             await means.link.say(contact, means.access, message)
         except Unavailable as error:
             log.info("can't tell clients now: %s", error)
-    return ()
 
 
 def _event(cluster: Cluster, now: datetime, kind: str, message: str, level: Level = Level.WARNING) -> Event:

@@ -71,8 +71,9 @@ class HttpAgentLink:
         """See :meth:`AgentLink.retire`."""
         wanted: dict[str, object] = {"workers": list(names)} if names else {"n": count}
         answer = _json(await self._ask(contact, access, "/v1/retire", wanted))
-        retired = answer.get("retired", []) if isinstance(answer, dict) else []
-        return tuple(name for name in retired if isinstance(name, str)) if isinstance(retired, list) else ()
+        # Those that still move their results are on their way out as well; else others would be asked in their place.
+        lists = [answer.get(key) for key in ("retired", "retiring")] if isinstance(answer, dict) else []
+        return tuple(name for names in lists if isinstance(names, list) for name in names if isinstance(name, str))
 
     async def say(self, contact: Contact, access: Access, message: str) -> None:
         """See :meth:`AgentLink.say`."""

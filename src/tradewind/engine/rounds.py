@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -14,11 +14,12 @@ from tradewind.engine.catalogue import Catalogue
 from tradewind.engine.clock import Clock
 from tradewind.engine.link import Access, AgentLink
 from tradewind.engine.watch import Watch
-from tradewind.errors import LeaseLost, Unavailable
+from tradewind.errors import BadRequest, LeaseLost, Unavailable
 from tradewind.model.cluster import Cluster, ClusterStatus
-from tradewind.model.instance import Instance, InstanceStatus, ObservedInstance
+from tradewind.model.instance import Instance, InstanceStatus, ObservedInstance, Role
 from tradewind.model.status import StatusPage
 from tradewind.planning import meter
+from tradewind.planning.choose import Choice
 from tradewind.planning.plan import plan
 from tradewind.planning.snapshot import Launch, Plan, Snapshot
 from tradewind.providers.base import Provider
@@ -50,6 +51,7 @@ class Rounds:
     """The last page of each cluster this engine looks after."""
     catalogue: Catalogue = field(init=False)
     _watches: dict[str, Watch] = field(default_factory=dict)
+    _under_way: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self.catalogue = Catalogue(self.provider_of, self.clock)
@@ -61,14 +63,17 @@ class Rounds:
         time, from any number of processes, and to be killed at any await.
         """
         now = self.clock.now()
-        lease = await self.store.take_lease(cluster_id, self.holder, now, now + LEASE)
-        if lease is None:
+        if cluster_id in self._under_way:
             return None
+        self._under_way.add(cluster_id)  # A lease keeps other holders out; this, a second round of our own.
         try:
-            return await self._led(lease, now)
+            lease = await self.store.take_lease(cluster_id, self.holder, now, now + LEASE)
+            return None if lease is None else await self._led(lease, now)
         except LeaseLost:
             log.info("cluster %s is looked after by somebody else now", cluster_id)
             return None
+        finally:
+            self._under_way.discard(cluster_id)
 
     async def _led(self, lease: Lease, now: datetime) -> datetime | None:
         loaded = await self.store.load(lease.cluster_id, ended_since=now - RECENT)
@@ -104,8 +109,6 @@ class Rounds:
 
         if not _has_effects(decided):
             return decided.wake_at
-        if self.clock.now() >= lease.until:
-            raise LeaseLost(lease.cluster_id)
         means = Means(
             installation=self.installation,
             provider=provider,
@@ -116,14 +119,18 @@ class Rounds:
         )
         changed = {i.id: i for i in decided.instances}
         crew = [changed.get(i.id, i) for i in loaded.instances]
-        outcome = await apply(decided, [*orders, *decided.relaunches], crew, means)
+        try:
+            async with asyncio.timeout((lease.until - self.clock.now()).total_seconds()):
+                outcome = await apply(decided, [*orders, *decided.relaunches], crew, means)
+        except TimeoutError:
+            # Somebody else may act now. What was begun is seen by the next look, and the rest done again.
+            raise LeaseLost(lease.cluster_id) from None
         return await self._keep(lease, loaded, decided, outcome)
 
     async def _look(self, loaded: Loaded, provider: Provider, access: Access) -> Snapshot:
         cluster = loaded.cluster
-        observed, choices = await asyncio.gather(
-            self._observe(provider, cluster.id), self.catalogue.choices(cluster.spec)
-        )
+        looked_at = self.clock.now()
+        observed, choices = await asyncio.gather(self._observe(provider, cluster.id, looked_at), self._choices(cluster))
         contact = cluster.contact
         if contact is None and observed is not None:
             contact = next((o.contact for o in observed if o.contact and o.status.is_live), None)
@@ -147,20 +154,37 @@ class Rounds:
             instances=loaded.instances,
             usages=usages,
             observed=observed,
+            looked_at=looked_at,
             page=page,
             choices=choices,
             list_lag=provider.capabilities.list_lag,
             poll_every=provider.capabilities.poll_every,
         )
 
-    async def _observe(self, provider: Provider, cluster_id: str) -> tuple[ObservedInstance, ...] | None:
+    async def _observe(
+        self, provider: Provider, cluster_id: str, since: datetime
+    ) -> tuple[ObservedInstance, ...] | None:
         watch = self._watches.setdefault(provider.name, Watch(provider, self.clock))
         try:
-            seen = await watch.seen(self.clock.now())
+            seen = await watch.seen(since)
         except Unavailable as error:
             log.info("%s can't be looked at: %s", provider.name, error)
             return None
         return tuple(o for o in seen if o.marks.cluster == cluster_id)
+
+    async def _choices(self, cluster: Cluster) -> Mapping[Role, tuple[Choice, ...]] | None:
+        """Return what could be launched. A cluster that can't grow now is looked after all the same."""
+        if cluster.status.rank >= ClusterStatus.STOPPING.rank:
+            return None
+        try:
+            return await self.catalogue.choices(cluster.spec)
+        except Unavailable as error:
+            log.info("%s can't be asked for offers: %s", cluster.spec.provider, error)
+            return None
+        except BadRequest as error:
+            # It was admitted, and what it needs has gone since.
+            log.info("%s has no offers for %s: %s", cluster.spec.provider, cluster.id, error)
+            return {}
 
     def _row(self, cluster: Cluster, launch: Launch) -> Instance:
         return Instance(

@@ -45,20 +45,21 @@ def plan(snapshot: Snapshot, now: datetime) -> Plan:
 
     going_down = cluster.status.rank >= ClusterStatus.STOPPING.rank
     steps = (take_down if going_down else keep_up)(snapshot, cluster, instances, now)
+    if strays and steps.cluster.status is ClusterStatus.STOPPED:
+        # Nobody looks at a cluster that has stopped, so nobody would notice if these outlived being asked to end.
+        steps = replace(steps, cluster=cluster, events=(), wake_at=now + snapshot.poll_every)
     changed = [
         (before, after)
         for before, after in zip(snapshot.instances, steps.instances, strict=True)
         if before is not after
     ]
-    wake_at = steps.wake_at if not strays or steps.wake_at is not None else now + snapshot.poll_every
     return replace(
         steps,
         instances=tuple(after for _, after in changed),
         usages=_metered(snapshot, changed, steps.cluster),
         events=(*_journal(snapshot, changed, steps.cluster, now), *events, *steps.events),
-        terminations=(*strays, *steps.terminations),
+        terminations=tuple(dict.fromkeys((*strays, *steps.terminations))),
         say=(*say, *steps.say),
-        wake_at=wake_at,
     )
 
 
@@ -66,9 +67,11 @@ def _settled(snapshot: Snapshot, now: datetime) -> tuple[tuple[Instance, ...], t
     """Return every instance as it is now, and the handles of things with our mark that no live row knows."""
     if snapshot.observed is None:
         return snapshot.instances, ()
-    seen = {observed.marks.instance: observed for observed in snapshot.observed}
+    # One that lives goes before one that ended: an order that was carried out twice must not lose the living.
+    seen = {o.marks.instance: o for o in snapshot.observed if o.status is InstanceStatus.STOPPED}
+    seen |= {o.marks.instance: o for o in reversed(snapshot.observed) if o.status is not InstanceStatus.STOPPED}
     up = {worker.name for worker in snapshot.page.workers} if snapshot.page is not None else set()
-    sighting = Sighting(now=now, last=snapshot.cluster.observed_at, list_lag=snapshot.list_lag)
+    sighting = Sighting(now=snapshot.looked_at, last=snapshot.cluster.observed_at, list_lag=snapshot.list_lag)
     answered = snapshot.page is not None
     instances = tuple(
         settle(
@@ -81,11 +84,11 @@ def _settled(snapshot: Snapshot, now: datetime) -> tuple[tuple[Instance, ...], t
         else instance
         for instance in snapshot.instances
     )
-    known = {instance.id for instance in instances if instance.status is not InstanceStatus.STOPPED}
+    known = {instance.handle for instance in instances if instance.status is not InstanceStatus.STOPPED}
     strays = tuple(
         observed.handle
         for observed in snapshot.observed
-        if observed.marks.instance not in known and observed.status is not InstanceStatus.STOPPED
+        if observed.handle not in known and observed.status is not InstanceStatus.STOPPED
     )
     return instances, strays
 
@@ -113,12 +116,15 @@ def _noted(snapshot: Snapshot, instances: tuple[Instance, ...], now: datetime) -
 
     observed_at = cluster.observed_at
     ended = any(a is not b and not a.status.is_live for a, b in zip(instances, snapshot.instances, strict=True))
-    if snapshot.observed is not None and (observed_at is None or ended or now >= observed_at + REMEMBER):
-        observed_at = now
+    looked_at = snapshot.looked_at
+    if snapshot.observed is not None and (observed_at is None or ended or looked_at >= observed_at + REMEMBER):
+        observed_at = looked_at
 
     failed_launches, retry_at = _failures(snapshot, instances, now)
-    idle = cluster.spec.lifetimes.idle
-    busy_again = page is not None and idle is not None and page.idle_seconds < idle.total_seconds() / 2
+    # A warning is good for the idleness it was said in, not for a later one.
+    warned_at = cluster.idle_warned_at
+    if page is not None and warned_at is not None and page.idle_seconds < (now - warned_at).total_seconds():
+        warned_at = None
     after = replace(
         cluster,
         status=status,
@@ -128,7 +134,7 @@ def _noted(snapshot: Snapshot, instances: tuple[Instance, ...], now: datetime) -
         observed_at=observed_at,
         failed_launches=failed_launches,
         retry_at=retry_at,
-        idle_warned_at=None if busy_again else cluster.idle_warned_at,
+        idle_warned_at=warned_at,
     )
     return cluster if after == cluster else after
 

@@ -17,7 +17,9 @@ from tradewind.planning.stop import ROUND
 RETIRING = timedelta(seconds=30)
 """A worker that was asked to leave and is still on the page after this is ended."""
 REFUSAL = timedelta(minutes=5)
-"""An offer that had no capacity isn't tried again before this."""
+"""An offer that had no capacity, or was refused, isn't tried again before this."""
+CLOSING = frozenset({"closing", "closing_gracefully"})
+"""Dask's words for a worker that is on its way out."""
 
 
 def keep_up(snapshot: Snapshot, cluster: Cluster, instances: tuple[Instance, ...], now: datetime) -> Plan:
@@ -34,28 +36,29 @@ def keep_up(snapshot: Snapshot, cluster: Cluster, instances: tuple[Instance, ...
     now : datetime
         Aware UTC.
     """
-    may_launch = cluster.retry_at is None or now >= cluster.retry_at
+    may_launch = snapshot.choices is not None and (cluster.retry_at is None or now >= cluster.retry_at)
     launches: list[Launch] = []
     events: list[Event] = []
 
-    if not any(i.role is Role.SCHEDULER and i.status.is_live for i in instances):
+    if snapshot.choices is not None and not any(i.role is Role.SCHEDULER and i.status.is_live for i in instances):
         available = _available(snapshot, instances, Role.SCHEDULER, now)
         if not available:
             return _no_capacity(cluster, snapshot, instances, now)
         if may_launch:
             launches.append(Launch(role=Role.SCHEDULER, choice=available[0]))
 
-    dismissed = frozenset(cluster.intent.dismiss)
-    crew = [i for i in instances if i.role is Role.WORKER and i.status.is_live and i.wanted and i.id not in dismissed]
+    workers = [i for i in instances if i.role is Role.WORKER and i.status.is_live and i.wanted]
+    overdue = _overdue(snapshot, workers, now)
+    if overdue:
+        failed = cluster.failed_launches + len(overdue)
+        cluster = replace(cluster, failed_launches=failed, retry_at=now + scale.retry_delay(failed))
+    leaving = _leaving(snapshot, cluster) | overdue
+    crew = [i for i in workers if i.id not in leaving]
     target = snapshot.page.adaptive_target if snapshot.page is not None else cluster.scale.wanted
-    memory = scale.wanted(cluster.intent.scaling, cluster.scale, target, len(crew), now)
-    cluster = replace(cluster, scale=memory) if memory != cluster.scale else cluster
+    before, memory = cluster.scale, scale.wanted(cluster.intent.scaling, cluster.scale, target, len(crew), now)
+    cluster = replace(cluster, scale=memory) if memory != before else cluster
     gap = memory.wanted - len(crew)
 
-    leaving: dict[str, Instance] = {
-        i.id: abandoned(i, now) for i in instances if i.id in dismissed and i.status.is_live and i.wanted
-    }
-    retire = [id_ for id_, i in leaving.items() if i.status is InstanceStatus.RUNNING]
     retire_any = 0
     if gap > 0 and may_launch:
         available = _available(snapshot, instances, Role.WORKER, now)
@@ -66,31 +69,27 @@ def keep_up(snapshot: Snapshot, cluster: Cluster, instances: tuple[Instance, ...
             events.append(_event(cluster, now, "capacity.none", _why_none(snapshot), Level.WARNING))
     elif gap < 0:
         # What isn't up yet holds no results, so it goes first, the youngest before the others.
-        early = [i for i in reversed(crew) if i.status is not InstanceStatus.RUNNING][:-gap]
-        leaving |= {i.id: abandoned(i, now) for i in early}
-        rest = -gap - len(early)
-        if snapshot.page is not None:
-            retire_any = rest
-        elif rest:
-            rest_of_crew = [i for i in reversed(crew) if i.id not in leaving]
-            leaving |= {i.id: abandoned(i, now) for i in rest_of_crew[:rest]}
+        early = [i.id for i in reversed(crew) if i.status is not InstanceStatus.RUNNING][:-gap]
+        leaving |= set(early)
+        # Who can be spared, Dask alone knows; where it doesn't answer now, that waits until it does.
+        retire_any = -gap - len(early) if snapshot.page is not None else 0
 
-    relaunches = tuple(i for i in instances if i.wanted and i.status is InstanceStatus.REQUESTED and i.handle is None)
+    after = tuple(_next(i, leaving, now, may_launch=may_launch) for i in instances)
+    relaunches = tuple(i for i in after if may_launch and _is_to_be_launched(i))
     if launches:
         events.append(_event(cluster, now, "instances.ordered", _ordered(launches)))
-    if gap < 0:
+    if gap < 0 and memory.wanted < before.wanted:
         events.append(
             _event(cluster, now, "workers.released", f"Letting {-gap} of {len(crew)} workers go: fewer are wanted.")
         )
-    after = tuple(leaving.get(i.id, i) for i in instances)
     return Plan(
         cluster=cluster,
         instances=after,
         events=tuple(events),
         launches=tuple(launches),
-        relaunches=relaunches if may_launch else (),
+        relaunches=relaunches,
         terminations=_departed(snapshot, after, now),
-        retire=tuple(retire) if snapshot.page is not None else (),
+        retire=_to_retire(snapshot, after),
         retire_any=retire_any,
         wake_at=_wake(snapshot, cluster, after, now, changing=bool(launches or leaving)),
     )
@@ -134,22 +133,69 @@ def _available(snapshot: Snapshot, instances: tuple[Instance, ...], role: Role, 
     refused = [
         i.offer
         for i in instances
-        if i.end is InstanceEnd.NO_CAPACITY and i.stopped_at is not None and now < i.stopped_at + REFUSAL
+        if i.end in {InstanceEnd.NO_CAPACITY, InstanceEnd.REJECTED}
+        and i.stopped_at is not None
+        and now < i.stopped_at + REFUSAL
     ]
-    choices = snapshot.choices.get(role, ())
+    choices = (snapshot.choices or {}).get(role, ())
     return tuple(choice for choice in choices if choice.offer not in refused) if refused else choices
+
+
+def _leaving(snapshot: Snapshot, cluster: Cluster) -> set[str]:
+    """Return the workers that somebody dismissed, or that Dask lets go already, whoever asked it to."""
+    closing = {w.name for w in snapshot.page.workers if w.status in CLOSING} if snapshot.page is not None else set()
+    return closing | set(cluster.intent.dismiss)
+
+
+def _overdue(snapshot: Snapshot, workers: list[Instance], now: datetime) -> set[str]:
+    """Return the workers that are billed and never came up, though their scheduler answers: they never will."""
+    if snapshot.page is None:
+        return set()
+    limit = snapshot.cluster.spec.lifetimes.start
+    return {
+        i.id
+        for i in workers
+        if i.status is InstanceStatus.STARTING and i.started_at is not None and now >= i.started_at + limit
+    }
+
+
+def _next(instance: Instance, leaving: set[str], now: datetime, *, may_launch: bool) -> Instance:
+    if instance.id in leaving and instance.role is Role.WORKER and instance.status.is_live:
+        return abandoned(instance, now)
+    if may_launch and _is_to_be_launched(instance):
+        # The list may lag behind this order as well, so it's as young as its last order.
+        return replace(instance, requested_at=now)
+    return instance
+
+
+def _is_to_be_launched(instance: Instance) -> bool:
+    return instance.status is InstanceStatus.REQUESTED and instance.wanted and instance.handle is None
+
+
+def _to_retire(snapshot: Snapshot, instances: tuple[Instance, ...]) -> tuple[str, ...]:
+    """Names of the unwanted that Dask still counts in; asked again at each round, since an answer may get lost."""
+    if snapshot.page is None:
+        return ()
+    unwanted = {i.id for i in instances if not i.wanted and i.status.is_live}
+    return tuple(w.name for w in snapshot.page.workers if w.name in unwanted and w.status not in CLOSING)
 
 
 def _departed(snapshot: Snapshot, instances: tuple[Instance, ...], now: datetime) -> tuple[str, ...]:
     """Handles of the unwanted that hold nothing any more: Dask let them go, or they never were up, or took too long."""
-    on_page = {w.name for w in snapshot.page.workers} if snapshot.page is not None else set()
+    unwanted = [i for i in instances if not i.wanted and i.status.is_live and i.handle is not None]
+    if not unwanted:
+        return ()
+    # Without a page nobody knows what a worker holds.
+    holding = (
+        {w.name for w in snapshot.page.workers}
+        if snapshot.page is not None
+        else {i.id for i in unwanted if i.running_at}
+    )
     return tuple(
         i.handle
-        for i in instances
-        if not i.wanted
-        and i.status.is_live
-        and i.handle is not None
-        and (i.id not in on_page or (i.unwanted_at is not None and now >= i.unwanted_at + RETIRING))
+        for i in unwanted
+        if i.handle is not None
+        and (i.id not in holding or (i.unwanted_at is not None and now >= i.unwanted_at + RETIRING))
     )
 
 

@@ -8,6 +8,8 @@ from datetime import datetime, timedelta
 from tradewind.model.instance import Instance, InstanceEnd, InstanceStatus, ObservedInstance
 
 RANK = {status: rank for rank, status in enumerate(InstanceStatus)}
+ON_ITS_WAY = timedelta(seconds=20)
+"""An order may still be given, by an engine that is slow or was taken over, until its lease of 15 s has run out."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -15,6 +17,7 @@ class Sighting:
     """How the provider was asked."""
 
     now: datetime
+    """When it was asked: what it didn't list then may well exist by now."""
     last: datetime | None
     """When it was asked before, and what is gone now was still there."""
     list_lag: timedelta
@@ -39,9 +42,8 @@ def settle(instance: Instance, seen: ObservedInstance | None, *, is_up: bool, si
         return _absent(instance, sighting)
     if seen.status is InstanceStatus.STOPPED:
         return _ended(instance, seen, sighting)
-    status = _later(instance.status, InstanceStatus.RUNNING if is_up else seen.status)
-    if not instance.wanted:
-        status = _later(status, InstanceStatus.STOPPING)
+    there = _later(instance.status, InstanceStatus.RUNNING if is_up else seen.status)
+    status = there if instance.wanted else _later(there, InstanceStatus.STOPPING)
     running_at = instance.running_at or (sighting.now if status is InstanceStatus.RUNNING else None)
     if (status, running_at, seen.handle, seen.detail or instance.detail) == (
         instance.status,
@@ -54,7 +56,8 @@ def settle(instance: Instance, seen: ObservedInstance | None, *, is_up: bool, si
         instance,
         status=status,
         handle=seen.handle,
-        started_at=instance.started_at or ((seen.started_at or sighting.now) if status.is_billed else None),
+        # By what it is, not by what we want: what waits in a queue isn't billed because we gave it up.
+        started_at=instance.started_at or seen.started_at or (sighting.now if _is_billed(seen, is_up) else None),
         running_at=running_at,
         detail=seen.detail or instance.detail,
     )
@@ -71,19 +74,17 @@ def refused(instance: Instance, end: InstanceEnd, words: str, now: datetime) -> 
 
 
 def _absent(instance: Instance, sighting: Sighting) -> Instance:
-    too_young = sighting.now - instance.requested_at <= sighting.list_lag
+    age = sighting.now - instance.requested_at
     if instance.handle is None:
         # The order may be on its way, or was never given: the next round gives it again, and the same order twice
         # launches once. Only what isn't wanted any more is written off, after the list had time to show it.
-        if instance.wanted or too_young:
+        if instance.wanted or age <= sighting.list_lag + ON_ITS_WAY:
             return instance
-        return refused(instance, InstanceEnd.NEVER_LAUNCHED, "its cluster stopped first", sighting.now)
-    if too_young:
+        return refused(instance, InstanceEnd.NEVER_LAUNCHED, "it was given up first", sighting.now)
+    if age <= sighting.list_lag:
         return instance
     # Nobody saw it after the last sighting, so nobody is billed for it.
-    stopped_at = sighting.last or sighting.now
-    if instance.started_at is not None:
-        stopped_at = max(stopped_at, instance.started_at)
+    stopped_at = max(sighting.last or sighting.now, instance.started_at or instance.requested_at)
     return replace(
         instance,
         status=InstanceStatus.STOPPED,
@@ -108,6 +109,10 @@ def _ended(instance: Instance, seen: ObservedInstance, sighting: Sighting) -> In
         end=InstanceEnd.DIED if instance.wanted else InstanceEnd.ASKED,
         detail=seen.detail or instance.detail,
     )
+
+
+def _is_billed(seen: ObservedInstance, is_up: bool) -> bool:
+    return is_up or seen.status.is_billed
 
 
 def _later(one: InstanceStatus, other: InstanceStatus) -> InstanceStatus:

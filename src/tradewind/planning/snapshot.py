@@ -25,10 +25,12 @@ class Snapshot:
     """The open ones; all of them where a budget must be held."""
     observed: tuple[ObservedInstance, ...] | None
     """What the provider lists for this cluster; None where it didn't answer."""
+    looked_at: datetime
+    """When the provider was asked; the answer, and all that was read after it, came later."""
     page: StatusPage | None
     """None where it wasn't asked or didn't answer."""
-    choices: Mapping[Role, tuple[Choice, ...]]
-    """What could be launched for each role, best first."""
+    choices: Mapping[Role, tuple[Choice, ...]] | None
+    """What could be launched for each role, best first; None where the provider didn't answer."""
     list_lag: timedelta = timedelta(0)
     """The provider's: a launch younger than this may be missing from ``observed``."""
     poll_every: timedelta = timedelta(seconds=1)
@@ -55,7 +57,7 @@ class Plan:
     events: tuple[Event, ...] = ()
     launches: tuple[Launch, ...] = ()
     relaunches: tuple[Instance, ...] = ()
-    """Rows whose order may never have been given; the same order is given again."""
+    """Rows whose order may never have been given; the same order is given again. Among ``instances`` as well."""
     terminations: tuple[str, ...] = ()
     """Handles; ours, or of things with our mark that no live row knows."""
     retire: tuple[str, ...] = ()

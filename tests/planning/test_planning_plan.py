@@ -1,0 +1,212 @@
+"""What holds of every plan, whatever the snapshot."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from planning_snapshots import FIRST, NOW, SECOND, at, crew, page_of, running_cluster, sight, snapshot_of, worker
+
+from tradewind.model.cluster import Cluster, ClusterStatus, Intent, ScaleMemory, StopReason
+from tradewind.model.instance import Contact, Instance, InstanceStatus, Role
+from tradewind.planning import meter
+from tradewind.planning.plan import plan
+from tradewind.planning.snapshot import Plan, Snapshot
+from tradewind.testing.strategies import instances, lifetimes, moments, money, scalings
+
+S = InstanceStatus
+
+
+@st.composite
+def snapshots(draw: st.DrawFn) -> tuple[Snapshot, datetime]:
+    drawn = draw(st.lists(instances("c1"), max_size=6, unique_by=lambda i: i.id))
+    now = max([NOW, *(i.requested_at for i in drawn)]) + draw(st.timedeltas(timedelta(0), timedelta(days=1)))
+    rows = tuple(sorted(drawn, key=lambda i: (i.requested_at, i.id)))
+    scaling = draw(scalings(most=8))
+    status = draw(st.sampled_from([s for s in ClusterStatus if s.is_live]))
+    started = status is ClusterStatus.RUNNING or draw(st.booleans())
+    stopping = status is ClusterStatus.STOPPING
+    cluster = running_cluster(scaling, lifetimes=draw(lifetimes()), budget=draw(st.none() | money()))
+    cluster = replace(
+        cluster,
+        status=status,
+        intent=Intent(
+            scaling=scaling,
+            stop=draw(st.booleans()) and draw(st.booleans()),
+            dismiss=tuple(draw(st.lists(st.sampled_from([i.id for i in rows]), max_size=2))) if rows else (),
+        ),
+        started_at=NOW if started else None,
+        contact=cluster.contact if started else None,
+        scale=ScaleMemory(wanted=draw(st.integers(0, 8))),
+        observed_at=draw(st.none() | moments()),
+        idle_warned_at=draw(st.none() | moments()),
+        retry_at=draw(st.none() | st.just(now) | st.just(now + timedelta(seconds=9))),
+        failed_launches=draw(st.integers(0, 3)),
+        stop_reason=StopReason.ASKED if stopping else None,
+        stopping_at=NOW if stopping else None,
+    )
+    seen = [
+        sight(i, draw(st.sampled_from([s for s in S if s is not S.REQUESTED])), contact=_contact(i))
+        for i in rows
+        if draw(st.integers(0, 9)) > 1
+    ]
+    seen = [replace(o, stopped_at=now) if o.status is S.STOPPED else o for o in seen]
+    on_page = [i.id for i in rows if i.role is Role.WORKER and draw(st.booleans())]
+    page = page_of(
+        (),
+        workers=tuple(worker(name, draw(st.sampled_from(["running", "closing_gracefully"]))) for name in on_page),
+        adaptive_target=draw(st.integers(0, 9)),
+        idle_seconds=float(draw(st.integers(0, 5000))),
+        held_results=draw(st.integers(0, 1)),
+    )
+    choices = {Role.SCHEDULER: (FIRST, SECOND), Role.WORKER: (FIRST, SECOND)}
+    snapshot = Snapshot(
+        cluster=cluster,
+        instances=rows,
+        usages=tuple(meter.open_usage(cluster, i) for i in rows if i.status.is_live and i.started_at is not None),
+        observed=draw(st.sampled_from([None, tuple(seen), tuple(seen * 2)])),
+        looked_at=now,
+        page=draw(st.sampled_from([None, page])) if started else None,
+        choices=draw(st.sampled_from([choices, choices, {}, None])),
+        list_lag=draw(st.sampled_from([timedelta(0), timedelta(seconds=30)])),
+    )
+    return snapshot, now
+
+
+def _contact(instance: Instance) -> Contact | None:
+    return Contact(scheduler="tls://x:1", agent="https://x:2") if instance.role is Role.SCHEDULER else None
+
+
+def carried_out(snapshot: Snapshot, decided: Plan) -> Snapshot:
+    """Return the snapshot after the plan's rows were written, when its orders were lost with the process."""
+    changed = {i.id: i for i in decided.instances}
+    orders = tuple(
+        Instance(
+            id=f"new-{number}",
+            cluster_id="c1",
+            role=launch.role,
+            order_id=f"order-{number}",
+            offer=launch.choice.offer,
+            status=S.REQUESTED,
+            requested_at=snapshot.looked_at,
+            expires_at=None,
+        )
+        for number, launch in enumerate(decided.launches)
+    )
+    usages = {(u.instance_id, u.sequence): u for u in (*snapshot.usages, *decided.usages)}
+    return replace(
+        snapshot,
+        cluster=decided.cluster,
+        instances=(*(changed.get(i.id, i) for i in snapshot.instances), *orders),
+        usages=tuple(u for u in usages.values() if u.stopped_at is None),
+    )
+
+
+PROPERTY = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+
+@PROPERTY
+@given(snapshots())
+def test_the_same_snapshot_gives_the_same_plan(case: tuple[Snapshot, datetime]) -> None:
+    assert plan(*case) == plan(*case)
+
+
+@PROPERTY
+@given(snapshots())
+def test_no_plan_goes_back_or_launches_more_than_is_wanted(case: tuple[Snapshot, datetime]) -> None:
+    snapshot, now = case
+    decided = plan(snapshot, now)
+    before = {i.id: i for i in snapshot.instances}
+    after = before | {i.id: i for i in decided.instances}
+    assert decided.cluster.status.rank >= snapshot.cluster.status.rank
+    assert set(after) == set(before)
+    assert all(i.status.rank >= before[i.id].status.rank for i in decided.instances)
+    assert all(before[i.id].status is not S.STOPPED for i in decided.instances)
+    assert all(before[i.id].wanted or not i.wanted for i in decided.instances)
+    crew = [i for i in after.values() if i.role is Role.WORKER and i.status.is_live and i.wanted]
+    launched = [launch.role for launch in decided.launches]
+    if launched.count(Role.WORKER):
+        assert launched.count(Role.WORKER) + len(crew) == decided.cluster.scale.wanted
+        assert decided.cluster.scale.wanted <= snapshot.cluster.intent.scaling.maximum
+    schedulers = [i for i in after.values() if i.role is Role.SCHEDULER and i.status.is_live]
+    if Role.SCHEDULER in launched:
+        assert schedulers == []
+        assert launched.count(Role.SCHEDULER) == 1
+    if decided.cluster.status.rank >= ClusterStatus.STOPPING.rank:
+        assert (launched, decided.relaunches, decided.retire, decided.retire_any) == ([], (), (), 0)
+    assert {i.id for i in decided.relaunches} <= {i.id for i in decided.instances}
+
+
+@PROPERTY
+@given(snapshots())
+def test_every_plan_ends_what_nobody_knows_and_looks_again_until_nothing_is_left(
+    case: tuple[Snapshot, datetime],
+) -> None:
+    snapshot, now = case
+    decided = plan(snapshot, now)
+    after = {i.id: i for i in snapshot.instances} | {i.id: i for i in decided.instances}
+    living = [o for o in snapshot.observed or () if o.status is not S.STOPPED]
+    strays = {o.handle for o in living if not after[o.marks.instance].status.is_live}
+    assert strays <= set(decided.terminations)
+    assert len(set(decided.terminations)) == len(decided.terminations)
+    assert (decided.wake_at is None) is (decided.cluster.status is ClusterStatus.STOPPED)
+    if decided.cluster.status is ClusterStatus.STOPPED:
+        assert not any(i.status.is_live for i in after.values())
+        assert snapshot.observed is not None
+        assert not living
+    else:
+        assert decided.wake_at is not None
+        assert now < decided.wake_at <= now + timedelta(seconds=5)
+
+
+@PROPERTY
+@given(snapshots())
+def test_every_plan_bills_each_second_once(case: tuple[Snapshot, datetime]) -> None:
+    snapshot, now = case
+    decided = plan(snapshot, now)
+    after = {i.id: i for i in snapshot.instances} | {i.id: i for i in decided.instances}
+    usages = {(u.instance_id, u.sequence): u for u in (*snapshot.usages, *decided.usages)}
+    assert len({u.instance_id for u in usages.values()}) == len(usages)
+    for usage in usages.values():
+        instance = after[usage.instance_id]
+        assert usage.started_at == instance.started_at
+        assert usage.stopped_at == instance.stopped_at
+    billed = {i.id for i in after.values() if i.started_at is not None and i.status.is_live}
+    assert billed == {u.instance_id for u in usages.values() if u.stopped_at is None}
+
+
+@PROPERTY
+@given(snapshots())
+def test_a_plan_whose_rows_were_written_and_whose_deeds_were_lost_is_made_up_for_and_launches_nothing_new(
+    case: tuple[Snapshot, datetime],
+) -> None:
+    snapshot, now = case
+    first = plan(snapshot, now)
+    if first.cluster.status is ClusterStatus.STOPPED:
+        return
+    second = plan(carried_out(snapshot, first), now)
+    assert second.launches == ()
+    assert {i.id for i in second.relaunches} >= {i.id for i in first.relaunches}
+    if second.cluster.status.rank < ClusterStatus.STOPPING.rank and first.launches:
+        assert len(second.relaunches) == len(first.relaunches) + len(first.launches)
+    ends = {i.id for i in second.instances if not i.status.is_live}
+    assert not ends, "the same look finds nothing more that ended"
+    assert set(first.terminations) <= set(second.terminations)
+    third = plan(carried_out(carried_out(snapshot, first), second), now)
+    assert replace(third, events=()) == replace(second, events=()) or second.instances
+
+
+def test_a_warning_that_was_said_is_not_said_again() -> None:
+    page = page_of(crew(), idle_seconds=700.0, held_results=1, tasks_running=0)
+    first = plan(snapshot_of(running_cluster(), crew(), page=page), NOW)
+    second = plan(snapshot_of(first.cluster, crew(), page=replace(page, idle_seconds=701.0), looked_at=at(1)), at(1))
+    assert (len(first.say), second.say, second.events) == (1, (), ())
+
+
+def test_what_the_list_showed_is_remembered_as_of_when_it_was_asked_for() -> None:
+    """The list may be seconds old when it is planned with; whoever vanished since was not seen later."""
+    cluster: Cluster = running_cluster(observed_at=None)
+    decided = plan(snapshot_of(cluster, crew(), looked_at=at(-4)), NOW)
+    assert decided.cluster.observed_at == at(-4)
