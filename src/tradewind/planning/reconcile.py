@@ -36,6 +36,11 @@ def keep_up(snapshot: Snapshot, cluster: Cluster, instances: tuple[Instance, ...
     now : datetime
         Aware UTC.
     """
+    workers = [i for i in instances if i.role is Role.WORKER and i.status.is_live and i.wanted]
+    overdue = _overdue(snapshot, workers, now)
+    if overdue:
+        failed = cluster.failed_launches + len(overdue)
+        cluster = replace(cluster, failed_launches=failed, retry_at=now + scale.retry_delay(failed))
     may_launch = snapshot.choices is not None and (cluster.retry_at is None or now >= cluster.retry_at)
     launches: list[Launch] = []
     events: list[Event] = []
@@ -47,11 +52,6 @@ def keep_up(snapshot: Snapshot, cluster: Cluster, instances: tuple[Instance, ...
         if may_launch:
             launches.append(Launch(role=Role.SCHEDULER, choice=available[0]))
 
-    workers = [i for i in instances if i.role is Role.WORKER and i.status.is_live and i.wanted]
-    overdue = _overdue(snapshot, workers, now)
-    if overdue:
-        failed = cluster.failed_launches + len(overdue)
-        cluster = replace(cluster, failed_launches=failed, retry_at=now + scale.retry_delay(failed))
     leaving = _leaving(snapshot, cluster) | overdue
     crew = [i for i in workers if i.id not in leaving]
     target = snapshot.page.adaptive_target if snapshot.page is not None else cluster.scale.wanted
