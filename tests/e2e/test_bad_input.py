@@ -7,7 +7,7 @@ import pytest
 
 from tests.e2e.conftest import instances_of
 from tradewind import Cluster
-from tradewind.errors import BadRequest, ConfigError, NameTaken, TradewindError
+from tradewind.errors import BadRequest, ConfigError
 
 MORE_THAN_THERE_IS = f"{psutil.virtual_memory().total // 1024**3 + 100} GiB"
 
@@ -56,18 +56,3 @@ def test_settings_file_with_a_wrong_key_names_file_key_and_nearest(home):
     with pytest.raises(ConfigError, match=r"config\.toml.*price_per_hor.*price_per_hour"):
         Cluster(n_workers=1)
     assert not instances_of(home)
-
-
-def test_name_of_a_stopping_cluster_is_taken(home):
-    cluster = Cluster(name="mine", n_workers=1, show_widget=False)
-    api = cluster._session.api
-    api.run(api.stop(cluster.cluster_id))
-    try:
-        with pytest.raises((NameTaken, TradewindError)) as caught:
-            while True:
-                if api.run(api.find("mine")) is None:
-                    pytest.skip("it was gone before it could be asked for")
-                Cluster(name="mine", n_workers=1, show_widget=False).close()
-        assert "mine" in str(caught.value)
-    finally:
-        cluster.close()

@@ -16,7 +16,7 @@ from tradewind import wire
 from tradewind.cli.show import show
 from tradewind.cli.terminal import (
     comma,
-    computation_names,
+    complete_cluster,
     engine,
     find_cluster,
     json_option,
@@ -90,7 +90,7 @@ def list_(everything: bool, limit: int, as_json: bool) -> None:
 
 
 @cluster.command()
-@click.argument("name")
+@click.argument("name", shell_complete=complete_cluster)
 @click.option("--lines", type=click.IntRange(min=1), default=100, show_default=True, help="The last so many of each.")
 @click.option("--scheduler", is_flag=True, help="Only the scheduler's.")
 @click.option("--worker", "workers", multiple=True, metavar="ID", help="Only this worker's; may be given again.")
@@ -123,7 +123,7 @@ def logs(name: str, lines: int, scheduler: bool, workers: tuple[str, ...], as_js
 
 
 @cluster.command()
-@click.argument("names", nargs=-1, required=True, metavar="NAME...")
+@click.argument("names", nargs=-1, required=True, metavar="NAME...", shell_complete=complete_cluster)
 @click.option("--yes", "-y", is_flag=True, help="Don't ask.")
 def stop(names: tuple[str, ...], yes: bool) -> None:
     """Stop clusters, wait until everything of them is gone, and show what they cost."""
@@ -140,8 +140,12 @@ def stop(names: tuple[str, ...], yes: bool) -> None:
         for one in live:
             api.run(api.stop(one.id, "stopped with `tradewind cluster stop`"))
         for one in live:
-            _wait(api, one, console)
-            console.print(receipt_table(api.run(api.receipt(one.id)), computation_names(api, one.id)))
+            try:
+                _wait(api, one, console)
+            except KeyboardInterrupt:
+                console.print(f"{one.name} was told to stop. How far it is: tradewind cluster show {one.name}")
+                raise
+            console.print(receipt_table(api.run(api.receipt(one.id))))
 
 
 def _wait(api: Any, one: Cluster, console: Console) -> None:

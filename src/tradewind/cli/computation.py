@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 
 import click
 from rich.console import Console
@@ -26,6 +25,7 @@ from tradewind.client.tables import (
     local_text,
     plain_table,
 )
+from tradewind.model.cluster import Cluster
 from tradewind.model.computation import Computation, Insight
 from tradewind.model.usage import Cost
 
@@ -59,7 +59,7 @@ def list_(cluster_name: str | None, limit: int, as_json: bool) -> None:
     with engine() as api:
         cluster_id = find_cluster(api, cluster_name).id if cluster_name is not None else None
         found: Sequence[Computation] = api.run(api.computations(cluster_id, limit=limit))
-        names = {view.cluster.id: view.cluster.name for view in api.run(api.list_clusters(limit=500))}
+        clusters = {one: api.run(api.view(one)).cluster for one in {one.cluster_id for one in found}}
     if as_json:
         print_json([wire.dump(one) for one in found])
         return
@@ -80,9 +80,9 @@ def list_(cluster_name: str | None, limit: int, as_json: bool) -> None:
         table.add_row(
             one.id[:ID_SHOWN],
             Text(one.name),
-            Text(names.get(one.cluster_id, one.cluster_id)),
+            Text(clusters[one.cluster_id].name),
             local_text(one.started_at, "%m-%d %H:%M:%S"),
-            took_text(one, now()),
+            took_text(one, clusters[one.cluster_id]),
             f"{one.tasks:,}",
             Text(f"{one.erred:,}", style="red") if one.erred else "",
         )
@@ -96,31 +96,31 @@ def show(computation_id: str, as_json: bool) -> None:
     """Show one computation; an unambiguous beginning of its ID will do."""
     with engine() as api:
         one: Computation = api.run(api.computation(computation_id))
-        cluster_name: str = api.run(api.view(one.cluster_id)).cluster.name
+        cluster: Cluster = api.run(api.view(one.cluster_id)).cluster
         lines = api.run(api.receipt(one.cluster_id)).by_computation
         every: Sequence[Insight] = api.run(api.insights(one.cluster_id))
     story = ComputationStory(
         computation=one,
-        cluster_name=cluster_name,
+        cluster_name=cluster.name,
         cost=next((line.cost for line in lines if line.key == one.id), Cost()),
         insights=tuple(insight for insight in every if insight.computation_id == one.id),
     )
     if as_json:
         print_json(wire.dump(story))
     else:
-        print_story(open_console(), story)
+        print_story(open_console(), story, cluster)
 
 
-def print_story(console: Console, story: ComputationStory) -> None:
+def print_story(console: Console, story: ComputationStory, cluster: Cluster) -> None:
     """Print all that is known of a computation."""
     one = story.computation
-    state = "failed" if one.erred else "done" if one.done else "running"
-    styles = {"failed": "red", "done": "green", "running": "yellow"}
-    console.print(Text.assemble((one.name, "bold"), "  ", (state, styles[state]), (f"  {one.id}", QUIET)))
+    state = state_of(one, cluster)
+    style = {"failed": "red", "done": "green", "running": "yellow"}.get(state, QUIET)
+    console.print(Text.assemble((one.name, "bold"), "  ", (state, style), (f"  {one.id}", QUIET)))
+    began = f"{took_text(one, cluster)} from {local_text(one.started_at)}, " if one.started_at is not None else ""
     facts = Text.assemble(
-        f"{took_text(one, now())} from {local_text(one.started_at)} on cluster {story.cluster_name}, "
-        f"{one.workers} worker{'s' if one.workers != 1 else ''}; {one.tasks:,} tasks, {bytes_text(one.nbytes)} made; ",
-        "its share of the cost: ",
+        f"{began}on cluster {cluster.name} with {one.workers} worker{'' if one.workers == 1 else 's'}; "
+        f"{one.tasks:,} task{'' if one.tasks == 1 else 's'}, {bytes_text(one.nbytes)} of results; share of the cost: ",
         cost_text(story.cost),
         f" ({core_text(story.cost.cpu_seconds)})",
     )
@@ -142,11 +142,23 @@ def print_story(console: Console, story: ComputationStory) -> None:
         console.print(insights_panel(story.insights))
 
 
-def took_text(one: Computation, at: datetime) -> str:
+def state_of(one: Computation, cluster: Cluster) -> str:
+    """Return in a word or two how it stands; what its cluster left undone stays so."""
+    if one.erred:
+        return "failed"
+    if one.started_at is None:
+        return "not begun" if cluster.status.is_live else "never begun"
+    if one.done:
+        return "done"
+    return "running" if cluster.status.is_live else "left undone"
+
+
+def took_text(one: Computation, cluster: Cluster) -> str:
     """Return how long it took, or takes up to now."""
     if one.started_at is None:
-        return "not begun"
-    return duration_text((one.stopped_at or at) - one.started_at) + ("" if one.stopped_at else " …")
+        return "-"
+    end = one.stopped_at or cluster.stopped_at
+    return duration_text((end or now()) - one.started_at) + ("" if end is not None else " …")
 
 
 def groups_table(one: Computation) -> Table:

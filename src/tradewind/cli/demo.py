@@ -18,7 +18,7 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
-from tradewind.cli.terminal import computation_names, engine, open_console
+from tradewind.cli.terminal import engine, open_console
 from tradewind.client.tables import QUIET, Bar, duration_text, insights_panel, receipt_table
 from tradewind.errors import BadRequest, TradewindError
 from tradewind.model.computation import Computation
@@ -58,25 +58,34 @@ def demo(workers: int, out: Path) -> None:
         science = importlib.import_module("tradewind.demo")
         cluster_type = importlib.import_module("tradewind").Cluster
     with engine(looks_after=True) as api:
-        began = time.monotonic()
-        with console.status(f"Starting a scheduler and {workers} workers …"):
-            cluster = cluster_type(n_workers=workers, show_widget=False, tags={"made-by": "tradewind demo"})
-        with cluster:
-            up = duration_text(time.monotonic() - began)
-            console.print(Text.assemble(("✓ ", "green"), f"Cluster {cluster.name} is up after {up}"))
-            with cluster.get_client(), _watched(console, api, cluster.cluster_id):
-                result = science.run_demo(out)
-            with console.status("Ending the cluster …"):
-                cluster.close()
+        try:
+            cluster, result = _ran(science, cluster_type, console, api, workers, out)
+        except KeyboardInterrupt:
+            console.print("Interrupted; the cluster was ended.")
+            raise
         receipt = api.run(api.receipt(cluster.cluster_id))
-        names = computation_names(api, cluster.cluster_id)
         insights = api.run(api.insights(cluster.cluster_id))
     console.print(Text.assemble(("✓ ", "green"), "Nothing of it is left running"))
-    console.print(Group("", result_lines(result), "", receipt_table(receipt, names)))
+    console.print(Group("", result_lines(result), "", receipt_table(receipt)))
     if insights:
-        console.print(Group("", insights_panel(insights, names)))
+        console.print(Group("", insights_panel(insights)))
     console.print(Group("", Text.assemble("The picture is in ", (os.fspath(out), "bold cyan"))))
     console.print(f"More of this run: tradewind cluster show {cluster.name}", style=QUIET)
+
+
+def _ran(science: Any, cluster_type: Any, console: Console, api: Any, workers: int, out: Path) -> tuple[Any, Any]:
+    """Run it on a cluster of its own and return the ended cluster and what came out."""
+    began = time.monotonic()
+    with console.status(f"Starting a scheduler and {workers} worker{'' if workers == 1 else 's'} …"):
+        cluster = cluster_type(n_workers=workers, show_widget=False, tags={"made-by": "tradewind demo"})
+    with cluster:
+        up = duration_text(time.monotonic() - began)
+        console.print(Text.assemble(("✓ ", "green"), f"Cluster {cluster.name} is up after {up}"))
+        with cluster.get_client(), _watched(console, api, cluster.cluster_id):
+            result = science.run_demo(out)
+        with console.status("Ending the cluster …"):
+            cluster.close()
+    return cluster, result
 
 
 def result_lines(result: Any) -> Table:

@@ -11,7 +11,16 @@ from rich.table import Table
 from rich.text import Text
 
 from tradewind import wire
-from tradewind.cli.terminal import engine, find_cluster, json_option, now, open_console, print_json, status_text
+from tradewind.cli.terminal import (
+    complete_cluster,
+    engine,
+    find_cluster,
+    json_option,
+    now,
+    open_console,
+    print_json,
+    status_text,
+)
 from tradewind.client.tables import QUIET, bytes_text, cost_text, duration_text, local_text, plain_table, resources_text
 from tradewind.model.budget import BudgetState
 from tradewind.model.cluster import Cluster
@@ -35,7 +44,7 @@ class ClusterStory:
 
 
 @click.command()
-@click.argument("name")
+@click.argument("name", shell_complete=complete_cluster)
 @json_option
 def show(name: str, as_json: bool) -> None:
     """Show what was asked for, how it is, its instances, what it cost and what happened."""

@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.text import Text
 
 from tradewind.client.door import close, open_api
-from tradewind.errors import NotFound
+from tradewind.errors import NotFound, TradewindError
 from tradewind.model.cluster import Cluster, ClusterStatus, StopReason
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -51,7 +51,7 @@ def print_json(value: object) -> None:
 
 
 @contextmanager
-def engine(*, looks_after: bool = False) -> Iterator[Any]:
+def engine(*, looks_after: bool = False, settle: bool = True) -> Iterator[Any]:
     """Open this user's engine for one command, and close it after.
 
     Parameters
@@ -59,6 +59,8 @@ def engine(*, looks_after: bool = False) -> Iterator[Any]:
     looks_after : bool
         Whether clusters are kept up meanwhile. A command that only reads looks once at what nobody looks after, so
         that what died is shown as dead, and with the right bill.
+    settle : bool
+        Whether to take that look.
 
     Yields
     ------
@@ -67,7 +69,7 @@ def engine(*, looks_after: bool = False) -> Iterator[Any]:
     """
     api: Any = open_api(looks_after=looks_after)
     try:
-        if not looks_after:
+        if settle and not looks_after:
             api.run(api.settle(SETTLE_S))
         yield api
     finally:
@@ -97,9 +99,15 @@ def find_cluster(api: Any, name: str) -> Cluster:
     raise NotFound(f"there is no cluster {name!r}; {hint}")
 
 
-def computation_names(api: Any, cluster_id: str | None = None) -> dict[str, str]:
-    """Return the names of computations by id."""
-    return {found.id: found.name for found in api.run(api.computations(cluster_id, limit=10_000))}
+def complete_cluster(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
+    """Return the names of clusters that begin so, for a shell: of the live ones, or of all where all will do."""
+    live = True if ctx.command.name == "stop" else None
+    try:
+        with engine(settle=False) as api:
+            names = [view.cluster.name for view in api.run(api.list_clusters(live=live))]
+    except TradewindError:
+        return []  # somebody pressed Tab; the command itself will say what is wrong
+    return [name for name in dict.fromkeys(names) if name.startswith(incomplete)]
 
 
 def status_text(cluster: Cluster) -> Text:

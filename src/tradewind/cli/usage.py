@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -12,12 +12,13 @@ from rich.table import Table
 from rich.text import Text
 
 from tradewind import wire
-from tradewind.cli.terminal import computation_names, engine, json_option, now, open_console, print_json
+from tradewind.cli.terminal import engine, json_option, now, open_console, print_json
 from tradewind.client.tables import QUIET, cost_rows, cost_table, local_text, sum_of, total_row
 from tradewind.config import parse_duration
 from tradewind.model.usage import Cost, CostLine
+from tradewind.planning.meter import KEYS
 
-GROUPS = ("cluster", "computation", "day", "user", "provider", "region", "role")
+GROUPS = (*KEYS, "day", "computation")
 TAG = "tag:"
 
 
@@ -83,7 +84,6 @@ def show(by: str, since: datetime | None, until: datetime | None, as_json: bool)
         raise click.BadParameter(f"it must be before --until, {until.isoformat()}.", param_hint="--since")
     with engine() as api:
         lines: Sequence[CostLine] = api.run(api.usage(by=by, since=since, until=until))
-        names = computation_names(api) if by == "computation" and not as_json else {}
     if as_json:
         print_json(
             wire.dump(
@@ -104,18 +104,17 @@ def show(by: str, since: datetime | None, until: datetime | None, as_json: bool)
     if not lines:
         console.print(f"Nothing was used {span or 'yet'}.")
         return
-    console.print(usage_table(by, lines, names))
+    console.print(usage_table(by, lines))
     if span:
         console.print(span, style=QUIET)
 
 
-def usage_table(by: str, lines: Sequence[CostLine], names: Mapping[str, str]) -> Table:
-    """Return cost lines with a bar each, and their sum; computations are named where ``names`` has them."""
+def usage_table(by: str, lines: Sequence[CostLine]) -> Table:
+    """Return cost lines with a bar each, and their sum."""
     table = cost_table(None, by.removeprefix(TAG))
     rows = []
     for line in lines:
-        name = names.get(line.key)
-        label = Text(line.key) if name is None else Text.assemble(name, (f"  {line.key[:8]}", QUIET))
+        label = Text.assemble(line.name, (f"  {line.key[:8]}", QUIET)) if line.name else Text(line.key)
         rows.append((label, line.cost))
     total = sum_of(lines)
     cost_rows(table, rows, total)

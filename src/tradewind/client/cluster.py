@@ -14,16 +14,17 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
+import dask.config
 import distributed.deploy
-from dask.utils import parse_bytes
 from distributed.core import Status, rpc
 from distributed.utils import Log, Logs
 from tornado.ioloop import IOLoop
 
 from tradewind.client import security
+from tradewind.client.adapting import Adapting
 from tradewind.client.display import display_for
 from tradewind.client.door import at_exit, open_api
-from tradewind.client.keywords import UNSET, duration_from, reject_unknown, scaling_from, spec_from
+from tradewind.client.keywords import UNSET, count_from, duration_from, reject_unknown, scaling_from, spec_from
 from tradewind.client.planned import Plan
 from tradewind.client.private import PrivateEnvironment
 from tradewind.client.session import ENDS_WITHIN_S, Session
@@ -34,8 +35,9 @@ from tradewind.model.usage import Cost, Receipt
 
 log = logging.getLogger("tradewind")
 
-WATCH_S, WATCH_LONGEST_S = 0.5, 5.0
-"""Seconds between two looks at a running cluster, at least and at most."""
+CODE_FRAMES = "distributed.diagnostics.computations.nframes"
+WATCH_S = 0.5
+"""Seconds between two looks at a running cluster, at least."""
 
 
 class Cluster(distributed.deploy.Cluster):
@@ -212,6 +214,9 @@ class Cluster(distributed.deploy.Cluster):
         except BaseException as error:
             await self._give_up(error)
             raise
+        if self._session.spec.record_code and not dask.config.get(CODE_FRAMES, 0):
+            # Clients send the code along, and read this when they submit.
+            dask.config.set({CODE_FRAMES: 2})
         self._watch_task = asyncio.create_task(self._watch())
 
     def _first_workers(self) -> int:
@@ -277,15 +282,15 @@ class Cluster(distributed.deploy.Cluster):
     async def _watch(self) -> None:
         """Keep the view fresh, and say so when the cluster ends without us."""
         view = await self._session.look()
-        while True:
-            self._display.update(view)
-            if view.cluster.status.rank >= ClusterStatus.STOPPING.rank:
-                if self.status is Status.running:
-                    log.warning("Cluster %r stopped: %s.", self.name, view.cluster.stop_detail)
-                    await super()._close()
-                return
+        while view.cluster.status.is_live:
+            await self._display.update(view)
+            if view.cluster.status.rank >= ClusterStatus.STOPPING.rank and self.status is Status.running:
+                self._display.lost(view.cluster.stop_detail)
+                await super()._close()
             await asyncio.sleep(WATCH_S)
-            view = await self._session.look_when_changed(WATCH_LONGEST_S)
+            view = await self._session.look_when_changed(self._display.looks_every_s)
+        self._receipt = await self._session.receipt()
+        await self._display.closed(self._receipt)
 
     def _update_worker_status(self, op: str, msg: Any) -> None:
         super()._update_worker_status(op, msg)
@@ -338,8 +343,8 @@ class Cluster(distributed.deploy.Cluster):
 
         Returns
         -------
-        Scaling
-            With ``minimum`` and ``maximum``; awaitable in asynchronous code.
+        Scaling or Adapting
+            With ``minimum`` and ``maximum``; in asynchronous code awaitable too.
         """
         if Adaptive is not None:
             raise BadRequest(
@@ -355,7 +360,8 @@ class Cluster(distributed.deploy.Cluster):
             wait_count=wait_count,
             interval=duration_from("interval", interval),
         )
-        return self.sync(self._session.scale, scaling)
+        answer = self.sync(self._session.scale, scaling)
+        return Adapting(scaling, answer) if inspect.iscoroutine(answer) else answer
 
     def scale_up(self, n: int, reason: str | None = None) -> Any:
         """Set the number of workers; the same as :meth:`scale`."""
@@ -366,20 +372,10 @@ class Cluster(distributed.deploy.Cluster):
         return self.sync(self._dismiss, tuple(workers))
 
     def _count(self, n: int | None, memory: str | int | None, cores: int | None) -> int:
-        if sum(x is not None for x in (n, memory, cores)) != 1:
-            raise BadRequest("scale() takes one of n, memory and cores.")
-        workers = self.scheduler_info["workers"].values()
-        if cores is not None:
-            n = math.ceil(cores / max(1, min((w["nthreads"] for w in workers), default=1)))
-        elif memory is not None:
-            each = min((w["memory_limit"] for w in workers), default=0)
-            if not each:
-                raise BadRequest("scale(memory=…) needs a worker whose memory is known: wait for one, or give n.")
-            n = math.ceil(parse_bytes(memory) / each)
-        return scaling_from(n).initial
+        return count_from(n, memory, cores, self.scheduler_info["workers"].values())
 
     async def _dismiss(self, workers: tuple[str, ...]) -> None:
-        scaling = self._session.record.intent.scaling
+        scaling = (await self._session.look()).cluster.intent.scaling
         if not scaling.is_adaptive:
             scaling = Scaling.fixed(max(0, scaling.initial - len(workers)))
         await self._session.scale(scaling, workers)
@@ -412,6 +408,15 @@ class Cluster(distributed.deploy.Cluster):
                 found["Scheduler" if is_scheduler else instance.id] = Log("\n".join(lines))
         return found
 
+    def _widget(self) -> Any:
+        return self._display.widget()
+
+    def _repr_html_(self, cluster_status: Any = None) -> str:
+        return self._display.html()
+
+    def _ipython_display_(self, **kwargs: Any) -> None:
+        self._display.show_here()
+
     # -- end -----------------------------------------------------------------------------------------------------------
 
     def close(self, timeout: float | None = None, *, force_shutdown: bool = False, reason: str | None = None) -> Any:
@@ -442,11 +447,12 @@ class Cluster(distributed.deploy.Cluster):
         if self.status is not Status.closed:
             await super()._close()
         if not self._session.exists or not self._shutdown_on_close:
+            await self._display.closed(None)
             return
         self._shutdown_on_close = False
         await self._session.stop(self._close_reason or "it was closed")
         self._receipt = await self._session.receipt()
-        self._display.closed(self._receipt)
+        await self._display.closed(self._receipt)
 
     @classmethod
     def keywords(cls, *args: Any, **keywords: Any) -> dict[str, Any]:

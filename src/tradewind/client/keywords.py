@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import difflib
 import json
+import math
 import os
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import timedelta
 from decimal import Decimal, InvalidOperation
 from typing import Any
@@ -167,6 +168,22 @@ def scaling_from(n_workers: Any) -> Scaling:
         f"n_workers={n_workers!r} can't be used: write a number of 0 or more, [min, max] or [min, initial, max], "
         "such as n_workers=4 or n_workers=[2, 10]."
     )
+
+
+def count_from(
+    n: int | None, memory: str | int | None, cores: int | None, workers: Collection[Mapping[str, Any]]
+) -> int:
+    """Return how many workers one of ``n``, ``memory`` and ``cores`` means, by what ``workers`` have each."""
+    if sum(x is not None for x in (n, memory, cores)) != 1:
+        raise BadRequest("scale() takes one of n, memory and cores.")
+    if cores is not None:
+        n = math.ceil(cores / max(1, min((w["nthreads"] for w in workers), default=1)))
+    elif memory is not None:
+        each = min((w["memory_limit"] for w in workers), default=0)
+        if not each:
+            raise BadRequest("scale(memory=…) needs a worker whose memory is known: wait for one, or give n.")
+        n = math.ceil(parse_bytes(memory) / each)
+    return scaling_from(n).initial
 
 
 def duration_from(keyword: str, value: Any) -> timedelta:

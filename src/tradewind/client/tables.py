@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
 from rich import box
@@ -148,26 +148,15 @@ def cost_table(title: Text | None, first: str) -> Table:
     return table
 
 
-def receipt_table(receipt: Receipt, names: Mapping[str, str] | None = None) -> Table:
-    """Return a receipt as a table.
-
-    Parameters
-    ----------
-    receipt : Receipt
-        Of one cluster.
-    names : mapping of str to str, optional
-        Names of computations by id; the beginning of the id stands for one that isn't there.
-    """
-    names = names or {}
+def receipt_table(receipt: Receipt) -> Table:
+    """Return the receipt of one cluster as a table."""
     ran = ""
     if receipt.started_at is not None and receipt.stopped_at is not None:
         ran = f", {duration_text(receipt.stopped_at - receipt.started_at)}"
     elif receipt.stopped_at is None:
         ran = ", up to now"
     table = cost_table(Text(f"Receipt of {receipt.cluster_name}{ran}"), "what")
-    computations = [
-        (Text(names.get(line.key, f"computation {line.key[:12]}")), line.cost) for line in receipt.by_computation
-    ]
+    computations = [(Text(line.title), line.cost) for line in receipt.by_computation]
     waiting = (Text("start-up and waiting", style=QUIET), receipt.not_computing)
     cost_rows(table, [*computations, waiting], receipt.total)
     table.add_section()
@@ -227,22 +216,13 @@ def dry_run_table(dry_run: DryRun) -> RenderableType:
     return Group(table, *notes)
 
 
-def insights_panel(insights: Sequence[Insight], names: Mapping[str, str] | None = None) -> RenderableType:
-    """Return what could be better: each fault with its figures and what to do, and where it is known, the saving.
-
-    Parameters
-    ----------
-    insights : sequence of Insight
-        The largest saving first.
-    names : mapping of str to str, optional
-        Names of computations by id.
-    """
+def insights_panel(insights: Sequence[Insight]) -> RenderableType:
+    """Return what could be better, the largest saving first: each fault with its figures and what to do."""
     parts: list[RenderableType] = [Text("What could be better", style="bold")]
     for insight in insights:
         title = Text.assemble(("● ", "yellow"), (insight.title, "bold"))
-        where = (names or {}).get(insight.computation_id or "")
-        if where:
-            title.append(f"  {where}", style=QUIET)
+        if insight.computation:
+            title.append(f"  {insight.computation}", style=QUIET)
         if insight.saving_seconds is not None:
             title.append(f"  saves about {core_text(insight.saving_seconds)}", style="green")
         body = Text.assemble((insight.evidence, QUIET), "\n", "→ ", insight.advice)

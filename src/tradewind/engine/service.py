@@ -14,6 +14,7 @@ from tradewind.engine.admission import admit
 from tradewind.engine.clock import Clock
 from tradewind.engine.doctor import examine
 from tradewind.engine.engine import Engine
+from tradewind.engine.rounds import LEASE
 from tradewind.errors import BadRequest, NotFound
 from tradewind.model.cluster import Cluster, ClusterSpec, Intent, ScaleMemory, Scaling
 from tradewind.model.computation import Computation, Insight
@@ -85,7 +86,7 @@ class Service:
             authority_key=authority.key,
             agent_token=Secret(self._new_token()),
         )
-        await self._store.create_cluster(cluster, secrets)
+        await self._store.create_cluster(cluster, secrets, holder=self._engine.rounds.holder, until=now + LEASE)
         self._engine.poke(cluster_id)
         return cluster
 

@@ -91,3 +91,6 @@ class Insight:
     saving_seconds: float | None = None
     """Thread-seconds that mending it would save; None where that can't be told."""
     computation_id: str | None = None
+    """None where it is about the whole cluster."""
+    computation: str = ""
+    """That computation's name."""

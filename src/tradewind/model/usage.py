@@ -69,8 +69,15 @@ class CostLine:
     """One row of a cost table."""
 
     key: str
-    """What it was grouped by: a cluster's name, a tag's value, a day, a computation."""
+    """What it was grouped by: a cluster's name, a tag's value, a day, a computation's id."""
     cost: Cost
+    name: str = ""
+    """What to call it for a person, where ``key`` is an id; else empty."""
+
+    @property
+    def title(self) -> str:
+        """Its name, or what it was grouped by."""
+        return self.name or self.key
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +93,14 @@ class Receipt:
     by_computation: tuple[CostLine, ...]
     """Keys are computation ids; the rest of ``total`` was start-up and waiting, in ``not_computing``."""
     not_computing: Cost
+
+    def __str__(self) -> str:
+        rows = [(line.title, line.cost) for line in self.by_computation]
+        rows.append(("start-up and waiting", self.not_computing))
+        rows.append(("total", self.total))
+        width = max(len(title) for title, _ in rows)
+        lines = [f"  {title:<{width}}  {cost.cpu_seconds:>10.1f} core-s  {cost}" for title, cost in rows]
+        return "\n".join([f"Receipt of {self.cluster_name}", *lines])
 
 
 def _hours(instance_seconds: float) -> str:

@@ -8,6 +8,7 @@ from tradewind.model.budget import BudgetState
 from tradewind.model.cluster import Cluster
 from tradewind.model.instance import Instance, Role
 from tradewind.model.offer import Offer
+from tradewind.model.resources import GIB
 from tradewind.model.status import StatusPage
 from tradewind.model.usage import Cost
 
@@ -47,6 +48,15 @@ class DryRun:
     """Of all of them for one hour."""
     notes: tuple[str, ...]
     """What is worth knowing before it starts."""
+
+    def __str__(self) -> str:
+        lines = []
+        for planned in self.instances:
+            has, price = planned.offer.resources, planned.offer.price
+            size = f"{planned.offer.vm_type}, {has.cpus:g} cores, {has.memory / GIB:.1f} GiB"
+            each = "unpriced" if price is None else str(price)
+            lines.append(f"{planned.count} {planned.role} ({size}, {each}): {planned.why}")
+        return "\n".join([*lines, f"An hour of all this: {self.cost_per_hour}.", *self.notes])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -211,6 +211,7 @@ def roomy_workers(facts: ClusterFacts) -> Insight | None:
         advice="Try half the memory per worker (worker_memory=...), where the tasks themselves don't need it for what "
         "they hold while they run.",
         computation_id=largest.computation.id,
+        computation=largest.computation.name,
     )
 
 
@@ -274,6 +275,7 @@ def _insight(
         advice=advice,
         saving_seconds=saving_seconds,
         computation_id=facts.computation.id,
+        computation=facts.computation.name,
     )
 
 

@@ -170,9 +170,11 @@ def cost_by(
     usages = tuple(usages)
     units = Units.of(usages)
     if by == "computation":
+        computations = tuple(computations)
         shares, units = _shared(usages, computations, units, now, since, until)
         ordered = _dearest_first(shares.by_computation)
-        return lines(ordered | {NOT_COMPUTING: shares.rest} if any(shares.rest) else ordered, units)
+        names = {computation.id: computation.name for computation in computations}
+        return lines(ordered | {NOT_COMPUTING: shares.rest} if any(shares.rest) else ordered, units, names)
 
     key_of = _key_of(by)
     tallies: dict[str, Amounts] = {}
@@ -188,8 +190,11 @@ def cost_by(
 def receipt(cluster: Cluster, usages: Iterable[Usage], computations: Iterable[Computation], now: datetime) -> Receipt:
     """Return what ``cluster`` cost up to ``now``; usages and computations of others are left aside."""
     mine = tuple(usage for usage in usages if usage.cluster_id == cluster.id)
+    computations = tuple(computations)
+    names = {computation.id: computation.name for computation in computations}
     shares, units = _shared(mine, computations, Units.of(mine), now, None, None)
-    *by_computation, not_computing = lines(_dearest_first(shares.by_computation) | {NOT_COMPUTING: shares.rest}, units)
+    ordered = _dearest_first(shares.by_computation)
+    *by_computation, not_computing = lines(ordered | {NOT_COMPUTING: shares.rest}, units, names)
     return Receipt(
         cluster_id=cluster.id,
         cluster_name=cluster.name,

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from types import MappingProxyType
 
 from tradewind.model.money import Money, Price
 from tradewind.model.resources import Resources
@@ -121,10 +122,14 @@ class Units:
         return [Decimal(f"{quantum}E-{PLACES}") for quantum in quanta]
 
 
-def lines(tallies: Mapping[str, Amounts], units: Units) -> tuple[CostLine, ...]:
+def lines(
+    tallies: Mapping[str, Amounts], units: Units, names: Mapping[str, str] = MappingProxyType({})
+) -> tuple[CostLine, ...]:
     """Return one line for each key, in the mapping's order."""
     costs = units.costs(tuple(tallies.values()))
-    return tuple(CostLine(key=key, cost=cost) for key, cost in zip(tallies, costs, strict=True))
+    return tuple(
+        CostLine(key=key, cost=cost, name=names.get(key, "")) for key, cost in zip(tallies, costs, strict=True)
+    )
 
 
 def _places(amount: Decimal) -> int:

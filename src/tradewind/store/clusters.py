@@ -18,11 +18,14 @@ from tradewind.store.schema import clusters, secrets
 STOPPED = ClusterStatus.STOPPED.value
 
 
-def create(connection: Connection, cluster: Cluster, keys: ClusterSecrets) -> None:
+def create(
+    connection: Connection, cluster: Cluster, keys: ClusterSecrets, holder: str | None, until: datetime | None
+) -> None:
     """Write a new cluster; the unique index decides who was first."""
+    leased = {"lease_holder": holder, "lease_until": until}
     try:
         with connection.begin_nested():
-            connection.execute(insert(clusters), rows.new_cluster_values(cluster))
+            connection.execute(insert(clusters), rows.new_cluster_values(cluster) | leased)
             connection.execute(insert(secrets), rows.secrets_values(cluster.id, keys))
     except IntegrityError:
         other = find(connection, cluster.spec.workspace, cluster.name, True)

@@ -74,15 +74,17 @@ class Store:
 
     # What people do
 
-    async def create_cluster(self, cluster: Cluster, secrets: ClusterSecrets) -> None:
-        """Write down a new cluster, due at once.
+    async def create_cluster(
+        self, cluster: Cluster, secrets: ClusterSecrets, *, holder: str | None = None, until: datetime | None = None
+    ) -> None:
+        """Write down a new cluster, due at once, and leased to ``holder`` where that is given.
 
         Raises
         ------
         NameTaken
             A live cluster of this workspace has the name; the message says its status and what to do.
         """
-        await self._write(clusters.create, cluster, secrets)
+        await self._write(clusters.create, cluster, secrets, holder, until)
 
     async def find_cluster(self, workspace: str, name_or_id: str, live: bool = True) -> Cluster | None:
         """Return the newest cluster of this name or id (``live`` only, or any), or None."""

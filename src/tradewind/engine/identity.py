@@ -1,0 +1,55 @@
+"""Who we are: this installation, this process, and ids that nobody used before."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+import uuid
+from pathlib import Path
+
+import psutil
+
+
+def new_id(prefix: str) -> str:
+    """Return an id that nobody used before: ``worker-3f9a1c20b7``."""
+    return f"{prefix}-{secrets.token_hex(5)}"
+
+
+def installation(directory: Path) -> str:
+    """Return the id of this installation, made on the first call and kept in ``directory``."""
+    file = directory / "installation"
+    try:
+        return file.read_text(encoding="ascii").strip()
+    except FileNotFoundError:
+        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        made = f"solo-{uuid.uuid4().hex[:12]}"
+        try:
+            # Two first calls at once: the file appears whole or not at all, and the one that was there first stands.
+            partial = directory / f"installation.{os.getpid()}"
+            partial.write_text(made, encoding="ascii")
+            os.link(partial, file)
+        except FileExistsError:
+            return file.read_text(encoding="ascii").strip()
+        finally:
+            partial.unlink(missing_ok=True)
+        return made
+
+
+def this_process() -> str:
+    """Return the name under which this process takes leases."""
+    return f"{socket.gethostname()}/{os.getpid()}/{psutil.Process().create_time():.2f}"
+
+
+def is_dead(holder: str) -> bool:
+    """Whether the process that took a lease is known to be gone; False where that can't be told from here."""
+    try:
+        host, pid, created = holder.rsplit("/", 2)
+        if host != socket.gethostname():
+            return False
+        process = psutil.Process(int(pid))
+        return process.status() == psutil.STATUS_ZOMBIE or f"{process.create_time():.2f}" != created
+    except psutil.NoSuchProcess:
+        return True
+    except (ValueError, psutil.Error):
+        return False
