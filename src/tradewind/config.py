@@ -194,7 +194,10 @@ def _convert(kind: Any, value: object, place: str) -> object:
                 value if isinstance(value, bool) else {"true": True, "1": True, "false": False, "0": False}[str(value)]
             )
         if target is float and not isinstance(value, bool):
-            return float(str(value))
+            try:
+                return float(str(value))
+            except ValueError:
+                raise KeyError(value) from None  # Python's own words name no setting that would do.
         if typing.get_origin(target) is not None:
             if not isinstance(value, Mapping):
                 raise ValueError("a table of names and values is needed")

@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tradewind.client.door import close_all
+from tradewind.client import door
 
 SRC = Path(__file__).parents[2] / "src"
 
@@ -24,7 +24,9 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setenv("TRADEWIND_DATA_DIR", str(tmp_path))
     monkeypatch.setenv("TRADEWIND_CONFIG_DIR", str(tmp_path))
     yield tmp_path
-    close_all()
+    # Only the engine of this home: a fixture of a wider scope may still use another.
+    for engine in [engine for key, engine in door._open.items() if str(tmp_path) in key]:
+        door.close(engine)
     until = time.monotonic() + 5
     while (left := instances_of(tmp_path)) and time.monotonic() < until:
         time.sleep(0.05)

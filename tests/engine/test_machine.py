@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
+from contextlib import suppress
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any, TypeVar
 
@@ -24,6 +26,7 @@ from tradewind.engine.rounds import LEASE, Rounds
 from tradewind.errors import TradewindError
 from tradewind.model.cluster import Cluster, ClusterStatus, Scaling
 from tradewind.model.instance import Instance, InstanceStatus, Role
+from tradewind.providers.base import Order
 from tradewind.providers.fake import Timing
 from tradewind.providers.fake import faults as f
 
@@ -79,7 +82,7 @@ class Clusters(RuleBasedStateMachine):
         self.ranks: dict[str, int] = {}
         self.wanted_most = 0
         self.shown_dead: set[str] = set()
-        self.strays: set[str] = set()
+        self.strays = 0
 
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
         return self.runner.run(coroutine)
@@ -192,6 +195,18 @@ class Clusters(RuleBasedStateMachine):
             victim = alive[pick % len(alive)].marks.instance
             self.stage.world.arm((f.InstanceDies if remembered else f.InstanceVanishes)(instance=victim))
 
+    @precondition(lambda self: self.engines and self.cluster().status.is_live and self.stage.world.alive())
+    @rule(pick=st.integers(0, 9))
+    def turn_up(self, pick: int) -> None:
+        """Something carries our mark that no row ever knew, as after a store was set back."""
+        alive = self.stage.world.alive()
+        model = alive[pick % len(alive)]
+        self.strays += 1
+        name = f"stray-{self.strays}"
+        marks = replace(model.marks, instance=name, order=name, role=Role.WORKER)
+        with suppress(TradewindError):
+            self.stage.world.launch(Order(marks=marks, offer=model.offer, boot=model.boot))
+
     @rule(tasks=st.integers(0, 10), clients=st.integers(0, 1), held=st.integers(0, 2))
     def work(self, tasks: int, clients: int, held: int) -> None:
         self.stage.world.agents.stage("c1", tasks_running=tasks, clients=clients, held_results=held)
@@ -214,6 +229,7 @@ class Clusters(RuleBasedStateMachine):
             m
             for m in self.stage.machines()
             if m.asked_at is None and m.retired_at is None and m.marks.instance not in unwanted
+            if not is_stray(m.marks.instance)
         ]
         assert len(crew) <= self.wanted_most
 
@@ -276,7 +292,7 @@ class Clusters(RuleBasedStateMachine):
     def the_bill_is_true(self) -> None:
         # What ended at the moment its bill began isn't in the ledger, and nothing in ours.
         ours = {line[0]: line for line in self.run(self.stage.bill()) if line[1] != line[2]}
-        truth = {line[0]: line for line in self.stage.truth()}
+        truth = {line[0]: line for line in self.stage.truth() if not is_stray(line[0])}
         assert set(ours) <= set(truth), "we bill what the infrastructure doesn't"
         for id_, (_, started_at, stopped_at) in ours.items():
             assert stopped_at is not None, f"{id_} is billed for ever"
@@ -285,6 +301,10 @@ class Clusters(RuleBasedStateMachine):
             assert stopped_at <= truth[id_][2], f"{id_} is billed after its end"
         for id_ in self.shown_dead & set(truth):
             assert ours.get(id_) == truth[id_], f"{id_} was there to be billed"
+
+
+def is_stray(instance: str) -> bool:
+    return instance.startswith("stray-")
 
 
 COMMON = [HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large]

@@ -82,7 +82,7 @@ KNOWN_ELSEWHERE = frozenset(
 """Coiled's keywords that nothing here can honour yet."""
 
 SECRET_NAME = re.compile(r"(SECRET|TOKEN|PASSWORD|PASSWD|CREDENTIAL|PRIVATE_KEY|API_?KEY|ACCESS_KEY)", re.IGNORECASE)
-NAME = re.compile(r"^[\w][\w.-]{0,62}$")
+NAME = re.compile(r"[\w][\w.-]{0,62}")
 
 
 def reject_unknown(given: Mapping[str, object], known: Sequence[str]) -> None:
@@ -114,7 +114,7 @@ def reject_unknown(given: Mapping[str, object], known: Sequence[str]) -> None:
 def spec_from(given: Mapping[str, Any], settings: Settings, *, default_name: str) -> ClusterSpec:
     """Return the spec that the keywords ``given`` describe; everything is checked that needs no provider."""
     name = given["name"] if given["name"] is not None else default_name
-    if not isinstance(name, str) or not NAME.match(name):
+    if not isinstance(name, str) or not NAME.fullmatch(name):
         raise BadRequest(
             f"name={name!r} can't be used: take 1 to 63 letters, digits, '-', '_' or '.', such as 'my-analysis'."
         )
@@ -241,10 +241,10 @@ def _cores(keyword: str, value: Any) -> float:
 
 def _bytes(keyword: str, value: Any) -> float:
     try:
-        if isinstance(value, bool):
+        if isinstance(value, bool) or not isinstance(value, int | float | str):
             raise TypeError
         size = parse_bytes(value)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         size = 0
     if size < 1:
         raise BadRequest(

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from tradewind.engine.clock import Clock
 from tradewind.engine.rounds import Rounds
-from tradewind.errors import StoreError, TradewindError
+from tradewind.errors import NotFound, StoreError, TradewindError
 from tradewind.store.store import Store
 
 log = logging.getLogger(__name__)
@@ -83,15 +83,23 @@ class Engine:
 
     async def _scan(self, now: datetime) -> None:
         try:
-            for cluster_id in await self._store.due(now, holder=self.rounds.holder):
-                self._wake_at.setdefault(cluster_id, now)
+            due = await self._store.due(now, holder=self.rounds.holder)
         except StoreError as error:
             log.warning("the store can't be read, clusters go on without us: %s", error)
+        except Exception:
+            log.exception("a fault of ours while reading which clusters are due")
+        else:
+            for cluster_id in due:
+                # One whose round is under way is due until it has ended; that's no reason for a second.
+                if cluster_id not in self._busy:
+                    self._wake_at.setdefault(cluster_id, now)
 
     async def _look(self, cluster_id: str) -> None:
         wake_at: datetime | None = None
         try:
             wake_at = await self.rounds.round(cluster_id)
+        except NotFound:
+            log.info("cluster %s isn't in the store", cluster_id)
         except TradewindError as error:
             log.warning("cluster %s can't be looked after now: %s", cluster_id, error)
             wake_at = self._clock.now() + AFTER_FAULT

@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import Any, Protocol
 from urllib.parse import urlencode
 
-from tornado.httpclient import HTTPClientError, HTTPRequest
+from tornado.httpclient import HTTPRequest
 from tornado.simple_httpclient import SimpleAsyncHTTPClient
 
 from tradewind import wire
@@ -84,6 +84,8 @@ class HttpAgentLink:
         self._http.close()
 
     async def _ask(self, contact: Contact, access: Access, path: str, body: object = None) -> bytes:
+        if not contact.agent.startswith("https://"):
+            raise Unavailable(f"the agent of {access.cluster_id} has no https address: {contact.agent!r}")
         request = HTTPRequest(
             contact.agent + path,
             method="GET" if body is None else "POST",
@@ -96,7 +98,7 @@ class HttpAgentLink:
         )
         try:
             response = await self._http.fetch(request)
-        except (HTTPClientError, OSError, ssl.SSLError) as error:
+        except Exception as error:  # What a server that means harm can make a client raise, nobody can list.
             raise Unavailable(f"the agent of {access.cluster_id} at {contact.agent} doesn't answer: {error}") from None
         return bytes(response.body)
 

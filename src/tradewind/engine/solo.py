@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from tradewind.config import Settings, data_directory
 from tradewind.engine.identity import installation
+from tradewind.errors import TradewindError
 from tradewind.providers.base import Provider, ProviderSettings
 from tradewind.providers.registry import open_provider
 
@@ -48,6 +49,7 @@ class Solo:
         self._thread = threading.Thread(target=self._loop.run_forever, name="tradewind engine", daemon=True)
         self._pid = os.getpid()
         self._opening: Future[Assembly] | None = None
+        self._is_closed = False
 
     def prepare(self, provider: str) -> None:
         """Get a provider ready for a launch that is about to come; at once, while the store still opens."""
@@ -72,6 +74,10 @@ class Solo:
     def _opened(self) -> Future[Assembly]:
         """The engine, being opened on its own thread while the caller goes on."""
         with self._lock:
+            if self._is_closed:
+                raise TradewindError(
+                    "this engine was closed: clusters it looked after are reached by a new Cluster(name=…)"
+                )
             if self._opening is None:
                 self._thread.start()
                 self._opening = asyncio.run_coroutine_threadsafe(self._open(), self._loop)
@@ -86,6 +92,7 @@ class Solo:
         """Stop looking after clusters and close the store; clusters stay."""
         if self._pid == os.getpid() and self._thread.is_alive():
             self.run(self._aclose())
+            self._is_closed = True
             self._loop.call_soon_threadsafe(self._loop.stop)
             self._thread.join(timeout=5)
 

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from tradewind.model.cluster import Cluster, ClusterStatus
 from tradewind.model.events import Event, Level
-from tradewind.model.instance import Instance, InstanceEnd, InstanceStatus, Role
+from tradewind.model.instance import Instance, InstanceEnd, InstanceStatus, ObservedInstance, Role
 from tradewind.model.usage import Usage
 from tradewind.planning import meter, scale, stop
 from tradewind.planning.reconcile import keep_up, stopping, take_down
@@ -67,28 +67,36 @@ def _settled(snapshot: Snapshot, now: datetime) -> tuple[tuple[Instance, ...], t
     """Return every instance as it is now, and the handles of things with our mark that no live row knows."""
     if snapshot.observed is None:
         return snapshot.instances, ()
-    # One that lives goes before one that ended: an order that was carried out twice must not lose the living.
-    seen = {o.marks.instance: o for o in snapshot.observed if o.status is InstanceStatus.STOPPED}
-    seen |= {o.marks.instance: o for o in reversed(snapshot.observed) if o.status is not InstanceStatus.STOPPED}
+    stopped, scheduler = InstanceStatus.STOPPED, Role.SCHEDULER  # once: thousands of looks at an enum add up
+    seen: dict[str, ObservedInstance] = {}
+    for observed in snapshot.observed:
+        # One that lives goes before one that ended: an order that was carried out twice must not lose the living.
+        other = seen.get(observed.marks.instance)
+        if other is None or other.status is stopped:
+            seen[observed.marks.instance] = observed
     up = {worker.name for worker in snapshot.page.workers} if snapshot.page is not None else set()
     sighting = Sighting(now=snapshot.looked_at, last=snapshot.cluster.observed_at, list_lag=snapshot.list_lag)
     answered = snapshot.page is not None
     instances = tuple(
-        settle(
-            instance,
-            seen.get(instance.id),
-            is_up=instance.id in up or (answered and instance.role is Role.SCHEDULER),
-            sighting=sighting,
-        )
-        if instance.status is not InstanceStatus.STOPPED
-        else instance
-        for instance in snapshot.instances
+        [
+            settle(
+                instance,
+                seen.get(instance.id),
+                is_up=instance.id in up or (answered and instance.role is scheduler),
+                sighting=sighting,
+            )
+            if instance.status is not stopped
+            else instance
+            for instance in snapshot.instances
+        ]
     )
-    known = {instance.handle for instance in instances if instance.status is not InstanceStatus.STOPPED}
+    known = {instance.handle for instance in instances if instance.status is not stopped}
     strays = tuple(
-        observed.handle
-        for observed in snapshot.observed
-        if observed.handle not in known and observed.status is not InstanceStatus.STOPPED
+        [
+            observed.handle
+            for observed in snapshot.observed
+            if observed.handle not in known and observed.status is not stopped
+        ]
     )
     return instances, strays
 

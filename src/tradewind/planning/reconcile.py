@@ -36,6 +36,12 @@ def keep_up(snapshot: Snapshot, cluster: Cluster, instances: tuple[Instance, ...
     now : datetime
         Aware UTC.
     """
+    worker, stopped = Role.WORKER, InstanceStatus.STOPPED
+    workers = [i for i in instances if i.wanted and i.role is worker and i.status is not stopped]
+    overdue = _overdue(snapshot, workers, now)
+    if overdue:
+        failed = cluster.failed_launches + len(overdue)
+        cluster = replace(cluster, failed_launches=failed, retry_at=now + scale.retry_delay(failed))
     may_launch = snapshot.choices is not None and (cluster.retry_at is None or now >= cluster.retry_at)
     launches: list[Launch] = []
     events: list[Event] = []
@@ -47,11 +53,6 @@ def keep_up(snapshot: Snapshot, cluster: Cluster, instances: tuple[Instance, ...
         if may_launch:
             launches.append(Launch(role=Role.SCHEDULER, choice=available[0]))
 
-    workers = [i for i in instances if i.role is Role.WORKER and i.status.is_live and i.wanted]
-    overdue = _overdue(snapshot, workers, now)
-    if overdue:
-        failed = cluster.failed_launches + len(overdue)
-        cluster = replace(cluster, failed_launches=failed, retry_at=now + scale.retry_delay(failed))
     leaving = _leaving(snapshot, cluster) | overdue
     crew = [i for i in workers if i.id not in leaving]
     target = snapshot.page.adaptive_target if snapshot.page is not None else cluster.scale.wanted
@@ -74,8 +75,11 @@ def keep_up(snapshot: Snapshot, cluster: Cluster, instances: tuple[Instance, ...
         # Who can be spared, Dask alone knows; where it doesn't answer now, that waits until it does.
         retire_any = -gap - len(early) if snapshot.page is not None else 0
 
-    after = tuple(_next(i, leaving, now, may_launch=may_launch) for i in instances)
-    relaunches = tuple(i for i in after if may_launch and _is_to_be_launched(i))
+    again = {i.id for i in instances if i.handle is None and _is_to_be_launched(i)} - leaving if may_launch else set()
+    after = instances
+    if leaving or again:
+        after = tuple(_next(i, leaving, again, now) for i in instances)
+    relaunches = tuple(i for i in after if i.id in again) if again else ()
     if launches:
         events.append(_event(cluster, now, "instances.ordered", _ordered(launches)))
     if gap < 0 and memory.wanted < before.wanted:
@@ -151,18 +155,14 @@ def _overdue(snapshot: Snapshot, workers: list[Instance], now: datetime) -> set[
     """Return the workers that are billed and never came up, though their scheduler answers: they never will."""
     if snapshot.page is None:
         return set()
-    limit = snapshot.cluster.spec.lifetimes.start
-    return {
-        i.id
-        for i in workers
-        if i.status is InstanceStatus.STARTING and i.started_at is not None and now >= i.started_at + limit
-    }
+    limit, starting = snapshot.cluster.spec.lifetimes.start, InstanceStatus.STARTING
+    return {i.id for i in workers if i.status is starting and i.started_at is not None and now >= i.started_at + limit}
 
 
-def _next(instance: Instance, leaving: set[str], now: datetime, *, may_launch: bool) -> Instance:
+def _next(instance: Instance, leaving: set[str], again: set[str], now: datetime) -> Instance:
     if instance.id in leaving and instance.role is Role.WORKER and instance.status.is_live:
         return abandoned(instance, now)
-    if may_launch and _is_to_be_launched(instance):
+    if instance.id in again:
         # The list may lag behind this order as well, so it's as young as its last order.
         return replace(instance, requested_at=now)
     return instance
@@ -202,8 +202,9 @@ def _departed(snapshot: Snapshot, instances: tuple[Instance, ...], now: datetime
 def _wake(
     snapshot: Snapshot, cluster: Cluster, instances: tuple[Instance, ...], now: datetime, *, changing: bool
 ) -> datetime:
+    running, stopped = InstanceStatus.RUNNING, InstanceStatus.STOPPED
     settled = cluster.status is ClusterStatus.RUNNING and all(
-        i.status in {InstanceStatus.RUNNING, InstanceStatus.STOPPED} for i in instances
+        [i.status is running or i.status is stopped for i in instances]
     )
     if settled and not changing:
         return now + ROUND

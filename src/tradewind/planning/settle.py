@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 
 from tradewind.model.instance import Instance, InstanceEnd, InstanceStatus, ObservedInstance
 
+RUNNING, STOPPED = InstanceStatus.RUNNING, InstanceStatus.STOPPED
 RANK = {status: rank for rank, status in enumerate(InstanceStatus)}
 ON_ITS_WAY = timedelta(seconds=20)
 """An order may still be given, by an engine that is slow or was taken over, until its lease of 15 s has run out."""
@@ -40,8 +41,10 @@ def settle(instance: Instance, seen: ObservedInstance | None, *, is_up: bool, si
     """
     if seen is None:
         return _absent(instance, sighting)
-    if seen.status is InstanceStatus.STOPPED:
+    if seen.status is STOPPED:
         return _ended(instance, seen, sighting)
+    if _is_as_it_was(instance, seen, RUNNING if is_up else seen.status):
+        return instance
     there = _later(instance.status, InstanceStatus.RUNNING if is_up else seen.status)
     status = there if instance.wanted else _later(there, InstanceStatus.STOPPING)
     running_at = instance.running_at or (sighting.now if status is InstanceStatus.RUNNING else None)
@@ -71,6 +74,16 @@ def abandoned(instance: Instance, now: datetime) -> Instance:
 def refused(instance: Instance, end: InstanceEnd, words: str, now: datetime) -> Instance:
     """Return the instance as one whose order the provider refused, in its ``words``; it was never billed."""
     return replace(instance, status=InstanceStatus.STOPPED, stopped_at=now, end=end, detail=words)
+
+
+def _is_as_it_was(instance: Instance, seen: ObservedInstance, status: InstanceStatus) -> bool:
+    """Whether nothing changed, for most of the thousands, at each look."""
+    return (
+        status is instance.status
+        and instance.wanted
+        and seen.handle == instance.handle
+        and (not seen.detail or seen.detail == instance.detail)
+    )
 
 
 def _absent(instance: Instance, sighting: Sighting) -> Instance:

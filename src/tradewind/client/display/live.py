@@ -72,11 +72,11 @@ def frame(seen: Portrait) -> RenderableType:
     for status, n in seen.workers:
         states.append("■ ", STYLES[status]).append(f"{n} {status}  ")
     lines.append(states)
-    figures = f"{seen.age}  ·  cost so far {seen.cost}  ·  price {seen.price}"
+    figures = f"{seen.age} · cost {seen.cost} · {seen.price}"
     if seen.budget is not None:
-        figures += f"  ·  {seen.budget.left} of budget left"
+        figures += f" · {seen.budget.left} of budget left"
     if seen.memory:
-        figures += f"  ·  {seen.threads} threads, {size(seen.memory)}"
+        figures += f" · {seen.threads} threads, {size(seen.memory)}"
     lines.append(Text(figures))
     lines += [Text(warning, "yellow") for warning in seen.warnings]
     for event in seen.journal[-1:]:

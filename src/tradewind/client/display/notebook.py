@@ -60,6 +60,7 @@ class Notebook(Quiet):
             raise
         finally:
             ticking.cancel()
+        self._redraw()
 
     async def _tick(self) -> None:
         while True:

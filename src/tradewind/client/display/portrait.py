@@ -148,7 +148,7 @@ def span(duration: timedelta) -> str:
 
 def size(nbytes: int) -> str:
     """Return bytes for a person, with three digits: "58.9 MiB", "117 MiB", "23.5 GiB"."""
-    amount, units = float(nbytes), ["B", "kiB", "MiB", "GiB", "TiB", "PiB"]
+    amount, units = float(nbytes), ["B", "KiB", "MiB", "GiB", "TiB", "PiB"]
     while amount >= 999.5 and len(units) > 1:
         amount /= 1024
         units.pop(0)
@@ -175,10 +175,7 @@ def receipt_line(receipt: Receipt) -> str:
     ran = ""
     if receipt.started_at is not None and receipt.stopped_at is not None:
         ran = f" after {span(max(receipt.stopped_at - receipt.started_at, timedelta(seconds=1)))}"
-    parts = [f"Cluster {receipt.cluster_name} ended{ran}: {receipt.total}"]
-    if receipt.total.money:
-        parts.append(f"{receipt.not_computing} of it for start-up and waiting")
-    return ", ".join(parts)
+    return f"Cluster {receipt.cluster_name} ended{ran}: {receipt.total}"
 
 
 def receipt_rows(receipt: Receipt) -> tuple[tuple[str, str], ...]:

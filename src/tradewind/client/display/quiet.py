@@ -34,6 +34,7 @@ class Quiet:
         self._read_at_revision = -1
         self._receipt: Receipt | None = None
         self._over = False
+        self._left_up = False
         self._refused = False
         """Whether it can't be had as asked, so that there is no record and never will be."""
 
@@ -63,6 +64,7 @@ class Quiet:
         if self._over:
             return
         self._receipt = receipt
+        self._left_up = receipt is None and self._session.exists
         if self._session.view is not None:
             await self.update(self._session.view)
         self._over = True
@@ -75,7 +77,7 @@ class Quiet:
         if seen is None:
             state = "not started" if self._refused else "pending: asking for it"
             return opening(self._cluster.name, self._session.spec.provider, state)
-        return html(seen, self._receipt, left_up=self._over and self._receipt is None)
+        return html(seen, self._receipt, left_up=self._left_up)
 
     def widget(self) -> Any:
         """Return a live widget, or None where there can't be one."""

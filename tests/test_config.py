@@ -1,0 +1,163 @@
+"""Every setting, by file and by variable, and a clear word for what can't be used."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import fields, is_dataclass
+from datetime import timedelta
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tradewind.config import Settings, config_file, data_directory, load_settings, parse_duration
+from tradewind.errors import ConfigError
+
+EVERY: list[tuple[str, str, str, object]] = [
+    ("provider", '"fake"', "fake", "fake"),
+    ("workspace", '"ocean"', "ocean", "ocean"),
+    ("store", '"sqlite:////x.db"', "sqlite:////x.db", "sqlite:////x.db"),
+    ("wait_for_workers", "0.5", "0.5", 0.5),
+    ("idle_timeout", '"1h 30m"', "1h 30m", timedelta(minutes=90)),
+    ("idle_timeout", '"off"', "off", None),
+    ("orphan_timeout", "90", "90", timedelta(seconds=90)),
+    ("tags.project", '"tides"', "tides", "tides"),
+    ("history.record", "false", "false", False),
+    ("history.code", "true", "1", True),
+    ("local.price_per_hour", "0.12", "0.12", Decimal("0.12")),
+    ("local.currency", '"EUR"', "EUR", "EUR"),
+    ("fake.latency_s", "2", "2", 2.0),
+]
+
+
+def value_of(settings: Settings, key: str) -> object:
+    value: object = settings
+    for part in key.split("."):
+        value = value[part] if isinstance(value, dict) else getattr(value, part)
+    return value
+
+
+def written(tmp_path: Path, text: str) -> Path:
+    file = tmp_path / "config.toml"
+    file.write_text(text, encoding="utf-8")
+    return file
+
+
+def test_every_setting_stands_in_the_table_of_this_test() -> None:
+    names = set()
+    for one in fields(Settings):
+        default = getattr(Settings(), one.name)
+        names |= {f"{one.name}.{inner.name}" for inner in fields(default)} if is_dataclass(default) else {one.name}
+    assert names == {key if key != "tags.project" else "tags" for key, *_ in EVERY}
+
+
+@pytest.mark.parametrize(("key", "toml", "variable", "value"), EVERY)
+def test_a_setting_can_be_made_in_the_file_and_by_a_variable(
+    tmp_path: Path, key: str, toml: str, variable: str, value: object
+) -> None:
+    in_file = load_settings(written(tmp_path, f"{key} = {toml}\n"), {})
+    by_variable = load_settings(tmp_path / "absent.toml", {f"TRADEWIND_{key.upper().replace('.', '__')}": variable})
+    assert value_of(in_file, key) == value
+    assert value_of(by_variable, key) == value
+    assert type(value_of(by_variable, key)) is type(value)
+
+
+def test_without_a_file_and_variables_the_defaults_hold(tmp_path: Path) -> None:
+    assert load_settings(tmp_path / "absent.toml", {}) == Settings()
+
+
+def test_a_variable_wins_over_the_file_and_leaves_the_rest_of_its_table(tmp_path: Path) -> None:
+    file = written(tmp_path, '[local]\nprice_per_hour = 1\ncurrency = "EUR"\n')
+    settings = load_settings(file, {"TRADEWIND_LOCAL__PRICE_PER_HOUR": "2", "PATH": "/bin"})
+    assert (settings.local.price_per_hour, settings.local.currency) == (Decimal(2), "EUR")
+
+
+def test_variables_that_say_where_to_look_are_no_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    places = {"TRADEWIND_CONFIG_DIR": str(tmp_path / "c"), "TRADEWIND_DATA_DIR": str(tmp_path / "d")}
+    for name, place in places.items():
+        monkeypatch.setenv(name, place)
+    assert (config_file(), data_directory()) == (tmp_path / "c" / "config.toml", tmp_path / "d")
+    assert load_settings(tmp_path / "absent.toml", places) == Settings()
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("idle_timout = 3", "there is no setting 'idle_timout'; did you mean 'idle_timeout'?"),
+        ("[local]\nprice_hour = 3", "there is no setting 'local.price_hour'; did you mean 'local.price_per_hour'?"),
+        ("zebra = 3", "there is no setting 'zebra'; known are: provider,"),
+        ("local = 3", "'local' is a table; write [local]"),
+        ("tags = 3", "'tags': a table of names and values is needed"),
+        ("provider = 3", "'provider': 3 isn't text"),
+        ('idle_timeout = "soon"', "isn't a duration: write seconds, or"),
+        ("idle_timeout = -1", "must not be negative"),
+        ("orphan_timeout = true", "isn't a duration"),
+        ("[local]\nprice_per_hour = -1", "isn't a number of 0 or more, such as 0.12"),
+        ("[local]\nprice_per_hour = nan", "isn't a number of 0 or more"),
+        ('[history]\nrecord = "perhaps"', "isn't a true or false"),
+        ('wait_for_workers = "most"', "isn't a number"),
+        ("provider = ", "isn't valid TOML"),
+    ],
+)
+def test_what_can_not_be_used_is_named_with_what_would_do(tmp_path: Path, text: str, words: str) -> None:
+    file = written(tmp_path, text)
+    with pytest.raises(ConfigError) as caught:
+        load_settings(file, {})
+    assert str(file) in str(caught.value)
+    assert words in str(caught.value)
+
+
+def test_a_wrong_variable_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="the variable TRADEWIND_PROVIDR: .*did you mean 'provider'"):
+        load_settings(tmp_path / "absent.toml", {"TRADEWIND_PROVIDR": "x"})
+
+
+def test_a_file_that_is_a_directory_or_no_text_is_a_clear_error(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="can't be read: Is a directory"):
+        load_settings(tmp_path, {})
+    file = tmp_path / "config.toml"
+    file.write_bytes(b"\xff\xfe")
+    with pytest.raises(ConfigError, match="isn't valid TOML"):
+        load_settings(file, {})
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        (0, 0),
+        (90, 90),
+        (1.5, 1.5),
+        ("90", 90),
+        ("90 s", 90),
+        ("10 min", 600),
+        ("10m", 600),
+        ("10 Minutes", 600),
+        ("1h 30m", 5400),
+        ("2 hours", 7200),
+        ("1 day", 86400),
+        ("2w", 1209600),
+        ("250 ms", 0.25),
+    ],
+)
+def test_durations_are_read_as_people_write_them(text: str | float, seconds: float) -> None:
+    assert parse_duration(text) == timedelta(seconds=seconds)
+
+
+@pytest.mark.parametrize("text", ["", "soon", "10 parsecs", "-5", "5 min ago", "1.2.3 s", "1e9999", -1, True])
+def test_what_is_no_duration_is_refused_with_an_example(text: str | float) -> None:
+    with pytest.raises(ValueError, match=r"isn't a duration.*\d+ (s|min)\""):
+        parse_duration(text)
+
+
+@pytest.mark.parametrize("text", [float("inf"), 1e300, "99999999999 weeks"])
+def test_a_duration_longer_than_any_is_refused(text: str | float) -> None:
+    with pytest.raises(ValueError, match="longer than any cluster lives"):
+        parse_duration(text)
+
+
+@given(st.text(max_size=20) | st.floats() | st.integers())
+def test_any_duration_is_read_or_refused(text: str | float) -> None:
+    with suppress(ValueError):
+        assert parse_duration(text) >= timedelta(0)
