@@ -26,7 +26,7 @@ from tradewind.model.cluster import (
 from tradewind.model.computation import Computation, ComputationError, TaskGroup
 from tradewind.model.environment import Environment
 from tradewind.model.events import Event, Level
-from tradewind.model.instance import Contact, Instance
+from tradewind.model.instance import Contact, Instance, InstanceEnd
 from tradewind.model.money import Money, Price
 from tradewind.model.offer import Offer, SpotPolicy
 from tradewind.model.resources import Need, Range, Resources
@@ -163,10 +163,11 @@ INSTANCES = st.builds(
     started_at=maybe(MOMENTS),
     running_at=maybe(MOMENTS),
     stopped_at=maybe(MOMENTS),
-    seen_at=maybe(MOMENTS),
+    end=maybe(st.sampled_from(InstanceEnd)),
     exit_code=maybe(st.integers(-64, 255)),
     detail=WORDS,
     wanted=st.booleans(),
+    unwanted_at=maybe(MOMENTS),
 )
 USAGES = st.builds(
     Usage,

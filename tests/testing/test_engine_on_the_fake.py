@@ -188,7 +188,6 @@ async def test_a_promised_lag_of_the_list_makes_nothing_look_vanished(store: Sto
     assert await house.billed() == house.owed()
 
 
-@pytest.mark.xfail(strict=True, reason="settle counts the lag from the row and not from the launch")
 async def test_a_launch_that_was_put_off_has_the_whole_lag_to_appear(store: Store) -> None:
     house = House(store, replace(TIMING, list_lag=timedelta(seconds=30)))
     house.world.arm(f.DoesNotAnswer(times=4, verbs=frozenset({"launch"}), retry_after=timedelta(seconds=24)))
@@ -198,7 +197,6 @@ async def test_a_launch_that_was_put_off_has_the_whole_lag_to_appear(store: Stor
     assert cluster.stop_reason == "idle"
 
 
-@pytest.mark.xfail(strict=True, reason="settle bills by our STOPPING, where the provider still says pending")
 async def test_what_waits_and_is_slow_to_be_cancelled_is_not_billed(house: House) -> None:
     await house.create(replace(SPEC, lifetimes=replace(SPEC.lifetimes, start=timedelta(seconds=10))))
     house.world.arm(f.StaysPending(times=None))
@@ -207,7 +205,6 @@ async def test_what_waits_and_is_slow_to_be_cancelled_is_not_billed(house: House
     assert await house.billed() == house.owed() == {}
 
 
-@pytest.mark.xfail(strict=True, reason="Unavailable from offers leaves the round before the page is pulled")
 async def test_a_running_cluster_lives_on_while_nobody_can_say_prices(house: House) -> None:
     await house.create()
     await house.run(ClusterStatus.RUNNING)
