@@ -28,6 +28,7 @@ async def test_what_no_store_knows_is_ended_and_what_lives_is_spared(tmp_path: P
     await launched_without_a_row(stage, stage.world, cluster="never-heard-of")
     before = {m.marks.instance for m in stage.world.alive()}
 
+    stage.clock.advance(1)
     assert await rounds.sweep() == 1
 
     assert before - {m.marks.instance for m in stage.world.alive()} == {"stray"}
@@ -42,6 +43,7 @@ async def test_another_installation_is_left_alone(tmp_path: Path) -> None:
     await stage.up(rounds)
     await launched_without_a_row(stage, stage.world, cluster="theirs", installation="somebody-else")
 
+    stage.clock.advance(1)
     assert await rounds.sweep() == 0
 
     assert "stray" in {m.marks.instance for m in stage.world.alive()}

@@ -26,7 +26,7 @@ from tradewind.model.cluster import (
 from tradewind.model.computation import Computation, ComputationError, TaskGroup
 from tradewind.model.environment import Environment
 from tradewind.model.events import Event, Level
-from tradewind.model.instance import Contact, Instance
+from tradewind.model.instance import Contact, Instance, InstanceEnd
 from tradewind.model.money import Money, Price
 from tradewind.model.offer import Offer, SpotPolicy
 from tradewind.model.resources import Need, Range, Resources
@@ -138,12 +138,13 @@ CLUSTERS = st.builds(
     status=st.sampled_from(ClusterStatus),
     stop_reason=maybe(st.sampled_from(StopReason)),
     stop_detail=WORDS,
-    scale=st.builds(ScaleMemory, wanted=SMALL, surplus_since=maybe(MOMENTS)),
+    scale=st.builds(ScaleMemory, wanted=SMALL, surplus_since=maybe(MOMENTS), surplus_peak=SMALL),
     contact=maybe(st.builds(Contact, scheduler=WORDS, agent=WORDS, dashboard=maybe(WORDS))),
     started_at=maybe(MOMENTS),
     stopping_at=maybe(MOMENTS),
     stopped_at=maybe(MOMENTS),
     expires_at=maybe(MOMENTS),
+    observed_at=maybe(MOMENTS),
     idle_warned_at=maybe(MOMENTS),
     budget_warned=SMALL,
     page_failed_at=maybe(MOMENTS),
@@ -163,10 +164,11 @@ INSTANCES = st.builds(
     started_at=maybe(MOMENTS),
     running_at=maybe(MOMENTS),
     stopped_at=maybe(MOMENTS),
-    seen_at=maybe(MOMENTS),
     exit_code=maybe(st.integers(-64, 255)),
+    end=maybe(st.sampled_from(InstanceEnd)),
     detail=WORDS,
     wanted=st.booleans(),
+    unwanted_at=maybe(MOMENTS),
 )
 USAGES = st.builds(
     Usage,

@@ -18,6 +18,7 @@ CREATE TABLE clusters (
 	stop_detail TEXT NOT NULL, 
 	scale_wanted INTEGER NOT NULL, 
 	scale_surplus_since DATETIME, 
+	scale_surplus_peak INTEGER NOT NULL, 
 	scheduler_address TEXT, 
 	agent_address TEXT, 
 	dashboard_address TEXT, 
@@ -25,6 +26,7 @@ CREATE TABLE clusters (
 	stopping_at DATETIME, 
 	stopped_at DATETIME, 
 	expires_at DATETIME, 
+	observed_at DATETIME, 
 	idle_warned_at DATETIME, 
 	budget_warned INTEGER NOT NULL, 
 	page_failed_at DATETIME, 
@@ -39,8 +41,8 @@ CREATE TABLE clusters (
 	revision INTEGER NOT NULL, 
 	CONSTRAINT pk_clusters PRIMARY KEY (id)
 );
-INSERT INTO "clusters" VALUES('c1','lab','ocean','fake','ada','2026-03-01 12:00:00.123456','{"name":"ocean","workspace":"lab","provider":"fake","scaling":{"minimum":2,"initial":2,"maximum":2,"target_duration":"PT3M","wait_count":24,"interval":"PT5S"},"worker":{"cpus":{"minimum":null,"maximum":null},"memory":{"minimum":null,"maximum":null},"gpus":0,"gpu_type":null,"vm_types":[],"disk":null,"count":1},"scheduler":{"cpus":{"minimum":null,"maximum":null},"memory":{"minimum":null,"maximum":null},"gpus":0,"gpu_type":null,"vm_types":[],"disk":null,"count":1},"worker_threads":null,"spot_policy":"on-demand","region":null,"arm":false,"software":null,"environ":{},"tags":{"project":"tides"},"lifetimes":{"idle":"PT20M","no_client":"PT2M","total":null,"orphan":"PT10M","start":"PT20M"},"budget":{"amount":"12.50","currency":"EUR"},"record_history":true,"record_code":false,"dask_config":{"distributed":{"worker":{"memory":{"target":0.6}}}},"worker_options":{},"scheduler_options":{},"working_directory":null,"python_path":[]}','{"scaling":{"minimum":2,"initial":2,"maximum":2,"target_duration":"PT3M","wait_count":24,"interval":"PT5S"},"stop":false,"stop_reason":"asked","stop_detail":"","dismiss":[]}','pending',NULL,'',2,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,0,NULL,0,NULL,'h1','{"python":"3.11.7","platform":"linux-x86_64","packages":[["dask","1"]],"content_hash":"h1"}',NULL,1,NULL,'2026-03-01 12:01:00.123456',2);
-INSERT INTO "clusters" VALUES('c2','lab','sea','fake','ada','2026-03-01 12:00:00.123456','{"name":"sea","workspace":"lab","provider":"fake","scaling":{"minimum":2,"initial":2,"maximum":2,"target_duration":"PT3M","wait_count":24,"interval":"PT5S"},"worker":{"cpus":{"minimum":null,"maximum":null},"memory":{"minimum":null,"maximum":null},"gpus":0,"gpu_type":null,"vm_types":[],"disk":null,"count":1},"scheduler":{"cpus":{"minimum":null,"maximum":null},"memory":{"minimum":null,"maximum":null},"gpus":0,"gpu_type":null,"vm_types":[],"disk":null,"count":1},"worker_threads":null,"spot_policy":"on-demand","region":null,"arm":false,"software":null,"environ":{},"tags":{"project":"tides"},"lifetimes":{"idle":"PT20M","no_client":"PT2M","total":null,"orphan":"PT10M","start":"PT20M"},"budget":{"amount":"12.50","currency":"EUR"},"record_history":true,"record_code":false,"dask_config":{"distributed":{"worker":{"memory":{"target":0.6}}}},"worker_options":{},"scheduler_options":{},"working_directory":null,"python_path":[]}','{"scaling":{"minimum":2,"initial":2,"maximum":2,"target_duration":"PT3M","wait_count":24,"interval":"PT5S"},"stop":false,"stop_reason":"asked","stop_detail":"","dismiss":[]}','pending',NULL,'',2,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,0,NULL,0,NULL,'h1','{"python":"3.11.7","platform":"linux-x86_64","packages":[["dask","1"]],"content_hash":"h1"}',NULL,1,NULL,'2026-03-01 12:01:00.123456',2);
+INSERT INTO "clusters" VALUES('c1','lab','ocean','fake','ada','2026-03-01 12:00:00.123456','{"name":"ocean","workspace":"lab","provider":"fake","scaling":{"minimum":2,"initial":2,"maximum":2,"target_duration":"PT3M","wait_count":24,"interval":"PT5S"},"worker":{"cpus":{"minimum":null,"maximum":null},"memory":{"minimum":null,"maximum":null},"gpus":0,"gpu_type":null,"vm_types":[],"disk":null,"count":1,"beside":false},"scheduler":{"cpus":{"minimum":null,"maximum":null},"memory":{"minimum":null,"maximum":null},"gpus":0,"gpu_type":null,"vm_types":[],"disk":null,"count":1,"beside":true},"worker_threads":null,"spot_policy":"on-demand","region":null,"arm":false,"software":null,"environ":{},"tags":{"project":"tides"},"lifetimes":{"idle":"PT20M","no_client":"PT2M","total":null,"orphan":"PT10M","start":"PT20M"},"budget":{"amount":"12.50","currency":"EUR"},"record_history":true,"record_code":false,"dask_config":{"distributed":{"worker":{"memory":{"target":0.6}}}},"worker_options":{},"scheduler_options":{},"working_directory":null,"python_path":[]}','{"scaling":{"minimum":2,"initial":2,"maximum":2,"target_duration":"PT3M","wait_count":24,"interval":"PT5S"},"stop":false,"stop_reason":"asked","stop_detail":"","dismiss":[]}','pending',NULL,'',2,NULL,0,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,0,NULL,0,NULL,'h1','{"python":"3.11.7","platform":"linux-x86_64","packages":[["dask","1"]],"content_hash":"h1"}',NULL,1,NULL,'2026-03-01 12:01:00.123456',2);
+INSERT INTO "clusters" VALUES('c2','lab','sea','fake','ada','2026-03-01 12:00:00.123456','{"name":"sea","workspace":"lab","provider":"fake","scaling":{"minimum":2,"initial":2,"maximum":2,"target_duration":"PT3M","wait_count":24,"interval":"PT5S"},"worker":{"cpus":{"minimum":null,"maximum":null},"memory":{"minimum":null,"maximum":null},"gpus":0,"gpu_type":null,"vm_types":[],"disk":null,"count":1,"beside":false},"scheduler":{"cpus":{"minimum":null,"maximum":null},"memory":{"minimum":null,"maximum":null},"gpus":0,"gpu_type":null,"vm_types":[],"disk":null,"count":1,"beside":true},"worker_threads":null,"spot_policy":"on-demand","region":null,"arm":false,"software":null,"environ":{},"tags":{"project":"tides"},"lifetimes":{"idle":"PT20M","no_client":"PT2M","total":null,"orphan":"PT10M","start":"PT20M"},"budget":{"amount":"12.50","currency":"EUR"},"record_history":true,"record_code":false,"dask_config":{"distributed":{"worker":{"memory":{"target":0.6}}}},"worker_options":{},"scheduler_options":{},"working_directory":null,"python_path":[]}','{"scaling":{"minimum":2,"initial":2,"maximum":2,"target_duration":"PT3M","wait_count":24,"interval":"PT5S"},"stop":false,"stop_reason":"asked","stop_detail":"","dismiss":[]}','pending',NULL,'',2,NULL,0,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,0,NULL,0,NULL,'h1','{"python":"3.11.7","platform":"linux-x86_64","packages":[["dask","1"]],"content_hash":"h1"}',NULL,1,NULL,'2026-03-01 12:01:00.123456',2);
 CREATE TABLE computations (
 	cluster_id TEXT NOT NULL, 
 	id TEXT NOT NULL, 
@@ -77,15 +79,16 @@ CREATE TABLE instances (
 	started_at DATETIME, 
 	running_at DATETIME, 
 	stopped_at DATETIME, 
-	seen_at DATETIME, 
 	exit_code INTEGER, 
+	"end" TEXT, 
 	detail TEXT NOT NULL, 
 	wanted BOOLEAN NOT NULL, 
+	unwanted_at DATETIME, 
 	CONSTRAINT pk_instances PRIMARY KEY (id), 
 	CONSTRAINT fk_instances_cluster_id FOREIGN KEY(cluster_id) REFERENCES clusters (id)
 );
-INSERT INTO "instances" VALUES('i-c1','c1','worker','order-of-i-c1','{"provider":"fake","vm_type":"process","resources":{"cpus":2.0,"memory":4294967296,"gpus":0,"disk":null},"price":{"per_hour":"0.10","currency":"EUR"},"region":null,"zone":null,"spot":false,"note":""}','requested','2026-03-01 12:00:00.123456','2026-03-01 13:00:00.123456',NULL,NULL,NULL,NULL,NULL,NULL,'',1);
-INSERT INTO "instances" VALUES('i-c2','c2','worker','order-of-i-c2','{"provider":"fake","vm_type":"process","resources":{"cpus":2.0,"memory":4294967296,"gpus":0,"disk":null},"price":{"per_hour":"0.10","currency":"EUR"},"region":null,"zone":null,"spot":false,"note":""}','requested','2026-03-01 12:00:00.123456','2026-03-01 13:00:00.123456',NULL,NULL,NULL,NULL,NULL,NULL,'',1);
+INSERT INTO "instances" VALUES('i-c1','c1','worker','order-of-i-c1','{"provider":"fake","vm_type":"process","resources":{"cpus":2.0,"memory":4294967296,"gpus":0,"disk":null},"price":{"per_hour":"0.10","currency":"EUR"},"region":null,"zone":null,"spot":false,"note":""}','requested','2026-03-01 12:00:00.123456','2026-03-01 13:00:00.123456',NULL,NULL,NULL,NULL,NULL,NULL,'',1,NULL);
+INSERT INTO "instances" VALUES('i-c2','c2','worker','order-of-i-c2','{"provider":"fake","vm_type":"process","resources":{"cpus":2.0,"memory":4294967296,"gpus":0,"disk":null},"price":{"per_hour":"0.10","currency":"EUR"},"region":null,"zone":null,"spot":false,"note":""}','requested','2026-03-01 12:00:00.123456','2026-03-01 13:00:00.123456',NULL,NULL,NULL,NULL,NULL,NULL,'',1,NULL);
 CREATE TABLE secrets (
 	cluster_id TEXT NOT NULL, 
 	authority_certificate TEXT NOT NULL, 
