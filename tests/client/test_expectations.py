@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Callable, Iterator
-from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
+import sys
+from collections.abc import Iterator
 
 import dask
 import pytest
@@ -14,6 +12,7 @@ from distributed import Client
 from distributed.core import Status
 from distributed.utils import TimeoutError as DaskTimeout
 
+from tests.e2e.conftest import SRC
 from tradewind import Cluster
 from tradewind.model.cluster import Scaling
 
@@ -32,6 +31,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TRADEWIND_DATA_DIR", place)
         patch.setenv("TRADEWIND_CONFIG_DIR", place)
+        patch.setenv("PYTHONPATH", str(SRC))
         with Cluster(n_workers=1, wait_for_workers=True, name="expected") as cluster:
             yield cluster
 
@@ -102,16 +102,13 @@ def test_it_is_shown_as_text_and_html(cluster: Cluster) -> None:
     assert "expected" in cluster._repr_html_()
 
 
-def test_a_second_program_attaches_by_name_and_leaves_it_up(
-    cluster: Cluster, caller: Callable[..., subprocess.Popen[str]], home: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    place = str(home)
-    data = cluster._session.api._directory
-    second = caller(ASK_SECOND_PROGRAM, "expected", TRADEWIND_DATA_DIR=str(data), TRADEWIND_CONFIG_DIR=place)
-    out, errors = second.communicate(timeout=30)
+def test_a_second_program_attaches_by_name_and_leaves_it_up(cluster: Cluster) -> None:
+    # Its environment is this one's, so its home is too.
+    second = [sys.executable, "-c", ASK_SECOND_PROGRAM, "expected"]
+    answer = subprocess.run(second, capture_output=True, text=True, timeout=30, check=False)
 
-    assert out == "expected 42\n", errors
-    assert errors == ""
+    assert answer.stdout == "expected 42\n", answer.stderr
+    assert answer.stderr == ""
     assert cluster.get_client().submit(sum, (20, 22)).result() == 42
 
 
@@ -121,74 +118,3 @@ def test_adaptive_bounds_are_what_adapt_returns(cluster: Cluster) -> None:
 
     assert (answer.minimum, answer.maximum) == (1, 2)
     assert back == Scaling.fixed(1)
-
-
-async def test_an_asynchronous_cluster_is_awaited_computes_and_closes(home: Path) -> None:
-    async with (
-        Cluster(n_workers=1, asynchronous=True, wait_for_workers=True) as cluster,
-        Client(cluster, asynchronous=True) as client,
-    ):
-        assert await client.submit(sum, (20, 22)) == 42
-
-    assert cluster.status is Status.closed
-    await cluster.close()
-
-
-async def test_the_model_of_dasks_extension_for_jupyterlab_is_right_at_each_step(home: Path) -> None:
-    # The accesses are those of dask_labextension.manager, in their order; it awaits scale and close, but not adapt.
-    cluster = await Cluster(n_workers=1, asynchronous=True, wait_for_workers=True)
-    started = model_of(cluster)
-    scaled = cluster.scale(0)
-    await scaled
-    adaptive = cluster.adapt(minimum=0, maximum=1)
-    adapted = model_of(cluster, adaptive)
-    await adaptive
-    kept = (await cluster._session.look()).cluster.intent.scaling
-    await cluster.close()
-    closed = model_of(cluster)
-
-    assert started["workers"] == 1
-    assert started["cores"] >= 1
-    assert started["scheduler_address"].startswith("tls://")
-    assert started["dashboard_link"].startswith("http")
-    assert adapted["adapt"] == {"minimum": 0, "maximum": 1}
-    assert (kept.minimum, kept.maximum) == (0, 1)
-    assert closed["workers"] >= 0
-
-
-def model_of(cluster: Any, adaptive: Any = None) -> dict[str, Any]:
-    info = cluster.scheduler_info
-    assert isinstance(info, dict)
-    model = {
-        "scheduler_address": cluster.scheduler_address,
-        "dashboard_link": cluster.dashboard_link or "",
-        "workers": len(info["workers"]),
-        "memory": sum(d["memory_limit"] for d in info["workers"].values()),
-        "cores": sum(d["nthreads"] for d in info["workers"].values()),
-    }
-    if adaptive:
-        model["adapt"] = {"minimum": adaptive.minimum, "maximum": adaptive.maximum}
-    return model
-
-
-async def test_dasks_extension_for_jupyterlab_runs_it(home: Path) -> None:
-    pytest.importorskip("dask_labextension")
-    from dask_labextension.manager import DaskClusterManager
-
-    factory = {"module": "tradewind", "class": "Cluster", "args": [], "kwargs": {"n-workers": 1}}
-    with dask.config.set({"labextension.factory": factory, "labextension.initial": []}):
-        async with DaskClusterManager() as manager:
-            started = SimpleNamespace(
-                **await manager.start_cluster(configuration={"adapt": {"minimum": 1, "maximum": 2}})
-            )
-            adapted = manager.adapt_cluster(started.id, 1, 3)
-            scaled = await manager.scale_cluster(started.id, 1)
-            listed = manager.list_clusters()
-            closed = await manager.close_cluster(started.id)
-
-    assert started.adapt == {"minimum": 1, "maximum": 2}
-    assert adapted is not None
-    assert adapted["adapt"] == {"minimum": 1, "maximum": 3}
-    assert scaled is not None
-    assert [model["id"] for model in listed] == [started.id]
-    assert closed is not None

@@ -30,7 +30,7 @@ async def admit(spec: ClusterSpec, provider: Provider, catalogue: Catalogue) -> 
     """
     notes = honoured(spec, provider)
     provider.check(spec)
-    choices = await catalogue.choices(spec)
+    choices = await catalogue.choices(spec, spec.scaling)
     lines: list[PlannedInstances] = []
     for role, count in ((Role.SCHEDULER, 1), (Role.WORKER, spec.scaling.initial)):
         found = choices[role]

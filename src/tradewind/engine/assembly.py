@@ -49,7 +49,7 @@ async def assemble(
         link=link,
         clock=clock,
         new_id=new_id,
-        installation=installation(directory),
+        installation=installation(directory, settings.store),
         holder=this_process(),
     )
     await inherit(store, clock)

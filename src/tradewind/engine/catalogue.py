@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from tradewind.engine.clock import Clock
-from tradewind.model.cluster import ClusterSpec
+from tradewind.model.cluster import ClusterSpec, Scaling
 from tradewind.model.instance import Role
 from tradewind.model.offer import Offer, SpotPolicy
 from tradewind.model.resources import Need
@@ -26,9 +26,15 @@ class Catalogue:
         self._clock = clock
         self._known: dict[tuple[str, Need, bool, str | None], tuple[datetime, Sequence[Offer]]] = {}
 
-    async def choices(self, spec: ClusterSpec) -> Mapping[Role, tuple[Choice, ...]]:
-        """Return what could be launched for each role. Raises BadRequest for what can never be."""
-        workers = replace(spec.worker, count=max(1, spec.scaling.maximum))
+    async def choices(self, spec: ClusterSpec, scaling: Scaling) -> Mapping[Role, tuple[Choice, ...]]:
+        """Return what could be launched for each role, where ``scaling`` is what is wanted now.
+
+        Raises
+        ------
+        BadRequest
+            It can never be; the message says what the most is.
+        """
+        workers = replace(spec.worker, count=max(1, scaling.maximum))
         # A scheduler keeps what it knows in memory alone, so it never stands on what can be taken back.
         return {
             Role.SCHEDULER: await self._choices(spec, spec.scheduler, SpotPolicy.ON_DEMAND),

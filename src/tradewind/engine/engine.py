@@ -15,6 +15,8 @@ log = logging.getLogger(__name__)
 
 SCAN = timedelta(seconds=1)
 """How often the store is asked for clusters that nobody looks after, or that somebody else changed."""
+SWEEP = timedelta(minutes=1)
+"""How often providers are searched for what belongs to no live cluster."""
 AFTER_FAULT = timedelta(seconds=5)
 """How long to leave a cluster alone after a fault of ours in its round."""
 
@@ -64,11 +66,15 @@ class Engine:
 
     async def _run(self) -> None:
         scan_at = self._clock.now()
+        sweep_at = scan_at + SWEEP
         while True:
             now = self._clock.now()
             if now >= scan_at:
                 scan_at = now + SCAN
                 await self._scan(now)
+            if now >= sweep_at:
+                sweep_at = now + SWEEP
+                await self._sweep()
             for cluster_id in [known for known, at in self._wake_at.items() if at <= now]:
                 if cluster_id not in self._busy:
                     del self._wake_at[cluster_id]
@@ -93,6 +99,14 @@ class Engine:
                 # One whose round is under way is due until it has ended; that's no reason for a second.
                 if cluster_id not in self._busy:
                     self._wake_at.setdefault(cluster_id, now)
+
+    async def _sweep(self) -> None:
+        try:
+            await self.rounds.sweep()
+        except TradewindError as error:
+            log.warning("nothing could be swept now: %s", error)
+        except Exception:
+            log.exception("a fault of ours while sweeping")
 
     async def _look(self, cluster_id: str) -> None:
         wake_at: datetime | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import secrets
 import socket
@@ -16,8 +17,21 @@ def new_id(prefix: str) -> str:
     return f"{prefix}-{secrets.token_hex(5)}"
 
 
-def installation(directory: Path) -> str:
-    """Return the id of this installation, made on the first call and kept in ``directory``."""
+def installation(directory: Path, store: str | None) -> str:
+    """Return the id that all we launch is marked with: one for each store, since what a store doesn't know is ended.
+
+    Parameters
+    ----------
+    directory : Path
+        The user's data directory; the id is made on the first call and kept there.
+    store : str or None
+        URL of the store; None is the one in ``directory``.
+    """
+    mine = _kept(directory)
+    return mine if store is None else f"{mine}-{hashlib.sha256(store.encode()).hexdigest()[:8]}"
+
+
+def _kept(directory: Path) -> str:
     file = directory / "installation"
     try:
         return file.read_text(encoding="ascii").strip()

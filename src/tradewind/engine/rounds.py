@@ -30,6 +30,8 @@ log = logging.getLogger(__name__)
 
 LEASE = timedelta(seconds=15)
 """How long one engine owns a cluster after each round; another takes over when it has been silent for this long."""
+LONGEST_LIFE = timedelta(days=30)
+"""The hard end of an instance, kept where it runs, where its cluster has none: its keys aren't valid for longer."""
 RECENT = timedelta(minutes=10)
 """How long what ended stays in the snapshot: refusals and failures in a row are read from it."""
 
@@ -74,6 +76,26 @@ class Rounds:
             return None
         finally:
             self._under_way.discard(cluster_id)
+
+    async def sweep(self) -> int:
+        """End what carries our mark and belongs to no live cluster; return how many things that were.
+
+        The provider is listed first and the store is asked second: a cluster that is made in between has its row
+        before anything of it is launched.
+        """
+        ended = 0
+        for watch in list(self._watches.values()):
+            try:
+                seen = [o for o in await watch.seen(self.clock.now()) if o.status.is_live]
+                live = await self.store.live_among({o.marks.cluster for o in seen})
+                strays = [o for o in seen if o.marks.cluster not in live]
+                if strays:
+                    log.warning("ending %d instances that belong to no live cluster", len(strays))
+                    await watch.provider.terminate([o.handle for o in strays])
+                    ended += len(strays)
+            except Unavailable as error:
+                log.info("%s can't be swept now: %s", watch.provider.name, error)
+        return ended
 
     async def _led(self, lease: Lease, now: datetime) -> datetime | None:
         loaded = await self.store.load(lease.cluster_id, ended_since=now - RECENT)
@@ -177,7 +199,7 @@ class Rounds:
         if cluster.status.rank >= ClusterStatus.STOPPING.rank:
             return None
         try:
-            return await self.catalogue.choices(cluster.spec)
+            return await self.catalogue.choices(cluster.spec, cluster.intent.scaling)
         except Unavailable as error:
             log.info("%s can't be asked for offers: %s", cluster.spec.provider, error)
             return None
@@ -195,7 +217,7 @@ class Rounds:
             offer=launch.choice.offer,
             status=InstanceStatus.REQUESTED,
             requested_at=self.clock.now(),
-            expires_at=cluster.expires_at,
+            expires_at=cluster.expires_at or cluster.created_at + LONGEST_LIFE,
         )
 
     async def _keep(self, lease: Lease, loaded: Loaded, decided: Plan, outcome: Outcome) -> datetime | None:

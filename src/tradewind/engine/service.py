@@ -14,7 +14,7 @@ from tradewind.engine.admission import admit
 from tradewind.engine.clock import Clock
 from tradewind.engine.doctor import examine
 from tradewind.engine.engine import Engine
-from tradewind.engine.rounds import LEASE
+from tradewind.engine.rounds import LEASE, LONGEST_LIFE
 from tradewind.errors import BadRequest, NotFound
 from tradewind.model.cluster import Cluster, ClusterSpec, Intent, ScaleMemory, Scaling
 from tradewind.model.computation import Computation, Insight
@@ -30,8 +30,6 @@ from tradewind.store.records import ClusterSecrets
 from tradewind.store.store import Store
 
 HOUR = timedelta(hours=1)
-KEYS_LAST = timedelta(days=30)
-"""How long keys are valid where nothing ends the cluster earlier."""
 POLL_S = 0.25
 """Seconds between looks for what another process changed."""
 
@@ -69,7 +67,7 @@ class Service:
         await admit(spec, self._provider_of(spec.provider), self._engine.rounds.catalogue)
         now = self._clock.now()
         cluster_id = self._new_id("tw")
-        lifetime = spec.lifetimes.total or KEYS_LAST
+        lifetime = spec.lifetimes.total or LONGEST_LIFE
         authority = Authority.create(cluster_id, now, lifetime + HOUR)
         cluster = Cluster(
             id=cluster_id,
@@ -122,8 +120,9 @@ class Service:
         return authority.issue("client", self._clock.now())
 
     async def scale(self, cluster_id: str, scaling: Scaling, *, dismiss: Sequence[str] = ()) -> None:
-        """Change how many workers are wanted, and which ones shall leave."""
-        await self._mine(cluster_id)
+        """Change how many workers are wanted, and which ones shall leave. Raises BadRequest for too many."""
+        cluster = await self._mine(cluster_id)
+        await self._engine.rounds.catalogue.choices(cluster.spec, scaling)
 
         def change(intent: Intent) -> Intent:
             return replace(intent, scaling=scaling, dismiss=tuple(dict.fromkeys((*intent.dismiss, *dismiss))))

@@ -133,7 +133,7 @@ class Solo:
                 provider = open_provider(
                     name,
                     ProviderSettings(
-                        installation=installation(self._directory),
+                        installation=installation(self._directory, self._settings.store),
                         state_directory=str(self._directory),
                         options=asdict(table) if table is not None else {},
                     ),

@@ -19,7 +19,7 @@ class Watch:
     """
 
     def __init__(self, provider: Provider, clock: Clock) -> None:
-        self._provider = provider
+        self.provider = provider
         self._clock = clock
         self._lock = asyncio.Lock()
         self._began: datetime | None = None
@@ -30,6 +30,6 @@ class Watch:
         async with self._lock:
             if self._began is None or self._began < since:
                 began = self._clock.now()
-                self._seen = await self._provider.observe()
+                self._seen = await self.provider.observe()
                 self._began = began
             return self._seen

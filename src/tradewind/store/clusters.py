@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from datetime import datetime
 
 from sqlalchemy import Connection, case, insert, or_, select, update
@@ -54,6 +54,12 @@ def get(connection: Connection, cluster_id: str) -> Cluster:
     if row is None:
         raise missing(cluster_id)
     return rows.cluster_from(row)
+
+
+def live_among(connection: Connection, cluster_ids: Set[str]) -> frozenset[str]:
+    """Return which of these are live."""
+    statement = select(clusters.c.id).where(clusters.c.id.in_(cluster_ids), clusters.c.status != STOPPED)
+    return frozenset(connection.execute(statement).scalars())
 
 
 def list_all(connection: Connection, workspace: str, live: bool | None, limit: int) -> tuple[Cluster, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from typing import Concatenate, ParamSpec, TypeVar
@@ -97,6 +97,10 @@ class Store:
     async def list_clusters(self, workspace: str, live: bool | None = None, limit: int = 100) -> tuple[Cluster, ...]:
         """Return clusters, newest first: all, the ``live`` ones (True) or the stopped ones (False)."""
         return await self._read(clusters.list_all, workspace, live, limit)
+
+    async def live_among(self, cluster_ids: Set[str]) -> frozenset[str]:
+        """Return which of these are live clusters of any workspace."""
+        return await self._read(clusters.live_among, cluster_ids)
 
     async def change_intent(self, cluster_id: str, change: Callable[[Intent], Intent], now: datetime) -> Cluster:
         """Change what people want of a cluster, and wake whoever looks after it.
