@@ -16,7 +16,7 @@ from tradewind import Cluster
 from tradewind.cli import COMMANDS, main
 
 SRC = Path(tradewind.__file__).parents[1]
-HEAVY = {"alembic", "cryptography", "dask", "distributed", "numpy", "pydantic", "rich", "sqlalchemy", "tornado"}
+HEAVY = {"alembic", "cryptography", "dask", "distributed", "numpy", "msgspec", "rich", "sqlalchemy", "tornado"}
 
 
 def imported_by(*words: str) -> set[str]:

@@ -86,7 +86,7 @@ def test_caller_killed_at_any_step_of_a_launch(caller, tmp_path_factory):
 
     counted, out = launch("counted", -1)
     steps = int(out)
-    homes = [counted, *(launch(f"at-{share}-of-100", max(1, steps * share // 100))[0] for share in range(5, 101, 12))]
+    homes = [counted, *(launch(f"at-{share}-of-100", max(1, steps * share // 100))[0] for share in range(5, 101, 19))]
     for home in homes:
         eventually(
             lambda home=home: not instances_of(home), 40, f"nothing is left running within the orphan time: {home}"
