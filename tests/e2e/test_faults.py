@@ -67,7 +67,8 @@ def seconds(text: str) -> float:
 
 def settled(caller, home: Path) -> list[list[str]]:
     """Let a fresh process look once at what is left, as any next command does."""
-    for _ in range(4):
+    until = time.monotonic() + 30  # an order that may be on its way is written off after some seconds, not some looks
+    while time.monotonic() < until:
         asked = caller(ASK, TRADEWIND_DATA_DIR=str(home), TRADEWIND_CONFIG_DIR=str(home))
         out, err = asked.communicate(timeout=60)
         assert asked.returncode == 0, err
