@@ -65,7 +65,7 @@ def keep_up(snapshot: Snapshot, cluster: Cluster, instances: tuple[Instance, ...
         available = _available(snapshot, instances, Role.WORKER, now)
         if available:
             launches += [Launch(role=Role.WORKER, choice=available[0])] * gap
-        else:
+        elif not any(_is_to_be_launched(i) for i in instances):  # a pause would hold up orders that stand, too
             cluster = replace(cluster, retry_at=now + REFUSAL)
             events.append(_event(cluster, now, "capacity.none", _why_none(snapshot), Level.WARNING))
     elif gap < 0:
