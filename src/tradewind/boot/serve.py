@@ -123,7 +123,7 @@ async def _serve_scheduler(boot: Boot, around: Surroundings, asked: asyncio.Even
         "dashboard_address": f"{around.host}:{DASHBOARD_PORT}",
         **boot.options,
     }
-    wants_dashboard = has_bokeh and options.pop("dashboard", True)
+    wants_dashboard = bool(options.pop("dashboard", True)) and has_bokeh
     try:
         with warnings.catch_warnings():
             # That another cluster of this machine has the usual port is no news to the user.
