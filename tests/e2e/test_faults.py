@@ -66,14 +66,16 @@ def seconds(text: str) -> float:
 
 
 def settled(caller, home: Path) -> list[list[str]]:
-    """Let a fresh process look once at what is left, as any next command does."""
-    for _ in range(4):
+    """Let fresh processes look once each at what is left, as any next command does."""
+    until = time.monotonic() + 40  # an order that was never given counts as one for 20 s
+    while time.monotonic() < until:
         asked = caller(ASK, TRADEWIND_DATA_DIR=str(home), TRADEWIND_CONFIG_DIR=str(home))
         out, err = asked.communicate(timeout=60)
         assert asked.returncode == 0, err
         views = json.loads(out)
         if all(status == "stopped" for status, _, _ in views):
             return views
+        time.sleep(1)
     raise AssertionError(views)
 
 
