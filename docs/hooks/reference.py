@@ -13,6 +13,7 @@ import importlib.util
 import inspect
 import re
 import sys
+import types
 import typing
 from datetime import timedelta
 from pathlib import Path
@@ -98,7 +99,8 @@ def _tables(kind: type, keys: tuple[str, ...]) -> list[str]:
         if dataclasses.is_dataclass(hint) and isinstance(hint, type):
             below.extend(_tables(hint, (*keys, field.name)))
             continue
-        variable = "TRADEWIND_" + "__".join((*keys, field.name)).upper()
+        below_it = ("name",) if typing.get_origin(hint) is not None and not isinstance(hint, types.UnionType) else ()
+        variable = "TRADEWIND_" + "__".join((*keys, field.name, *below_it)).upper()
         text = " ".join(docs.get(field.name, "").split()).replace("|", "\\|")
         rows.append(f"| `{field.name}` | {_default(field)} | `{variable}` | {text} |")
     title = f"`[{'.'.join(keys)}]`" if keys else "At the top of the file"

@@ -4,55 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
-import ipaddress
 import json
 import ssl
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 from distributed import Scheduler, Worker
 from tornado.httpclient import AsyncHTTPClient, HTTPRequest
 
 from tradewind.agent.scheduler import Agent, AgentSettings, attach
 from tradewind.boot.process import KeyPair
+from tradewind.boot.tls import Authority
 from tradewind.model.secret import Secret
 from tradewind.wire import parse_status_page
 
 TOKEN = "a-token-for-tests"
 
 
-def _certificate(name, key, *, issuer, issuer_key, authority):
-    now = dt.datetime.now(dt.UTC)
-    builder = (
-        x509.CertificateBuilder()
-        .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)]))
-        .issuer_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, issuer)]))
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - dt.timedelta(hours=1))
-        .not_valid_after(now + dt.timedelta(hours=1))
-        .add_extension(x509.BasicConstraints(ca=authority, path_length=None), critical=True)
-    )
-    if not authority:
-        names = [x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
-        builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
-    return builder.sign(issuer_key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM).decode()
-
-
 @pytest.fixture(scope="session")
 def keys() -> KeyPair:
-    root_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
-    root = _certificate("root", root_key, issuer="root", issuer_key=root_key, authority=True)
-    leaf = _certificate("scheduler", key, issuer="root", issuer_key=root_key, authority=False)
-    pem = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    ).decode()
-    return KeyPair(authority=root, certificate=leaf, key=Secret(pem))
+    now = dt.datetime.now(dt.UTC)
+    return Authority.create("the-cluster", now).issue("scheduler", now, hosts=("127.0.0.1",))
 
 
 @dataclass

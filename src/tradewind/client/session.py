@@ -114,7 +114,11 @@ class Session:
         """Raise ClusterStartError if it is ending."""
         if self.record.status.rank >= ClusterStatus.STOPPING.rank:
             why = self.record.stop_detail
-            raise ClusterStartError(f"cluster {self.record.name!r} could not be started: {why}.", self.record.id)
+            raise ClusterStartError(
+                f"cluster {self.record.name!r} could not be started: {why}. "
+                f"What its processes wrote: `tradewind cluster logs {self.record.name}`.",
+                self.record.id,
+            )
 
     async def look(self) -> ClusterView:
         """Return how it is now."""

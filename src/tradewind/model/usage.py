@@ -63,6 +63,10 @@ class Cost:
             return " + ".join(parts)
         return "less than can be shown" if self.instance_seconds else "nothing used"
 
+    def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
+        # What IPython shows as the value of a cell: the words, not the fields.
+        return {"text/plain": str(self)}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CostLine:
@@ -101,6 +105,10 @@ class Receipt:
         width = max(len(title) for title, _ in rows)
         lines = [f"  {title:<{width}}  {cost.cpu_seconds:>10.1f} core-s  {cost}" for title, cost in rows]
         return "\n".join([f"Receipt of {self.cluster_name}", *lines])
+
+    def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
+        # What IPython shows as the value of a cell: the words, not the fields.
+        return {"text/plain": str(self)}
 
 
 def _hours(instance_seconds: float) -> str:

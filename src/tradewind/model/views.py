@@ -60,6 +60,10 @@ class DryRun:
             lines.append(f"{planned.count} {planned.role}{plural} ({size}, {each}): {planned.why}")
         return "\n".join([*lines, f"An hour of all this: {self.cost_per_hour}.", *self.notes])
 
+    def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
+        # What IPython shows as the value of a cell: the words, not the fields.
+        return {"text/plain": str(self)}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:

@@ -177,7 +177,8 @@ class Warm:
             logger.info("%s starts threads when it is loaded, so it isn't loaded ahead", event["detail"])
             return
         with link.lock:
-            futures = link.waiting.pop(event["order"], [])
+            # "changed" is said by an instance of an earlier asking: whether this one is claimed isn't known by it.
+            futures = link.waiting.pop(event["order"], []) if event["event"] != "changed" else []
         for future in futures:
             future.set_result(event["detail"] or event["event"])
         self._poke()
