@@ -236,7 +236,8 @@ class Cluster(distributed.deploy.Cluster):
 
     async def _give_up(self, error: BaseException) -> None:
         if self._session.exists and not self._session.attached:
-            await asyncio.shield(self._session.stop(f"its start was given up: {error or type(error).__name__}"))
+            why = "it was interrupted" if isinstance(error, asyncio.CancelledError) else str(error)
+            await asyncio.shield(self._session.stop(f"its start was given up: {why or type(error).__name__}"))
         await super()._close()
 
     def _abort(self) -> None:

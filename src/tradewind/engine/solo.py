@@ -133,7 +133,6 @@ class Solo:
         for task in asked:
             task.cancel()
         await asyncio.gather(*asked, return_exceptions=True)
-        await asyncio.get_running_loop().shutdown_default_executor()
 
     def _provider(self, name: str) -> Provider:
         with self._lock:
