@@ -7,6 +7,8 @@ import os
 import subprocess
 import sys
 import time
+import urllib.error
+import urllib.request
 import warnings
 from decimal import Decimal
 
@@ -235,3 +237,13 @@ def test_logs_of_the_dead_are_kept(home):
 def test_keywords_a_provider_ignores_are_said(home):
     planned = Cluster.plan(n_workers=1, region="us-west-2", spot_policy="spot_with_fallback")
     assert any("us-west-2" in note for note in planned.notes)
+
+
+def test_without_a_dashboard_nobody_else_can_read_of_workers_and_their_logs(home):
+    options = {"dashboard": False}
+    with Cluster(n_workers=0, scheduler_options=options, show_widget=False) as cluster, cluster.get_client() as client:
+        assert cluster.dashboard_link == ""
+        port = client.run_on_scheduler(lambda dask_scheduler: dask_scheduler.http_server.port)
+        for page in ("/info/main/workers.html", "/json/identity.json", "/status"):
+            with pytest.raises(urllib.error.HTTPError, match="404"):
+                urllib.request.urlopen(f"http://127.0.0.1:{port}{page}", timeout=10)
