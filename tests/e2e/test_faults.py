@@ -8,6 +8,7 @@ import signal
 import socket
 import sqlite3
 import time
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -79,24 +80,37 @@ def settled(caller, home: Path) -> list[list[str]]:
     raise AssertionError(views)
 
 
-def test_caller_killed_at_any_step_of_a_launch(caller, tmp_path_factory):
+@pytest.fixture
+def killed_at(caller, tmp_path_factory):
+    """Kill callers at these steps of their launch, one after another, and look at what is left of each."""
+
     def launch(name: str, fatal_step: int) -> tuple[Path, str]:
         home = tmp_path_factory.mktemp(name)
         place = {"TRADEWIND_DATA_DIR": str(home), "TRADEWIND_CONFIG_DIR": str(home)}
         out, _ = caller(DIES_AT_STEP, str(fatal_step), **place).communicate(timeout=60)
         return home, out
 
-    counted, out = launch("counted", -1)
-    steps = int(out)
-    homes = [counted, *(launch(f"at-{share}-of-100", max(1, steps * share // 100))[0] for share in range(5, 101, 19))]
-    for home in homes:
-        eventually(
-            lambda home=home: not instances_of(home), 40, f"nothing is left running within the orphan time: {home}"
-        )
-    for home in homes:
-        if (home / "tradewind.db").exists():
-            settled(caller, home)
-            assert all(stop is not None for _, _, stop in ledger(home)), home
+    def check(steps_of: Callable[[int], Iterable[int]]) -> None:
+        counted, out = launch("counted", -1)
+        homes = [counted, *(launch(f"step-{step}", step)[0] for step in steps_of(int(out)))]
+        for home in homes:
+            eventually(lambda home=home: not instances_of(home), 40, f"nothing is left running of {home.name}")
+        for home in homes:
+            if (home / "tradewind.db").exists():
+                settled(caller, home)
+                assert all(stop is not None for _, _, stop in ledger(home)), home
+
+    return check
+
+
+def test_caller_killed_at_any_step_of_a_launch(killed_at):
+    killed_at(lambda steps: (max(1, steps * share // 100) for share in range(5, 101, 19)))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_caller_killed_at_every_third_step_of_a_launch(killed_at):
+    killed_at(lambda steps: range(1, steps + 1, 3))
 
 
 def test_caller_killed_at_rest_ends_the_ledger_at_the_right_second(caller, home):
