@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import gc
-import threading
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -37,14 +36,15 @@ def test_closing_leaves_no_loop_and_no_thread(solo: Solo) -> None:
     solo.run(solo.list_clusters())
     solo.close()
     solo.close()
-    assert not [thread for thread in threading.enumerate() if thread.name == "tradewind engine"]
+    assert not solo._thread.is_alive()
+    assert solo._loop.is_closed()
     never_asked = Solo(Settings(provider="fake"), looks_after=False)
     never_asked.close()
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
         del never_asked
         gc.collect()
-    assert not [str(warning.message) for warning in said if warning.category is ResourceWarning]
+    assert not [text for warning in said if "event loop" in (text := str(warning.message))]
     with pytest.raises(TradewindError, match="was closed"):
         solo.prepare("fake")
 
