@@ -56,8 +56,8 @@ async def test_everything_can_be_awaited(home):
             assert await client.submit(sum, [1, 2]) == 3
         await cluster.scale(2)
         await cluster.wait_for_workers(2)
-        handle = await cluster.adapt(minimum=1, maximum=2)
-        assert (handle.minimum, handle.maximum) == (1, 2)
+        handle = await cluster.adapt()
+        assert (handle.minimum, handle.maximum) == (1, 200)
         assert (await cluster.receipt()).cluster_name == cluster.name
     await asyncio.to_thread(eventually, lambda: not instances_of(home), 10, "all has ended")
 
@@ -247,3 +247,14 @@ def test_without_a_dashboard_nobody_else_can_read_of_workers_and_their_logs(home
         for page in ("/info/main/workers.html", "/json/identity.json", "/status"):
             with pytest.raises(urllib.error.HTTPError, match="404"):
                 urllib.request.urlopen(f"http://127.0.0.1:{port}{page}", timeout=10)
+
+
+def test_a_range_is_a_bound_and_a_number_an_order(home):
+    planned = Cluster.plan()
+    assert planned.instances[1].count >= 4
+    assert any("room for" in note for note in planned.notes)
+    with (
+        Cluster(n_workers=1, worker_memory="1 GiB", show_widget=False) as cluster,
+        pytest.raises(BadRequest, match="this machine has"),
+    ):
+        cluster.scale(10_000)
