@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
 import logging
 import math
 import secrets
@@ -297,7 +296,7 @@ class Cluster(distributed.deploy.Cluster):
                 self._display.lost(view.cluster.stop_detail)
                 await super()._close()
             await asyncio.sleep(WATCH_S)
-            view = await self._session.look_when_changed(self._display.looks_every_s)
+            view = await self._session.follow(self._display.looks_every_s)
         self._receipt = await self._session.receipt()
         await self._display.closed(self._receipt)
 
@@ -467,16 +466,6 @@ class Cluster(distributed.deploy.Cluster):
         await self._display.closed(self._receipt)
 
     @classmethod
-    def keywords(cls, *args: Any, **keywords: Any) -> dict[str, Any]:
-        """Return the checked keywords of a call, defaults filled in. Raises as the constructor does."""
-        signature = inspect.signature(cls.__init__)
-        known = [name for name in signature.parameters if name not in {"self", "unknown"}]
-        unknown = {name: keywords.pop(name) for name in list(keywords) if name not in known}
-        bound = signature.bind(None, *args, **keywords)
-        bound.apply_defaults()
-        return _checked({name: bound.arguments[name] for name in known}, unknown)
-
-    @classmethod
     def from_name(cls, name: str, **keywords: Any) -> Cluster:
         """Attach to a live cluster of this name, and leave it up when closed.
 
@@ -490,9 +479,3 @@ class Cluster(distributed.deploy.Cluster):
             live = ", ".join(repr(view.cluster.name) for view in api.run(api.list_clusters(live=True))) or "none"
             raise NotFound(f"there is no live cluster {name!r}; live are: {live}.")
         return cls(name=name, **keywords)
-
-
-def _checked(given: dict[str, Any], unknown: dict[str, Any]) -> dict[str, Any]:
-    elsewhere = {name: given.pop(name) for name in ("container", "ignore_container_entrypoint", "worker_class")}
-    reject_unknown({**unknown, **elsewhere}, tuple(given))
-    return given

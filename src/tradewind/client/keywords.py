@@ -112,6 +112,13 @@ def reject_unknown(given: Mapping[str, object], known: Sequence[str]) -> None:
         raise UnknownKeyword(f"Cluster() got an unexpected keyword argument {keyword!r}.{hint}")
 
 
+def checked(given: dict[str, Any], unknown: dict[str, Any]) -> dict[str, Any]:
+    """Return the keywords ``given`` that mean something here; raises for the others as :func:`reject_unknown` does."""
+    elsewhere = {name: given.pop(name) for name in ("container", "ignore_container_entrypoint", "worker_class")}
+    reject_unknown({**unknown, **elsewhere}, tuple(given))
+    return given
+
+
 def spec_from(given: Mapping[str, Any], settings: Settings, *, default_name: str) -> ClusterSpec:
     """Return the spec that the keywords ``given`` describe; everything is checked that needs no provider."""
     name = given["name"] if given["name"] is not None else default_name
