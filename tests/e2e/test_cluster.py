@@ -202,6 +202,7 @@ def test_private_variables_reach_workers_and_nothing_else(home):
         seen = client.run(lambda: (os.environ["MY_TOKEN"], os.environ["PUBLIC"]))
         assert set(seen.values()) == {(secret, "yes")}
         client.close()
+    eventually(lambda: not instances_of(home), 10, "nobody writes any more")
     written = [file for file in home.rglob("*") if file.is_file() and secret.encode() in file.read_bytes()]
     assert not written
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import logging
 import math
 import secrets
@@ -24,6 +25,7 @@ from tradewind.client.display import display_for
 from tradewind.client.door import open_api
 from tradewind.client.keywords import (
     UNSET,
+    checked,
     count_from,
     duration_from,
     reject_unknown,
@@ -169,7 +171,7 @@ class Cluster(distributed.deploy.Cluster):
     ) -> None:
         self.status = Status.closed  # of a constructor that raises, there is nothing to close
         given = {k: v for k, v in locals().items() if k not in {"self", "unknown", "__class__"}}
-        given = _checked(given, unknown)
+        given = checked(given, unknown)
         settings = load_settings()
         spec = spec_from(given, settings, default_name=f"{settings.workspace}-{secrets.token_hex(4)}")
         self._named = name is not None

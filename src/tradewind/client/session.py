@@ -136,7 +136,7 @@ class Session:
         return self.view
 
     async def follow(self, timeout_s: float) -> ClusterView:
-        """Return as :meth:`look_when_changed` does; where the store can't be read, say so once and wait until it can."""
+        """Return as :meth:`look_when_changed` does; while the store can't be read, say so once and wait."""
         said = False
         while True:
             try:
