@@ -161,3 +161,17 @@ def test_a_duration_longer_than_any_is_refused(text: str | float) -> None:
 def test_any_duration_is_read_or_refused(text: str | float) -> None:
     with suppress(ValueError):
         assert parse_duration(text) >= timedelta(0)
+
+
+def test_a_data_directory_stays_where_it_is_when_the_program_moves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TRADEWIND_DATA_DIR", "here")
+    assert data_directory() == tmp_path / "here"
+    monkeypatch.setenv("TRADEWIND_DATA_DIR", "~/there")
+    assert data_directory() == Path.home() / "there"
+
+
+def test_the_mark_of_an_instance_is_no_setting(tmp_path: Path) -> None:
+    assert load_settings(tmp_path / "none.toml", {"TRADEWIND_INSTANCE": "order-1"}) == Settings()

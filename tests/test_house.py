@@ -191,7 +191,7 @@ def test_every_command_in_the_pages_exists() -> None:
 def test_every_keyword_of_a_cluster_is_documented() -> None:
     from tradewind import Cluster
 
-    told = set(re.findall(r"^    (\w+(?:, \w+)*) : ", Cluster.__doc__ or "", re.MULTILINE))
+    told = set(re.findall(r"^(\w+(?:, \w+)*) : ", inspect.getdoc(Cluster) or "", re.MULTILINE))
     told = {word for line in told for word in line.split(", ")}
     never = {"self", "unknown", "container", "ignore_container_entrypoint", "worker_class"}  # refused, as Coiled's
     keywords = set(inspect.signature(Cluster.__init__).parameters) - never

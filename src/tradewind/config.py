@@ -24,8 +24,8 @@ import platformdirs
 from tradewind.errors import ConfigError
 
 PREFIX = "TRADEWIND_"
-DIRECTORIES = {"TRADEWIND_CONFIG_DIR", "TRADEWIND_DATA_DIR"}
-"""Say where to look, so they are no settings themselves."""
+NO_SETTINGS = {"TRADEWIND_CONFIG_DIR", "TRADEWIND_DATA_DIR", "TRADEWIND_INSTANCE"}
+"""Say where to look, or mark what an instance started, so they are no settings themselves."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,13 +82,14 @@ class Settings:
 def config_file() -> Path:
     """Return where the settings file is looked for (``TRADEWIND_CONFIG_DIR`` moves it)."""
     base = os.environ.get("TRADEWIND_CONFIG_DIR")
-    return (Path(base) if base else platformdirs.user_config_path("tradewind")) / "config.toml"
+    return (Path(base).expanduser() if base else platformdirs.user_config_path("tradewind")) / "config.toml"
 
 
 def data_directory() -> Path:
     """Return where the store and the logs of local processes are kept (``TRADEWIND_DATA_DIR`` moves it)."""
     base = os.environ.get("TRADEWIND_DATA_DIR")
-    return Path(base) if base else platformdirs.user_data_path("tradewind")
+    # Absolute: a program that changes its directory afterwards must not find another store.
+    return Path(base).expanduser().absolute() if base else platformdirs.user_data_path("tradewind")
 
 
 def load_settings(file: Path | None = None, environ: Mapping[str, str] | None = None) -> Settings:
@@ -118,7 +119,7 @@ def load_settings(file: Path | None = None, environ: Mapping[str, str] | None = 
     settings: Settings = _build(Settings, table, str(file), ())
     variables = os.environ if environ is None else environ
     for variable in sorted(variables):
-        if variable.startswith(PREFIX) and variable not in DIRECTORIES:
+        if variable.startswith(PREFIX) and variable not in NO_SETTINGS:
             path = variable.removeprefix(PREFIX).lower().split("__")
             nested: Any = variables[variable]
             for part in reversed(path):

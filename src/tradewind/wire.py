@@ -33,6 +33,11 @@ NUMBER_LIMIT = 2**63 - 1
 _UNPRINTABLE = re.compile(r"[^\t\n\x20-\x7e\xa0-\ud7ff\ue000-\U0010ffff]")
 
 
+def printable(text: str) -> str:
+    """Return ``text`` with what can't be printed replaced, as control characters that a terminal would obey."""
+    return _UNPRINTABLE.sub("\ufffd", text)
+
+
 def dump(value: object) -> Any:
     """Return ``value``, a model dataclass, as JSON-ready data: Decimal, datetime and timedelta become text."""
     return msgspec.json.decode(dump_json(value))
@@ -95,7 +100,7 @@ def parse_status_page(text: bytes, cluster_id: str) -> StatusPage:
         page: StatusPage = _tamed(load_json(StatusPage, text), "page")
     except BadRequest as error:
         explained = str(error)[:500]  # it quotes names that a stranger chose
-        raise BadRequest(_UNPRINTABLE.sub("\ufffd", explained)) from None
+        raise BadRequest(printable(explained)) from None
     return replace(
         page, computations=tuple(replace(computation, cluster_id=cluster_id) for computation in page.computations)
     )
@@ -105,7 +110,7 @@ def _tamed(value: Any, name: str) -> Any:
     """Return ``value`` of a page with its texts and lists within their limits; refuse impossible numbers and times."""
     match value:
         case str():
-            return _UNPRINTABLE.sub("\ufffd", value[: SHORT_STRING_LIMIT if name in SHORT_STRINGS else STRING_LIMIT])
+            return printable(value[: SHORT_STRING_LIMIT if name in SHORT_STRINGS else STRING_LIMIT])
         case bool() | None:
             return value
         case int() | float():

@@ -5,12 +5,13 @@ from __future__ import annotations
 import inspect
 from datetime import timedelta
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tradewind.client.cluster import Cluster
-from tradewind.client.keywords import KNOWN_ELSEWHERE, UNSET, reject_unknown, scaling_from, spec_from
+from tradewind.client.keywords import KNOWN_ELSEWHERE, UNSET, reject_unknown, scaling_from, share_from, spec_from
 from tradewind.config import HistorySettings, Settings
 from tradewind.errors import BadRequest, UnknownKeyword
 from tradewind.model.cluster import ClusterSpec, Scaling
@@ -107,6 +108,13 @@ def test_cores_may_be_a_number_or_a_range(value: object, wanted: tuple[float, fl
         ({"cluster_timeout": "1 parsec"}, "cluster_timeout: "),
         ({"tags": ["a"]}, "tags=.* write a dict"),
         ({"environ": "A=1"}, "environ=.* write a dict"),
+        ({"environ": {"A=B": "1"}}, "environ: 'A=B' can't be a variable"),
+        ({"environ": {"A": "1\0"}}, "environ: 'A' can't be a variable"),
+        ({"budget": "5 <b>"}, "'<B>' isn't a currency"),
+        ({"provider": 5}, "provider=5 can't be used"),
+        ({"region": "eu\x1b[31m"}, "region=.* can't be used"),
+        ({"workspace": ["a"]}, "workspace=.* can't be used"),
+        ({"worker_vm_types": 5}, "worker_vm_types=5 can't be used"),
         ({"dask_config": 7}, "dask_config=7 can't be used"),
         ({"worker_options": {"plugin": object()}}, "worker_options must hold plain values"),
         ({"worker_options": {"nthreads": 0}}, "nthreads=0 can't be used"),
@@ -132,6 +140,26 @@ def test_what_can_not_be_used_is_one_line_that_names_the_keyword(given: dict[str
 )
 def test_a_budget_may_be_a_number_or_text_with_a_currency(value: object, money: tuple[str, str]) -> None:
     assert spec(budget=value).budget == Money(amount=Decimal(money[0]), currency=money[1])
+
+
+@pytest.mark.parametrize("share", ["most", -1, 1.5, float("nan"), [2]])
+def test_a_share_of_workers_that_can_not_be_waited_for_is_refused(share: object) -> None:
+    with pytest.raises(BadRequest, match="wait_for_workers=.* can't be used: write True"):
+        share_from(share)
+
+
+@pytest.mark.parametrize("share", [True, False, 0, 7, 0.0, 0.3, 1.0])
+def test_a_share_of_workers_is_all_or_none_a_number_or_a_fraction(share: bool | int | float) -> None:
+    assert share_from(share) is share
+
+
+def test_a_working_directory_that_is_gone_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    with pytest.raises(BadRequest, match="working directory of this program is gone"):
+        spec()
 
 
 @pytest.mark.parametrize("variable", ["AWS_SECRET_ACCESS_KEY", "github_token", "DB_PASSWORD", "API_KEY", "APIKEY"])

@@ -7,6 +7,8 @@ import os
 import subprocess
 import sys
 import time
+import urllib.error
+import urllib.request
 import warnings
 from decimal import Decimal
 
@@ -54,8 +56,8 @@ async def test_everything_can_be_awaited(home):
             assert await client.submit(sum, [1, 2]) == 3
         await cluster.scale(2)
         await cluster.wait_for_workers(2)
-        handle = await cluster.adapt(minimum=1, maximum=2)
-        assert (handle.minimum, handle.maximum) == (1, 2)
+        handle = await cluster.adapt()
+        assert (handle.minimum, handle.maximum) == (1, 200)
         assert (await cluster.receipt()).cluster_name == cluster.name
     await asyncio.to_thread(eventually, lambda: not instances_of(home), 10, "all has ended")
 
@@ -200,6 +202,7 @@ def test_private_variables_reach_workers_and_nothing_else(home):
         seen = client.run(lambda: (os.environ["MY_TOKEN"], os.environ["PUBLIC"]))
         assert set(seen.values()) == {(secret, "yes")}
         client.close()
+    eventually(lambda: not instances_of(home), 10, "nobody writes any more")
     written = [file for file in home.rglob("*") if file.is_file() and secret.encode() in file.read_bytes()]
     assert not written
 
@@ -235,3 +238,24 @@ def test_logs_of_the_dead_are_kept(home):
 def test_keywords_a_provider_ignores_are_said(home):
     planned = Cluster.plan(n_workers=1, region="us-west-2", spot_policy="spot_with_fallback")
     assert any("us-west-2" in note for note in planned.notes)
+
+
+def test_without_a_dashboard_nobody_else_can_read_of_workers_and_their_logs(home):
+    options = {"dashboard": False}
+    with Cluster(n_workers=0, scheduler_options=options, show_widget=False) as cluster, cluster.get_client() as client:
+        assert cluster.dashboard_link == ""
+        port = client.run_on_scheduler(lambda dask_scheduler: dask_scheduler.http_server.port)
+        for page in ("/info/main/workers.html", "/json/identity.json", "/status"):
+            with pytest.raises(urllib.error.HTTPError, match="404"):
+                urllib.request.urlopen(f"http://127.0.0.1:{port}{page}", timeout=10)
+
+
+def test_a_range_is_a_bound_and_a_number_an_order(home):
+    planned = Cluster.plan()
+    assert planned.instances[1].count >= 4
+    assert any("room for" in note for note in planned.notes)
+    with (
+        Cluster(n_workers=1, worker_memory="1 GiB", show_widget=False) as cluster,
+        pytest.raises(BadRequest, match="this machine has"),
+    ):
+        cluster.scale(10_000)

@@ -67,8 +67,8 @@ def seconds(text: str) -> float:
 
 
 def settled(caller, home: Path) -> list[list[str]]:
-    """Let a fresh process look once at what is left, as any next command does."""
-    until = time.monotonic() + 30  # an order that may be on its way is written off after some seconds, not some looks
+    """Let fresh processes look once each at what is left, as any next command does."""
+    until = time.monotonic() + 40  # an order that was never given counts as one for 20 s
     while time.monotonic() < until:
         asked = caller(ASK, TRADEWIND_DATA_DIR=str(home), TRADEWIND_CONFIG_DIR=str(home))
         out, err = asked.communicate(timeout=60)
@@ -76,6 +76,7 @@ def settled(caller, home: Path) -> list[list[str]]:
         views = json.loads(out)
         if all(status == "stopped" for status, _, _ in views):
             return views
+        time.sleep(1)
     raise AssertionError(views)
 
 

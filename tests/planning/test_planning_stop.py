@@ -58,7 +58,12 @@ CASES: dict[str, tuple[Case, StopReason | None, str]] = {
         StopReason.ASKED,
         "the notebook ended",
     ),
-    "just old enough": (case(running_cluster(expires_at=NOW)), StopReason.EXPIRED, "cluster_timeout"),
+    "just old enough": (case(running_cluster(expires_at=NOW)), StopReason.EXPIRED, "without a cluster_timeout"),
+    "as old as asked": (
+        case(running_cluster(expires_at=NOW, lifetimes=Lifetimes(total=timedelta(hours=1)))),
+        StopReason.EXPIRED,
+        "its cluster_timeout of 1:00:00",
+    ),
     "not old enough": (case(running_cluster(expires_at=at(0.001))), None, ""),
     "over budget": (
         case(running_cluster(budget=usd("0.50")), usages=(make_usage(0, None),)),

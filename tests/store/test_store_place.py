@@ -65,3 +65,12 @@ def test_a_file_that_others_could_read_is_made_private(path: Path) -> None:
 def list_beside(path: Path) -> list[Path]:
     """Return the files of a directory."""
     return sorted(path.parent.iterdir())
+
+
+@pytest.mark.parametrize("name", ["with blanks", "why?", "50% #1", "größe 日本"])
+async def test_a_directory_may_be_called_anything(tmp_path: Path, name: str) -> None:
+    place = tmp_path / name / "tradewind.db"
+    store = await Store.open(place)
+    await store.aclose()
+    assert os.listdir(tmp_path) == [name]
+    assert "tradewind.db" in os.listdir(tmp_path / name)

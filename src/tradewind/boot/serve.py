@@ -123,9 +123,11 @@ async def _serve_scheduler(boot: Boot, around: Surroundings, asked: asyncio.Even
         "dashboard_address": f"{around.host}:{DASHBOARD_PORT}",
         **boot.options,
     }
-    wants_dashboard = has_bokeh and options.pop("dashboard", True)
+    wants_dashboard = bool(options.pop("dashboard", True)) and has_bokeh
+    # Dask serves tables of workers and their logs even without bokeh; who wants no dashboard wants none of them.
+    pages: dict[str, Any] = {} if wants_dashboard else {"distributed.scheduler.http.routes": []}
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), dask.config.set(pages):
             # That another cluster of this machine has the usual port is no news to the user.
             warnings.filterwarnings("ignore", "Port .* is already in use")
             # Its HTTP server listens from the start, Dask's pages come later: loading bokeh takes 0.6 s.

@@ -7,7 +7,6 @@ import inspect
 import logging
 import math
 import secrets
-import weakref
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -20,11 +19,20 @@ from distributed.core import Status, rpc
 from distributed.utils import Log, Logs
 from tornado.ioloop import IOLoop
 
-from tradewind.client import security
+from tradewind.client import left_open, security
 from tradewind.client.adapting import Adapting
 from tradewind.client.display import display_for
-from tradewind.client.door import at_exit, open_api
-from tradewind.client.keywords import UNSET, count_from, duration_from, reject_unknown, scaling_from, spec_from
+from tradewind.client.door import open_api
+from tradewind.client.keywords import (
+    UNSET,
+    checked,
+    count_from,
+    duration_from,
+    reject_unknown,
+    scaling_from,
+    share_from,
+    spec_from,
+)
 from tradewind.client.planned import Plan
 from tradewind.client.private import PrivateEnvironment
 from tradewind.client.session import ENDS_WITHIN_S, Session
@@ -75,7 +83,7 @@ class Cluster(distributed.deploy.Cluster):
     no_client_timeout : str, float or timedelta, optional
         Ends when nobody was connected for this long; None never. Default: ``idle_timeout`` if given, else 2 minutes.
     cluster_timeout : str, float or timedelta, optional
-        Ends at this age whatever happens. Default: no limit.
+        Ends at this age whatever happens. Default: 30 days.
     orphan_timeout : str, float or timedelta, optional
         Ends by itself when no Tradewind has looked after it for this long. Default: 10 minutes.
     timeout : str, float or timedelta, optional
@@ -163,13 +171,14 @@ class Cluster(distributed.deploy.Cluster):
     ) -> None:
         self.status = Status.closed  # of a constructor that raises, there is nothing to close
         given = {k: v for k, v in locals().items() if k not in {"self", "unknown", "__class__"}}
-        given = _checked(given, unknown)
+        given = checked(given, unknown)
         settings = load_settings()
         spec = spec_from(given, settings, default_name=f"{settings.workspace}-{secrets.token_hex(4)}")
         self._named = name is not None
         self._shutdown_on_close = shutdown_on_close
-        self._share = settings.wait_for_workers if wait_for_workers is None else wait_for_workers
+        self._share = settings.wait_for_workers if wait_for_workers is None else share_from(wait_for_workers)
         self._scaling_asked = None if n_workers is None else spec.scaling
+        security.register()
         api = open_api(settings)
         api.prepare(spec.provider)
         self._session = Session(api, spec)
@@ -180,7 +189,6 @@ class Cluster(distributed.deploy.Cluster):
         self.security: Any = None
         super().__init__(asynchronous=asynchronous, loop=loop, name=spec.name, quiet=not show_widget)
         self._display = display_for(self, shown=show_widget)
-        _alive.add(self)
         if not self.called_from_running_loop:
             self._loop_runner.start()
             try:
@@ -218,6 +226,7 @@ class Cluster(distributed.deploy.Cluster):
             # Clients send the code along, and read this when they submit.
             dask.config.set({CODE_FRAMES: 2})
         self._watch_task = asyncio.create_task(self._watch())
+        left_open.remember(self)
 
     def _first_workers(self) -> int:
         total = self._session.record.intent.scaling.initial
@@ -228,7 +237,8 @@ class Cluster(distributed.deploy.Cluster):
 
     async def _give_up(self, error: BaseException) -> None:
         if self._session.exists and not self._session.attached:
-            await asyncio.shield(self._session.stop(f"its start was given up: {error or type(error).__name__}"))
+            why = "it was interrupted" if isinstance(error, asyncio.CancelledError) else str(error)
+            await asyncio.shield(self._session.stop(f"its start was given up: {why or type(error).__name__}"))
         await super()._close()
 
     def _abort(self) -> None:
@@ -288,7 +298,7 @@ class Cluster(distributed.deploy.Cluster):
                 self._display.lost(view.cluster.stop_detail)
                 await super()._close()
             await asyncio.sleep(WATCH_S)
-            view = await self._session.look_when_changed(self._display.looks_every_s)
+            view = await self._session.follow(self._display.looks_every_s)
         self._receipt = await self._session.receipt()
         await self._display.closed(self._receipt)
 
@@ -447,22 +457,15 @@ class Cluster(distributed.deploy.Cluster):
         if self.status is not Status.closed:
             await super()._close()
         if not self._session.exists or not self._shutdown_on_close:
+            left_open.forget(self)
             await self._display.closed(None)
             return
-        self._shutdown_on_close = False
         await self._session.stop(self._close_reason or "it was closed")
+        # Only now: where the end couldn't be asked for, the next close must ask again.
+        self._shutdown_on_close = False
+        left_open.forget(self)
         self._receipt = await self._session.receipt()
         await self._display.closed(self._receipt)
-
-    @classmethod
-    def keywords(cls, *args: Any, **keywords: Any) -> dict[str, Any]:
-        """Return the checked keywords of a call, defaults filled in. Raises as the constructor does."""
-        signature = inspect.signature(cls.__init__)
-        known = [name for name in signature.parameters if name not in {"self", "unknown"}]
-        unknown = {name: keywords.pop(name) for name in list(keywords) if name not in known}
-        bound = signature.bind(None, *args, **keywords)
-        bound.apply_defaults()
-        return _checked({name: bound.arguments[name] for name in known}, unknown)
 
     @classmethod
     def from_name(cls, name: str, **keywords: Any) -> Cluster:
@@ -478,23 +481,3 @@ class Cluster(distributed.deploy.Cluster):
             live = ", ".join(repr(view.cluster.name) for view in api.run(api.list_clusters(live=True))) or "none"
             raise NotFound(f"there is no live cluster {name!r}; live are: {live}.")
         return cls(name=name, **keywords)
-
-
-def _checked(given: dict[str, Any], unknown: dict[str, Any]) -> dict[str, Any]:
-    elsewhere = {name: given.pop(name) for name in ("container", "ignore_container_entrypoint", "worker_class")}
-    reject_unknown({**unknown, **elsewhere}, tuple(given))
-    return given
-
-
-_alive: weakref.WeakSet[Cluster] = weakref.WeakSet()
-
-
-def _close_all() -> None:
-    """Close what the program left open, before the engine's own exit hook."""
-    for cluster in list(_alive):
-        if cluster.status is Status.running and not cluster.asynchronous:
-            with suppress(Exception):
-                cluster.close(timeout=ENDS_WITHIN_S)
-
-
-at_exit(_close_all)

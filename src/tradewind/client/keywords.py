@@ -11,7 +11,7 @@ import sys
 from collections.abc import Collection, Mapping, Sequence
 from datetime import timedelta
 from decimal import Decimal, InvalidOperation
-from typing import Any
+from typing import Any, cast
 
 from dask.utils import parse_bytes
 
@@ -82,6 +82,7 @@ KNOWN_ELSEWHERE = frozenset(
 """Coiled's keywords that nothing here can honour yet."""
 
 SECRET_NAME = re.compile(r"(SECRET|TOKEN|PASSWORD|PASSWD|CREDENTIAL|PRIVATE_KEY|API_?KEY|ACCESS_KEY)", re.IGNORECASE)
+CURRENCY = re.compile(r"[A-Z]{2,3}")
 NAME = re.compile(r"[\w][\w.-]{0,62}")
 
 
@@ -111,6 +112,13 @@ def reject_unknown(given: Mapping[str, object], known: Sequence[str]) -> None:
         raise UnknownKeyword(f"Cluster() got an unexpected keyword argument {keyword!r}.{hint}")
 
 
+def checked(given: dict[str, Any], unknown: dict[str, Any]) -> dict[str, Any]:
+    """Return the keywords ``given`` that mean something here; raises for the others as :func:`reject_unknown` does."""
+    elsewhere = {name: given.pop(name) for name in ("container", "ignore_container_entrypoint", "worker_class")}
+    reject_unknown({**unknown, **elsewhere}, tuple(given))
+    return given
+
+
 def spec_from(given: Mapping[str, Any], settings: Settings, *, default_name: str) -> ClusterSpec:
     """Return the spec that the keywords ``given`` describe; everything is checked that needs no provider."""
     name = given["name"] if given["name"] is not None else default_name
@@ -118,7 +126,7 @@ def spec_from(given: Mapping[str, Any], settings: Settings, *, default_name: str
         raise BadRequest(
             f"name={name!r} can't be used: take 1 to 63 letters, digits, '-', '_' or '.', such as 'my-analysis'."
         )
-    provider = given["provider"] or settings.provider
+    provider = _word("provider", given["provider"]) or settings.provider
     scaling = scaling_from(given["n_workers"])
     environ = _environ(given["environ"])
     spot = given["spot_policy"]
@@ -129,16 +137,16 @@ def spec_from(given: Mapping[str, Any], settings: Settings, *, default_name: str
     keep = given["shutdown_on_close"] is False
     return ClusterSpec(
         name=name,
-        workspace=given["workspace"] or settings.workspace,
+        workspace=_word("workspace", given["workspace"]) or settings.workspace,
         provider=provider,
         scaling=scaling,
         worker=_need("worker", given),
         scheduler=_need("scheduler", given),
         worker_threads=_threads(given["worker_options"]),
         spot_policy=policy,
-        region=given["region"],
+        region=_word("region", given["region"]),
         arm=bool(given["arm"]),
-        software=given["software"],
+        software=_word("software", given["software"]),
         environ=environ,
         tags={**settings.tags, **_texts("tags", given["tags"])},
         lifetimes=_lifetimes(given, settings, keep=keep),
@@ -148,7 +156,7 @@ def spec_from(given: Mapping[str, Any], settings: Settings, *, default_name: str
         dask_config=_json("dask_config", given["dask_config"]),
         worker_options={k: v for k, v in _json("worker_options", given["worker_options"]).items() if k != "nthreads"},
         scheduler_options=_json("scheduler_options", given["scheduler_options"]),
-        working_directory=os.getcwd(),
+        working_directory=_working_directory(),
         python_path=tuple(sys.path),
     )
 
@@ -186,6 +194,17 @@ def count_from(
     return scaling_from(n).initial
 
 
+def share_from(wait_for_workers: Any) -> bool | int | float:
+    """Return how many workers are waited for: all or none, a number, or a share."""
+    is_share = isinstance(wait_for_workers, float) and 0 <= wait_for_workers <= 1
+    if isinstance(wait_for_workers, bool) or _is_count(wait_for_workers) or is_share:
+        return cast("bool | int | float", wait_for_workers)
+    raise BadRequest(
+        f"wait_for_workers={wait_for_workers!r} can't be used: write True for all, a number such as 4, "
+        "or a share from 0.0 to 1.0."
+    )
+
+
 def duration_from(keyword: str, value: Any) -> timedelta:
     """Return a duration given as seconds, text or timedelta."""
     if isinstance(value, timedelta):
@@ -214,9 +233,16 @@ def _need(role: str, given: Mapping[str, Any]) -> Need:
         cpus=_range(f"{role}_cpu", cpu, _cores),
         memory=_range(f"{role}_memory", memory, _bytes),
         gpus=int(gpus or 0),
-        vm_types=(vm_types,) if isinstance(vm_types, str) else tuple(vm_types or ()),
+        vm_types=_vm_types(f"{role}_vm_types", vm_types),
         beside=role == "scheduler",
     )
+
+
+def _vm_types(keyword: str, value: Any) -> tuple[str, ...]:
+    types = [value] if isinstance(value, str) else value or []
+    if not isinstance(types, list | tuple) or not all(isinstance(one, str) for one in types):
+        raise BadRequest(f"{keyword}={value!r} can't be used: write names of machine types, such as ['m6i.large'].")
+    return tuple(types)
 
 
 def _range(keyword: str, value: Any, parse: Any) -> Range:
@@ -296,18 +322,36 @@ def _budget(value: Any) -> Money | None:
             raise InvalidOperation
     except InvalidOperation:
         raise BadRequest(f"budget={value!r} isn't an amount of money: write a number, or text like '5 EUR'.") from None
-    return Money(amount=amount, currency=currency.strip().upper() or "USD")
+    currency = currency.strip().upper() or "USD"
+    if not CURRENCY.fullmatch(currency):
+        raise BadRequest(f"budget={value!r}: {currency!r} isn't a currency; write it as '5 EUR', '5 USD' or '5 SU'.")
+    return Money(amount=amount, currency=currency)
 
 
 def _environ(value: Any) -> dict[str, str]:
     environ = _texts("environ", value)
-    for variable in environ:
+    for variable, text in environ.items():
+        if not variable or "=" in variable or "\0" in variable + text:
+            raise BadRequest(f"environ: {variable!r} can't be a variable: neither '=' nor a NUL can stand in its name.")
         if SECRET_NAME.search(variable):
             raise BadRequest(
                 f"environ: {variable} looks like a secret, and environ is kept in the cluster's record: "
                 "start without it, then cluster.send_private_envs({...}), which is kept nowhere."
             )
     return environ
+
+
+def _word(keyword: str, value: Any) -> str | None:
+    if value is None or (isinstance(value, str) and value.isprintable()):
+        return value
+    raise BadRequest(f"{keyword}={value!r} can't be used: write a name.")
+
+
+def _working_directory() -> str:
+    try:
+        return os.getcwd()
+    except FileNotFoundError:
+        raise BadRequest("the working directory of this program is gone: os.chdir() to one that exists.") from None
 
 
 def _texts(keyword: str, value: Any) -> dict[str, str]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import TYPE_CHECKING, Any
 
 from tradewind.client.door import open_api
-from tradewind.client.keywords import spec_from
+from tradewind.client.keywords import checked, spec_from
 from tradewind.config import load_settings
 from tradewind.model.views import DryRun
 
@@ -40,9 +41,19 @@ def planner_for(owner: type[Cluster]) -> Any:
 
     def plan(*args: Any, **keywords: Any) -> DryRun:
         """Return what ``Cluster(…)`` with these keywords would launch, where, at what price, and why."""
-        return dry_run(spec_from(owner.keywords(*args, **keywords), load_settings(), default_name="dry-run"))
+        return dry_run(spec_from(keywords_of(owner, args, keywords), load_settings(), default_name="dry-run"))
 
     return plan
+
+
+def keywords_of(owner: type[Cluster], args: tuple[Any, ...], given: dict[str, Any]) -> dict[str, Any]:
+    """Return the checked keywords of a call of ``owner``, defaults filled in. Raises as its constructor does."""
+    signature = inspect.signature(owner.__init__)
+    known = [name for name in signature.parameters if name not in {"self", "unknown"}]
+    unknown = {name: given[name] for name in given if name not in known}
+    bound = signature.bind(None, *args, **{name: given[name] for name in given if name in known})
+    bound.apply_defaults()
+    return checked({name: bound.arguments[name] for name in known}, unknown)
 
 
 def dry_run(spec: Any) -> DryRun:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 import dask.config
@@ -9,6 +10,9 @@ from distributed.security import Security
 
 from tradewind.boot.process import KeyPair
 from tradewind.client.door import open_api
+from tradewind.errors import TradewindError
+
+log = logging.getLogger("tradewind")
 
 LOADER = "distributed.client.security-loader"
 
@@ -25,11 +29,15 @@ def security_from(keys: KeyPair) -> Security:
 
 def load(info: dict[str, Any]) -> Security | None:
     """Return the keys for ``Client("tls://…")`` where the address is one of our clusters; Dask calls this."""
-    api: Any = open_api(looks_after=False)
-    for view in api.run(api.list_clusters(live=True)):
-        contact = view.cluster.contact
-        if contact is not None and contact.scheduler == info["address"]:
-            return security_from(api.run(api.keys(view.cluster.id)))
+    try:
+        api: Any = open_api(looks_after=False)
+        for view in api.run(api.list_clusters(live=True)):
+            contact = view.cluster.contact
+            if contact is not None and contact.scheduler == info["address"]:
+                return security_from(api.run(api.keys(view.cluster.id)))
+    except TradewindError as error:
+        # It may be anybody's cluster, and a fault of our store must not keep its owner out.
+        log.warning("Whether %s is one of Tradewind's can't be known: %s", info["address"], error)
     return None
 
 

@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import Any
 
 from tradewind.client.api import Api
-from tradewind.errors import BadRequest, ClusterStartError, NameTaken
+from tradewind.errors import BadRequest, ClusterStartError, NameTaken, StoreError
 from tradewind.model.cluster import Cluster, ClusterSpec, ClusterStatus, Scaling
 from tradewind.model.instance import Contact, Role
 from tradewind.model.usage import Receipt
@@ -18,6 +18,8 @@ log = logging.getLogger("tradewind")
 
 LOOK_S = 1.0
 """Seconds between looks where nothing is heard."""
+STORE_REST_S = 5.0
+"""Seconds between tries while the store can't be read."""
 ENDS_WITHIN_S = 30.0
 """Seconds that an end is waited for; what is left then goes on ending without us."""
 
@@ -132,6 +134,18 @@ class Session:
         self.view = await self.api.wait_changed(self.record.id, revision, timeout_s)
         self._record = self.view.cluster
         return self.view
+
+    async def follow(self, timeout_s: float) -> ClusterView:
+        """Return as :meth:`look_when_changed` does; while the store can't be read, say so once and wait."""
+        said = False
+        while True:
+            try:
+                return await self.look_when_changed(timeout_s)
+            except StoreError as error:
+                if not said:
+                    log.warning("What is shown of cluster %r is out of date: %s", self.record.name, error)
+                said = True
+                await asyncio.sleep(STORE_REST_S)
 
     async def scale(self, scaling: Scaling, dismiss: tuple[str, ...] = ()) -> Scaling:
         """Change how many workers are wanted, and return it."""

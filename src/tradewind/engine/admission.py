@@ -28,7 +28,7 @@ async def admit(spec: ClusterSpec, provider: Provider, catalogue: Catalogue) -> 
     BadRequest
         It can't be had: names the keyword, the fact and what to write instead.
     """
-    notes = honoured(spec, provider)
+    notes = [*honoured(spec, provider)]
     provider.check(spec)
     choices = await catalogue.choices(spec, spec.scaling)
     lines: list[PlannedInstances] = []
@@ -39,6 +39,10 @@ async def admit(spec: ClusterSpec, provider: Provider, catalogue: Catalogue) -> 
                 f"provider {spec.provider!r} has nothing that fits what was asked for the {role}: "
                 "ask for less cpu or memory, or leave them out."
             )
+        room = found[0].offer.room
+        if role is Role.WORKER and spec.scaling.is_adaptive and room is not None and room < spec.scaling.maximum:
+            notes.append(f"there is room for {room} such workers, so adaptive scaling stays at or below that.")
+            count = max(spec.scaling.minimum, min(count, room))
         lines.append(PlannedInstances(role=role, count=count, offer=found[0].offer, why=found[0].why))
     cost_per_hour = meter.cost_per_hour((line.count, line.offer) for line in lines)
     if spec.budget is not None:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from tradewind import wire
 from tradewind.boot.process import Boot
 from tradewind.boot.tls import Authority
 from tradewind.engine.clock import Clock
@@ -136,15 +137,17 @@ async def _launch_one(cluster: Cluster, row: Instance, means: Means) -> tuple[In
         async for handle in means.provider.launch(order_for(cluster, row, means, now)):
             after = replace(after, handle=handle.handle)
     except NoCapacity as error:
-        ended = refused(row, InstanceEnd.NO_CAPACITY, str(error), means.clock.now())
+        words = wire.printable(str(error))
+        ended = refused(row, InstanceEnd.NO_CAPACITY, words, means.clock.now())
         return (
             ended,
-            _event(cluster, now, "capacity.none", f"{name} has no room for {row.offer.vm_type}: {error}."),
+            _event(cluster, now, "capacity.none", f"{name} has no room for {row.offer.vm_type}: {words}."),
             None,
         )
     except Rejected as error:
-        ended = refused(row, InstanceEnd.REJECTED, str(error), means.clock.now())
-        return ended, _event(cluster, now, "launch.rejected", f"{name} refused: {error}.", Level.ERROR), None
+        words = wire.printable(str(error))
+        ended = refused(row, InstanceEnd.REJECTED, words, means.clock.now())
+        return ended, _event(cluster, now, "launch.rejected", f"{name} refused: {words}.", Level.ERROR), None
     except Unavailable as error:
         return (
             after,

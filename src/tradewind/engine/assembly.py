@@ -41,7 +41,7 @@ async def assemble(
 ) -> Assembly:
     """Open the store and put an engine on it; it runs if ``looks_after``. Raises StoreError."""
     clock = SteadyClock()
-    store = await Store.open(settings.store or f"sqlite:///{directory / 'tradewind.db'}")
+    store = await Store.open(settings.store or directory / "tradewind.db")
     link = HttpAgentLink()
     rounds = Rounds(
         store=store,

@@ -34,7 +34,7 @@ class Catalogue:
         BadRequest
             It can never be; the message says what the most is.
         """
-        workers = replace(spec.worker, count=max(1, scaling.maximum))
+        workers = replace(spec.worker, count=max(1, scaling.maximum), least=max(1, scaling.minimum))
         # A scheduler keeps what it knows in memory alone, so it never stands on what can be taken back.
         return {
             Role.SCHEDULER: await self._choices(spec, spec.scheduler, SpotPolicy.ON_DEMAND),

@@ -11,6 +11,9 @@ from pathlib import Path
 
 import psutil
 
+from tradewind.boot.birth import birth_of, is_alive
+from tradewind.errors import StoreError
+
 
 def new_id(prefix: str) -> str:
     """Return an id that nobody used before: ``worker-3f9a1c20b7``."""
@@ -26,8 +29,19 @@ def installation(directory: Path, store: str | None) -> str:
         The user's data directory; the id is made on the first call and kept there.
     store : str or None
         URL of the store; None is the one in ``directory``.
+
+    Raises
+    ------
+    StoreError
+        The directory can't be made, read or written.
     """
-    mine = _kept(directory)
+    try:
+        mine = _kept(directory)
+    except OSError as error:
+        raise StoreError(
+            f"{directory}: nothing can be kept there: {error.strerror}. "
+            "Allow this user to write there, or set TRADEWIND_DATA_DIR to a directory where it may."
+        ) from None
     return mine if store is None else f"{mine}-{hashlib.sha256(store.encode()).hexdigest()[:8]}"
 
 
@@ -52,18 +66,13 @@ def _kept(directory: Path) -> str:
 
 def this_process() -> str:
     """Return the name under which this process takes leases."""
-    return f"{socket.gethostname()}/{os.getpid()}/{psutil.Process().create_time():.2f}"
+    return f"{socket.gethostname()}/{os.getpid()}/{birth_of(os.getpid())}"
 
 
 def is_dead(holder: str) -> bool:
     """Whether the process that took a lease is known to be gone; False where that can't be told from here."""
     try:
-        host, pid, created = holder.rsplit("/", 2)
-        if host != socket.gethostname():
-            return False
-        process = psutil.Process(int(pid))
-        return process.status() == psutil.STATUS_ZOMBIE or f"{process.create_time():.2f}" != created
-    except psutil.NoSuchProcess:
-        return True
+        host, pid, birth = holder.rsplit("/", 2)
+        return host == socket.gethostname() and not is_alive(int(pid), birth)
     except (ValueError, psutil.Error):
         return False

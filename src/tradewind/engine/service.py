@@ -76,7 +76,7 @@ class Service:
             owner=self._owner,
             created_at=now,
             scale=ScaleMemory(wanted=spec.scaling.initial),
-            expires_at=now + spec.lifetimes.total if spec.lifetimes.total is not None else None,
+            expires_at=now + lifetime,
             environment=capture(),
         )
         secrets = ClusterSecrets(

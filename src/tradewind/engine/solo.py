@@ -62,11 +62,9 @@ class Solo:
             raise AttributeError(verb)
 
         async def call(*args: Any, **kwargs: Any) -> Any:
-            opened = asyncio.wrap_future(self._opened)
-            await opened
-            return await asyncio.wrap_future(
-                asyncio.run_coroutine_threadsafe(self._call(verb, args, kwargs), self._loop)
-            )
+            opened = await asyncio.wrap_future(self._opened)
+            answer: Coroutine[Any, Any, Any] = getattr(opened.service, verb)(*args, **kwargs)
+            return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(answer, self._loop))
 
         return call
 
@@ -78,8 +76,10 @@ class Solo:
                 raise TradewindError(
                     "this engine was closed: clusters it looked after are reached by a new Cluster(name=…)"
                 )
-            if self._opening is None:
+            if not self._thread.is_alive():
                 self._thread.start()
+            # One that failed is tried again: whoever reads why may mend it and go on in the same notebook.
+            if self._opening is None or (self._opening.done() and self._opening.exception() is not None):
                 self._opening = asyncio.run_coroutine_threadsafe(self._open(), self._loop)
             return self._opening
 
@@ -90,14 +90,16 @@ class Solo:
 
     def close(self) -> None:
         """Stop looking after clusters and close the store; clusters stay."""
-        if self._pid == os.getpid() and self._thread.is_alive():
-            self.run(self._aclose())
+        if self._pid != os.getpid() or self._is_closed:
+            return
+        with self._lock:
             self._is_closed = True
+        if self._thread.is_alive():
+            asyncio.run_coroutine_threadsafe(self._aclose(), self._loop).result()
             self._loop.call_soon_threadsafe(self._loop.stop)
             self._thread.join(timeout=5)
-
-    async def _call(self, verb: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        return await getattr(self._opened.result().service, verb)(*args, **kwargs)
+        if not self._loop.is_running():
+            self._loop.close()
 
     async def _open(self) -> Assembly:
         # Imported here, on the engine's thread: the store's library takes half a second to import, and the warm
@@ -119,12 +121,18 @@ class Solo:
 
     async def _aclose(self) -> None:
         # One that never opened has nothing to close, and who asked it something was told why.
-        opened = await asyncio.gather(asyncio.wrap_future(self._opened), return_exceptions=True)
+        opening = [asyncio.wrap_future(self._opening)] if self._opening is not None else []
+        opened = await asyncio.gather(*opening, return_exceptions=True)
         for assembly in opened:
             if not isinstance(assembly, BaseException):
                 await assembly.aclose()
         for provider in self._providers.values():
             await provider.aclose()
+        # Whoever still waits for an answer must not wait for ever: nothing runs on this loop any more.
+        asked = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in asked:
+            task.cancel()
+        await asyncio.gather(*asked, return_exceptions=True)
 
     def _provider(self, name: str) -> Provider:
         with self._lock:
@@ -143,8 +151,10 @@ class Solo:
             return self._providers[name]
 
     def _hint(self) -> None:
-        self._loop.call_soon_threadsafe(self._poke)
+        if not self._is_closed:
+            self._loop.call_soon_threadsafe(self._poke)
 
     def _poke(self) -> None:
-        if self._opened.done() and not self._opened.exception():
-            self._opened.result().engine.poke()
+        opening = self._opening
+        if opening is not None and opening.done() and not opening.exception():
+            opening.result().engine.poke()

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 
+from tradewind import wire
 from tradewind.engine.clock import Clock
 from tradewind.model.instance import ObservedInstance
 from tradewind.providers.base import Provider
@@ -30,6 +32,10 @@ class Watch:
         async with self._lock:
             if self._began is None or self._began < since:
                 began = self._clock.now()
-                self._seen = await self.provider.observe()
+                self._seen = [
+                    # Faults in a stranger's words end up in terminals, which would obey their control characters.
+                    o if o.detail.isprintable() else replace(o, detail=wire.printable(o.detail))
+                    for o in await self.provider.observe()
+                ]
                 self._began = began
             return self._seen

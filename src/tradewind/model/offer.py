@@ -28,5 +28,7 @@ class Offer:
     region: str | None = None
     zone: str | None = None
     spot: bool = False
+    room: int | None = None
+    """How many of these can exist at the same time; None where nobody knows."""
     note: str = ""
     """Why it looks as it does, for ``plan()``: what was rounded, shared or assumed."""

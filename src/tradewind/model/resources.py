@@ -47,6 +47,8 @@ class Need:
     disk: int | None = None
     count: int = 1
     """How many of these at most at the same time: a provider with fixed room divides it by this."""
+    least: int | None = None
+    """How many must fit at the same time, where fewer than ``count`` will do; None is ``count``."""
     beside: bool = False
     """It runs beside others and sets nothing aside, as a scheduler does: a provider that divides fixed room gives it
     the room without taking it from the others, and without a price of its own."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from tradewind.model.cluster import Cluster, ClusterStatus, StopReason
+from tradewind.model.cluster import Cluster, ClusterStatus, Scaling, StopReason
 from tradewind.model.events import Event, Level
 from tradewind.model.instance import Instance, InstanceEnd, InstanceStatus, Role
 from tradewind.planning import scale
@@ -56,7 +56,7 @@ def keep_up(snapshot: Snapshot, cluster: Cluster, instances: tuple[Instance, ...
     leaving = _leaving(snapshot, cluster) | overdue
     crew = [i for i in workers if i.id not in leaving]
     target = snapshot.page.adaptive_target if snapshot.page is not None else cluster.scale.wanted
-    before, memory = cluster.scale, scale.wanted(cluster.intent.scaling, cluster.scale, target, len(crew), now)
+    before, memory = cluster.scale, scale.wanted(_scaling(snapshot, cluster), cluster.scale, target, len(crew), now)
     cluster = replace(cluster, scale=memory) if memory != before else cluster
     gap = memory.wanted - len(crew)
 
@@ -65,7 +65,8 @@ def keep_up(snapshot: Snapshot, cluster: Cluster, instances: tuple[Instance, ...
         available = _available(snapshot, instances, Role.WORKER, now)
         if available:
             launches += [Launch(role=Role.WORKER, choice=available[0])] * gap
-        elif not any(_is_to_be_launched(i) for i in instances):  # a pause would hold up orders that stand, too
+        elif not any(i.handle is None and _is_to_be_launched(i) for i in instances):
+            # What was ordered already needs no other offer, and must not wait for one.
             cluster = replace(cluster, retry_at=now + REFUSAL)
             events.append(_event(cluster, now, "capacity.none", _why_none(snapshot), Level.WARNING))
     elif gap < 0:
@@ -125,6 +126,16 @@ def stopping(cluster: Cluster, reason: StopReason, detail: str, now: datetime) -
     after = replace(cluster, status=ClusterStatus.STOPPING, stop_reason=reason, stop_detail=detail, stopping_at=now)
     level = Level.ERROR if reason.is_failure else Level.INFO
     return after, _event(after, now, "cluster.stopping", f"Stopping ({reason}): {detail}.", level)
+
+
+def _scaling(snapshot: Snapshot, cluster: Cluster) -> Scaling:
+    """Return what is wanted, within the room there is: the upper end of a range is a bound, not an order."""
+    scaling = cluster.intent.scaling
+    choices = (snapshot.choices or {}).get(Role.WORKER, ())
+    room = choices[0].offer.room if choices else None
+    if not scaling.is_adaptive or room is None or room >= scaling.maximum:
+        return scaling
+    return replace(scaling, maximum=max(scaling.minimum, room))
 
 
 def _no_capacity(cluster: Cluster, snapshot: Snapshot, instances: tuple[Instance, ...], now: datetime) -> Plan:

@@ -71,11 +71,15 @@ def asked(case: Case, now: datetime) -> Verdict | None:
 
 
 def expired(case: Case, now: datetime) -> Verdict | None:
-    """Its own maximum age."""
-    if case.cluster.expires_at is None or now < case.cluster.expires_at:
+    """Its own maximum age, or the age that no cluster passes."""
+    cluster = case.cluster
+    if cluster.expires_at is None or now < cluster.expires_at:
         return None
+    total = cluster.spec.lifetimes.total
+    oldest = f"the most that one lives without a cluster_timeout, {cluster.expires_at - cluster.created_at}"
     return Verdict(
-        reason=StopReason.EXPIRED, detail=f"it reached its cluster_timeout of {case.cluster.spec.lifetimes.total}"
+        reason=StopReason.EXPIRED,
+        detail=f"it reached its cluster_timeout of {total}" if total is not None else f"it reached {oldest}",
     )
 
 

@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 
 import psutil
-from sqlalchemy import Connection, Engine, Table, create_engine, event, make_url
+from sqlalchemy import URL, Connection, Engine, Table, create_engine, event, make_url
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.exc import ArgumentError, DBAPIError, StatementError
 from sqlalchemy.pool import QueuePool, SingletonThreadPool
@@ -37,7 +37,7 @@ _ADVICE = {
 }
 
 
-def connect(url: str) -> tuple[Engine, str]:
+def connect(url: str | Path) -> tuple[Engine, str]:
     """Return the engine of ``url`` and the name of the place for messages; makes the file, for this user alone.
 
     Raises
@@ -46,7 +46,8 @@ def connect(url: str) -> tuple[Engine, str]:
         The URL can't be used, or the file can't be made.
     """
     try:
-        parsed = make_url(url)
+        # In a URL, what follows a "?" in a directory's name would be options.
+        parsed = URL.create("sqlite", database=str(url)) if isinstance(url, Path) else make_url(url)
     except ArgumentError:
         raise StoreError(f"{url!r} is no database URL; give one as sqlite:////home/me/tradewind.db") from None
     if parsed.get_backend_name() != "sqlite":

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
+from pathlib import Path
 from typing import Concatenate, ParamSpec, TypeVar
 
 from sqlalchemy import Connection, Engine
@@ -43,13 +44,14 @@ class Store:
         """The file, for messages."""
 
     @classmethod
-    async def open(cls, url: str) -> Store:
+    async def open(cls, url: str | Path) -> Store:
         """Open the store, made or brought up to date where need be.
 
         Parameters
         ----------
-        url : str
-            As ``sqlite:////home/me/tradewind.db``; ``sqlite://`` is a store in memory that ends with :meth:`aclose`.
+        url : str or Path
+            A file, or a URL as ``sqlite:////home/me/tradewind.db``; ``sqlite://`` is a store in memory that ends with
+            :meth:`aclose`.
 
         Raises
         ------
@@ -234,7 +236,7 @@ class Store:
         return await asyncio.get_running_loop().run_in_executor(self._thread, transaction)
 
 
-def _opened(url: str) -> tuple[Engine, str]:
+def _opened(url: str | Path) -> tuple[Engine, str]:
     engine, place = database.connect(url)
     try:
         with database.explained(place):

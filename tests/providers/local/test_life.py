@@ -254,3 +254,23 @@ async def test_a_signal_to_the_keeper_ends_its_instance(site: Site, number: int)
     orders, (handle,) = await start(site, f"c-signal-{number}", workers=0)
     site.keeper(orders[0]).send_signal(number)
     assert (await site.until_stopped(handle)).exit_code == 0
+
+
+def spill(path_of_a_worker: str) -> str:
+    path = os.path.join(path_of_a_worker, "spilled")
+    with open(path, "wb") as file:
+        file.write(b"x")
+    return path
+
+
+async def test_what_a_killed_worker_spilled_goes_with_it(site: Site) -> None:
+    orders, handles = await start(site, "c-spill")
+    async with client_of(site, await address_of(site, handles[0])) as client:
+        (path,) = (await client.run(lambda dask_worker: spill(dask_worker.local_directory))).values()
+        assert os.path.exists(path)  # noqa: ASYNC240
+        site.dask(orders[1]).kill()
+        await site.until_stopped(handles[1])
+        async with asyncio.timeout(5):
+            while os.path.exists(path):  # noqa: ASYNC110, ASYNC240
+                await asyncio.sleep(0.02)
+    await site.provider.terminate([handle.handle for handle in handles])

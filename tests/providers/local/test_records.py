@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from tradewind.boot.birth import birth_of, is_alive, signal_process
 from tradewind.model.instance import Contact, InstanceStatus, Marks, Role
 from tradewind.providers.local import sweep
-from tradewind.providers.local.birth import birth_of, is_alive, signal_process
 from tradewind.providers.local.records import Exit, Records, Run
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -143,3 +143,16 @@ def test_a_sweep_leaves_the_living_alone(tmp_path: Path) -> None:
     finally:
         process.kill()
         process.wait()
+
+
+@pytest.mark.parametrize("name", ["instance.json", "exit.json", "contact.json"])
+def test_a_file_that_a_power_cut_left_empty_hides_no_other_instance(tmp_path: Path, name: str) -> None:
+    records = Records(tmp_path)
+    broken, whole = claimed(records, "o-1"), claimed(records, "o-2")
+    (broken.directory / name).write_bytes(b"")
+    assert status(whole) is InstanceStatus.STARTING
+    claims = {run.handle: run.claim() for run in records.all_runs()}
+    assert (claims["o-1"] is None) == (name == "instance.json")
+    if claims["o-1"] is not None:
+        assert status(broken) is InstanceStatus.STARTING
+    records.prune(NOW)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import select
+import shutil
 import signal
 import sys
 import time
@@ -76,6 +77,8 @@ def _keep(task: Task, poke: int) -> int:
     task.records.withdraw(task.marks)
     run.write_exit(end)
     _tell(poke, b"changed\n")
+    # Not by the Dask process itself: one that is killed for its memory leaves the most behind.
+    shutil.rmtree(run.scratch, ignore_errors=True)
     return 0
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import Decimal
+from math import isqrt
 
 from tradewind.errors import BadRequest
 from tradewind.model.money import Price
@@ -54,7 +55,7 @@ def offer_for(need: Need, machine: Machine, rate: Rate | None) -> Offer:
         )
     if need.gpus or need.gpu_type:
         raise BadRequest("GPUs can't be given out on this machine; leave out the GPUs, or take another provider")
-    count = max(need.count, 1)
+    count = _shares(need, machine)
     # A scheduler runs one thread: cores that it can't use have no place in its receipt.
     cpus = _within(1 if need.beside else max(1, machine.cpus // count), need.cpus.minimum, need.cpus.maximum)
     memory = _memory(need, machine, count)
@@ -76,12 +77,27 @@ def offer_for(need: Need, machine: Machine, rate: Rate | None) -> Offer:
         vm_type="process",
         resources=Resources(cpus=cpus, memory=memory),
         price=price,
+        room=None if need.beside else machine.memory // memory,
         note="; ".join(notes),
     )
 
 
-def _memory(need: Need, machine: Machine, count: int) -> int:
-    memory = int(_within(machine.memory // count, need.memory.minimum, need.memory.maximum))
+def _shares(need: Need, machine: Machine) -> int:
+    """Return how many the machine is divided among.
+
+    A number that was asked for is taken. Of a range, as many as LocalCluster would start: few workers with some
+    threads each, which share their memory.
+    """
+    if need.least is None or need.least >= need.count:
+        return max(need.count, 1)
+    cores = machine.cpus
+    natural = cores if cores <= 4 else next(n for n in range(isqrt(cores - 1) + 1, cores + 1) if cores % n == 0)
+    return max(need.least, min(need.count, natural))
+
+
+def _memory(need: Need, machine: Machine, shares: int) -> int:
+    memory = int(_within(machine.memory // shares, need.memory.minimum, need.memory.maximum))
+    count = max(1, need.count if need.least is None else min(need.least, need.count))
     if memory * count > machine.memory:
         asked = _gib(memory) if count == 1 else f"{count} workers of {_gib(memory)}, {_gib(memory * count)} in all,"
         most = f"the most is {_gib(machine.memory // count)}" + (f" each for {count}" if count > 1 else "")

@@ -6,7 +6,6 @@ import asyncio
 import ctypes
 import os
 import pickle
-import shutil
 import signal
 import sys
 import traceback
@@ -100,13 +99,12 @@ def run_dask(task: Task, poke: int, keeper: int) -> int:
             wait_s = min(wait_s * 1.05, 0.25)
         return contact.scheduler
 
-    scratch = run.directory / "scratch"
     around = Surroundings(
         attach=attach_agent,
         on_contact=on_contact,
         on_ready=on_ready,
         find_scheduler=find_scheduler,
-        local_directory=str(scratch),
+        local_directory=str(run.scratch),
         # Where the kernel doesn't end us with our keeper (macOS), we look for it ourselves.
         still_wanted=lambda: os.getppid() == keeper,
     )
@@ -124,7 +122,6 @@ def run_dask(task: Task, poke: int, keeper: int) -> int:
         traceback.print_exc()
         return 1
     finally:
-        shutil.rmtree(scratch, ignore_errors=True)
         sys.stdout.flush()
         sys.stderr.flush()
     return 0

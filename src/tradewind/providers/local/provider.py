@@ -16,16 +16,16 @@ from typing import ClassVar, Self
 from dask.system import CPU_COUNT
 from distributed.system import MEMORY_LIMIT
 
+from tradewind.boot.birth import signal_process
 from tradewind.errors import BadRequest, ConfigError, Rejected, Unavailable
 from tradewind.model.cluster import ClusterSpec
 from tradewind.model.instance import InstanceStatus, ObservedInstance
 from tradewind.model.offer import Offer
 from tradewind.model.resources import Need
 from tradewind.providers.base import Capabilities, Handle, Order, Provider, ProviderSettings
-from tradewind.providers.local.birth import signal_process
 from tradewind.providers.local.offers import Machine, Rate, offer_for
 from tradewind.providers.local.records import Records, now_utc
-from tradewind.providers.local.sweep import sweep
+from tradewind.providers.local.sweep import VARIABLE, sweep
 from tradewind.providers.local.task import Task
 from tradewind.providers.local.warm import Warm
 
@@ -83,8 +83,14 @@ class LocalProvider(Provider):
         Raises
         ------
         BadRequest
-            The working directory doesn't exist here, or a keyword would undo what makes the cluster safe.
+            The working directory doesn't exist here, a keyword would undo what makes the cluster safe, or the caller
+            is a local instance.
         """
+        if VARIABLE in os.environ:
+            raise BadRequest(
+                "this program is a worker of a local cluster itself, and would start clusters without end if a task's "
+                "module did: write Cluster(...) below `if __name__ == '__main__':`, or take get_client() in a task"
+            )
         directory = spec.working_directory
         if directory is not None and not os.path.isdir(directory):
             raise BadRequest(f"the working directory {directory} isn't on this machine; change to one that exists")

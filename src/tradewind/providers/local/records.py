@@ -6,6 +6,7 @@
     ├── runs/<order>/          0700; the order's id is also the handle
     │   ├── instance.json      the claim: made once, whole, before anything else exists
     │   ├── log                what the Dask process wrote; stays
+    │   ├── scratch/           what it spills; goes with it
     │   ├── contact.json       where a scheduler listens
     │   ├── ready              the worker is connected
     │   ├── stopping           it was told to end
@@ -29,8 +30,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from tradewind.boot.birth import birth_of, is_alive, machine_boot
 from tradewind.model.instance import Contact, InstanceStatus, Marks, ObservedInstance, Role
-from tradewind.providers.local.birth import birth_of, is_alive, machine_boot
 
 SAFE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 KEPT_DEAD = 200
@@ -139,6 +140,11 @@ class Run:
     def handle(self) -> str:
         """The order's id, which is what ``terminate`` takes."""
         return self.directory.name
+
+    @property
+    def scratch(self) -> Path:
+        """Where its Dask process spills; goes with it."""
+        return self.directory / "scratch"
 
     def make_claim(self, marks: Marks, now: datetime) -> bool:
         """Claim the order for this process; False if somebody has. The claim appears whole or not at all."""
@@ -250,10 +256,11 @@ def now_utc() -> datetime:
 
 
 def read_json(path: Path) -> dict[str, Any] | None:
-    """Return the object in a file; None if there is no such file."""
+    """Return the object in a file; None if there is no such file, or nothing that can be read in it."""
     try:
         data = json.loads(path.read_bytes())
-    except FileNotFoundError:
+    except (FileNotFoundError, ValueError):
+        # A power cut leaves files empty; one of those must not hide all other instances.
         return None
     return data if isinstance(data, dict) else None
 

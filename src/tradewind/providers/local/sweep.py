@@ -1,9 +1,10 @@
-"""Clear away what a killed keeper could not: processes that tasks had started."""
+"""Clear away what a killed keeper could not: processes that tasks had started, and what was spilled."""
 
 from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 
 import psutil
 
@@ -27,6 +28,7 @@ def sweep(run: Run, claim: Claim) -> int:
             if _is_left_over(process, run, claim):
                 process.kill()
                 killed += 1
+    shutil.rmtree(run.scratch, ignore_errors=True)
     return killed
 
 
