@@ -47,6 +47,8 @@ async def admit(spec: ClusterSpec, provider: Provider, catalogue: Catalogue) -> 
     cost_per_hour = meter.cost_per_hour((line.count, line.offer) for line in lines)
     if spec.budget is not None:
         _affordable(spec.budget, cost_per_hour)
+        if not cost_per_hour.money:
+            notes.append(f"all of this is free, so the budget of {spec.budget} is never touched.")
     lines = [line for line in lines if line.count]
     told = dict.fromkeys(line.offer.note for line in lines if line.offer.note)
     return DryRun(instances=tuple(lines), cost_per_hour=cost_per_hour, notes=(*notes, *told))
