@@ -142,6 +142,14 @@ def test_the_demo_draws_a_map_agrees_with_numpy_and_leaves_nothing_up(nothing_ye
 
     assert shown.exit_code == 0, shown.output
     assert picture.read_bytes().startswith(b"\x89PNG")
-    for word in ("same as NumPy alone", "A1B", "demo / trend", "Receipt of", "total", str(picture)):
+    for word in (
+        "same as NumPy alone",
+        "A1B",
+        "demo / trend",
+        "Receipt of",
+        "total",
+        "What could be better",
+        str(picture),
+    ):
         assert word in shown.stdout
     assert "No cluster is up" in run("cluster", "list").stdout

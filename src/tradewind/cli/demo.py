@@ -65,10 +65,15 @@ def demo(workers: int, out: Path) -> None:
             raise
         receipt = api.run(api.receipt(cluster.cluster_id))
         insights = api.run(api.insights(cluster.cluster_id))
-    console.print(Text.assemble(("✓ ", "green"), "Nothing of it is left running"))
+        left = [i for i in api.run(api.view(cluster.cluster_id)).instances if i.status.is_live]
+    if left:
+        console.print(
+            Text.assemble(("! ", "yellow"), f"{len(left)} processes are still ending: tradewind cluster list")
+        )
+    else:
+        console.print(Text.assemble(("✓ ", "green"), "Nothing of it is left running"))
     console.print(Group("", result_lines(result), "", receipt_table(receipt)))
-    if insights:
-        console.print(Group("", insights_panel(insights)))
+    console.print(Group("", insights_panel(insights)))
     console.print(Group("", Text.assemble("The picture is in ", (os.fspath(out), "bold cyan"))))
     console.print(f"More of this run: tradewind cluster show {cluster.name}", style=QUIET)
 
