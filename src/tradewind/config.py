@@ -22,9 +22,10 @@ from typing import Any
 import platformdirs
 
 from tradewind.errors import ConfigError
+from tradewind.model.secret import Secret
 
 PREFIX = "TRADEWIND_"
-NO_SETTINGS = {"TRADEWIND_CONFIG_DIR", "TRADEWIND_DATA_DIR", "TRADEWIND_INSTANCE"}
+NO_SETTINGS = {"TRADEWIND_CONFIG_DIR", "TRADEWIND_DATA_DIR", "TRADEWIND_INSTANCE", "TRADEWIND_TOKEN"}
 """Say where to look, or mark what an instance started, so they are no settings themselves."""
 
 
@@ -57,6 +58,92 @@ class HistorySettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ServeSettings:
+    """The table ``[serve]``: what ``tradewind serve`` does; of no use to those who only call a server."""
+
+    host: str = "127.0.0.1"
+    """Address to listen on; default this machine alone. "0.0.0.0" is everybody who reaches it."""
+    port: int = 8886
+    """Port to listen on; default 8886."""
+    public_url: str | None = None
+    """How people reach it, where a proxy stands in front: https://tradewind.example.org; default host and port."""
+    tls: bool = True
+    """Whether it speaks TLS itself; default true. "false" is for a proxy on the same machine that does."""
+    certificate: str | None = None
+    """PEM file of its certificate; default None: one of its own authority, made in the data directory."""
+    key: str | None = None
+    """PEM file of the key of ``certificate``."""
+    providers: tuple[str, ...] = ()
+    """Where its people may run clusters; default none named: all that need no setting up, and "local" only while it
+    listens on this machine alone, since local clusters run as the server's own user."""
+    requests_per_second: float = 50.0
+    """How much one token may ask, on average; default 50, some hundred times what a notebook does."""
+    burst: int = 200
+    """How much it may ask at once; default 200."""
+    body_limit: int = 1024 * 1024
+    """Bytes of a request that are read at most; default 1 MiB, ten times the largest honest one."""
+    log_format: str = "text"
+    """"text" for people or "json" for programs; default text."""
+    otlp_endpoint: str | None = None
+    """Where OpenTelemetry traces go, as http://localhost:4318/v1/traces; default None sends none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OidcSettings:
+    """The table ``[oidc]``: sign-in with an OpenID provider, as CILogon, Keycloak, or GitHub through a broker."""
+
+    issuer: str | None = None
+    """Its URL, below which ``.well-known/openid-configuration`` stands; default None: no such sign-in."""
+    client_id: str | None = None
+    """Given by the provider when this server was registered there."""
+    client_secret: Secret | None = None
+    """Given with ``client_id``; better in ``TRADEWIND_OIDC__CLIENT_SECRET`` than in a file that others read."""
+    name: str = "your institution"
+    """What the button says after "Sign in with"; default "your institution"."""
+    name_claim: str = "preferred_username"
+    """Which claim becomes a new user's name; default preferred_username, then the part of the e-mail before the @."""
+    open_to: tuple[str, ...] = ()
+    """Who may sign in without an invitation: e-mail domains as "example.edu"; default none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JupyterHubSettings:
+    """The table ``[jupyterhub]``: users of a JupyterHub are let in with the token that their notebook has."""
+
+    api_url: str | None = None
+    """The hub's API as this server reaches it: http://hub:8081/hub/api; default None: no such sign-in."""
+    workspace: str | None = None
+    """The workspace that every user of the hub is a member of; default None: they need an invitation."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MailSettings:
+    """The table ``[mail]``: how notifications reach people."""
+
+    host: str | None = None
+    """The SMTP server; default None sends no mail."""
+    port: int = 587
+    """Its port; default 587, with STARTTLS."""
+    user: str | None = None
+    """Who signs in there; default nobody does."""
+    password: Secret | None = None
+    """Of ``user``."""
+    sender: str = "tradewind@localhost"
+    """The From of every mail."""
+    starttls: bool = True
+    """Whether the line is made secret before anything is said; default true."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebhookSettings:
+    """The table ``[webhooks]``: notifications to programs."""
+
+    private_addresses: bool = False
+    """Whether they may go to this machine and to private networks; default false, since who may set a webhook could
+    else reach what only the server reaches."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """All settings, with their defaults."""
 
@@ -64,8 +151,11 @@ class Settings:
     """Where clusters run when a call doesn't say; default local, which needs nothing set up."""
     workspace: str = "default"
     """Who shares and pays when a call doesn't say; default "default", the one of solo use."""
+    server: str | None = None
+    """URL of the server that runs clusters; None (the default) is the engine in the caller's own process."""
     store: str | None = None
-    """URL of the store; None (the default) is an SQLite file in the user's data directory."""
+    """URL of the store, as postgresql://tradewind@db/tradewind; None (the default) is an SQLite file in the user's data
+    directory."""
     wait_for_workers: float = 0.3
     """Share of the workers that must be there before ``Cluster(...)`` returns; default 0.3, as Coiled's."""
     idle_timeout: timedelta | None = timedelta(minutes=20)
@@ -77,6 +167,11 @@ class Settings:
     history: HistorySettings = field(default_factory=HistorySettings)
     local: LocalSettings = field(default_factory=LocalSettings)
     fake: FakeSettings = field(default_factory=FakeSettings)
+    serve: ServeSettings = field(default_factory=ServeSettings)
+    oidc: OidcSettings = field(default_factory=OidcSettings)
+    jupyterhub: JupyterHubSettings = field(default_factory=JupyterHubSettings)
+    mail: MailSettings = field(default_factory=MailSettings)
+    webhooks: WebhookSettings = field(default_factory=WebhookSettings)
 
 
 def config_file() -> Path:
@@ -194,11 +289,24 @@ def _convert(kind: Any, value: object, place: str) -> object:
             return (
                 value if isinstance(value, bool) else {"true": True, "1": True, "false": False, "0": False}[str(value)]
             )
+        if target is Secret:
+            return Secret(str(value))
+        if target is int and not isinstance(value, bool):
+            number = Decimal(str(value))
+            if number != int(number) or number < 0:
+                raise InvalidOperation
+            return int(number)
         if target is float and not isinstance(value, bool):
             try:
                 return float(str(value))
             except ValueError:
                 raise KeyError(value) from None  # Python's own words name no setting that would do.
+        if typing.get_origin(target) is tuple:
+            # One line of an environment variable is a list with commas.
+            items = [item.strip() for item in value.split(",")] if isinstance(value, str) else value
+            if not isinstance(items, list):
+                raise ValueError("a list of texts is needed")
+            return tuple(str(item) for item in items if item != "")
         if typing.get_origin(target) is not None:
             if not isinstance(value, Mapping):
                 raise ValueError("a table of names and values is needed")
@@ -211,4 +319,9 @@ def _convert(kind: Any, value: object, place: str) -> object:
         raise ConfigError(f"{place}: {words}.") from None
 
 
-_WORDS = {bool: "true or false", Decimal: "number of 0 or more, such as 0.12", float: "number"}
+_WORDS = {
+    int: "whole number of 0 or more",
+    bool: "true or false",
+    Decimal: "number of 0 or more, such as 0.12",
+    float: "number",
+}

@@ -9,9 +9,14 @@
     ├── MissingExtra          an optional library isn't installed
     ├── NotFound              no such cluster, computation, …
     ├── NameTaken             the name belongs to a cluster in another state
+    ├── OverBudget            a limit on spending doesn't allow it (also a BadRequest)
+    ├── SignInNeeded          nobody is signed in, or the token isn't good any more
+    ├── Forbidden             this user may not do this
+    ├── TooMany               asked too often; again after ``retry_after``
     ├── LeaseLost             somebody else looks after this cluster now
     ├── ClusterStartError     a cluster could not be brought up (carries ``cluster_id``)
     ├── StoreError            the store can't be read or written
+    ├── ServerError           a server doesn't answer, or not as one of ours would
     └── ProviderError         an infrastructure answered, and each answer is a decision
         ├── NoCapacity        → take the next offer
         ├── Rejected          → tell the user, in the infrastructure's own words
@@ -51,6 +56,34 @@ class NameTaken(TradewindError):
     """The name belongs to a cluster that is in another state."""
 
 
+class OverBudget(BadRequest):
+    """A limit on spending doesn't allow it; nothing was started."""
+
+
+class SignInNeeded(TradewindError):
+    """Nobody is signed in, or the token has expired or was revoked. Decision: sign in again."""
+
+
+class Forbidden(TradewindError, PermissionError):
+    """This user may not do this here; the message says who may."""
+
+
+class TooMany(TradewindError):
+    """Asked too often. Decision: wait, then ask again.
+
+    Parameters
+    ----------
+    message : str
+        What the limit is.
+    retry_after : timedelta
+        How long to wait.
+    """
+
+    def __init__(self, message: str, retry_after: timedelta = timedelta(seconds=1)) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
 class LeaseLost(TradewindError):
     """Somebody else looks after this cluster now; what was planned must not be written."""
 
@@ -73,6 +106,10 @@ class ClusterStartError(TradewindError):
 
 class StoreError(TradewindError):
     """The store can't be read or written; nothing was half written."""
+
+
+class ServerError(TradewindError):
+    """A server doesn't answer, or not as one of ours would; what was asked may or may not have been done."""
 
 
 class ProviderError(TradewindError):

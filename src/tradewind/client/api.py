@@ -9,6 +9,7 @@ from typing import Protocol
 from tradewind.boot.process import KeyPair
 from tradewind.model.cluster import Cluster, ClusterSpec, Scaling
 from tradewind.model.computation import Computation, Insight
+from tradewind.model.environment import Environment
 from tradewind.model.events import Event
 from tradewind.model.instance import Instance
 from tradewind.model.usage import CostLine, Receipt
@@ -24,8 +25,11 @@ class Api(Protocol):
     async def dry_run(self, spec: ClusterSpec) -> DryRun:
         """Return what :meth:`create` would launch; changes nothing. Raises BadRequest as it would."""
 
-    async def create(self, spec: ClusterSpec) -> Cluster:
-        """Write the cluster down and start it; returns at once. Raises BadRequest, NameTaken."""
+    async def create(self, spec: ClusterSpec, *, environment: Environment | None = None) -> Cluster:
+        """Write the cluster down and start it; returns at once. Raises BadRequest, OverBudget, NameTaken.
+
+        ``environment`` is the caller's software, as :func:`tradewind.boot.environment.capture` finds it.
+        """
 
     async def find(self, name: str, *, live: bool = True) -> Cluster | None:
         """Return the newest cluster of this name or id (``live`` only, or any), or None."""

@@ -7,6 +7,7 @@ import logging
 from contextlib import suppress
 from typing import Any
 
+from tradewind.boot.environment import capture
 from tradewind.client.api import Api
 from tradewind.errors import BadRequest, ClusterStartError, NameTaken, StoreError
 from tradewind.model.cluster import Cluster, ClusterSpec, ClusterStatus, Scaling
@@ -80,7 +81,7 @@ class Session:
         found = await self.api.find(self.spec.name) if look_for_name else None
         if found is None:
             # Shielded, so that whoever interrupts us here still learns the id of what must be ended.
-            creation = asyncio.ensure_future(self.api.create(self.spec))
+            creation = asyncio.ensure_future(self._create())
             try:
                 self._record = await asyncio.shield(creation)
             except asyncio.CancelledError:
@@ -93,6 +94,11 @@ class Session:
         log.info("Attached to cluster %r, which is %s.", found.name, found.status)
         if scaling_asked is not None and scaling_asked != found.intent.scaling:
             log.warning("Cluster %r is attached to as it is: n_workers is ignored, use .scale().", found.name)
+
+    async def _create(self) -> Cluster:
+        # Reading what is installed takes some milliseconds a hundred packages: not on the loop of a notebook.
+        environment = await asyncio.to_thread(capture)
+        return await self.api.create(self.spec, environment=environment)
 
     async def until_contact(self) -> Contact:
         """Return where its scheduler is, once it listens.

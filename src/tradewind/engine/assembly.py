@@ -16,6 +16,7 @@ from tradewind.engine.link import HttpAgentLink
 from tradewind.engine.rounds import Rounds
 from tradewind.engine.service import Service
 from tradewind.model.cluster import ClusterStatus, Intent, StopReason
+from tradewind.model.people import Caller, MemberRole
 from tradewind.providers.base import Provider
 from tradewind.store.store import Store
 
@@ -61,8 +62,8 @@ async def assemble(
         store,
         clock,
         provider_of,
-        workspace=settings.workspace,
-        owner=getpass.getuser(),
+        # Whoever runs the engine in their own process owns all there is in its store.
+        caller=Caller(user_id="", user=getpass.getuser(), workspace=settings.workspace, role=MemberRole.OWNER),
         new_id=new_id,
         new_token=lambda: secrets.token_urlsafe(32),
     )

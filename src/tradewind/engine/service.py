@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from copy import copy
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from tradewind.boot.environment import capture
 from tradewind.boot.process import KeyPair
 from tradewind.boot.tls import Authority
 from tradewind.engine.admission import admit
@@ -15,15 +15,18 @@ from tradewind.engine.clock import Clock
 from tradewind.engine.doctor import examine
 from tradewind.engine.engine import Engine
 from tradewind.engine.rounds import LEASE, LONGEST_LIFE
-from tradewind.errors import BadRequest, NotFound
+from tradewind.errors import BadRequest, Forbidden, NotFound
 from tradewind.model.cluster import Cluster, ClusterSpec, Intent, ScaleMemory, Scaling
 from tradewind.model.computation import Computation, Insight
+from tradewind.model.environment import Environment
 from tradewind.model.events import Event
 from tradewind.model.instance import Instance
+from tradewind.model.people import Caller, MemberRole
 from tradewind.model.secret import Secret
 from tradewind.model.usage import CostLine, Receipt, Usage
 from tradewind.model.views import Check, ClusterView, DryRun
 from tradewind.planning import budget, meter
+from tradewind.planning.access import Action, may, refusal
 from tradewind.planning.insights import insights
 from tradewind.providers.base import Provider
 from tradewind.store.records import ClusterSecrets
@@ -44,8 +47,7 @@ class Service:
         clock: Clock,
         provider_of: Callable[[str], Provider],
         *,
-        workspace: str,
-        owner: str,
+        caller: Caller,
         new_id: Callable[[str], str],
         new_token: Callable[[], str],
     ) -> None:
@@ -53,17 +55,27 @@ class Service:
         self._store = store
         self._clock = clock
         self._provider_of = provider_of
-        self._workspace = workspace
-        self._owner = owner
+        self._caller = caller
+        self._workspace = caller.workspace
         self._new_id = new_id
         self._new_token = new_token
 
+    def as_(self, caller: Caller) -> Service:
+        """Return the same verbs, answered for ``caller``."""
+        other = copy(self)
+        other._caller, other._workspace = caller, caller.workspace
+        return other
+
     async def dry_run(self, spec: ClusterSpec) -> DryRun:
         """Return what :meth:`create` would launch."""
+        self._refuse_unless(Action.CREATE_CLUSTER)
         return await admit(spec, self._provider_of(spec.provider), self._engine.rounds.catalogue)
 
-    async def create(self, spec: ClusterSpec) -> Cluster:
+    async def create(self, spec: ClusterSpec, *, environment: Environment | None = None) -> Cluster:
         """Write the cluster down and start it."""
+        self._refuse_unless(Action.CREATE_CLUSTER)
+        if spec.workspace != self._workspace:
+            raise BadRequest(f"this is workspace {self._workspace!r}, and the cluster is for {spec.workspace!r}")
         await admit(spec, self._provider_of(spec.provider), self._engine.rounds.catalogue)
         now = self._clock.now()
         cluster_id = self._new_id("tw")
@@ -73,11 +85,11 @@ class Service:
             id=cluster_id,
             spec=spec,
             intent=Intent(scaling=spec.scaling),
-            owner=self._owner,
+            owner=self._caller.user,
             created_at=now,
             scale=ScaleMemory(wanted=spec.scaling.initial),
             expires_at=now + lifetime,
-            environment=capture(),
+            environment=environment,
         )
         secrets = ClusterSecrets(
             authority_certificate=authority.certificate,
@@ -90,29 +102,32 @@ class Service:
 
     async def find(self, name: str, *, live: bool = True) -> Cluster | None:
         """Return the newest cluster of this name or id."""
-        return await self._store.find_cluster(self._workspace, name, live=live)
+        self._refuse_unless(Action.SEE_WORKSPACE)
+        found = await self._store.find_cluster(self._workspace, name, live=live)
+        return self._shown(found) if found is not None else None
 
     async def view(self, cluster_id: str) -> ClusterView:
         """Return all there is to show."""
         revision = await self._store.revision(cluster_id)
-        cluster = await self._mine(cluster_id)
+        cluster = await self._of_workspace(cluster_id)
+        is_open = may(self._caller, Action.READ_DETAIL, owner=cluster.owner)
         instances, usages = await asyncio.gather(
             self._store.instances(cluster_id), self._store.usages(cluster_ids=(cluster_id,))
         )
         now = self._clock.now()
         limit = cluster.spec.budget
         return ClusterView(
-            cluster=cluster,
+            cluster=self._shown(cluster),
             instances=tuple(instances),
             cost=meter.cost(usages, now),
             budget=budget.budget_state(limit, usages, now) if limit is not None else None,
-            page=self._engine.rounds.pages.get(cluster_id),
+            page=self._engine.rounds.pages.get(cluster_id) if is_open else None,
             revision=revision,
         )
 
     async def keys(self, cluster_id: str) -> KeyPair:
         """Return a client's keys."""
-        cluster = await self._mine(cluster_id)
+        cluster = await self._mine(cluster_id, Action.USE_CLUSTER)
         secrets = await self._store.secrets(cluster_id)
         if secrets is None:
             raise NotFound(f"cluster {cluster.name!r} has stopped ({cluster.stop_detail}); its keys are gone with it")
@@ -121,7 +136,7 @@ class Service:
 
     async def scale(self, cluster_id: str, scaling: Scaling, *, dismiss: Sequence[str] = ()) -> None:
         """Change how many workers are wanted, and which ones shall leave. Raises BadRequest for too many."""
-        cluster = await self._mine(cluster_id)
+        cluster = await self._mine(cluster_id, Action.CHANGE_CLUSTER)
         await self._engine.rounds.catalogue.choices(cluster.spec, scaling)
 
         def change(intent: Intent) -> Intent:
@@ -132,7 +147,7 @@ class Service:
 
     async def stop(self, cluster_id: str, detail: str = "") -> None:
         """Ask for the end of a cluster."""
-        cluster = await self._mine(cluster_id)
+        cluster = await self._mine(cluster_id, Action.CHANGE_CLUSTER)
         if not cluster.status.is_live:
             return
 
@@ -153,29 +168,36 @@ class Service:
 
     async def list_clusters(self, *, live: bool | None = None, limit: int = 100) -> Sequence[ClusterView]:
         """Return clusters, newest first."""
+        self._refuse_unless(Action.SEE_WORKSPACE)
         clusters = await self._store.list_clusters(self._workspace, live=live, limit=limit)
         return [await self.view(cluster.id) for cluster in clusters]
 
     async def events(self, cluster_id: str, *, after: int = 0) -> Sequence[tuple[int, Event]]:
         """Return the journal."""
-        await self._mine(cluster_id)
+        await self._mine(cluster_id, Action.READ_DETAIL)
         return await self._store.events(cluster_id, after=after)
 
     async def logs(self, cluster_id: str, *, lines: int = 1000) -> Sequence[tuple[Instance, Sequence[str]]]:
         """Return the last lines of every instance."""
-        cluster = await self._mine(cluster_id)
+        cluster = await self._mine(cluster_id, Action.READ_DETAIL)
         provider = self._provider_of(cluster.spec.provider)
         instances = [i for i in await self._store.instances(cluster_id) if i.handle is not None]
         texts = await asyncio.gather(*(provider.logs(i.handle or "", lines) for i in instances))
         return list(zip(instances, texts, strict=True))
 
     async def computations(self, cluster_id: str | None = None, *, limit: int = 100) -> Sequence[Computation]:
-        """Return computations, newest first."""
-        return await self._store.computations(self._workspace, cluster_id=cluster_id, limit=limit)
+        """Return computations, newest first; of others only where they may be read."""
+        self._refuse_unless(Action.SEE_WORKSPACE)
+        if cluster_id is not None:
+            await self._mine(cluster_id, Action.READ_DETAIL)
+        return await self._store.computations(
+            self._workspace, cluster_id=cluster_id, owners=self._readable(), limit=limit
+        )
 
     async def computation(self, computation_id: str) -> Computation:
         """Return one."""
-        return await self._store.computation(self._workspace, computation_id)
+        self._refuse_unless(Action.SEE_WORKSPACE)
+        return await self._store.computation(self._workspace, computation_id, owners=self._readable())
 
     async def insights(self, cluster_id: str) -> Sequence[Insight]:
         """Return what could be better."""
@@ -186,10 +208,11 @@ class Service:
         self, *, by: str = "cluster", since: datetime | None = None, until: datetime | None = None
     ) -> Sequence[CostLine]:
         """Return cost lines."""
+        self._refuse_unless(Action.SEE_WORKSPACE)
         usages = await self._store.usages(workspace=self._workspace, since=since, until=until)
         computations: Sequence[Computation] = ()
         if by == "computation":
-            computations = await self._store.computations(self._workspace, limit=10_000)
+            computations = await self._store.computations(self._workspace, owners=self._readable(), limit=10_000)
         try:
             return meter.cost_by(usages, computations, by, self._clock.now(), since=since, until=until)
         except ValueError as error:
@@ -214,14 +237,50 @@ class Service:
         except TimeoutError:
             return
 
-    async def _mine(self, cluster_id: str) -> Cluster:
+    def _refuse_unless(self, action: Action, *, owner: str | None = None) -> None:
+        """Raise Forbidden for what this caller may not do."""
+        if not may(self._caller, action, owner=owner):
+            raise Forbidden(refusal(self._caller, action))
+
+    def _readable(self) -> frozenset[str] | None:
+        """Return the names of those whose computations this caller may read; None is everybody's."""
+        if may(self._caller, Action.READ_DETAIL):
+            return None
+        mentees = self._caller.mentees if self._caller.role is MemberRole.MENTOR else frozenset()
+        return mentees | {self._caller.user}
+
+    def _shown(self, cluster: Cluster) -> Cluster:
+        """Return the record as this caller may see it: of others, what runs and not how or with what in it."""
+        if may(self._caller, Action.READ_DETAIL, owner=cluster.owner):
+            return cluster
+        closed = replace(
+            cluster.spec,
+            environ={},
+            dask_config={},
+            worker_options={},
+            scheduler_options={},
+            working_directory=None,
+            python_path=(),
+        )
+        return replace(cluster, spec=closed, contact=None, environment=None)
+
+    async def _of_workspace(self, cluster_id: str) -> Cluster:
+        self._refuse_unless(Action.SEE_WORKSPACE)
         cluster = await self._store.get_cluster(cluster_id)
         if cluster.spec.workspace != self._workspace:
-            raise NotFound(f"there is no cluster {cluster_id!r} in workspace {self._workspace!r}")
+            # The words of a cluster that isn't there: nobody learns what another workspace has.
+            raise NotFound(
+                f"there is no cluster {cluster_id!r} in this store; list those that are there and take its id"
+            )
+        return cluster
+
+    async def _mine(self, cluster_id: str, action: Action) -> Cluster:
+        cluster = await self._of_workspace(cluster_id)
+        self._refuse_unless(action, owner=cluster.owner)
         return cluster
 
     async def _story(self, cluster_id: str) -> tuple[Cluster, Sequence[Computation], Sequence[Usage]]:
-        cluster = await self._mine(cluster_id)
+        cluster = await self._mine(cluster_id, Action.READ_DETAIL)
         computations, usages = await asyncio.gather(
             self._store.computations(self._workspace, cluster_id=cluster_id, limit=10_000),
             self._store.usages(cluster_ids=(cluster_id,)),

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from datetime import datetime
 
-from sqlalchemy import Connection, func, or_, select
+from sqlalchemy import Connection, Select, func, or_, select
 
 from tradewind.errors import BadRequest, NotFound
 from tradewind.model.computation import Computation
@@ -70,7 +70,9 @@ def events(connection: Connection, cluster_id: str, after: int) -> tuple[tuple[i
     return tuple((row["seq"], rows.event_from(row)) for row in connection.execute(statement).mappings())
 
 
-def computations(connection: Connection, workspace: str, cluster_id: str | None, limit: int) -> tuple[Computation, ...]:
+def computations(
+    connection: Connection, workspace: str, cluster_id: str | None, owners: Set[str] | None, limit: int
+) -> tuple[Computation, ...]:
     """Return computations, newest first; what hasn't begun is newer than what has."""
     table = tables.computations
     statement = (
@@ -81,10 +83,12 @@ def computations(connection: Connection, workspace: str, cluster_id: str | None,
     )
     if cluster_id is not None:
         statement = statement.where(table.c.cluster_id == cluster_id)
+    if owners is not None:
+        statement = statement.where(table.c.cluster_id.in_(_clusters_of(owners)))
     return tuple(map(rows.computation_from, connection.execute(statement).mappings()))
 
 
-def computation(connection: Connection, workspace: str, id_prefix: str) -> Computation:
+def computation(connection: Connection, workspace: str, id_prefix: str, owners: Set[str] | None) -> Computation:
     """Return the one computation whose id begins so."""
     table = tables.computations
     # substr and not LIKE, which takes % and _ for patterns and, on SQLite, A for a.
@@ -94,6 +98,8 @@ def computation(connection: Connection, workspace: str, id_prefix: str) -> Compu
         .order_by(table.c.id)
         .limit(MATCHES_SHOWN + 1)
     )
+    if owners is not None:
+        statement = statement.where(table.c.cluster_id.in_(_clusters_of(owners)))
     found = connection.execute(statement).mappings().all()
     exact = [row for row in found if row["id"] == id_prefix]
     if len(exact) == 1:
@@ -105,3 +111,7 @@ def computation(connection: Connection, workspace: str, id_prefix: str) -> Compu
         more = ", …" if len(found) > MATCHES_SHOWN else ""
         raise BadRequest(f"{id_prefix!r} could be any of {matches}{more}; give more of the id")
     return rows.computation_from(found[0])
+
+
+def _clusters_of(owners: Set[str]) -> Select[tuple[str]]:
+    return select(tables.clusters.c.id).where(tables.clusters.c.owner.in_(owners))

@@ -161,3 +161,197 @@ computations = Table(
     PrimaryKeyConstraint("cluster_id", "id"),
     Index(None, "workspace", "started_at"),
 )
+
+# What a shared server keeps besides. Solo use has these tables too, and leaves all but the budgets' empty.
+
+users = Table(
+    "users",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("email", Text),
+    Column("is_operator", Boolean, nullable=False),
+    Column("created_at", UtcTime, nullable=False),
+    Column("disabled_at", UtcTime),
+    Index("ux_users_name", "name", unique=True),
+)
+
+identities = Table(
+    "identities",
+    metadata,
+    Column("issuer", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("user_id", ForeignKey("users.id"), nullable=False, index=True),
+    PrimaryKeyConstraint("issuer", "subject"),
+)
+
+workspaces = Table(
+    "workspaces",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("title", Text, nullable=False),
+    Column("created_at", UtcTime, nullable=False),
+)
+
+members = Table(
+    "members",
+    metadata,
+    Column("workspace", ForeignKey("workspaces.name"), nullable=False),
+    Column("user_id", ForeignKey("users.id"), nullable=False, index=True),
+    Column("role", Text, nullable=False),
+    Column("agreed_to_mentoring", Boolean, nullable=False),
+    Column("joined_at", UtcTime, nullable=False),
+    PrimaryKeyConstraint("workspace", "user_id"),
+)
+
+invitations = Table(
+    "invitations",
+    metadata,
+    Column("id", Text, primary_key=True),
+    # sha256 of the link's secret, hex: who reads the database can't use it.
+    Column("secret_hash", Text, nullable=False),
+    Column("workspace", ForeignKey("workspaces.name"), nullable=False, index=True),
+    Column("role", Text, nullable=False),
+    Column("invited_by", Text, nullable=False),
+    Column("email", Text),
+    Column("created_at", UtcTime, nullable=False),
+    Column("expires_at", UtcTime, nullable=False),
+    Column("used_at", UtcTime),
+    Column("used_by", Text),
+    Index("ux_invitations_secret_hash", "secret_hash", unique=True),
+)
+
+tokens = Table(
+    "tokens",
+    metadata,
+    Column("id", Text, primary_key=True),
+    # sha256 of the token, hex. It has 256 random bits, so a slow hash would add nothing but time to each request.
+    Column("secret_hash", Text, nullable=False),
+    Column("user_id", ForeignKey("users.id"), nullable=False, index=True),
+    Column("label", Text, nullable=False),
+    Column("scopes", Text, nullable=False),
+    Column("workspace", Text),
+    Column("created_at", UtcTime, nullable=False),
+    Column("expires_at", UtcTime),
+    Column("revoked_at", UtcTime),
+    Column("last_used_at", UtcTime),
+    Index("ux_tokens_secret_hash", "secret_hash", unique=True),
+)
+
+audit = Table(
+    "audit",
+    metadata,
+    Column("seq", Serial, primary_key=True),
+    Column("at", UtcTime, nullable=False),
+    Column("workspace", Text),
+    Column("user", Text, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("detail", Text, nullable=False),
+    Column("request_id", Text),
+    Index(None, "workspace", "seq"),
+    sqlite_autoincrement=True,
+)
+
+budgets = Table(
+    "budgets",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("workspace", Text, nullable=False, index=True),
+    Column("scope", Text, nullable=False),
+    Column("key", Text, nullable=False),
+    Column("amount", ExactDecimal, nullable=False),
+    Column("currency", Text, nullable=False),
+    Column("period", Text, nullable=False),
+    Column("starts_at", UtcTime),
+    Column("ends_at", UtcTime),
+    Column("is_hard", Boolean, nullable=False),
+    Column("created_by", Text, nullable=False),
+    Column("created_at", UtcTime, nullable=False),
+    Column("removed_at", UtcTime),
+)
+
+accounts = Table(
+    "accounts",
+    metadata,
+    Column("budget_id", ForeignKey("budgets.id"), nullable=False),
+    Column("starts_at", UtcTime, nullable=False),
+    Column("ends_at", UtcTime, nullable=False),
+    Column("committed", ExactDecimal, nullable=False),
+    Column("burn_per_hour", ExactDecimal, nullable=False),
+    Column("currency", Text, nullable=False),
+    Column("told", Integer, nullable=False),
+    # When an engine should look at it again, and until when one of them is doing so.
+    Column("wake_at", UtcTime),
+    Column("lease_holder", Text),
+    Column("lease_until", UtcTime),
+    PrimaryKeyConstraint("budget_id", "starts_at"),
+    Index(None, "wake_at"),
+)
+
+reservations = Table(
+    "reservations",
+    metadata,
+    Column("budget_id", Text, nullable=False),
+    Column("starts_at", UtcTime, nullable=False),
+    Column("cluster_id", ForeignKey("clusters.id"), nullable=False, index=True),
+    Column("reserved", ExactDecimal, nullable=False),
+    Column("spent", ExactDecimal, nullable=False),
+    Column("burn_per_hour", ExactDecimal, nullable=False),
+    Column("currency", Text, nullable=False),
+    Column("at", UtcTime, nullable=False),
+    PrimaryKeyConstraint("budget_id", "starts_at", "cluster_id"),
+)
+
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("workspace", Text),
+    # "webhook" or "email", and where to.
+    Column("kind", Text, nullable=False),
+    Column("target", Text, nullable=False),
+    Column("body", Text, nullable=False),
+    Column("created_at", UtcTime, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    # None once it was delivered or given up; then "error" tells which.
+    Column("wake_at", UtcTime),
+    Column("error", Text),
+    Column("delivered_at", UtcTime),
+    Index(None, "wake_at"),
+)
+
+webhooks = Table(
+    "webhooks",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("workspace", Text, nullable=False, index=True),
+    Column("url", Text, nullable=False),
+    # Signs each delivery, so that the receiver knows it is ours; HMAC needs the key itself, a hash won't do.
+    Column("signing_key", Text, nullable=False),
+    Column("created_by", Text, nullable=False),
+    Column("created_at", UtcTime, nullable=False),
+)
+
+idempotency = Table(
+    "idempotency",
+    metadata,
+    Column("user_id", Text, nullable=False),
+    Column("key", Text, nullable=False),
+    # Of method, path and body: the same key with another request is a mistake.
+    Column("request_hash", Text, nullable=False),
+    Column("created_at", UtcTime, nullable=False),
+    # None while the first request is under way.
+    Column("status", Integer),
+    Column("body", Text),
+    PrimaryKeyConstraint("user_id", "key"),
+    Index(None, "created_at"),
+)
+
+facts = Table(
+    "facts",
+    metadata,
+    # What all replicas must agree on: the installation's id, the key that signs browser sessions, ….
+    Column("name", Text, primary_key=True),
+    Column("value", Text, nullable=False),
+)

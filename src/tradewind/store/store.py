@@ -7,9 +7,8 @@ from collections.abc import Callable, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
-from typing import Concatenate, ParamSpec, TypeVar
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Engine
 
 from tradewind.model.cluster import Cluster, Intent
 from tradewind.model.computation import Computation
@@ -18,11 +17,9 @@ from tradewind.model.instance import Instance
 from tradewind.model.usage import Usage
 from tradewind.store import clusters, database, history, migrate, rounds
 from tradewind.store.records import Changes, ClusterSecrets, Lease, Loaded
+from tradewind.store.transactions import Transactions
 
 __all__ = ["Changes", "ClusterSecrets", "Lease", "Loaded", "Store"]
-
-T = TypeVar("T")
-P = ParamSpec("P")
 
 
 class Store:
@@ -35,13 +32,13 @@ class Store:
     Made by :meth:`open`.
     """
 
-    def __init__(self, engine: Engine, place: str, thread: ThreadPoolExecutor) -> None:
-        self._reader = engine
-        self._writer = database.writer(engine)
-        self._thread = thread
-        self._closed = False
-        self.place = place
-        """The file, for messages."""
+    def __init__(self, transactions: Transactions) -> None:
+        self._transactions = transactions
+
+    @property
+    def place(self) -> str:
+        """The file or the database, for messages."""
+        return self._transactions.place
 
     @classmethod
     async def open(cls, url: str | Path) -> Store:
@@ -64,15 +61,11 @@ class Store:
         except BaseException:
             thread.shutdown(wait=False)
             raise
-        return cls(engine, place, thread)
+        return cls(Transactions(engine, place, thread))
 
     async def aclose(self) -> None:
         """Let go of the file; may be called twice."""
-        if self._closed:
-            return
-        self._closed = True
-        await asyncio.get_running_loop().run_in_executor(self._thread, self._reader.dispose)
-        self._thread.shutdown(wait=False)
+        await self._transactions.aclose()
 
     # What people do
 
@@ -86,23 +79,23 @@ class Store:
         NameTaken
             A live cluster of this workspace has the name; the message says its status and what to do.
         """
-        await self._write(clusters.create, cluster, secrets, holder, until)
+        await self._transactions.write(clusters.create, cluster, secrets, holder, until)
 
     async def find_cluster(self, workspace: str, name_or_id: str, live: bool = True) -> Cluster | None:
         """Return the newest cluster of this name or id (``live`` only, or any), or None."""
-        return await self._read(clusters.find, workspace, name_or_id, live)
+        return await self._transactions.read(clusters.find, workspace, name_or_id, live)
 
     async def get_cluster(self, cluster_id: str) -> Cluster:
         """Return the cluster. Raises NotFound."""
-        return await self._read(clusters.get, cluster_id)
+        return await self._transactions.read(clusters.get, cluster_id)
 
     async def list_clusters(self, workspace: str, live: bool | None = None, limit: int = 100) -> tuple[Cluster, ...]:
         """Return clusters, newest first: all, the ``live`` ones (True) or the stopped ones (False)."""
-        return await self._read(clusters.list_all, workspace, live, limit)
+        return await self._transactions.read(clusters.list_all, workspace, live, limit)
 
     async def live_among(self, cluster_ids: Set[str]) -> frozenset[str]:
         """Return which of these are live clusters of any workspace."""
-        return await self._read(clusters.live_among, cluster_ids)
+        return await self._transactions.read(clusters.live_among, cluster_ids)
 
     async def change_intent(self, cluster_id: str, change: Callable[[Intent], Intent], now: datetime) -> Cluster:
         """Change what people want of a cluster, and wake whoever looks after it.
@@ -126,11 +119,11 @@ class Store:
         NotFound
             There is no such cluster.
         """
-        return await self._write(clusters.change_intent, cluster_id, change, now)
+        return await self._transactions.write(clusters.change_intent, cluster_id, change, now)
 
     async def revision(self, cluster_id: str) -> int:
         """Return the number that every save and every change of intent raises; cheap. Raises NotFound."""
-        return await self._read(clusters.revision, cluster_id)
+        return await self._transactions.read(clusters.revision, cluster_id)
 
     # What the engine does
 
@@ -139,7 +132,7 @@ class Store:
 
         Those under another's valid lease are left out; ``holder`` also gets its own.
         """
-        return await self._read(rounds.due, now, holder, limit)
+        return await self._transactions.read(rounds.due, now, holder, limit)
 
     async def take_lease(self, cluster_id: str, holder: str, now: datetime, until: datetime) -> Lease | None:
         """Take the lease, or renew it; None while another's is valid.
@@ -147,22 +140,22 @@ class Store:
         A renewal keeps its epoch, also after ``until`` as long as nobody else took it; a take-over raises it.
         Raises NotFound.
         """
-        return await self._write(rounds.take_lease, cluster_id, holder, now, until)
+        return await self._transactions.write(rounds.take_lease, cluster_id, holder, now, until)
 
     async def leases(self) -> tuple[Lease, ...]:
         """Return the leases on live clusters, those that ran out too."""
-        return await self._read(rounds.leases)
+        return await self._transactions.read(rounds.leases)
 
     async def release_lease(self, lease: Lease) -> None:
         """Give the lease back; one that is lost already is a success."""
-        await self._write(rounds.release_lease, lease)
+        await self._transactions.write(rounds.release_lease, lease)
 
     async def load(self, cluster_id: str, ended_since: datetime | None = None) -> Loaded:
         """Return the cluster with its instances, open usages and secrets, as of one moment. Raises NotFound.
 
         With ``ended_since``, workers that ended before it are left out.
         """
-        return await self._read(rounds.load, cluster_id, ended_since)
+        return await self._transactions.read(rounds.load, cluster_id, ended_since)
 
     async def save(self, lease: Lease, changes: Changes) -> None:
         """Write what a round found and did, and when to look again.
@@ -176,17 +169,17 @@ class Store:
         LeaseLost
             Somebody else looks after it now; nothing was written.
         """
-        await self._write(rounds.save, lease, changes)
+        await self._transactions.write(rounds.save, lease, changes)
 
     async def secrets(self, cluster_id: str) -> ClusterSecrets | None:
         """Return what the cluster's keys are made from; None once it has stopped."""
-        return await self._read(rounds.secrets_of, cluster_id)
+        return await self._transactions.read(rounds.secrets_of, cluster_id)
 
     # What happened
 
     async def instances(self, cluster_id: str) -> tuple[Instance, ...]:
         """Return the instances of a cluster, the stopped ones too, in the order they were asked for."""
-        return await self._read(history.instances, cluster_id)
+        return await self._transactions.read(history.instances, cluster_id)
 
     async def usages(
         self,
@@ -196,19 +189,23 @@ class Store:
         until: datetime | None = None,
     ) -> tuple[Usage, ...]:
         """Return usages that overlap the time range, oldest first and uncut; what is None doesn't restrict."""
-        return await self._read(history.usages, cluster_ids, workspace, since, until)
+        return await self._transactions.read(history.usages, cluster_ids, workspace, since, until)
 
     async def events(self, cluster_id: str, after: int = 0) -> tuple[tuple[int, Event], ...]:
         """Return the journal of a cluster after the entry numbered ``after``, oldest first."""
-        return await self._read(history.events, cluster_id, after)
+        return await self._transactions.read(history.events, cluster_id, after)
 
     async def computations(
-        self, workspace: str, cluster_id: str | None = None, limit: int = 100
+        self,
+        workspace: str,
+        cluster_id: str | None = None,
+        owners: Set[str] | None = None,
+        limit: int = 100,
     ) -> tuple[Computation, ...]:
-        """Return computations, newest first."""
-        return await self._read(history.computations, workspace, cluster_id, limit)
+        """Return computations, newest first; of these owners' clusters, or with None of all."""
+        return await self._transactions.read(history.computations, workspace, cluster_id, owners, limit)
 
-    async def computation(self, workspace: str, id_prefix: str) -> Computation:
+    async def computation(self, workspace: str, id_prefix: str, owners: Set[str] | None = None) -> Computation:
         """Return the computation whose id is or begins with ``id_prefix``.
 
         Raises
@@ -218,22 +215,7 @@ class Store:
         BadRequest
             Several do; the message names them.
         """
-        return await self._read(history.computation, workspace, id_prefix)
-
-    async def _read(self, operation: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
-        return await self._run(self._reader, operation, *args, **kwargs)
-
-    async def _write(self, operation: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
-        return await self._run(self._writer, operation, *args, **kwargs)
-
-    async def _run(
-        self, engine: Engine, operation: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
-    ) -> T:
-        def transaction() -> T:
-            with database.explained(self.place), engine.begin() as connection:
-                return operation(connection, *args, **kwargs)
-
-        return await asyncio.get_running_loop().run_in_executor(self._thread, transaction)
+        return await self._transactions.read(history.computation, workspace, id_prefix, owners)
 
 
 def _opened(url: str | Path) -> tuple[Engine, str]:
