@@ -84,7 +84,9 @@ async def serve(settings: Settings, directory: Path, told: Callable[[Started], N
 def listen(host: str, port: int) -> socket.socket:
     """Return a socket that listens. Raises ConfigError."""
     try:
-        family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[
+            0
+        ]
         made = socket.socket(family, kind)
         made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         made.bind(address)
@@ -162,7 +164,8 @@ class Server(uvicorn.Server):
 
 
 async def _welcome(shared: Shared, settings: Settings) -> Secret | None:
-    secret = await shared.assembly.people.first_admin_secret()
+    people = getattr(shared.assembly, "people", None)
+    secret = await people.first_admin_secret() if people is not None else None
     # Behind the #, so that it is in no log: browsers keep that part to themselves.
     return Secret(f"{default_url(settings)}/welcome#{secret.reveal()}") if secret is not None else None
 
