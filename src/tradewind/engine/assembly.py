@@ -13,6 +13,7 @@ from tradewind.engine.clock import Clock, SteadyClock
 from tradewind.engine.engine import Engine
 from tradewind.engine.identity import installation, is_dead, new_id, this_process
 from tradewind.engine.link import HttpAgentLink
+from tradewind.engine.people import People
 from tradewind.engine.rounds import Rounds
 from tradewind.engine.service import Service
 from tradewind.model.cluster import ClusterStatus, Intent, StopReason
@@ -29,6 +30,7 @@ class Assembly:
     engine: Engine
     store: Store
     link: HttpAgentLink
+    people: People
 
     async def aclose(self) -> None:
         """Stop looking after clusters and close the store; clusters stay."""
@@ -67,7 +69,8 @@ async def assemble(
         new_id=new_id,
         new_token=lambda: secrets.token_urlsafe(32),
     )
-    return Assembly(service=service, engine=engine, store=store, link=link)
+    people = People(store, clock, settings, new_id=new_id)
+    return Assembly(service=service, engine=engine, store=store, link=link, people=people)
 
 
 async def inherit(store: Store, clock: Clock) -> None:
