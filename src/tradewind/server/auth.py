@@ -1,61 +1,72 @@
-"""Who asks: a bearer token becomes a user, and in a workspace a caller."""
+"""Who a request speaks for."""
 
 from __future__ import annotations
 
-import hashlib
-from dataclasses import dataclass
-from datetime import datetime
-
-from starlette.requests import Request
+from starlette.requests import HTTPConnection
 
 from tradewind.engine.assembly import Assembly
-from tradewind.errors import NotFound, SignInNeeded
-from tradewind.model.people import Caller, MemberRole, Scope, User
+from tradewind.errors import SignInNeeded
+from tradewind.model.people import Caller, Signed
+
+__all__ = ["Signed", "caller", "cookie_name", "signed_in"]
+
+LONGEST_HEADER = 200
+"""Characters; one of ours has 53."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Signed:
-    """Who is signed in, and what for."""
+async def signed_in(request: HTTPConnection) -> Signed:
+    """Return who is signed in: by ``Authorization: Bearer tw_…``, or by a browser's cookie.
 
-    user: User
-    scopes: frozenset[Scope]
-    workspace: str | None
-    """The only workspace it opens; None is every one of the user's."""
-    expires_at: datetime | None
-
-
-async def signed_in(request: Request) -> Signed:
-    """Return who is signed in. Raises SignInNeeded."""
-    kept: Signed | None = getattr(request.state, "signed", None)
-    if kept is not None:
-        return kept
+    Raises
+    ------
+    SignInNeeded
+        Nobody is, or not any more: the words don't say which of a token's faults it was.
+    """
+    known = getattr(request.state, "signed", None)
+    if isinstance(known, Signed):
+        return known
     assembly: Assembly = request.app.state.assembly
-    scheme, _, text = request.headers.get("authorization", "").partition(" ")
-    found = None
-    if scheme.lower() == "bearer" and text:
-        found = await assembly.store.people.token(hashlib.sha256(text.encode()).hexdigest(), assembly.clock.now())
-    if found is None:
-        raise SignInNeeded("this needs a token that is good; sign in with: tradewind login URL")
-    user, token = found
-    request.state.signed = Signed(
-        user=user, scopes=token.scopes, workspace=token.workspace, expires_at=token.expires_at
-    )
-    return await signed_in(request)
+    header = request.headers.get("authorization")
+    if header is not None:
+        # Where both came, the header is meant: a cookie comes by itself.
+        scheme, _, text = header[:LONGEST_HEADER].partition(" ")
+        signed = await assembly.people.let_in(text.strip() if scheme.lower() == "bearer" else "")
+    else:
+        cookie = request.cookies.get(cookie_name(request))
+        if cookie is None:
+            raise SignInNeeded(
+                "sign in first: tradewind login URL, or send Authorization: Bearer with a token of yours"
+            )
+        signed = await assembly.people.let_in(cookie, is_browser=True)
+    request.state.signed = signed
+    return signed
 
 
-async def caller(request: Request, workspace: str) -> Caller:
-    """Return who asks in a workspace. Raises NotFound in the same words for one that isn't there and one not theirs."""
+async def caller(request: HTTPConnection, workspace: str) -> Caller:
+    """Return who is signed in as they stand in ``workspace``.
+
+    Raises
+    ------
+    SignInNeeded
+        Nobody is signed in.
+    NotFound
+        There is no such workspace, or they aren't in it: in the same words.
+    """
     signed = await signed_in(request)
-    people = request.app.state.assembly.store.people
-    member = await people.membership(signed.user.id, workspace)
-    if member is None or signed.workspace not in {None, workspace}:
-        raise NotFound(f"there is no workspace {workspace!r} that you belong to")
-    mentees = await people.mentees(workspace) if member.role is MemberRole.MENTOR else frozenset()
-    return Caller(
-        user_id=signed.user.id,
-        user=signed.user.name,
-        workspace=workspace,
-        role=member.role,
-        scopes=signed.scopes,
-        mentees=mentees,
-    )
+    assembly: Assembly = request.app.state.assembly
+    return await assembly.people.as_(signed).caller(workspace)
+
+
+def cookie_name(request: HTTPConnection) -> str:
+    """Return the name of the cookie that keeps a browser signed in.
+
+    With ``__Host-`` a browser takes it over TLS alone and from this very host, not from a neighbour under one domain.
+    """
+    return "__Host-tradewind" if is_secure(request) else "tradewind"
+
+
+def is_secure(request: HTTPConnection) -> bool:
+    """Whether people reach this server by https."""
+    settings = request.app.state.settings
+    url: str | None = settings.serve.public_url
+    return url.startswith("https:") if url is not None else bool(settings.serve.tls)

@@ -16,9 +16,8 @@ from tradewind import wire
 from tradewind.engine.assembly import Assembly
 from tradewind.engine.service import Service
 from tradewind.errors import TradewindError, Unavailable
-from tradewind.model.people import Caller
+from tradewind.model.people import Caller, Signed
 from tradewind.server import auth, body, once
-from tradewind.server.auth import Signed
 from tradewind.server.context import about
 
 B = TypeVar("B", covariant=True)

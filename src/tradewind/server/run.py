@@ -164,8 +164,7 @@ class Server(uvicorn.Server):
 
 
 async def _welcome(shared: Shared, settings: Settings) -> Secret | None:
-    people = getattr(shared.assembly, "people", None)
-    secret = await people.first_admin_secret() if people is not None else None
+    secret = await shared.assembly.people.first_admin_secret()
     # Behind the #, so that it is in no log: browsers keep that part to themselves.
     return Secret(f"{default_url(settings)}/welcome#{secret.reveal()}") if secret is not None else None
 
