@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-
 from tests.server.stage import API, Stage, new
 from tradewind import wire
 from tradewind.model.cluster import Scaling
@@ -25,8 +23,9 @@ async def test_a_cluster_is_made_seen_scaled_and_stopped(stage: Stage) -> None:
         found = await mia.get(f"{LAB}/clusters/enso")
         keys = await mia.post(f"{LAB}/clusters/{cluster_id}/keys")
         stopped = await mia.delete(f"{LAB}/clusters/{cluster_id}", params={"detail": "done"})
-        while (await mia.get(f"{LAB}/clusters/{cluster_id}/view")).json()["cluster"]["status"] != "stopped":
-            await asyncio.sleep(0.05)
+        while view.json()["cluster"]["status"] != "stopped":
+            asks = {"after_revision": view.json()["revision"], "timeout_s": 5}
+            view = await mia.get(f"{LAB}/clusters/{cluster_id}/view", params=asks)
         again = await mia.delete(f"{LAB}/clusters/{cluster_id}")
         gone = await mia.get(f"{LAB}/clusters/enso")
         kept = await mia.get(f"{LAB}/clusters/enso", params={"live": "false"})
