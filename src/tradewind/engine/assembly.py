@@ -24,17 +24,23 @@ from tradewind.store.store import Store
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Assembly:
-    """What runs on an engine's thread."""
+    """What runs on an engine's event loop."""
 
     service: Service
     engine: Engine
     store: Store
     link: HttpAgentLink
+    clock: Clock
     people: People
 
-    async def aclose(self) -> None:
-        """Stop looking after clusters and close the store; clusters stay."""
+    async def aclose(self, *, hand_over: bool = False) -> None:
+        """Stop looking after clusters and close the store; clusters stay.
+
+        With ``hand_over`` the leases on them are given back, so that another process takes them at once.
+        """
         await self.engine.aclose()
+        if hand_over:
+            await self.engine.hand_over()
         self.link.close()
         await self.store.aclose()
 
@@ -45,6 +51,19 @@ async def assemble(
     """Open the store and put an engine on it; it runs if ``looks_after``. Raises StoreError."""
     clock = SteadyClock()
     store = await Store.open(settings.store or directory / "tradewind.db")
+    await inherit(store, clock)
+    # Whoever runs the engine in their own process owns all there is in its store.
+    caller = Caller(user_id="", user=getpass.getuser(), workspace=settings.workspace, role=MemberRole.OWNER)
+    assembly = put_together(settings, store, clock, provider_of, installation(directory, settings.store), caller)
+    if looks_after:
+        assembly.engine.start()
+    return assembly
+
+
+def put_together(
+    settings: Settings, store: Store, clock: Clock, provider_of: Callable[[str], Provider], mark: str, caller: Caller
+) -> Assembly:
+    """Return an engine on ``store`` that marks what it launches with ``mark``; it doesn't run yet."""
     link = HttpAgentLink()
     rounds = Rounds(
         store=store,
@@ -52,25 +71,21 @@ async def assemble(
         link=link,
         clock=clock,
         new_id=new_id,
-        installation=installation(directory, settings.store),
+        installation=mark,
         holder=this_process(),
     )
-    await inherit(store, clock)
     engine = Engine(rounds, store, clock)
-    if looks_after:
-        engine.start()
     service = Service(
         engine,
         store,
         clock,
         provider_of,
-        # Whoever runs the engine in their own process owns all there is in its store.
-        caller=Caller(user_id="", user=getpass.getuser(), workspace=settings.workspace, role=MemberRole.OWNER),
+        caller=caller,
         new_id=new_id,
         new_token=lambda: secrets.token_urlsafe(32),
     )
     people = People(store, clock, settings, new_id=new_id)
-    return Assembly(service=service, engine=engine, store=store, link=link, people=people)
+    return Assembly(service=service, engine=engine, store=store, link=link, clock=clock, people=people)
 
 
 async def inherit(store: Store, clock: Clock) -> None:
