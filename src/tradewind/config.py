@@ -84,6 +84,8 @@ class ServeSettings:
     """Bytes of a request that are read at most; default 1 MiB, ten times the largest honest one."""
     log_format: str = "text"
     """"text" for people or "json" for programs; default text."""
+    open_metrics: bool = False
+    """Whether everybody who reaches it may read /metrics; default false: this machine and operators may."""
     otlp_endpoint: str | None = None
     """Where OpenTelemetry traces go, as http://localhost:4318/v1/traces; default None sends none."""
 

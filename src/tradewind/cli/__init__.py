@@ -14,6 +14,7 @@ COMMANDS = {
     "usage": ("tradewind.cli.usage:usage", "What was used and what it cost."),
     "computation": ("tradewind.cli.computation:computation", "What was computed, where the time went, what failed."),
     "doctor": ("tradewind.cli.doctor:doctor", "Check this machine, the store and each provider."),
+    "serve": ("tradewind.cli.serve:serve", "Look after the clusters of a group: the shared server."),
     "demo": ("tradewind.cli.demo:demo", "Compute a climate trend map of real data on a cluster."),
     "completion": ("tradewind.cli.completion:completion", "Print the script that completes commands in your shell."),
 }

@@ -34,6 +34,8 @@ class Engine:
         self._poked = asyncio.Event()
         self._changed = asyncio.Condition()
         self._loop_task: asyncio.Task[None] | None = None
+        self.turned_at: datetime | None = None
+        """When its loop last came round; None before it began."""
 
     def start(self) -> None:
         """Begin; returns at once."""
@@ -56,6 +58,10 @@ class Engine:
         except TimeoutError:
             return
 
+    def figures(self) -> dict[str, float]:
+        """Return how it is, for those who watch servers."""
+        return {"clusters": len(self._wake_at) + len(self._busy), "rounds_under_way": len(self._busy)}
+
     async def aclose(self) -> None:
         """Stop looking. Rounds under way are finished; clusters stay, and live until nobody has looked for long."""
         if self._loop_task is not None:
@@ -64,11 +70,20 @@ class Engine:
         if self._busy:
             await asyncio.wait(self._busy.values(), timeout=5)
 
+    async def hand_over(self) -> None:
+        """Give back the leases on all clusters, once closed: others need not wait until they have run out."""
+        try:
+            for lease in await self._store.leases():
+                if lease.holder == self.rounds.holder:
+                    await self._store.release_lease(lease)
+        except StoreError as error:
+            log.warning("clusters are taken over once their leases have run out: %s", error)
+
     async def _run(self) -> None:
         scan_at = self._clock.now()
         sweep_at = scan_at + SWEEP
         while True:
-            now = self._clock.now()
+            now = self.turned_at = self._clock.now()
             if now >= scan_at:
                 scan_at = now + SCAN
                 await self._scan(now)

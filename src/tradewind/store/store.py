@@ -12,6 +12,7 @@ from tradewind.model.events import Event
 from tradewind.model.instance import Instance
 from tradewind.model.usage import Usage
 from tradewind.store import clusters, database, history, rounds
+from tradewind.store.facts import Facts
 from tradewind.store.people import People
 from tradewind.store.records import Changes, ClusterSecrets, Lease, Loaded
 from tradewind.store.transactions import Transactions
@@ -32,6 +33,7 @@ class Store:
     def __init__(self, transactions: Transactions) -> None:
         self._transactions = transactions
         self.people = People(transactions)
+        self.facts = Facts(transactions)
 
     @property
     def place(self) -> str:
