@@ -107,7 +107,7 @@ def schemas(kinds: Iterable[Any], place: str) -> tuple[list[dict[str, Any]], dic
 
 def _schema_of(kind: type[object]) -> dict[str, Any]:
     if kind is object:
-        return {}  # any JSON value: options that are Dask's, not ours
+        return {"description": "Any JSON value: an option of Dask, not of ours."}
     raise TypeError(f"{kind.__name__} has no JSON")
 
 

@@ -127,7 +127,7 @@ def _private_pem(key: ec.EllipticCurvePrivateKey) -> Secret:
 
 
 def fingerprint(certificate: str) -> str:
-    """Return the sha256 of the first certificate in a PEM text, as ``AB:CD:…``. Raises ValueError where there is none."""
+    """Return the sha256 of the first certificate in a PEM text, as ``AB:CD:…``. Raises ValueError if there is none."""
     return x509.load_pem_x509_certificate(certificate.encode()).fingerprint(hashes.SHA256()).hex(":").upper()
 
 

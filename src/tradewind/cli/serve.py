@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 @click.option("--host", help='Address to listen on; default this machine alone, "0.0.0.0" is every one it has.')
 @click.option("--port", type=click.IntRange(0, 65535), help="Port to listen on; 0 is any that is free. Default 8886.")
 @click.option("--store", help="URL of the store, as postgresql://tradewind@db/tradewind; default a file.")
-@click.option("--provider", "providers", multiple=True, help="Where people may run clusters; may be given several times.")
+@click.option(
+    "--provider", "providers", multiple=True, help="Where people may run clusters; may be given several times."
+)
 @click.option("--public-url", help="How people reach it, where a proxy stands in front.")
 @click.option("--no-tls", is_flag=True, help="Speak plain HTTP: for a proxy on this machine that speaks TLS.")
 @click.option("--log-format", type=click.Choice(["text", "json"]), help="Lines for people or for programs.")

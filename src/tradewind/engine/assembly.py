@@ -12,7 +12,8 @@ from tradewind.config import Settings
 from tradewind.engine.clock import Clock, SteadyClock
 from tradewind.engine.engine import Engine
 from tradewind.engine.identity import installation, is_dead, new_id, this_process
-from tradewind.engine.link import HttpAgentLink
+from tradewind.engine.link import AgentLink, HttpAgentLink
+from tradewind.engine.people import People
 from tradewind.engine.rounds import Rounds
 from tradewind.engine.service import Service
 from tradewind.model.cluster import ClusterStatus, Intent, StopReason
@@ -28,8 +29,9 @@ class Assembly:
     service: Service
     engine: Engine
     store: Store
-    link: HttpAgentLink
+    link: AgentLink
     clock: Clock
+    people: People
 
     async def aclose(self, *, hand_over: bool = False) -> None:
         """Stop looking after clusters and close the store; clusters stay.
@@ -39,7 +41,8 @@ class Assembly:
         await self.engine.aclose()
         if hand_over:
             await self.engine.hand_over()
-        self.link.close()
+        if isinstance(self.link, HttpAgentLink):
+            self.link.close()
         await self.store.aclose()
 
 
@@ -52,24 +55,47 @@ async def assemble(
     await inherit(store, clock)
     # Whoever runs the engine in their own process owns all there is in its store.
     caller = Caller(user_id="", user=getpass.getuser(), workspace=settings.workspace, role=MemberRole.OWNER)
-    assembly = put_together(store, clock, provider_of, installation(directory, settings.store), caller)
+    means = Means(
+        settings=settings,
+        store=store,
+        clock=clock,
+        provider_of=provider_of,
+        installation=installation(directory, settings.store),
+        caller=caller,
+    )
+    assembly = put_together(means)
     if looks_after:
         assembly.engine.start()
     return assembly
 
 
-def put_together(
-    store: Store, clock: Clock, provider_of: Callable[[str], Provider], mark: str, caller: Caller
-) -> Assembly:
-    """Return an engine on ``store`` that marks what it launches with ``mark``; it doesn't run yet."""
-    link = HttpAgentLink()
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Means:
+    """What an engine is put together from."""
+
+    settings: Settings
+    store: Store
+    clock: Clock
+    provider_of: Callable[[str], Provider]
+    installation: str
+    """What all that it launches is marked with."""
+    caller: Caller
+    """For whom its service answers, until it is told otherwise."""
+    link: AgentLink | None = None
+    """Its line to schedulers; None is the real one."""
+
+
+def put_together(means: Means) -> Assembly:
+    """Return an engine; it doesn't run yet."""
+    store, clock = means.store, means.clock
+    link = means.link or HttpAgentLink()
     rounds = Rounds(
         store=store,
-        provider_of=provider_of,
+        provider_of=means.provider_of,
         link=link,
         clock=clock,
         new_id=new_id,
-        installation=mark,
+        installation=means.installation,
         holder=this_process(),
     )
     engine = Engine(rounds, store, clock)
@@ -77,12 +103,13 @@ def put_together(
         engine,
         store,
         clock,
-        provider_of,
-        caller=caller,
+        means.provider_of,
+        caller=means.caller,
         new_id=new_id,
         new_token=lambda: secrets.token_urlsafe(32),
     )
-    return Assembly(service=service, engine=engine, store=store, link=link, clock=clock)
+    people = People(store, clock, means.settings, new_id=new_id)
+    return Assembly(service=service, engine=engine, store=store, link=link, clock=clock, people=people)
 
 
 async def inherit(store: Store, clock: Clock) -> None:

@@ -7,9 +7,10 @@ from dataclasses import asdict
 from pathlib import Path
 
 from tradewind.config import Settings
-from tradewind.engine.assembly import Assembly, put_together
+from tradewind.engine.assembly import Assembly, Means, put_together
 from tradewind.engine.clock import SteadyClock
 from tradewind.engine.identity import is_dead, new_id
+from tradewind.engine.link import AgentLink
 from tradewind.errors import BadRequest, ConfigError
 from tradewind.model.people import Caller, MemberRole
 from tradewind.providers.base import Provider, ProviderSettings
@@ -36,8 +37,17 @@ class Shared:
         self._loop = asyncio.get_running_loop()
 
     @classmethod
-    async def open(cls, settings: Settings, directory: Path) -> Shared:
+    async def open(cls, settings: Settings, directory: Path, *, link: AgentLink | None = None) -> Shared:
         """Open the store, take over from the dead of this machine, and look after clusters from now on.
+
+        Parameters
+        ----------
+        settings : Settings
+            Of the server.
+        directory : Path
+            Where the store is, if the settings name no other, and what providers keep.
+        link : AgentLink, optional
+            The line to schedulers, where there are none that speak HTTP.
 
         Raises
         ------
@@ -55,7 +65,17 @@ class Shared:
         except BaseException:
             await store.aclose()
             raise
-        shared._assembly = put_together(store, SteadyClock(), shared.provider, shared.installation, NOBODY)
+        shared._assembly = put_together(
+            Means(
+                settings=settings,
+                store=store,
+                clock=SteadyClock(),
+                provider_of=shared.provider,
+                installation=shared.installation,
+                caller=NOBODY,
+                link=link,
+            )
+        )
         shared._assembly.engine.start()
         return shared
 

@@ -81,7 +81,8 @@ class Streams:
         """Count one more. Raises TooMany."""
         if self._open.get(user_id, 0) >= self.MOST:
             raise TooMany(
-                f"{self.MOST} views and streams of yours wait here already; close some", retry_after=timedelta(seconds=5)
+                f"{self.MOST} views and streams of yours wait here already; close some",
+                retry_after=timedelta(seconds=5),
             )
         self._open[user_id] = self._open.get(user_id, 0) + 1
 

@@ -13,7 +13,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from tradewind import __version__, errors, wire
+from tradewind import __version__, wire
 from tradewind.model.exchange import Problem
 from tradewind.server import problems
 from tradewind.server.operation import PREFIX, Door, Operation, parameters

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Generic, TypeVar
@@ -16,13 +16,12 @@ from tradewind import wire
 from tradewind.engine.assembly import Assembly
 from tradewind.engine.service import Service
 from tradewind.errors import TradewindError, Unavailable
-from tradewind.model.people import Caller
+from tradewind.model.people import Caller, Signed
 from tradewind.server import auth, body, once
-from tradewind.server.auth import Signed
 from tradewind.server.context import about
 
-B = TypeVar("B")
-Q = TypeVar("Q")
+B = TypeVar("B", covariant=True)
+Q = TypeVar("Q", covariant=True)
 R = TypeVar("R", bound=Callable[..., Awaitable[object]])
 
 PREFIX = "/api/v1"
@@ -224,7 +223,7 @@ def parameters(path: str) -> tuple[str, ...]:
     return tuple(part[1:-1] for part in path.split("/") if part.startswith("{"))
 
 
-def by_path(operations: list[Operation]) -> Mapping[str, list[Operation]]:
+def by_path(operations: Sequence[Operation]) -> Mapping[str, list[Operation]]:
     """Return the operations of each path."""
     grouped: dict[str, list[Operation]] = {}
     for operation in operations:

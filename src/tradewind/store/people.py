@@ -26,6 +26,10 @@ class People:
 
     # Letting in
 
+    async def signing_key(self, made: str) -> str:
+        """Return the key that all replicas sign with: ``made`` by whoever asks first, and theirs from then on."""
+        return await self._transactions.write(users.agreed, "signing-key", made)
+
     async def token(self, secret_hash: str, now: datetime) -> tuple[User, Token] | None:
         """Return whom a token stands for, and writes down every few minutes that it was used.
 
@@ -74,6 +78,7 @@ class People:
         *,
         identity: Identity | None = None,
         invitation_hash: str | None = None,
+        joins: str | None = None,
         exact_name: bool = False,
     ) -> User:
         """Write a new user down; where the name is taken, with a number behind it, or (``exact_name``) NameTaken.
@@ -88,10 +93,12 @@ class People:
             A sign-in that stands for them from now on. Raises NameTaken where it is another's.
         invitation_hash : str, optional
             Of the link that brought them: it is used up. Raises NotFound where it isn't good.
+        joins : str, optional
+            A workspace they become a member of at once. Raises NotFound where there is none.
         exact_name : bool
             Whether the name was chosen by the person.
         """
-        return await self._transactions.write(_create_user, user, by, identity, invitation_hash, exact_name)
+        return await self._transactions.write(_create_user, user, by, identity, invitation_hash, joins, exact_name)
 
     async def set_disabled(self, name: str, is_disabled: bool, by: By) -> User:
         """Shut a user out, or let them in again. Raises NotFound; BadRequest for the last operator.
@@ -225,6 +232,7 @@ def _create_user(
     by: By,
     identity: Identity | None,
     invitation_hash: str | None,
+    joins: str | None,
     exact_name: bool,
 ) -> User:
     if not exact_name:
@@ -235,6 +243,8 @@ def _create_user(
         users.bind(connection, identity, by)
     if invitation_hash is not None:
         members.accept(connection, invitation_hash, user, by)
+    if joins is not None:
+        _join(connection, joins, user, MemberRole.MEMBER, by, "as a user of the hub")
     return user
 
 

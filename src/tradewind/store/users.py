@@ -11,14 +11,12 @@ from sqlalchemy.exc import IntegrityError
 
 from tradewind.errors import BadRequest, Forbidden, NameTaken, NotFound
 from tradewind.model.people import Identity, Scope, Token, User
+from tradewind.planning.names import LONGEST, RESERVED
 from tradewind.store.audit import By, record
 from tradewind.store.schema import facts, identities, tokens, users
 
 TOUCH_EVERY = timedelta(minutes=5)
 """How exactly a token's last use is known: a write for each request would cost more than the request."""
-LONGEST_NAME = 39
-RESERVED = frozenset({"tradewind", "me", "nobody"})
-"""Names that stand for something else in records or addresses."""
 CLAIMED = "claimed"
 """The fact whose row says that a server has its first user; a row can be written once, so one claim wins."""
 
@@ -47,6 +45,16 @@ def claim(connection: Connection, user: User, by: By) -> None:
     create(connection, user, by)
 
 
+def agreed(connection: Connection, name: str, value: str) -> str:
+    """Return the fact of this name: ``value``, unless somebody was first."""
+    try:
+        with connection.begin_nested():
+            connection.execute(insert(facts).values(name=name, value=value))
+    except IntegrityError:
+        return str(connection.execute(select(facts.c.value).where(facts.c.name == name)).scalar_one())
+    return value
+
+
 def any_user(connection: Connection) -> bool:
     """Whether there is a user at all."""
     return connection.execute(select(users.c.id).limit(1)).first() is not None
@@ -72,7 +80,7 @@ def free_name(connection: Connection, wanted: str) -> str:
     """Return ``wanted``, or where that is somebody's, ``wanted`` with the first number that makes it new."""
     for number in itertools.count(1):
         ending = "" if number == 1 else str(number)
-        name = wanted[: LONGEST_NAME - len(ending)] + ending
+        name = wanted[: LONGEST - len(ending)] + ending
         taken = connection.execute(select(users.c.id).where(users.c.name == name)).first()
         if taken is None and name not in RESERVED:
             return name
