@@ -85,7 +85,8 @@ class Answer:
         name = problem.type.removeprefix(URN) if problem.type.startswith(URN) else ""
         kind = getattr(errors, name, None) if name.isidentifier() else None
         if self.status == 401:
-            return SignInNeeded(f"{said or 'nobody is signed in'}; sign in with: tradewind login {self.url}")
+            told = said or "nobody is signed in; sign in: tradewind login URL"
+            return SignInNeeded(told.replace("tradewind login URL", f"tradewind login {self.url}"))
         if self.status == 429 or kind is TooMany:
             wait = timedelta(seconds=self.retry_after_s or 1.0)
             return TooMany(said or f"{self.url} was asked too often; again in {wait.total_seconds():.0f} s.", wait)
