@@ -19,12 +19,13 @@ from tradewind.client.credentials import (
     save_credentials,
     server_url,
 )
-from tradewind.client.people import Me, RemotePeople
+from tradewind.client.people import RemotePeople
 from tradewind.client.sign_in import begin, hub_token, until_confirmed, with_hub
 from tradewind.client.signed_in import VARIABLE
 from tradewind.client.trust import Stranger, meet
 from tradewind.config import load_settings
 from tradewind.errors import BadRequest, ServerError, SignInNeeded, TradewindError
+from tradewind.model.joining import Me
 from tradewind.model.secret import Secret
 
 

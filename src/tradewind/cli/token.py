@@ -10,9 +10,9 @@ from rich.text import Text
 from tradewind import wire
 from tradewind.cli.signed_in import people, workspace_option
 from tradewind.cli.terminal import comma, json_option, now, open_console, print_json
-from tradewind.client.people import NewToken
 from tradewind.client.tables import QUIET, local_text, plain_table
 from tradewind.config import parse_duration
+from tradewind.model.joining import NewToken
 from tradewind.model.people import EVERY_SCOPE, Scope, Token
 
 
@@ -52,7 +52,7 @@ def list_(as_json: bool) -> None:
     help="What it may be used for, at most; may be given again. Default: all that you may.",
 )
 @click.option("--workspace", metavar="NAME", help="The only workspace it opens. Default: all of yours.")
-@click.option("--expires", metavar="HOW LONG", help='How long it is good: "90d". Default: what the server decides.')
+@click.option("--expires", metavar="HOW LONG", help='How long it is good: "30d", or "never". Default 90d.')
 @json_option
 def create(label: str, scopes: tuple[str, ...], workspace: str | None, expires: str | None, as_json: bool) -> None:
     """Print a new token, named LABEL. It isn't shown again."""
@@ -60,7 +60,8 @@ def create(label: str, scopes: tuple[str, ...], workspace: str | None, expires: 
         label=label,
         scopes=tuple(Scope(scope) for scope in scopes) or None,
         workspace=workspace,
-        expires_at=now() + _duration(expires) if expires is not None else None,
+        expires_at=now() + _duration(expires) if expires is not None and expires != "never" else None,
+        never_expires=expires == "never",
     )
     with people() as (asked, _):
         made = asked.create_token(wanted)

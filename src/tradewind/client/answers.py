@@ -90,7 +90,7 @@ class Answer:
         if self.status == 429 or kind is TooMany:
             wait = timedelta(seconds=self.retry_after_s or 1.0)
             return TooMany(said or f"{self.url} was asked too often; again in {wait.total_seconds():.0f} s.", wait)
-        if isinstance(kind, type) and issubclass(kind, TradewindError) and said:
+        if self.status != 500 and isinstance(kind, type) and issubclass(kind, TradewindError) and said:
             return kind(said)
         reference = f" (its log has it as request {problem.request_id[:64]})" if problem.request_id else ""
         if not self.is_ours and not said:

@@ -96,7 +96,7 @@ def load_credentials(file: Path | None = None) -> Credentials:
             current=_text(table.get("current")),
             logins={
                 url: Login(
-                    token=Secret(entry["token"]) if entry.get("token") else None,
+                    token=Secret(token) if (token := _text(entry.get("token"))) else None,
                     user=_text(entry.get("user")) or "",
                     workspace=_text(entry.get("workspace")),
                     authority=_text(entry.get("authority")),

@@ -4,66 +4,25 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime
 from typing import TypeVar
 
 from tradewind import wire
 from tradewind.client.connection import Connection, Question, path
 from tradewind.model.exchange import Page
-from tradewind.model.people import AuditEntry, Invitation, Member, MemberRole, Scope, Token, User, Workspace
+from tradewind.model.joining import (
+    Accepting,
+    Agreement,
+    MadeInvitation,
+    MadeToken,
+    Me,
+    NewInvitation,
+    NewRole,
+    NewToken,
+    NewWorkspace,
+)
+from tradewind.model.people import AuditEntry, Invitation, Member, MemberRole, Token, Workspace
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Me:
-    """Who is signed in, and where they belong."""
-
-    user: User
-    memberships: tuple[Member, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NewWorkspace:
-    """Ask for a workspace."""
-
-    name: str
-    title: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NewInvitation:
-    """Ask for a link that makes one person a member."""
-
-    role: MemberRole
-    email: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MadeInvitation:
-    """An invitation with its link, which is shown this once."""
-
-    invitation: Invitation
-    url: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NewToken:
-    """Ask for a token."""
-
-    label: str
-    scopes: tuple[Scope, ...] | None = None
-    workspace: str | None = None
-    expires_at: datetime | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MadeToken:
-    """A token with its text, which is shown this once."""
-
-    token: Token
-    secret: str
 
 
 class RemotePeople:
@@ -96,7 +55,7 @@ class RemotePeople:
 
     def set_role(self, workspace: str, user: str, role: MemberRole) -> None:
         """Change what a member is."""
-        self._do("PATCH", path("workspaces", workspace, "members", user), {"role": role.value})
+        self._do("PATCH", path("workspaces", workspace, "members", user), NewRole(role=role))
 
     def remove_member(self, workspace: str, user: str) -> None:
         """Take a member out."""
@@ -104,7 +63,7 @@ class RemotePeople:
 
     def agree_to_mentoring(self, workspace: str, agreed: bool) -> None:
         """Let mentors of a workspace read everything of one's own there, or stop letting them."""
-        self._do("PATCH", path("me", "memberships", workspace), {"agreed_to_mentoring": agreed})
+        self._do("PATCH", path("me", "memberships", workspace), Agreement(agreed_to_mentoring=agreed))
 
     def invitations(self, workspace: str) -> Sequence[Invitation]:
         """Return the invitations of a workspace."""
@@ -121,7 +80,7 @@ class RemotePeople:
 
     def accept(self, secret: str) -> Member:
         """Become a member by an invitation's secret."""
-        return self._create(Member, path("invitations", "accept"), {"secret": secret})
+        return self._create(Member, path("invitations", "accept"), Accepting(secret=secret))
 
     def tokens(self) -> Sequence[Token]:
         """Return one's own tokens; never their texts."""

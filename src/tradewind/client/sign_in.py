@@ -4,35 +4,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
 from tradewind import wire
 from tradewind.client.connection import Connection, Interrupted, Question
 from tradewind.errors import ServerError, SignInNeeded
+from tradewind.model.joining import HubToken, LoginToken, PendingLogin, Poll
 from tradewind.model.secret import Secret
 
 HUB_VARIABLES = ("JUPYTERHUB_API_TOKEN", "JUPYTERHUB_USER")
 """Both stand in every notebook server that a hub starts, and hardly anywhere else."""
 POLL_S = 2.0
 CONFIRM_WITHIN_S = 600.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PendingLogin:
-    """A sign-in that waits for somebody to confirm it in a browser."""
-
-    code: str
-    """Shown here and there; the same on both sides means that nobody stands between."""
-    secret: str
-    """By which the token is asked for."""
-    url: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LoginToken:
-    """A sign-in that was confirmed."""
-
-    token: str
 
 
 def hub_token(environ: Mapping[str, str]) -> Secret | None:
@@ -50,14 +32,14 @@ def with_hub(connection: Connection, token: Secret) -> Secret:
     SignInNeeded, Forbidden, NotFound
         The server doesn't know this hub, or not this user.
     """
-    body = wire.dump_json({"token": token.reveal()}).encode()
+    body = wire.dump_json(HubToken(token=token.reveal())).encode()
     found = connection.ask_here(Question(method="POST", path="logins/jupyterhub", body=body), LoginToken)
     return Secret(found.token)
 
 
 def begin(connection: Connection) -> PendingLogin:
     """Ask for a sign-in that a browser will confirm."""
-    pending = connection.ask_here(Question(method="POST", path="logins", body=b"{}"), PendingLogin)
+    pending = connection.ask_here(Question(method="POST", path="logins"), PendingLogin)
     if not pending.url.startswith(("https://", "http://")):
         raise ServerError(f"{connection.url} names {wire.printable(pending.url)[:100]!r} as its page, which is none.")
     return pending
@@ -73,7 +55,7 @@ def until_confirmed(
     SignInNeeded
         Nobody did in time, or they refused.
     """
-    body = wire.dump_json({"secret": pending.secret}).encode()
+    body = wire.dump_json(Poll(secret=pending.secret)).encode()
     waited_s = 0.0
     while waited_s < CONFIRM_WITHIN_S:
         try:
