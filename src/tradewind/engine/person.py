@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence, Set
-from dataclasses import dataclass
 from datetime import timedelta
 
 from tradewind.engine.clock import Clock
 from tradewind.engine.signing import code_of, hash_of, new_token
 from tradewind.errors import BadRequest, Forbidden, NotFound
+from tradewind.model.joining import Me
 from tradewind.model.people import (
     EVERY_SCOPE,
     AuditEntry,
@@ -34,17 +34,6 @@ LONGEST_LIFE = timedelta(days=366)
 MOST_TOKENS = 100
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Portrait:
-    """Who is signed in, as they see themselves."""
-
-    user: User
-    memberships: tuple[Member, ...]
-    scopes: tuple[Scope, ...]
-    workspace: str | None
-    """The only one that what they signed in with opens; None is each of theirs."""
-
-
 class Person:
     """The verbs of one user. Made by :meth:`tradewind.engine.people.People.as_`."""
 
@@ -57,15 +46,17 @@ class Person:
         self._new_id = new_id
         self._request_id = request_id
 
-    async def portrait(self) -> Portrait:
+    async def portrait(self) -> Me:
         """Return who this is, and what they are where."""
         own = await self._kept.memberships(self._signed.user.id)
         limit = self._signed.workspace
-        return Portrait(
+        return Me(
             user=self._signed.user,
             memberships=tuple(member for member in own if limit is None or member.workspace == limit),
-            scopes=tuple(sorted(self._signed.scopes)),
+            identities=await self._kept.identities(self._signed.user.id),
+            scopes=self._signed.scopes,
             workspace=limit,
+            expires_at=self._signed.expires_at,
         )
 
     async def caller(self, workspace: str) -> Caller:
@@ -154,10 +145,6 @@ class Person:
                 raise NotFound(f"you have no token {token_id!r}; list yours and take its id")
         await self._kept.revoke_token(self._signed.user.id, token_id, self._by())
 
-    async def identities(self) -> Sequence[Identity]:
-        """Return the sign-ins elsewhere that stand for them."""
-        return await self._kept.identities(self._signed.user.id)
-
     async def bind(self, issuer: str, subject: str) -> None:
         """Let a sign-in elsewhere stand for them, too. Raises NameTaken where it stands for another."""
         self._refuse_limited()
@@ -171,13 +158,14 @@ class Person:
         portrait = await self.portrait()
         return [await self._kept.workspace(member.workspace) for member in portrait.memberships]
 
-    async def create_workspace(self, name: str, title: str = "") -> Member:
+    async def create_workspace(self, name: str, title: str = "") -> Workspace:
         """Make a workspace, theirs. Raises Forbidden for who is no operator; NameTaken."""
         self._refuse_unless_operator("make workspaces")
         workspace = Workspace(
             name=workspace_name(name), title=short_text(title, "the title"), created_at=self._clock.now()
         )
-        return await self._kept.create_workspace(workspace, self._signed.user, self._by())
+        await self._kept.create_workspace(workspace, self._signed.user, self._by())
+        return workspace
 
     async def accept(self, secret: str) -> Member:
         """Become a member by an invitation's link. Raises NotFound where it isn't good; NameTaken for a member."""

@@ -28,6 +28,7 @@ from tradewind.model.views import Check, ClusterView, DryRun
 from tradewind.planning import budget, meter
 from tradewind.planning.access import Action, may, refusal
 from tradewind.planning.insights import insights
+from tradewind.planning.wishes import check_keepable, check_scaling, check_spec
 from tradewind.providers.base import Provider
 from tradewind.store.records import ClusterSecrets
 from tradewind.store.store import Store
@@ -69,11 +70,14 @@ class Service:
     async def dry_run(self, spec: ClusterSpec) -> DryRun:
         """Return what :meth:`create` would launch."""
         self._refuse_unless(Action.CREATE_CLUSTER)
+        check_spec(spec)
         return await admit(spec, self._provider_of(spec.provider), self._engine.rounds.catalogue)
 
     async def create(self, spec: ClusterSpec, *, environment: Environment | None = None) -> Cluster:
         """Write the cluster down and start it."""
         self._refuse_unless(Action.CREATE_CLUSTER)
+        check_spec(spec)
+        check_keepable(environment)
         if spec.workspace != self._workspace:
             raise BadRequest(f"this is workspace {self._workspace!r}, and the cluster is for {spec.workspace!r}")
         await admit(spec, self._provider_of(spec.provider), self._engine.rounds.catalogue)
@@ -137,6 +141,8 @@ class Service:
     async def scale(self, cluster_id: str, scaling: Scaling, *, dismiss: Sequence[str] = ()) -> None:
         """Change how many workers are wanted, and which ones shall leave. Raises BadRequest for too many."""
         cluster = await self._mine(cluster_id, Action.CHANGE_CLUSTER)
+        check_scaling(scaling)
+        check_keepable(list(dismiss))
         await self._engine.rounds.catalogue.choices(cluster.spec, scaling)
 
         def change(intent: Intent) -> Intent:
@@ -148,6 +154,7 @@ class Service:
     async def stop(self, cluster_id: str, detail: str = "") -> None:
         """Ask for the end of a cluster."""
         cluster = await self._mine(cluster_id, Action.CHANGE_CLUSTER)
+        check_keepable(detail)
         if not cluster.status.is_live:
             return
 
