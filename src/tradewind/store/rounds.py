@@ -12,7 +12,7 @@ from tradewind.store import clusters as people
 from tradewind.store import history, rows
 from tradewind.store.database import upsert
 from tradewind.store.records import Changes, ClusterSecrets, Lease, Loaded
-from tradewind.store.schema import clusters, computations, events, instances, secrets, usages
+from tradewind.store.schema import IS_LIVE, clusters, computations, events, instances, secrets, usages
 
 
 def due(connection: Connection, now: datetime, holder: str | None, limit: int) -> tuple[str, ...]:
@@ -24,7 +24,7 @@ def due(connection: Connection, now: datetime, holder: str | None, limit: int) -
     statement = (
         select(clusters.c.id)
         .where(
-            clusters.c.status != people.STOPPED,
+            IS_LIVE,
             clusters.c.wake_at <= now,
             or_(clusters.c.lease_until.is_(None), clusters.c.lease_until <= now, clusters.c.lease_holder == holder),
         )
@@ -55,7 +55,7 @@ def take_lease(connection: Connection, cluster_id: str, holder: str, now: dateti
 def leases(connection: Connection) -> tuple[Lease, ...]:
     """Return who looks after which live cluster."""
     statement = select(clusters.c.id, clusters.c.lease_holder, clusters.c.lease_epoch, clusters.c.lease_until).where(
-        clusters.c.status != people.STOPPED, clusters.c.lease_holder.is_not(None)
+        IS_LIVE, clusters.c.lease_holder.is_not(None)
     )
     return tuple(
         Lease(cluster_id=row[0], holder=row[1], epoch=row[2], until=row[3]) for row in connection.execute(statement)

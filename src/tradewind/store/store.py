@@ -6,18 +6,20 @@ from collections.abc import Callable, Sequence, Set
 from datetime import datetime
 from pathlib import Path
 
-from tradewind.model.cluster import Cluster, Intent
+from tradewind.model.cluster import Cluster, ClusterStatus, Intent
 from tradewind.model.computation import Computation
 from tradewind.model.events import Event
 from tradewind.model.instance import Instance
 from tradewind.model.usage import Usage
 from tradewind.store import clusters, database, history, rounds
 from tradewind.store.facts import Facts
+from tradewind.store.idempotency import Idempotency
+from tradewind.store.pages import Page
 from tradewind.store.people import People
 from tradewind.store.records import Changes, ClusterSecrets, Lease, Loaded
 from tradewind.store.transactions import Transactions
 
-__all__ = ["Changes", "ClusterSecrets", "Lease", "Loaded", "Store"]
+__all__ = ["Changes", "ClusterSecrets", "Lease", "Loaded", "Page", "Store"]
 
 
 class Store:
@@ -34,6 +36,7 @@ class Store:
         self._transactions = transactions
         self.people = People(transactions)
         self.facts = Facts(transactions)
+        self.idempotency = Idempotency(transactions)
 
     @property
     def place(self) -> str:
@@ -87,9 +90,21 @@ class Store:
         """Return the cluster. Raises NotFound."""
         return await self._transactions.read(clusters.get, cluster_id)
 
-    async def list_clusters(self, workspace: str, live: bool | None = None, limit: int = 100) -> tuple[Cluster, ...]:
-        """Return clusters, newest first: all, the ``live`` ones (True) or the stopped ones (False)."""
-        return await self._transactions.read(clusters.list_all, workspace, live, limit)
+    async def list_clusters(
+        self,
+        workspace: str,
+        live: bool | None = None,
+        limit: int = 100,
+        *,
+        owner: str | None = None,
+        statuses: Set[ClusterStatus] | None = None,
+        cursor: str | None = None,
+    ) -> Page[Cluster]:
+        """Return clusters, newest first: all, the ``live`` ones (True) or the stopped ones (False).
+
+        ``cursor`` is the ``next`` of an earlier page; one that isn't raises BadRequest.
+        """
+        return await self._transactions.read(clusters.list_all, workspace, live, owner, statuses, limit, cursor)
 
     async def live_among(self, cluster_ids: Set[str]) -> frozenset[str]:
         """Return which of these are live clusters of any workspace."""
@@ -199,9 +214,13 @@ class Store:
         cluster_id: str | None = None,
         owners: Set[str] | None = None,
         limit: int = 100,
-    ) -> tuple[Computation, ...]:
-        """Return computations, newest first; of these owners' clusters, or with None of all."""
-        return await self._transactions.read(history.computations, workspace, cluster_id, owners, limit)
+        cursor: str | None = None,
+    ) -> Page[Computation]:
+        """Return computations, newest first; of these owners' clusters, or with None of all.
+
+        ``cursor`` is the ``next`` of an earlier page; one that isn't raises BadRequest.
+        """
+        return await self._transactions.read(history.computations, workspace, cluster_id, owners, limit, cursor)
 
     async def computation(self, workspace: str, id_prefix: str, owners: Set[str] | None = None) -> Computation:
         """Return the computation whose id is or begins with ``id_prefix``.
