@@ -13,7 +13,7 @@ from tradewind.engine.clock import Clock
 from tradewind.engine.lag import Figures, Lags
 from tradewind.engine.rounds import Rounds
 from tradewind.errors import NotFound, StoreError, TradewindError
-from tradewind.planning.stop import ROUND
+from tradewind.planning.funds import ROUND
 from tradewind.store.store import Store
 
 log = logging.getLogger(__name__)

@@ -1,7 +1,7 @@
 """What a cluster may draw on: what it holds of its budgets, how long that lasts, and what it asks for.
 
-A cluster never spends what it doesn't hold. What it holds is spent money and a little money ahead; docs/concepts/budgets.md
-tells how little, and why.
+A cluster never spends what it doesn't hold. What it holds is spent money and a little money ahead;
+docs/concepts/budgets.md tells how little, and why.
 """
 
 from __future__ import annotations
@@ -280,7 +280,7 @@ def least_ahead(ends_within: timedelta) -> timedelta:
 
 
 def without_new_money(funds: Iterable[Fund]) -> tuple[Fund, ...]:
-    """Return the same funds, of which nothing can be had but what is held: who can't get an answer assumes the worst."""
+    """Return the same funds, of which nothing can be had but what is held: who gets no answer assumes the worst."""
     return tuple(replace(fund, free=min(fund.free, Decimal(0))) if fund.is_hard else fund for fund in funds)
 
 

@@ -15,7 +15,7 @@ from tradewind.model.cluster import Cluster
 from tradewind.model.money import Money
 from tradewind.planning import limits
 from tradewind.planning.funds import AFFORDABLE, Fund, fund_of
-from tradewind.store.database import upsert
+from tradewind.store.database import insert, upsert
 from tradewind.store.schema import accounts, budgets, reservations
 
 SOON = timedelta(seconds=1)
@@ -72,7 +72,7 @@ def commit(connection: Connection, wanted: Sequence[Reservation], now: datetime,
     # Always in the same order: two that each hold what the other waits for would wait for ever.
     for reservation in sorted(wanted, key=lambda one: (one.budget_id, one.starts_at)):
         budget, account = _locked(connection, reservation, now)
-        if account is None:
+        if budget is None or account is None:
             continue  # The budget was removed, or the period is over and settled.
         before = _before(connection, reservation)
         held, burnt = (before.reserved.amount, before.burn_per_hour.amount) if before else (NOTHING, NOTHING)
@@ -85,7 +85,7 @@ def commit(connection: Connection, wanted: Sequence[Reservation], now: datetime,
         others = committed - reservation.reserved.amount
         if budget.is_hard and opening and (budget.limit.amount - others) * HOUR < burn * MINIMUM_S:
             raise FundsChanged(f"{limits.title(budget)} doesn't last for one more; read what is left, and plan again")
-        connection.execute(upsert(reservations), [_reservation_values(reservation)])
+        connection.execute(upsert(connection, reservations), [_reservation_values(reservation)])
         values: dict[str, Any] = {"committed": committed, "burn_per_hour": burn}
         if burn != account["burn_per_hour"]:
             values["wake_at"] = min(account["wake_at"] or now + SOON, now + SOON)
@@ -94,7 +94,7 @@ def commit(connection: Connection, wanted: Sequence[Reservation], now: datetime,
 
 def put(connection: Connection, reservation: Reservation) -> None:
     """Write what a cluster holds, whether or not there is room; the account is locked and has its sums made anew."""
-    connection.execute(upsert(reservations), [_reservation_values(reservation)])
+    connection.execute(upsert(connection, reservations), [_reservation_values(reservation)])
 
 
 def open_account(connection: Connection, budget: Budget, now: datetime) -> None:
@@ -113,7 +113,7 @@ def open_account(connection: Connection, budget: Budget, now: datetime) -> None:
         "told": 0,
         "wake_at": now + SOON,
     }
-    connection.execute(ignore(accounts), [row])
+    connection.execute(insert(connection, accounts).on_conflict_do_nothing(), [row])
 
 
 def live_and_settled(connection: Connection, budget_id: str, starts_at: datetime) -> tuple[Reservation, ...]:
