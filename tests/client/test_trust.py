@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 import pytest
 
 from tests.client.servers import Replies, certificate_of, new_authority, ours, serving

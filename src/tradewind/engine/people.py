@@ -80,7 +80,7 @@ class People:
     async def signer(self) -> Signer:
         """Return what knows again what any replica gave out."""
         if self._signer is None:
-            self._signer = Signer(await self._people.signing_key(secrets.token_urlsafe(32)))
+            self._signer = Signer(await self._store.facts.agree("signing-key", secrets.token_urlsafe(32)))
         return self._signer
 
     async def let_in(self, text: str, *, is_browser: bool = False) -> Signed:

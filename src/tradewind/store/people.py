@@ -26,10 +26,6 @@ class People:
 
     # Letting in
 
-    async def signing_key(self, made: str) -> str:
-        """Return the key that all replicas sign with: ``made`` by whoever asks first, and theirs from then on."""
-        return await self._transactions.write(users.agreed, "signing-key", made)
-
     async def token(self, secret_hash: str, now: datetime) -> tuple[User, Token] | None:
         """Return whom a token stands for, and writes down every few minutes that it was used.
 

@@ -45,16 +45,6 @@ def claim(connection: Connection, user: User, by: By) -> None:
     create(connection, user, by)
 
 
-def agreed(connection: Connection, name: str, value: str) -> str:
-    """Return the fact of this name: ``value``, unless somebody was first."""
-    try:
-        with connection.begin_nested():
-            connection.execute(insert(facts).values(name=name, value=value))
-    except IntegrityError:
-        return str(connection.execute(select(facts.c.value).where(facts.c.name == name)).scalar_one())
-    return value
-
-
 def any_user(connection: Connection) -> bool:
     """Whether there is a user at all."""
     return connection.execute(select(users.c.id).limit(1)).first() is not None
