@@ -38,9 +38,7 @@ class Assembly:
 
         With ``hand_over`` the leases on them are given back, so that another process takes them at once.
         """
-        await self.engine.aclose()
-        if hand_over:
-            await self.engine.hand_over()
+        await self.engine.aclose(hands_over=hand_over)
         if isinstance(self.link, HttpAgentLink):
             self.link.close()
         await self.store.aclose()
@@ -128,4 +126,4 @@ async def inherit(store: Store, clock: Clock) -> None:
             cluster = await store.get_cluster(lease.cluster_id)
             if cluster.status.rank < ClusterStatus.RUNNING.rank and not cluster.intent.stop:
                 await store.change_intent(cluster.id, end, now=clock.now())
-            await store.release_lease(lease)
+            await store.release_lease(lease, now=clock.now())

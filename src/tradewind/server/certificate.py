@@ -84,7 +84,7 @@ def _own(serve: ServeSettings, directory: Path, now: datetime) -> Certificate:
 def _authority(directory: Path, now: datetime) -> Authority:
     certificate, key = directory / "authority.pem", directory / "authority.key"
     if not (certificate.exists() and key.exists()):
-        made = Authority.create("server", now, AUTHORITY_LIFETIME)
+        made = Authority.create("server authority", now, AUTHORITY_LIFETIME)
         _write(key, made.key.reveal())
         _write(certificate, made.certificate)
     return Authority(certificate=certificate.read_text(), key=Secret(key.read_text()))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import asdict
 from datetime import timedelta
 
 from starlette.requests import Request
@@ -52,7 +53,7 @@ async def metrics(request: Request) -> Response:
             raise Forbidden("figures are for operators, and for programs on the server's own machine")
     figures: Metrics = request.app.state.metrics
     assembly: Assembly = request.app.state.assembly
-    for name, value in assembly.engine.figures().items():
+    for name, value in asdict(assembly.engine.figures()).items():
         figures.stands(f"engine_{name}", f"Of this replica's engine: {name.replace('_', ' ')}.", value)
     return Response(figures.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
 

@@ -139,7 +139,7 @@ class Operation:
         )
         key = request.headers.get("idempotency-key")
         if self.is_create and key is not None and who is not None:
-            return await once.answered(asked, key, raw, lambda: self._done(asked))
+            return await once.answered(request, who.user.id, key, raw, lambda: self._done(asked))
         return await self._done(asked)
 
     async def _done(self, asked: Asked[Any, Any]) -> Response:

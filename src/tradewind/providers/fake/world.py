@@ -305,6 +305,12 @@ class FakeWorld:
         alone_since = max(machine.up_at, self.agents.last_pull.get(machine.handle, machine.up_at))
         patience = timedelta(seconds=machine.boot.orphan_timeout_s)
         yield End(at=alone_since + patience, exit_code=0, detail=f"nobody looked after it for {patience}")
+        paid_for_s = machine.boot.paid_for_s
+        paid_until = machine.up_at + timedelta(seconds=paid_for_s) if paid_for_s is not None else None
+        if machine.handle in self.agents.paid_until:
+            paid_until = self.agents.paid_until[machine.handle]
+        if paid_until is not None:
+            yield End(at=paid_until, exit_code=0, detail="what was set aside for it is spent")
 
     def _lonely(self, machine: Machine) -> Iterable[End]:
         if machine.up_at is None:
