@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -112,7 +113,11 @@ class OpenIdProvider:
         text = answer.get("id_token")
         if not isinstance(text, str):
             raise self._no_provider("its answer holds no id_token")
-        claims = await self._checked(text, journey.nonce, answer.get("access_token"))
+        access_token = answer.get("access_token")
+        claims = await self._checked(text, journey.nonce, access_token)
+        if isinstance(access_token, str) and not {"email", self._settings.name_claim} <= claims.keys():
+            # Many providers say in the token who somebody is, and only here what they are called.
+            claims = {**await self._told(access_token, claims.get("sub")), **claims}
         return self._arrival(claims)
 
     # What the above have in common
@@ -155,6 +160,15 @@ class OpenIdProvider:
             raise SignInNeeded(f"what {self._settings.name} says can't be trusted ({why}); sign in again") from None
         return dict(claims)
 
+    async def _told(self, access_token: str, subject: object) -> dict[str, Any]:
+        """Return what the provider tells about a person beside its token; nothing, where it doesn't."""
+        url = (await self._known()).get("userinfo_endpoint")
+        if not _is_safe(url, self.issuer):
+            return {}
+        told = await self._get(str(url), {"Authorization": f"Bearer {access_token}"})
+        # Its answer isn't signed: about another subject, it says nothing about this one.
+        return told if told.get("sub") == subject else {}
+
     def _arrival(self, claims: dict[str, Any]) -> Arrival:
         subject = claims.get("sub")
         if not isinstance(subject, str) or not subject or len(subject) > 255:
@@ -194,10 +208,10 @@ class OpenIdProvider:
                 self._keys_at = self._clock.now()
             return self._keys
 
-    async def _get(self, url: str) -> dict[str, Any]:
+    async def _get(self, url: str, headers: Mapping[str, str] | None = None) -> dict[str, Any]:
         try:
             async with httpx.AsyncClient(timeout=PATIENCE_S, follow_redirects=False) as client:
-                answer = await client.get(url, headers={"Accept": "application/json"})
+                answer = await client.get(url, headers={"Accept": "application/json", **(headers or {})})
             answer.raise_for_status()
             found = answer.json()
         except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
