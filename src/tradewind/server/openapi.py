@@ -72,6 +72,8 @@ def _operation(operation: Operation, schema_of: dict[str, Any], named: dict[str,
         "parameters": [*_path_parameters(operation), *_query_parameters(operation, schema_of, named)],
         "responses": {str(operation.status): _success(operation, schema_of)},
     }
+    for status in operation.also:
+        said["responses"][str(status)] = {"description": HTTPStatus(status).phrase}
     for status in sorted(statuses(operation)):
         said["responses"][str(status)] = {
             "description": HTTPStatus(status).phrase,
