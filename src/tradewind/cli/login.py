@@ -22,8 +22,8 @@ from tradewind.client.credentials import (
     server_url,
 )
 from tradewind.client.people import RemotePeople
-from tradewind.client.sign_in import begin, hub_token, until_confirmed, with_hub
-from tradewind.client.signed_in import VARIABLE
+from tradewind.client.sign_in import begin, until_confirmed, with_hub
+from tradewind.client.signed_in import VARIABLE, hub_token
 from tradewind.client.trust import Stranger, meet
 from tradewind.config import load_settings
 from tradewind.errors import BadRequest, ServerError, SignInNeeded, TradewindError
