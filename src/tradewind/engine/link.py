@@ -22,6 +22,9 @@ PAGE_LIMIT = 8 * 1024 * 1024
 """Bytes of a page that are read at most: users run their own code where it is made."""
 PATIENCE_S = 5.0
 """Seconds one request may take."""
+AT_ONCE = 1000
+"""Requests under way at a time. One that hangs holds its place for as long as our patience: a few hundred schedulers
+that mean harm must leave room for the others."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,8 +40,19 @@ class Access:
 class AgentLink(Protocol):
     """What the engine asks of agents. Each verb raises Unavailable where no sensible answer comes."""
 
-    async def pull(self, contact: Contact, access: Access, *, cursor: int, target_duration: timedelta) -> StatusPage:
-        """Return the status page, and by asking renew the cluster's lease on life."""
+    async def pull(
+        self,
+        contact: Contact,
+        access: Access,
+        *,
+        cursor: int,
+        target_duration: timedelta,
+        paid_for: timedelta | None = None,
+    ) -> StatusPage:
+        """Return the status page, and by asking renew the cluster's lease on life: for ``paid_for`` at most.
+
+        None is as long as its orphan timeout. An agent of an older version doesn't know the word, and keeps to that.
+        """
 
     async def retire(
         self, contact: Contact, access: Access, *, names: tuple[str, ...] = (), count: int = 0
@@ -48,18 +62,31 @@ class AgentLink(Protocol):
     async def say(self, contact: Contact, access: Access, message: str) -> None:
         """Tell every connected client."""
 
+    def forget(self, cluster_id: str) -> None:
+        """Let go of what is kept for a cluster; asked again, it is made again."""
+
 
 class HttpAgentLink:
     """The real line, on the running event loop."""
 
     def __init__(self) -> None:
-        self._http = SimpleAsyncHTTPClient(force_instance=True, max_clients=200, max_body_size=PAGE_LIMIT)
+        self._http = SimpleAsyncHTTPClient(force_instance=True, max_clients=AT_ONCE, max_body_size=PAGE_LIMIT)
         self._contexts: dict[str, ssl.SSLContext] = {}
 
-    async def pull(self, contact: Contact, access: Access, *, cursor: int, target_duration: timedelta) -> StatusPage:
+    async def pull(
+        self,
+        contact: Contact,
+        access: Access,
+        *,
+        cursor: int,
+        target_duration: timedelta,
+        paid_for: timedelta | None = None,
+    ) -> StatusPage:
         """See :meth:`AgentLink.pull`."""
-        query = urlencode({"since": cursor, "target_duration": target_duration.total_seconds()})
-        body = await self._ask(contact, access, f"/v1/status?{query}")
+        query: dict[str, float] = {"since": cursor, "target_duration": target_duration.total_seconds()}
+        if paid_for is not None:
+            query["paid_for"] = paid_for.total_seconds()
+        body = await self._ask(contact, access, f"/v1/status?{urlencode(query)}")
         try:
             return wire.parse_status_page(body, access.cluster_id)
         except BadRequest as error:
@@ -78,6 +105,10 @@ class HttpAgentLink:
     async def say(self, contact: Contact, access: Access, message: str) -> None:
         """See :meth:`AgentLink.say`."""
         await self._ask(contact, access, "/v1/say", {"message": message, "level": "warning"})
+
+    def forget(self, cluster_id: str) -> None:
+        """See :meth:`AgentLink.forget`."""
+        self._contexts.pop(cluster_id, None)
 
     def close(self) -> None:
         """Let go of its connections."""

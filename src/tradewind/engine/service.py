@@ -28,13 +28,17 @@ from tradewind.model.views import Check, ClusterView, DryRun
 from tradewind.planning import budget, meter
 from tradewind.planning.access import Action, may, refusal
 from tradewind.planning.insights import insights
+from tradewind.planning.wishes import check_keepable, check_scaling, check_spec
 from tradewind.providers.base import Provider
+from tradewind.store.pages import Page
 from tradewind.store.records import ClusterSecrets
 from tradewind.store.store import Store
 
 HOUR = timedelta(hours=1)
 POLL_S = 0.25
 """Seconds between looks for what another process changed."""
+SLOW_POLL_S = 1.0
+"""The same for a cluster that this process looks after: only what people want of it is changed elsewhere."""
 
 
 class Service:
@@ -69,11 +73,14 @@ class Service:
     async def dry_run(self, spec: ClusterSpec) -> DryRun:
         """Return what :meth:`create` would launch."""
         self._refuse_unless(Action.CREATE_CLUSTER)
+        check_spec(spec)
         return await admit(spec, self._provider_of(spec.provider), self._engine.rounds.catalogue)
 
     async def create(self, spec: ClusterSpec, *, environment: Environment | None = None) -> Cluster:
         """Write the cluster down and start it."""
         self._refuse_unless(Action.CREATE_CLUSTER)
+        check_spec(spec)
+        check_keepable(environment)
         if spec.workspace != self._workspace:
             raise BadRequest(f"this is workspace {self._workspace!r}, and the cluster is for {spec.workspace!r}")
         await admit(spec, self._provider_of(spec.provider), self._engine.rounds.catalogue)
@@ -137,6 +144,8 @@ class Service:
     async def scale(self, cluster_id: str, scaling: Scaling, *, dismiss: Sequence[str] = ()) -> None:
         """Change how many workers are wanted, and which ones shall leave. Raises BadRequest for too many."""
         cluster = await self._mine(cluster_id, Action.CHANGE_CLUSTER)
+        check_scaling(scaling)
+        check_keepable(list(dismiss))
         await self._engine.rounds.catalogue.choices(cluster.spec, scaling)
 
         def change(intent: Intent) -> Intent:
@@ -148,6 +157,7 @@ class Service:
     async def stop(self, cluster_id: str, detail: str = "") -> None:
         """Ask for the end of a cluster."""
         cluster = await self._mine(cluster_id, Action.CHANGE_CLUSTER)
+        check_keepable(detail)
         if not cluster.status.is_live:
             return
 
@@ -160,17 +170,26 @@ class Service:
     async def wait_changed(self, cluster_id: str, revision: int, timeout_s: float) -> ClusterView:
         """Return the view as soon as its revision is past ``revision``."""
         until = self._clock.now() + timedelta(seconds=timeout_s)
+        asked_at = self._clock.now()
         while (left := (until - self._clock.now()).total_seconds()) > 0:
-            if await self._store.revision(cluster_id) > revision:
+            self._engine.watch(cluster_id)
+            known = self._engine.rounds.revision(cluster_id)
+            # What we look after, we know; the store is asked about what others do, less often where that is little.
+            if known is None or self._clock.now() >= asked_at + timedelta(seconds=SLOW_POLL_S):
+                asked_at = self._clock.now()
+                known = await self._store.revision(cluster_id)
+            if known > revision:
                 break
-            await self._engine.changed(min(left, POLL_S))
+            await self._engine.changed(min(left, POLL_S), cluster_id)
         return await self.view(cluster_id)
 
-    async def list_clusters(self, *, live: bool | None = None, limit: int = 100) -> Sequence[ClusterView]:
-        """Return clusters, newest first."""
+    async def list_clusters(
+        self, *, live: bool | None = None, limit: int = 100, cursor: str | None = None
+    ) -> Page[ClusterView]:
+        """Return clusters, newest first; after those of the page whose ``next`` is ``cursor``."""
         self._refuse_unless(Action.SEE_WORKSPACE)
-        clusters = await self._store.list_clusters(self._workspace, live=live, limit=limit)
-        return [await self.view(cluster.id) for cluster in clusters]
+        clusters = await self._store.list_clusters(self._workspace, live=live, limit=limit, cursor=cursor)
+        return Page([await self.view(cluster.id) for cluster in clusters], clusters.next)
 
     async def events(self, cluster_id: str, *, after: int = 0) -> Sequence[tuple[int, Event]]:
         """Return the journal."""
@@ -185,13 +204,15 @@ class Service:
         texts = await asyncio.gather(*(provider.logs(i.handle or "", lines) for i in instances))
         return list(zip(instances, texts, strict=True))
 
-    async def computations(self, cluster_id: str | None = None, *, limit: int = 100) -> Sequence[Computation]:
+    async def computations(
+        self, cluster_id: str | None = None, *, limit: int = 100, cursor: str | None = None
+    ) -> Page[Computation]:
         """Return computations, newest first; of others only where they may be read."""
         self._refuse_unless(Action.SEE_WORKSPACE)
         if cluster_id is not None:
             await self._mine(cluster_id, Action.READ_DETAIL)
         return await self._store.computations(
-            self._workspace, cluster_id=cluster_id, owners=self._readable(), limit=limit
+            self._workspace, cluster_id=cluster_id, owners=self._readable(), limit=limit, cursor=cursor
         )
 
     async def computation(self, computation_id: str) -> Computation:

@@ -302,6 +302,7 @@ reservations = Table(
     Column("burn_per_hour", ExactDecimal, nullable=False),
     Column("currency", Text, nullable=False),
     Column("at", UtcTime, nullable=False),
+    Column("use", Text, nullable=False),
     PrimaryKeyConstraint("budget_id", "starts_at", "cluster_id"),
 )
 

@@ -142,6 +142,7 @@ def upgrade() -> None:
         sa.Column("burn_per_hour", sa.Text(), nullable=False),
         sa.Column("currency", sa.Text(), nullable=False),
         sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("use", sa.Text(), nullable=False),
         sa.ForeignKeyConstraint(["cluster_id"], ["clusters.id"], name="fk_reservations_cluster_id"),
         sa.PrimaryKeyConstraint("budget_id", "starts_at", "cluster_id", name="pk_reservations"),
     )
