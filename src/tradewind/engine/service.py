@@ -31,6 +31,7 @@ from tradewind.planning.grouping import COMPUTATION, dimensions
 from tradewind.planning.insights import insights
 from tradewind.planning.wishes import check_keepable, check_scaling, check_spec
 from tradewind.providers.base import Provider
+from tradewind.store.pages import Page
 from tradewind.store.records import ClusterSecrets
 from tradewind.store.store import Store
 
@@ -185,11 +186,13 @@ class Service:
             await self._engine.changed(min(left, POLL_S), cluster_id)
         return await self.view(cluster_id)
 
-    async def list_clusters(self, *, live: bool | None = None, limit: int = 100) -> Sequence[ClusterView]:
-        """Return clusters, newest first."""
+    async def list_clusters(
+        self, *, live: bool | None = None, limit: int = 100, cursor: str | None = None
+    ) -> Page[ClusterView]:
+        """Return clusters, newest first; after those of the page whose ``next`` is ``cursor``."""
         self._refuse_unless(Action.SEE_WORKSPACE)
-        clusters = await self._store.list_clusters(self._workspace, live=live, limit=limit)
-        return [await self.view(cluster.id) for cluster in clusters]
+        clusters = await self._store.list_clusters(self._workspace, live=live, limit=limit, cursor=cursor)
+        return Page([await self.view(cluster.id) for cluster in clusters], clusters.next)
 
     async def events(self, cluster_id: str, *, after: int = 0) -> Sequence[tuple[int, Event]]:
         """Return the journal."""
@@ -204,13 +207,15 @@ class Service:
         texts = await asyncio.gather(*(provider.logs(i.handle or "", lines) for i in instances))
         return list(zip(instances, texts, strict=True))
 
-    async def computations(self, cluster_id: str | None = None, *, limit: int = 100) -> Sequence[Computation]:
+    async def computations(
+        self, cluster_id: str | None = None, *, limit: int = 100, cursor: str | None = None
+    ) -> Page[Computation]:
         """Return computations, newest first; of others only where they may be read."""
         self._refuse_unless(Action.SEE_WORKSPACE)
         if cluster_id is not None:
             await self._mine(cluster_id, Action.READ_DETAIL)
         return await self._store.computations(
-            self._workspace, cluster_id=cluster_id, owners=self._readable(), limit=limit
+            self._workspace, cluster_id=cluster_id, owners=self._readable(), limit=limit, cursor=cursor
         )
 
     async def computation(self, computation_id: str) -> Computation:

@@ -16,14 +16,14 @@ from tradewind import __version__
 from tradewind.config import Settings
 from tradewind.engine.assembly import Assembly
 from tradewind.errors import TradewindError
-from tradewind.server import clusters, health, history, openapi, people, problems
+from tradewind.server import clusters, health, history, logins, openapi, people, problems
 from tradewind.server.context import request_id
 from tradewind.server.guard import Guard
 from tradewind.server.limits import Limits, Streams
 from tradewind.server.metrics import Metrics
 from tradewind.server.operation import Operation, by_path
 
-TABLES = (clusters.table, history.table, people.table)
+TABLES = (clusters.table, history.table, people.table, logins.table)
 OPERATIONS: tuple[Operation, ...] = tuple(operation for table in TABLES for operation in table.operations)
 """Everything that can be asked, in the order it is documented."""
 

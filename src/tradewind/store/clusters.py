@@ -6,13 +6,13 @@ from collections.abc import Callable, Set
 from dataclasses import replace
 from datetime import datetime
 
-from sqlalchemy import Connection, case, or_, select, update
+from sqlalchemy import Connection, case, insert, or_, select, update
 
 from tradewind import wire
 from tradewind.errors import NameTaken, NotFound
 from tradewind.model.cluster import Cluster, ClusterStatus, Intent
 from tradewind.store import pages, rows
-from tradewind.store.database import insert
+from tradewind.store.database import insert_unless_there
 from tradewind.store.pages import Page
 from tradewind.store.records import ClusterSecrets
 from tradewind.store.schema import IS_LIVE, clusters, secrets
@@ -25,14 +25,12 @@ def create(
 ) -> None:
     """Write a new cluster; the unique index decides who was first."""
     values = rows.new_cluster_values(cluster) | {"lease_holder": holder, "lease_until": until}
-    unless_taken = insert(connection, clusters).on_conflict_do_nothing(
-        index_elements=["workspace", "name"], index_where=IS_LIVE
-    )
-    while not connection.execute(unless_taken, values).rowcount:
+    live_name = {"index_elements": ["workspace", "name"], "index_where": IS_LIVE}
+    while not insert_unless_there(connection, clusters, values, **live_name):
         other = find(connection, cluster.spec.workspace, cluster.name, True)
         if other is not None:  # else it stopped in between, and the name is free now
             raise NameTaken(_taken(other))
-    connection.execute(insert(connection, secrets), rows.secrets_values(cluster.id, keys))
+    connection.execute(insert(secrets), rows.secrets_values(cluster.id, keys))
 
 
 def find(connection: Connection, workspace: str, name_or_id: str, live: bool) -> Cluster | None:
@@ -97,7 +95,7 @@ def change_intent(
     connection: Connection, cluster_id: str, change: Callable[[Intent], Intent], now: datetime
 ) -> Cluster:
     """Read, change and write what people want; the row is locked meanwhile."""
-    locked = select(clusters).where(clusters.c.id == cluster_id).with_for_update()
+    locked = select(clusters).where(clusters.c.id == cluster_id).with_for_update(key_share=True)
     row = connection.execute(locked).mappings().first()
     if row is None:
         raise missing(cluster_id)

@@ -147,6 +147,14 @@ class Store:
         """
         return await self._transactions.read(rounds.due, now, holder, limit)
 
+    async def take_due(self, now: datetime, holder: str, until: datetime, limit: int = 100) -> tuple[Lease, ...]:
+        """Take the leases of live clusters to be looked at now, the longest due first.
+
+        As :meth:`due` and then :meth:`take_lease` for each, at the price of one; replicas that ask at the same moment
+        get different clusters, and none waits for another.
+        """
+        return await self._transactions.write(rounds.take_due, now, holder, until, limit)
+
     async def take_lease(self, cluster_id: str, holder: str, now: datetime, until: datetime) -> Lease | None:
         """Take the lease, or renew it; None while another's is valid.
 
