@@ -27,7 +27,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Iterator[Path]:
-    """Settings that nobody else uses, and the data directory of what runs the clusters: of this process, or of a server.
+    """Settings that nobody else uses, and the data directory of what runs clusters: of this process, or of a server.
 
     Whatever still runs from it afterwards is a failure.
     """

@@ -1,4 +1,4 @@
-"""What is another thing with a server than with an engine of one's own: who looks after clusters, and who hears what."""
+"""What differs with a server from an engine of one's own: who looks after clusters, and who hears what."""
 
 from __future__ import annotations
 
@@ -48,7 +48,8 @@ def test_a_program_that_ends_leaves_nothing_running(home):
 def test_no_engine_is_opened_in_this_process(home, tmp_path):
     code = (
         "import sys; from tradewind import Cluster; print(Cluster.plan(n_workers=1));"
-        "print([m for m in sys.modules if m.startswith(('tradewind.engine', 'tradewind.store', 'sqlalchemy', 'httpx'))])"
+        "heavy = ('tradewind.engine', 'tradewind.store', 'sqlalchemy', 'httpx');"
+        "print([m for m in sys.modules if m.startswith(heavy)])"
     )
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
     assert ran.stdout.splitlines()[-1] == "[]", ran.stderr
