@@ -7,7 +7,7 @@ machine, all of one Python environment, encrypted on both sides:
 2. many clusters at once, without workers: creates per minute, from the first request until the last scheduler answers;
 3. while those live, what the server's own processes and all processes together hold, per cluster.
 
-It needs both in one environment: ``pip install dask-gateway dask-gateway-server`` next to Tradewind. The other server is
+It needs both in one environment: ``pip install dask-gateway dask-gateway-server`` next to Tradewind. That server is
 told to start schedulers as ``python -m distributed.cli.dask_scheduler``, since the command it calls of itself is gone.
 
 ``python benchmarks/gateway.py --pairs 5 --json gateway.json``
