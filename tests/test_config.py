@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from tradewind.config import Settings, config_file, data_directory, load_settings, parse_duration
 from tradewind.errors import ConfigError
+from tradewind.model.secret import Secret
 
 EVERY: list[tuple[str, str, str, object]] = [
     ("provider", '"fake"', "fake", "fake"),
@@ -29,6 +30,34 @@ EVERY: list[tuple[str, str, str, object]] = [
     ("local.price_per_hour", "0.12", "0.12", Decimal("0.12")),
     ("local.currency", '"EUR"', "EUR", "EUR"),
     ("fake.latency_s", "2", "2", 2.0),
+    ("server", '"https://hub.example.org:8886"', "https://hub.example.org:8886", "https://hub.example.org:8886"),
+    ("serve.host", '"0.0.0.0"', "0.0.0.0", "0.0.0.0"),
+    ("serve.port", "9000", "9000", 9000),
+    ("serve.public_url", '"https://tw.example.org"', "https://tw.example.org", "https://tw.example.org"),
+    ("serve.tls", "false", "false", False),
+    ("serve.certificate", '"/etc/tw.crt"', "/etc/tw.crt", "/etc/tw.crt"),
+    ("serve.key", '"/etc/tw.key"', "/etc/tw.key", "/etc/tw.key"),
+    ("serve.providers", '["local", "fake"]', "local, fake", ("local", "fake")),
+    ("serve.requests_per_second", "5", "5", 5.0),
+    ("serve.burst", "7", "7", 7),
+    ("serve.body_limit", "65536", "65536", 65536),
+    ("serve.log_format", '"json"', "json", "json"),
+    ("serve.otlp_endpoint", '"http://localhost:4318"', "http://localhost:4318", "http://localhost:4318"),
+    ("oidc.issuer", '"https://cilogon.org"', "https://cilogon.org", "https://cilogon.org"),
+    ("oidc.client_id", '"tw"', "tw", "tw"),
+    ("oidc.client_secret", '"hush"', "hush", Secret("hush")),
+    ("oidc.name", '"CILogon"', "CILogon", "CILogon"),
+    ("oidc.name_claim", '"sub"', "sub", "sub"),
+    ("oidc.open_to", '["example.edu"]', "example.edu", ("example.edu",)),
+    ("jupyterhub.api_url", '"http://hub:8081/hub/api"', "http://hub:8081/hub/api", "http://hub:8081/hub/api"),
+    ("jupyterhub.workspace", '"class"', "class", "class"),
+    ("mail.host", '"smtp.example.org"', "smtp.example.org", "smtp.example.org"),
+    ("mail.port", "25", "25", 25),
+    ("mail.user", '"tw"', "tw", "tw"),
+    ("mail.password", '"hush"', "hush", Secret("hush")),
+    ("mail.sender", '"tw@example.org"', "tw@example.org", "tw@example.org"),
+    ("mail.starttls", "false", "0", False),
+    ("webhooks.private_addresses", "true", "true", True),
 ]
 
 
