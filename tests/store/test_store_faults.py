@@ -15,7 +15,7 @@ from store_records import MINUTE, SECRETS, T0, fill, hold, make_cluster, make_ev
 
 from tradewind.errors import StoreError
 from tradewind.model.cluster import ClusterStatus
-from tradewind.store import database
+from tradewind.store import sqlite
 from tradewind.store.store import Changes, Store
 
 
@@ -106,7 +106,7 @@ async def test_a_database_locked_for_too_long_says_so(
     path: Path, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await store.create_cluster(make_cluster(), SECRETS)
-    monkeypatch.setattr(database, "LOCK_TIMEOUT_S", 0.05)
+    monkeypatch.setattr(sqlite, "LOCK_TIMEOUT_S", 0.05)
     impatient = await Store.open(url_of(path))
     with closing(sqlite3.connect(path, isolation_level=None)) as hog:
         hog.execute("BEGIN IMMEDIATE")
@@ -123,8 +123,8 @@ async def test_a_database_locked_for_too_long_says_so(
 @pytest.mark.parametrize(
     ("url", "words"),
     [
-        ("not a url", "no database URL"),
-        ("postgresql://me:hidden@db/tradewind", r"postgresql://me:\*\*\*@db/tradewind: .* SQLite alone"),
+        ("not a url", "URL can't be read; give one as"),
+        ("mysql://me:hidden@db/tradewind", r"mysql://me:\*\*\*@db/tradewind: .* can't be kept in 'mysql'"),
         ("sqlite:////dev/null/tradewind.db", "tradewind.db: the store can't be written there: .*give another place"),
         ("sqlite:////tmp", "Is a directory.*give another place"),
     ],

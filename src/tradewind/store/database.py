@@ -1,159 +1,114 @@
-"""The door to the database itself: the one place that knows which kind it is."""
+"""The door to the database itself: which kind it is, and what both kinds have in common."""
 
 from __future__ import annotations
 
+import importlib
 import sqlite3
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import cache
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
-import psutil
-from sqlalchemy import URL, Connection, Engine, Table, create_engine, event, make_url
-from sqlalchemy.dialects import sqlite
+from sqlalchemy import URL, Connection, Engine, Table, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, StatementError
-from sqlalchemy.pool import QueuePool, SingletonThreadPool
+from sqlalchemy.pool import QueuePool
 
-from tradewind.errors import StoreError
-from tradewind.store.place import is_on_network, make_private
+from tradewind.errors import BadRequest, StoreError
+from tradewind.store import postgresql, sqlite
 
-LOCK_TIMEOUT_S = 10.0
-"""How long one process waits for another's transaction. Each takes milliseconds, so ten seconds means trouble."""
+CONNECTIONS = 8
+"""Transactions under way at once on PostgreSQL, of one process. On SQLite there is one: it knows one writer anyway."""
 
-_ADVICE = {
-    "SQLITE_FULL": "the disk is full; nothing was written. Make room there, then try again",
-    "SQLITE_IOERR": "reading or writing it failed; nothing was written. Look at the disk and at your quota there",
-    "SQLITE_BUSY": f"another process has kept it locked for {LOCK_TIMEOUT_S:.0f} s; nothing was written. Try again, "
-    "and if it stays so, end the Tradewind process that hangs",
-    "SQLITE_READONLY": "it can't be written to. Allow this user to write to the file and its directory, "
-    "or give another place",
-    "SQLITE_CANTOPEN": "it can't be opened. Allow this user to write to the file and its directory, "
-    "or give another place",
-    "SQLITE_PERM": "this user may not use it. Allow it, or give another place",
-    "SQLITE_NOTADB": "this file is no database. Move it away, or give another place",
-    "SQLITE_CORRUPT": "the file is damaged. Move it away to start afresh; "
-    "'sqlite3 FILE .recover' can save what is still readable",
-}
+_KINDS = {"sqlite": sqlite, "postgresql": postgresql}
 
 
-def connect(url: str | Path) -> tuple[Engine, str]:
+def connect(url: str | Path, connections: int = CONNECTIONS) -> tuple[Engine, str]:
     """Return the engine of ``url`` and the name of the place for messages; makes the file, for this user alone.
 
     Raises
     ------
     StoreError
         The URL can't be used, or the file can't be made.
+    MissingExtra
+        The library that speaks to PostgreSQL isn't installed.
     """
     try:
         # In a URL, what follows a "?" in a directory's name would be options.
         parsed = URL.create("sqlite", database=str(url)) if isinstance(url, Path) else make_url(url)
     except ArgumentError:
-        raise StoreError(f"{url!r} is no database URL; give one as sqlite:////home/me/tradewind.db") from None
-    if parsed.get_backend_name() != "sqlite":
+        # Not quoted: what only nearly is a URL may hold a password.
         raise StoreError(
-            f"{parsed.render_as_string(hide_password=True)}: this version keeps its store in SQLite alone; "
-            "give a URL as sqlite:////home/me/tradewind.db"
-        )
-    if parsed.database in {None, "", ":memory:"}:
-        return _listen(create_engine(parsed, poolclass=SingletonThreadPool), "memory"), "the store in memory"
-    place = Path(str(parsed.database)).expanduser().absolute()
-    make_private(place)
-    engine = create_engine(
-        parsed.set(database=str(place)),
-        poolclass=QueuePool,
-        pool_size=1,
-        max_overflow=0,
-        connect_args={"timeout": LOCK_TIMEOUT_S, "check_same_thread": False},
-    )
-    # The write-ahead log lives in memory that processes share. On a file system of several machines (a home directory
-    # of a computing centre) there is none, and two login nodes would spoil the file: the old journal is slower there,
-    # and right. https://www.sqlite.org/wal.html, "All processes using a database must be on the same host computer"
-    journal = "delete" if is_on_network(place, psutil.disk_partitions(all=True)) else "wal"
-    return _listen(engine, journal), str(place)
+            "the store's URL can't be read; give one as sqlite:////home/me/tradewind.db or "
+            "postgresql://tradewind@db.example.org/tradewind"
+        ) from None
+    match parsed.get_backend_name():
+        case "sqlite":
+            return sqlite.connect(parsed)
+        case "postgresql" | "postgres":
+            return postgresql.connect(parsed, connections)
+        case other:
+            raise StoreError(
+                f"{parsed.render_as_string(hide_password=True)}: the store can't be kept in {other!r}; give a URL as "
+                "sqlite:////home/me/tradewind.db or postgresql://tradewind@db.example.org/tradewind"
+            )
+
+
+def reader(engine: Engine) -> Engine:
+    """Return the same engine for transactions that only read: all of one as of one moment."""
+    made: Engine = _kind(engine).reader(engine)
+    return made
 
 
 def writer(engine: Engine) -> Engine:
-    """Return the same engine, whose transactions take the right to write when they begin.
+    """Return the same engine for transactions that write."""
+    made: Engine = _kind(engine).writer(engine)
+    return made
 
-    A transaction that reads first and then wants to write can't wait in SQLite: it fails at once when somebody
-    else wrote in between (SQLITE_BUSY_SNAPSHOT), whatever the timeout. https://www.sqlite.org/isolation.html
-    """
-    return engine.execution_options(sqlite_begin="IMMEDIATE")
+
+def threads(engine: Engine) -> int:
+    """Return how many threads may use the engine at once: one for each connection, as nobody should wait for one."""
+    return engine.pool.size() if isinstance(engine.pool, QueuePool) else 1
+
+
+def migrating(engine: Engine, place: str) -> AbstractContextManager[Connection]:
+    """Run a transaction in which this process alone changes the tables."""
+    made: AbstractContextManager[Connection] = _kind(engine).migrating(engine, place)
+    return made
+
+
+def upsert(connection: Connection, table: Table) -> Any:
+    """Return the statement that writes rows of ``table``, new or changed."""
+    return _upsert(connection.dialect.name, table)
 
 
 @contextmanager
-def foreign_keys_off(connection: Connection) -> Iterator[None]:
-    """Let tables be rebuilt inside; must be entered before a transaction begins, because SQLite ignores it in one."""
-    raw = connection.connection.driver_connection
-    assert isinstance(raw, sqlite3.Connection)
-    raw.execute("PRAGMA foreign_keys = OFF")
+def explained(engine: Engine, place: str) -> Iterator[None]:
+    """Turn what the database says inside into an error that names ``place``, the fact and the next step."""
     try:
         yield
-    finally:
-        raw.execute("PRAGMA foreign_keys = ON")
+    except DBAPIError as error:
+        raise _kind(engine).explain(place, error.orig or error, False) from error
+    except StatementError as error:
+        # A value that a column refused (a naive time): the caller's fault, in the column's own words.
+        raise (error.orig or error) from None
+    except sqlite3.Error as error:  # from the listeners of SQLite, which SQLAlchemy doesn't wrap
+        raise sqlite.explain(place, error, False) from error
+    except UnicodeEncodeError as error:
+        raise BadRequest(f"{error.object!r:.200} isn't text that can be kept: its bytes are no UTF-8") from None
+    except OverflowError as error:
+        raise BadRequest(f"the database can't keep this: {error}") from None
 
 
 @cache
-def upsert(table: Table) -> sqlite.Insert:
-    """Return the statement that writes rows of ``table``, new or changed.
-
-    PostgreSQL has the same words under its own dialect; this is the line to choose at.
-    """
+def _upsert(dialect: str, table: Table) -> Any:
+    # The dialect in use was imported when its engine was made; the other one would cost each start-up 60 ms.
+    statement = importlib.import_module(f"sqlalchemy.dialects.{dialect}").insert(table)
     keys = [column.name for column in table.primary_key]
-    statement = sqlite.insert(table)
     changed = {column.name: statement.excluded[column.name] for column in table.columns if column.name not in keys}
     return statement.on_conflict_do_update(index_elements=keys, set_=changed)
 
 
-@contextmanager
-def explained(place: str) -> Iterator[None]:
-    """Turn what the database says inside into a StoreError that names ``place``, the fact and the next step."""
-    try:
-        yield
-    except DBAPIError as error:
-        raise StoreError(_explain(place, error.orig or error)) from error
-    except StatementError as error:
-        # A value that a column refused (a naive time): the caller's fault, in the column's own words.
-        raise (error.orig or error) from None
-    except sqlite3.Error as error:  # from the listeners below, which SQLAlchemy doesn't wrap
-        raise StoreError(_explain(place, error)) from error
-
-
-def _explain(place: str, error: BaseException) -> str:
-    name: str = getattr(error, "sqlite_errorname", "")  # extended, as SQLITE_IOERR_WRITE
-    for prefix, advice in _ADVICE.items():
-        if name.startswith(prefix):
-            return f"{place}: {advice} ({error})"
-    return f"{place}: the database says: {error}; nothing was written"
-
-
-def _listen(engine: Engine, journal: str) -> Engine:
-    @event.listens_for(engine, "connect")
-    def settle(connection: sqlite3.Connection, record: object) -> None:
-        connection.isolation_level = None  # Python's sqlite3 must not begin transactions by itself: we do, below
-        _use_journal(connection, journal)
-        # With WAL, NORMAL loses nothing when a process dies; a power cut may take the last commits, never the file.
-        connection.execute(f"PRAGMA synchronous = {'NORMAL' if journal == 'wal' else 'FULL'}")
-        connection.execute("PRAGMA foreign_keys = ON")
-        connection.execute("PRAGMA secure_delete = ON")  # deleted keys are overwritten, not only unlinked
-
-    @event.listens_for(engine, "begin")
-    def begin(connection: Connection) -> None:
-        mode = connection.get_execution_options().get("sqlite_begin", "DEFERRED")
-        connection.exec_driver_sql(f"BEGIN {mode}")
-
-    return engine
-
-
-def _use_journal(connection: sqlite3.Connection, journal: str) -> None:
-    """Choose how readers and the writer keep apart; a file remembers it, so this is a no-op but for the first time."""
-    deadline = time.monotonic() + LOCK_TIMEOUT_S
-    while connection.execute("PRAGMA journal_mode").fetchone()[0] != journal:
-        try:
-            connection.execute(f"PRAGMA journal_mode = {journal}")
-        except sqlite3.OperationalError as error:
-            # When several processes make the same file, SQLite answers "busy" here without waiting: 1 in 100 did.
-            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
-                raise
-            time.sleep(0.02)
+def _kind(engine: Engine) -> ModuleType:
+    return _KINDS[engine.dialect.name]

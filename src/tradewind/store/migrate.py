@@ -37,7 +37,7 @@ def bring_up_to_date(engine: Engine, place: str, directory: Path = MIGRATIONS, h
     with engine.begin() as connection:
         if revision_of(connection, place) == head:
             return
-    with database.writer(engine).connect() as connection, database.foreign_keys_off(connection), connection.begin():
+    with database.migrating(engine, place) as connection:
         # Only now nobody else can: whoever came second finds the work done.
         found = revision_of(connection, place)
         if found != head:
@@ -72,6 +72,3 @@ def _upgrade(connection: Connection, found: str | None, place: str, directory: P
             f"{head}). Upgrade Tradewind, or give another place"
         )
     command.upgrade(config, head)
-    # The keys weren't watched meanwhile. On PostgreSQL they are, and the pragma doesn't exist.
-    if connection.dialect.name == "sqlite" and connection.exec_driver_sql("PRAGMA foreign_key_check").first():
-        raise StoreError(f"{place}: upgrading it from {found} to {head} would lose rows; it was left as it is")

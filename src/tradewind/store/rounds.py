@@ -108,12 +108,14 @@ def save(connection: Connection, lease: Lease, changes: Changes) -> None:
     connection.execute(update(clusters).where(clusters.c.id == lease.cluster_id).values(values))
     # Instances go first: usages point at them.
     if changes.instances:
-        connection.execute(upsert(instances), [rows.instance_values(instance) for instance in changes.instances])
+        connection.execute(
+            upsert(connection, instances), [rows.instance_values(instance) for instance in changes.instances]
+        )
     if changes.usages:
-        connection.execute(upsert(usages), [rows.usage_values(usage) for usage in changes.usages])
+        connection.execute(upsert(connection, usages), [rows.usage_values(usage) for usage in changes.usages])
     if changes.computations:
         connection.execute(
-            upsert(computations),
+            upsert(connection, computations),
             [rows.computation_values(computation, row["workspace"]) for computation in changes.computations],
         )
     if changes.events:

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Sequence, Set
-from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
-
-from sqlalchemy import Engine
 
 from tradewind.model.cluster import Cluster, Intent
 from tradewind.model.computation import Computation
 from tradewind.model.events import Event
 from tradewind.model.instance import Instance
 from tradewind.model.usage import Usage
-from tradewind.store import clusters, database, history, migrate, rounds
+from tradewind.store import clusters, database, history, rounds
 from tradewind.store.records import Changes, ClusterSecrets, Lease, Loaded
 from tradewind.store.transactions import Transactions
 
@@ -41,27 +37,25 @@ class Store:
         return self._transactions.place
 
     @classmethod
-    async def open(cls, url: str | Path) -> Store:
+    async def open(cls, url: str | Path, connections: int = database.CONNECTIONS) -> Store:
         """Open the store, made or brought up to date where need be.
 
         Parameters
         ----------
         url : str or Path
-            A file, or a URL as ``sqlite:////home/me/tradewind.db``; ``sqlite://`` is a store in memory that ends with
-            :meth:`aclose`.
+            A file, or a URL as ``sqlite:////home/me/tradewind.db`` or ``postgresql://tradewind@db/tradewind``;
+            ``sqlite://`` is a store in memory that ends with :meth:`aclose`.
+        connections : int, optional
+            How many transactions may be under way at once on PostgreSQL, default 8. On SQLite there is one.
 
         Raises
         ------
         StoreError
             It can't be opened, isn't a database, is another program's, or a newer Tradewind's.
+        MissingExtra
+            The library that speaks to PostgreSQL isn't installed.
         """
-        thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="tradewind-store")
-        try:
-            engine, place = await asyncio.get_running_loop().run_in_executor(thread, _opened, url)
-        except BaseException:
-            thread.shutdown(wait=False)
-            raise
-        return cls(Transactions(engine, place, thread))
+        return cls(await Transactions.open(url, connections))
 
     async def aclose(self) -> None:
         """Let go of the file; may be called twice."""
@@ -216,14 +210,3 @@ class Store:
             Several do; the message names them.
         """
         return await self._transactions.read(history.computation, workspace, id_prefix, owners)
-
-
-def _opened(url: str | Path) -> tuple[Engine, str]:
-    engine, place = database.connect(url)
-    try:
-        with database.explained(place):
-            migrate.bring_up_to_date(engine, place)
-    except BaseException:
-        engine.dispose()
-        raise
-    return engine, place

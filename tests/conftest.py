@@ -1,0 +1,7 @@
+"""What tests of every floor may ask for."""
+
+from __future__ import annotations
+
+from tests.postgres import empty_postgres_url, postgres, postgres_url
+
+__all__ = ["empty_postgres_url", "postgres", "postgres_url"]
