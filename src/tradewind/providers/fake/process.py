@@ -177,6 +177,8 @@ class World:
                 self.weather = Weather(**given)
             case "arm":
                 self.world.arm(_fault(given))
+            case "calm":
+                self.world.faults = faults.Pile(())
             case "stage":
                 self.world.agents.stage(**given)
             case "struck":
