@@ -86,4 +86,4 @@ async def inherit(store: Store, clock: Clock) -> None:
             cluster = await store.get_cluster(lease.cluster_id)
             if cluster.status.rank < ClusterStatus.RUNNING.rank and not cluster.intent.stop:
                 await store.change_intent(cluster.id, end, now=clock.now())
-            await store.release_lease(lease)
+            await store.release_lease(lease, now=clock.now())

@@ -35,6 +35,8 @@ from tradewind.store.store import Store
 HOUR = timedelta(hours=1)
 POLL_S = 0.25
 """Seconds between looks for what another process changed."""
+SLOW_POLL_S = 1.0
+"""The same for a cluster that this process looks after: only what people want of it is changed elsewhere."""
 
 
 class Service:
@@ -160,10 +162,17 @@ class Service:
     async def wait_changed(self, cluster_id: str, revision: int, timeout_s: float) -> ClusterView:
         """Return the view as soon as its revision is past ``revision``."""
         until = self._clock.now() + timedelta(seconds=timeout_s)
+        asked_at = self._clock.now()
         while (left := (until - self._clock.now()).total_seconds()) > 0:
-            if await self._store.revision(cluster_id) > revision:
+            self._engine.watch(cluster_id)
+            known = self._engine.rounds.revision(cluster_id)
+            # What we look after, we know; the store is asked about what others do, less often where that is little.
+            if known is None or self._clock.now() >= asked_at + timedelta(seconds=SLOW_POLL_S):
+                asked_at = self._clock.now()
+                known = await self._store.revision(cluster_id)
+            if known > revision:
                 break
-            await self._engine.changed(min(left, POLL_S))
+            await self._engine.changed(min(left, POLL_S), cluster_id)
         return await self.view(cluster_id)
 
     async def list_clusters(self, *, live: bool | None = None, limit: int = 100) -> Sequence[ClusterView]:

@@ -218,10 +218,20 @@ def _wake(
         [i.status is running or i.status is stopped for i in instances]
     )
     if settled and not changing:
-        return now + ROUND
+        return _next_look(snapshot, cluster, now)
     if cluster.retry_at is not None and cluster.retry_at > now and cluster.status is not ClusterStatus.RUNNING:
         return min(cluster.retry_at, now + ROUND)
     return now + min(snapshot.poll_every, ROUND)
+
+
+def _next_look(snapshot: Snapshot, cluster: Cluster, now: datetime) -> datetime:
+    """Return when to look again at a cluster that only runs: soon where a round's length matters, else at its pace."""
+    page = snapshot.page
+    grows = cluster.intent.scaling.is_adaptive and page is not None and page.tasks_running > 0
+    if grows or cluster.spec.budget is not None:
+        return now + min(ROUND, snapshot.pace)
+    at = now + snapshot.pace
+    return at if cluster.expires_at is None else min(at, max(cluster.expires_at, now))
 
 
 def _why_none(snapshot: Snapshot) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from tradewind.model.cluster import Cluster
@@ -34,6 +34,8 @@ class Lease:
     epoch: int
     """Counts the holders; what an earlier holder planned can't be saved any more."""
     until: datetime
+    revision: int = field(default=0, compare=False)
+    """Of the cluster when the lease was taken or renewed: what was read at this number needn't be read again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +49,8 @@ class Loaded:
     """Those that still run."""
     secrets: ClusterSecrets | None
     """None once it has stopped."""
+    revision: int = 0
+    """The number that every save and every change of intent raises."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import Connection, RowMapping, delete, insert, or_, select, update
+from sqlalchemy import Connection, RowMapping, case, delete, insert, or_, select, update
 
 from tradewind.errors import LeaseLost
 from tradewind.model.cluster import Cluster
@@ -49,7 +50,35 @@ def take_lease(connection: Connection, cluster_id: str, holder: str, now: dateti
         .where(clusters.c.id == cluster_id)
         .values(lease_holder=holder, lease_epoch=epoch, lease_until=until)
     )
-    return Lease(cluster_id=cluster_id, holder=holder, epoch=epoch, until=until)
+    return Lease(cluster_id=cluster_id, holder=holder, epoch=epoch, until=until, revision=row["revision"])
+
+
+def renew_leases(
+    connection: Connection,
+    holder: str,
+    cluster_ids: Sequence[str],
+    now: datetime,
+    until: datetime,
+    observed_at: datetime | None,
+) -> tuple[Lease, ...]:
+    """Renew what is still the holder's, in two statements for all of them.
+
+    Raises no revision: a lease that goes on is no change. What somebody else is writing just now is left out, since
+    waiting for rows in any order is how two transactions come to wait for each other.
+    """
+    statement = select(clusters.c.id, clusters.c.lease_epoch, clusters.c.revision).where(
+        clusters.c.id.in_(cluster_ids), clusters.c.lease_holder == holder, clusters.c.status != people.STOPPED
+    )
+    mine = connection.execute(statement.with_for_update(skip_locked=True)).all()
+    values: rows.Values = {
+        "lease_until": until,
+        # A wake-up that is due was set by people: it stays, and leads to a look.
+        "wake_at": case((clusters.c.wake_at > now, until), else_=clusters.c.wake_at),
+    }
+    if observed_at is not None:
+        values["observed_at"] = case((clusters.c.observed_at < observed_at, observed_at), else_=clusters.c.observed_at)
+    connection.execute(update(clusters).where(clusters.c.id.in_([row[0] for row in mine])).values(values))
+    return tuple(Lease(cluster_id=row[0], holder=holder, epoch=row[1], until=until, revision=row[2]) for row in mine)
 
 
 def leases(connection: Connection) -> tuple[Lease, ...]:
@@ -62,8 +91,14 @@ def leases(connection: Connection) -> tuple[Lease, ...]:
     )
 
 
-def release_lease(connection: Connection, lease: Lease) -> None:
-    """Give it back; what isn't ours any more stays as it is. The epoch stays, so that it never comes again."""
+def release_lease(connection: Connection, lease: Lease, now: datetime | None) -> None:
+    """Give it back; what isn't ours any more stays as it is. The epoch stays, so that it never comes again.
+
+    With ``now`` it is due from then on: the wake-up that a holder writes is for the case that it dies.
+    """
+    values: rows.Values = {"lease_holder": None, "lease_until": None}
+    if now is not None:
+        values["wake_at"] = case((clusters.c.wake_at > now, now), else_=clusters.c.wake_at)
     connection.execute(
         update(clusters)
         .where(
@@ -71,13 +106,14 @@ def release_lease(connection: Connection, lease: Lease) -> None:
             clusters.c.lease_holder == lease.holder,
             clusters.c.lease_epoch == lease.epoch,
         )
-        .values(lease_holder=None, lease_until=None)
+        .values(values)
     )
 
 
 def load(connection: Connection, cluster_id: str, ended_since: datetime | None) -> Loaded:
     """Return the cluster with all that belongs to it, as of one moment."""
     return Loaded(
+        revision=people.revision(connection, cluster_id),
         cluster=people.get(connection, cluster_id),
         instances=history.instances(connection, cluster_id, ended_since),
         open_usages=history.open_usages(connection, cluster_id),

@@ -136,13 +136,39 @@ class Store:
         """
         return await self._transactions.write(rounds.take_lease, cluster_id, holder, now, until)
 
+    async def renew_leases(
+        self,
+        holder: str,
+        cluster_ids: Sequence[str],
+        now: datetime,
+        until: datetime,
+        observed_at: datetime | None = None,
+    ) -> tuple[Lease, ...]:
+        """Renew the leases that ``holder`` has on these clusters, all at once, and return them.
+
+        What is missing in the answer is another's by now, or stopped, or being written to at this moment: nothing
+        of it changed, and :meth:`take_lease` tells which. A renewal is no change and raises no revision.
+
+        Parameters
+        ----------
+        holder : str
+            Whose leases.
+        cluster_ids : sequence of str
+            Of which clusters.
+        now, until : datetime
+            A wake-up that isn't due at ``now`` moves to ``until``: before that, nobody else may look at them anyway.
+        observed_at : datetime, optional
+            When their provider last listed all of them; an earlier one that is written becomes this.
+        """
+        return await self._transactions.write(rounds.renew_leases, holder, cluster_ids, now, until, observed_at)
+
     async def leases(self) -> tuple[Lease, ...]:
         """Return the leases on live clusters, those that ran out too."""
         return await self._transactions.read(rounds.leases)
 
-    async def release_lease(self, lease: Lease) -> None:
-        """Give the lease back; one that is lost already is a success."""
-        await self._transactions.write(rounds.release_lease, lease)
+    async def release_lease(self, lease: Lease, now: datetime | None = None) -> None:
+        """Give the lease back; one that is lost already is a success. With ``now``, others find it due from then on."""
+        await self._transactions.write(rounds.release_lease, lease, now)
 
     async def load(self, cluster_id: str, ended_since: datetime | None = None) -> Loaded:
         """Return the cluster with its instances, open usages and secrets, as of one moment. Raises NotFound.
