@@ -113,7 +113,7 @@ class Witness:
             if abs(difference) > SECOND:
                 story = stories.get(instance, "never billed by the world")
                 row = self.rows(
-                    "SELECT status, \"end\", detail, handle, requested_at, stopped_at FROM instances WHERE id = %s",
+                    'SELECT status, "end", detail, handle, requested_at, stopped_at FROM instances WHERE id = %s',
                     instance,
                 )
                 faults.append(

@@ -11,7 +11,7 @@ from tradewind.model.instance import Instance, InstanceEnd, InstanceStatus, Obse
 from tradewind.model.usage import Usage
 from tradewind.planning import meter, scale, stop
 from tradewind.planning.reconcile import keep_up, stopping, take_down
-from tradewind.planning.settle import Sighting, settle
+from tradewind.planning.settle import Sighting, corrected, settle
 from tradewind.planning.snapshot import Plan, Snapshot
 
 REMEMBER = timedelta(seconds=5)
@@ -86,7 +86,7 @@ def _settled(snapshot: Snapshot, now: datetime) -> tuple[tuple[Instance, ...], t
                 sighting=sighting,
             )
             if instance.status is not stopped
-            else instance
+            else _corrected(instance, seen.get(instance.id), snapshot.looked_at)
             for instance in snapshot.instances
         ]
     )
@@ -99,6 +99,10 @@ def _settled(snapshot: Snapshot, now: datetime) -> tuple[tuple[Instance, ...], t
         ]
     )
     return instances, strays
+
+
+def _corrected(instance: Instance, seen: ObservedInstance | None, now: datetime) -> Instance:
+    return instance if seen is None else corrected(instance, seen, now)
 
 
 def _noted(snapshot: Snapshot, instances: tuple[Instance, ...], now: datetime) -> Cluster:
@@ -155,6 +159,8 @@ def _failures(snapshot: Snapshot, instances: tuple[Instance, ...], now: datetime
             continue
         if after.running_at is not None and before.running_at is None:
             failed, retry_at = 0, None
+        elif not before.status.is_live:
+            continue  # its times were corrected; its failure was counted when it was noticed
         elif after.end in {InstanceEnd.DIED, InstanceEnd.VANISHED} and after.running_at is None:
             failed += 1
             retry_at = now + scale.retry_delay(failed)

@@ -11,7 +11,7 @@ from tradewind.model.computation import Computation
 from tradewind.model.events import Event
 from tradewind.model.instance import Instance
 from tradewind.model.usage import Usage
-from tradewind.store import clusters, database, history, rounds
+from tradewind.store import clusters, corrections, database, history, rounds
 from tradewind.store.records import Changes, ClusterSecrets, Lease, Loaded
 from tradewind.store.transactions import Transactions
 
@@ -190,6 +190,14 @@ class Store:
             Somebody else looks after it now; nothing was written.
         """
         await self._transactions.write(rounds.save, lease, changes)
+
+    async def ended_instances(self, ids: Set[str]) -> tuple[Instance, ...]:
+        """Return those of these instances that have ended, of clusters that have stopped."""
+        return await self._transactions.read(corrections.ended, ids)
+
+    async def correct(self, instance: Instance, usages: Sequence[Usage]) -> None:
+        """Write what an instance of a stopped cluster turned out to have been; nobody's lease is needed any more."""
+        await self._transactions.write(corrections.correct, instance, usages)
 
     async def secrets(self, cluster_id: str) -> ClusterSecrets | None:
         """Return what the cluster's keys are made from; None once it has stopped."""
