@@ -12,8 +12,8 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import partial
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -381,7 +381,7 @@ class Chaos:
                 self.found.faults += await asyncio.to_thread(self._witness.asleep)
                 late = await asyncio.to_thread(
                     self._witness.rows,
-                    "SELECT max(extract(epoch FROM clock_timestamp() - wake_at)) FROM clusters WHERE status <> 'stopped'",
+                    "SELECT max(extract(epoch FROM now() - wake_at)) FROM clusters WHERE status <> 'stopped'",
                 )
                 self.found.worst_overdue_s = max(self.found.worst_overdue_s, float(late[0][0] or 0))
         del loop

@@ -78,8 +78,8 @@ class Witness:
     def overdue(self, by: timedelta) -> list[str]:
         """Return live clusters that should have been looked at ``by`` ago."""
         query = (
-            "SELECT id, status, clock_timestamp() - wake_at, lease_holder, lease_until - clock_timestamp() FROM clusters "
-            "WHERE status <> 'stopped' AND wake_at < clock_timestamp() - %s"
+            "SELECT id, status, clock_timestamp() - wake_at, lease_holder, lease_until - clock_timestamp() "
+            "FROM clusters WHERE status <> 'stopped' AND wake_at < clock_timestamp() - %s"
         )
         return [
             f"cluster {row[0]} ({row[1]}) is overdue by {row[2]}; held by {row[3]} for {row[4]}"
