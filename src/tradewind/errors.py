@@ -14,6 +14,7 @@
     ├── Forbidden             this user may not do this
     ├── TooMany               asked too often; again after ``retry_after``
     ├── LeaseLost             somebody else looks after this cluster now
+    ├── FundsChanged          others took of a budget meanwhile: read what is left, and decide again
     ├── ClusterStartError     a cluster could not be brought up (carries ``cluster_id``)
     ├── StoreError            the store can't be read or written
     ├── ServerError           a server doesn't answer, or not as one of ours would
@@ -86,6 +87,10 @@ class TooMany(TradewindError):
 
 class LeaseLost(TradewindError):
     """Somebody else looks after this cluster now; what was planned must not be written."""
+
+
+class FundsChanged(TradewindError):
+    """A budget has no room for a reservation any more; nothing was written. Decision: read its accounts, plan again."""
 
 
 class ClusterStartError(TradewindError):

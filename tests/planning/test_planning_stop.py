@@ -16,6 +16,7 @@ from tradewind.model.instance import Instance, InstanceEnd, InstanceStatus, Role
 from tradewind.model.status import StatusPage
 from tradewind.model.usage import Usage
 from tradewind.planning import stop
+from tradewind.planning.funds import draws, own_fund
 from tradewind.planning.plan import plan
 from tradewind.planning.stop import Case, verdict, warning
 
@@ -34,7 +35,9 @@ def case(
     instances = crew() if instances is None else instances
     if doings:
         page = page_of(instances, **doings)
-    return Case(cluster=cluster or running_cluster(), instances=instances, page=page, usages=usages)
+    cluster = cluster or running_cluster()
+    drawn = draws(own_fund(cluster), instances, usages, NOW)
+    return Case(cluster=cluster, instances=instances, page=page, usages=usages, draws=drawn)
 
 
 def ended(id_: str, end: InstanceEnd, role: Role = Role.SCHEDULER, **changes: object) -> Instance:
@@ -71,7 +74,7 @@ CASES: dict[str, tuple[Case, StopReason | None, str]] = {
         "its budget of 0.50 USD",
     ),
     "over budget before the next look": (
-        case(running_cluster(budget=usd("0.5001")), usages=(make_usage(0, None),)),
+        case(running_cluster(budget=usd("0.50008")), usages=(make_usage(0, None),)),
         StopReason.BUDGET,
         "its budget",
     ),

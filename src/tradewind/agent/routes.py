@@ -75,7 +75,11 @@ class _Status(_Page):
     def get(self) -> Any:
         since = _number(self.get_query_argument("since", "0"), "since", most=2**53)
         target = _number(self.get_query_argument("target_duration", "180"), "target_duration", most=86400 * 365)
-        return self.answer(self.agent.status(since=int(since), target_duration_s=max(target, 0.001)))
+        given = self.get_query_argument("paid_for", None)
+        paid_for = None if given is None else _number(given, "paid_for", most=86400 * 365)
+        return self.answer(
+            self.agent.status(since=int(since), target_duration_s=max(target, 0.001), paid_for_s=paid_for)
+        )
 
 
 class _Retire(_Page):

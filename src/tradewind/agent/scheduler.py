@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import time
 from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
@@ -47,6 +48,8 @@ class AgentSettings:
     """0 takes a free one."""
     orphan_timeout_s: float = 600.0
     """Without an authorised pull for this long the scheduler closes."""
+    paid_for_s: float | None = None
+    """How long its money lasts, until a pull says otherwise; None: no budget holds for it."""
     record_history: bool = True
     record_code: bool = False
 
@@ -70,6 +73,7 @@ class Agent:
             else None
         )
         self._pulled_at = time.monotonic()
+        self._paid_until = self._after(settings.paid_for_s)
         self._poll_timer = PeriodicCallback(self._poll, POLL_MS)
         self._tasks: set[asyncio.Task[Any]] = set()
         self._closed = False
@@ -84,9 +88,10 @@ class Agent:
         host = f"[{self.settings.host}]" if ":" in self.settings.host else self.settings.host
         return f"https://{host}:{self._port}"
 
-    def status(self, *, since: int, target_duration_s: float) -> dict[str, Any]:
-        """Return the page as JSON-ready data, and renew the lease."""
+    def status(self, *, since: int, target_duration_s: float, paid_for_s: float | None = None) -> dict[str, Any]:
+        """Return the page as JSON-ready data, and renew the lease, for as long as is paid."""
         self._pulled_at = time.monotonic()
+        self._paid_until = self._after(paid_for_s)
         self._poll_history()
         return status_page(
             self._scheduler, self._presence, self._history, since=since, target_duration_s=target_duration_s
@@ -157,11 +162,19 @@ class Agent:
         self._server.stop()
         await self._server.close_all_connections()
 
+    @staticmethod
+    def _after(seconds: float | None) -> float:
+        return math.inf if seconds is None else time.monotonic() + seconds
+
     def _poll(self) -> None:
-        silence = time.monotonic() - self._pulled_at  # first, so that nothing below can keep it from being noticed
-        if silence > self.settings.orphan_timeout_s:
+        now = time.monotonic()  # first, so that nothing below can keep it from being noticed
+        silence = now - self._pulled_at
+        is_unpaid = now >= self._paid_until
+        if silence > self.settings.orphan_timeout_s or is_unpaid:
             self._poll_timer.stop()
             reason = f"nobody has asked for the status page for {silence:.0f} s"
+            if is_unpaid:
+                reason += ", and what its budget had set aside for it is spent"
             logger.warning("Closing the scheduler: %s", reason)
             self.end(reason)
             return

@@ -43,6 +43,8 @@ class Boot:
     python_path: tuple[str, ...] = ()
     orphan_timeout_s: float = 600.0
     """A scheduler whose page nobody pulled for this long ends."""
+    paid_for_s: float | None = None
+    """A scheduler ends after this, unless a pull of its page says for how long more is paid; None is for ever."""
     expires_at: datetime | None = None
     """Hard end, enforced where the process runs."""
     scheduler_address: str | None = None

@@ -13,7 +13,7 @@ from tradewind.engine.clock import Clock
 from tradewind.engine.lag import Figures, Lags
 from tradewind.engine.rounds import Rounds
 from tradewind.errors import NotFound, StoreError, TradewindError
-from tradewind.planning.stop import ROUND
+from tradewind.planning.funds import ROUND
 from tradewind.store.store import Store
 
 log = logging.getLogger(__name__)
@@ -43,6 +43,8 @@ class Engine:
         self._busy: dict[str, asyncio.Task[None]] = {}
         self._again: set[str] = set()
         self._poked = asyncio.Event()
+        self.turned_at: datetime | None = None
+        """When it last looked for what is due; None before it began."""
         self._resting: dict[str, datetime] = {}
         # Each lives as long as somebody waits for it.
         self._waiting: WeakValueDictionary[str | None, asyncio.Event] = WeakValueDictionary()
@@ -159,7 +161,7 @@ class Engine:
             await asyncio.sleep(period.total_seconds())
 
     async def _scan(self) -> None:
-        now = self._clock.now()
+        now = self.turned_at = self._clock.now()
         for cluster_id in await self._store.due(now, limit=BATCH, holder=self.rounds.holder):
             # One whose round is under way is due until it has ended; that's no reason for a second. One that had a
             # fault is due all the time.

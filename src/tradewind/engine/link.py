@@ -40,8 +40,19 @@ class Access:
 class AgentLink(Protocol):
     """What the engine asks of agents. Each verb raises Unavailable where no sensible answer comes."""
 
-    async def pull(self, contact: Contact, access: Access, *, cursor: int, target_duration: timedelta) -> StatusPage:
-        """Return the status page, and by asking renew the cluster's lease on life."""
+    async def pull(
+        self,
+        contact: Contact,
+        access: Access,
+        *,
+        cursor: int,
+        target_duration: timedelta,
+        paid_for: timedelta | None = None,
+    ) -> StatusPage:
+        """Return the status page, and by asking renew the cluster's lease on life: for ``paid_for`` at most.
+
+        None is as long as its orphan timeout. An agent of an older version doesn't know the word, and keeps to that.
+        """
 
     async def retire(
         self, contact: Contact, access: Access, *, names: tuple[str, ...] = (), count: int = 0
@@ -62,10 +73,20 @@ class HttpAgentLink:
         self._http = SimpleAsyncHTTPClient(force_instance=True, max_clients=AT_ONCE, max_body_size=PAGE_LIMIT)
         self._contexts: dict[str, ssl.SSLContext] = {}
 
-    async def pull(self, contact: Contact, access: Access, *, cursor: int, target_duration: timedelta) -> StatusPage:
+    async def pull(
+        self,
+        contact: Contact,
+        access: Access,
+        *,
+        cursor: int,
+        target_duration: timedelta,
+        paid_for: timedelta | None = None,
+    ) -> StatusPage:
         """See :meth:`AgentLink.pull`."""
-        query = urlencode({"since": cursor, "target_duration": target_duration.total_seconds()})
-        body = await self._ask(contact, access, f"/v1/status?{query}")
+        query: dict[str, float] = {"since": cursor, "target_duration": target_duration.total_seconds()}
+        if paid_for is not None:
+            query["paid_for"] = paid_for.total_seconds()
+        body = await self._ask(contact, access, f"/v1/status?{urlencode(query)}")
         try:
             return wire.parse_status_page(body, access.cluster_id)
         except BadRequest as error:

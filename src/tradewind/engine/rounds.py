@@ -21,10 +21,10 @@ from tradewind.model.instance import Contact, Instance, InstanceStatus, Observed
 from tradewind.model.status import StatusPage
 from tradewind.planning import meter
 from tradewind.planning.choose import Choice
+from tradewind.planning.funds import ROUND
 from tradewind.planning.plan import plan
 from tradewind.planning.settle import corrected
 from tradewind.planning.snapshot import Launch, Plan, Snapshot
-from tradewind.planning.stop import ROUND
 from tradewind.providers.base import Provider
 from tradewind.store.records import Changes, Lease
 from tradewind.store.store import Store

@@ -28,7 +28,9 @@ from tradewind.model.views import Check, ClusterView, DryRun
 from tradewind.planning import budget, meter
 from tradewind.planning.access import Action, may, refusal
 from tradewind.planning.insights import insights
+from tradewind.planning.wishes import check_keepable, check_scaling, check_spec
 from tradewind.providers.base import Provider
+from tradewind.store.pages import Page
 from tradewind.store.records import ClusterSecrets
 from tradewind.store.store import Store
 
@@ -71,11 +73,14 @@ class Service:
     async def dry_run(self, spec: ClusterSpec) -> DryRun:
         """Return what :meth:`create` would launch."""
         self._refuse_unless(Action.CREATE_CLUSTER)
+        check_spec(spec)
         return await admit(spec, self._provider_of(spec.provider), self._engine.rounds.catalogue)
 
     async def create(self, spec: ClusterSpec, *, environment: Environment | None = None) -> Cluster:
         """Write the cluster down and start it."""
         self._refuse_unless(Action.CREATE_CLUSTER)
+        check_spec(spec)
+        check_keepable(environment)
         if spec.workspace != self._workspace:
             raise BadRequest(f"this is workspace {self._workspace!r}, and the cluster is for {spec.workspace!r}")
         await admit(spec, self._provider_of(spec.provider), self._engine.rounds.catalogue)
@@ -139,6 +144,8 @@ class Service:
     async def scale(self, cluster_id: str, scaling: Scaling, *, dismiss: Sequence[str] = ()) -> None:
         """Change how many workers are wanted, and which ones shall leave. Raises BadRequest for too many."""
         cluster = await self._mine(cluster_id, Action.CHANGE_CLUSTER)
+        check_scaling(scaling)
+        check_keepable(list(dismiss))
         await self._engine.rounds.catalogue.choices(cluster.spec, scaling)
 
         def change(intent: Intent) -> Intent:
@@ -150,6 +157,7 @@ class Service:
     async def stop(self, cluster_id: str, detail: str = "") -> None:
         """Ask for the end of a cluster."""
         cluster = await self._mine(cluster_id, Action.CHANGE_CLUSTER)
+        check_keepable(detail)
         if not cluster.status.is_live:
             return
 
@@ -175,11 +183,13 @@ class Service:
             await self._engine.changed(min(left, POLL_S), cluster_id)
         return await self.view(cluster_id)
 
-    async def list_clusters(self, *, live: bool | None = None, limit: int = 100) -> Sequence[ClusterView]:
-        """Return clusters, newest first."""
+    async def list_clusters(
+        self, *, live: bool | None = None, limit: int = 100, cursor: str | None = None
+    ) -> Page[ClusterView]:
+        """Return clusters, newest first; after those of the page whose ``next`` is ``cursor``."""
         self._refuse_unless(Action.SEE_WORKSPACE)
-        clusters = await self._store.list_clusters(self._workspace, live=live, limit=limit)
-        return [await self.view(cluster.id) for cluster in clusters]
+        clusters = await self._store.list_clusters(self._workspace, live=live, limit=limit, cursor=cursor)
+        return Page([await self.view(cluster.id) for cluster in clusters], clusters.next)
 
     async def events(self, cluster_id: str, *, after: int = 0) -> Sequence[tuple[int, Event]]:
         """Return the journal."""
@@ -194,13 +204,15 @@ class Service:
         texts = await asyncio.gather(*(provider.logs(i.handle or "", lines) for i in instances))
         return list(zip(instances, texts, strict=True))
 
-    async def computations(self, cluster_id: str | None = None, *, limit: int = 100) -> Sequence[Computation]:
+    async def computations(
+        self, cluster_id: str | None = None, *, limit: int = 100, cursor: str | None = None
+    ) -> Page[Computation]:
         """Return computations, newest first; of others only where they may be read."""
         self._refuse_unless(Action.SEE_WORKSPACE)
         if cluster_id is not None:
             await self._mine(cluster_id, Action.READ_DETAIL)
         return await self._store.computations(
-            self._workspace, cluster_id=cluster_id, owners=self._readable(), limit=limit
+            self._workspace, cluster_id=cluster_id, owners=self._readable(), limit=limit, cursor=cursor
         )
 
     async def computation(self, computation_id: str) -> Computation:

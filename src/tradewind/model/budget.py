@@ -46,6 +46,17 @@ class BudgetScope(StrEnum):
     """Clusters of one name; the key is the name."""
 
 
+class Use(StrEnum):
+    """How much a cluster is in use: when money runs out, the first of these goes first."""
+
+    IDLE = "idle"
+    """Nothing runs, and nobody connected holds a result in it."""
+    ALONE = "alone"
+    """Nobody is connected."""
+    USED = "used"
+    """Somebody is; or nobody knows, because it doesn't answer."""
+
+
 class Period(StrEnum):
     """When a budget begins anew."""
 
@@ -107,6 +118,8 @@ class Reservation:
     burn_per_hour: Money
     """From ``at`` on; 0 once it has stopped."""
     at: datetime
+    use: Use = Use.USED
+    """As its holder last saw it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,3 +144,14 @@ class BudgetView:
     reserved: Money
     """Promised to clusters that run, and not spent yet."""
     forecast: Forecast
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Webhook:
+    """Where a workspace's notifications are posted to."""
+
+    id: str
+    workspace: str
+    url: str
+    created_by: str
+    created_at: datetime

@@ -152,6 +152,10 @@ class Intent:
     stop_detail: str = ""
     dismiss: tuple[str, ...] = ()
     """Ids of worker instances that somebody asked to end (``scale_down``)."""
+    ends_by: datetime | None = None
+    """The money of a budget runs out: until then its people may save what they hold; None: it may go on."""
+    ends_why: str = ""
+    """Which budget, for a person; no full stop."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime, timedelta
+from decimal import Decimal
 
+from tradewind.model.budget import Reservation
 from tradewind.model.cluster import Cluster, ClusterStatus
 from tradewind.model.events import Event, Level
 from tradewind.model.instance import Instance, InstanceEnd, InstanceStatus, ObservedInstance, Role
 from tradewind.model.usage import Usage
-from tradewind.planning import meter, scale, stop
+from tradewind.planning import funds, meter, scale, stop
+from tradewind.planning.funds import Draw
 from tradewind.planning.reconcile import keep_up, stopping, take_down
 from tradewind.planning.settle import Sighting, corrected, settle
 from tradewind.planning.snapshot import Plan, Snapshot
@@ -30,7 +33,14 @@ def plan(snapshot: Snapshot, now: datetime) -> Plan:
     say: list[str] = []
 
     if cluster.status.rank < ClusterStatus.STOPPING.rank:
-        case = stop.Case(cluster=cluster, instances=instances, page=snapshot.page, usages=snapshot.usages)
+        case = stop.Case(
+            cluster=cluster,
+            instances=instances,
+            page=snapshot.page,
+            usages=snapshot.usages,
+            draws=_draws(snapshot, instances, now),
+            ends_within=snapshot.ends_within,
+        )
         if (warning := stop.warning(case, now)) is not None:
             cluster = replace(cluster, idle_warned_at=warning.idle_warned_at, budget_warned=warning.budget_warned)
             events.append(
@@ -43,8 +53,10 @@ def plan(snapshot: Snapshot, now: datetime) -> Plan:
             if not cluster.intent.stop:
                 say.append(f"Cluster {cluster.name!r} stops now: {verdict.detail}.")
 
-    going_down = cluster.status.rank >= ClusterStatus.STOPPING.rank
-    steps = (take_down if going_down else keep_up)(snapshot, cluster, instances, now)
+    if cluster.status.rank >= ClusterStatus.STOPPING.rank:
+        steps = take_down(snapshot, cluster, instances, now)
+    else:
+        steps = keep_up(snapshot, cluster, instances, now, _draws(snapshot, instances, now))
     if strays and steps.cluster.status is ClusterStatus.STOPPED:
         # Nobody looks at a cluster that has stopped, so nobody would notice if these outlived being asked to end.
         steps = replace(steps, cluster=cluster, events=(), wake_at=now + snapshot.poll_every)
@@ -53,10 +65,12 @@ def plan(snapshot: Snapshot, now: datetime) -> Plan:
         for before, after in zip(snapshot.instances, steps.instances, strict=True)
         if before is not after
     ]
+    usages = _metered(snapshot, changed, steps.cluster)
     return replace(
         steps,
         instances=tuple(after for _, after in changed),
-        usages=_metered(snapshot, changed, steps.cluster),
+        usages=usages,
+        reservations=_reserved(snapshot, steps, usages, now),
         events=(*_journal(snapshot, changed, steps.cluster, now), *events, *steps.events),
         terminations=tuple(dict.fromkeys((*strays, *steps.terminations))),
         say=(*say, *steps.say),
@@ -133,6 +147,9 @@ def _noted(snapshot: Snapshot, instances: tuple[Instance, ...], now: datetime) -
         observed_at = looked_at
 
     failed_launches, retry_at = _failures(snapshot, instances, now)
+    budget_warned = cluster.budget_warned
+    if budget_warned >= stop.WINDING_DOWN and cluster.intent.ends_by is None:
+        budget_warned = 0  # It may go on after all; the steps of its own budget are told by what is spent.
     # A warning is good for the idleness it was said in, not for a later one.
     warned_at = cluster.idle_warned_at
     if page is not None and warned_at is not None and page.idle_seconds < (now - warned_at).total_seconds():
@@ -147,6 +164,7 @@ def _noted(snapshot: Snapshot, instances: tuple[Instance, ...], now: datetime) -
         failed_launches=failed_launches,
         retry_at=retry_at,
         idle_warned_at=warned_at,
+        budget_warned=budget_warned,
     )
     return cluster if after == cluster else after
 
@@ -178,6 +196,42 @@ def _metered(snapshot: Snapshot, changed: list[tuple[Instance, Instance]], clust
         for before, after in changed
         for usage in meter.settle(before, after, tuple(mine.get(after.id, ())), cluster)
     )
+
+
+def _draws(
+    snapshot: Snapshot, instances: tuple[Instance, ...], now: datetime, usages: tuple[Usage, ...] = ()
+) -> tuple[Draw, ...]:
+    """Return what is drawn of each fund; what this round found of the bill goes before what was loaded."""
+    own = funds.own_fund(snapshot.cluster)
+    if not own and not snapshot.funds:
+        return ()
+    seen_at = snapshot.looked_at if snapshot.observed is not None else snapshot.cluster.observed_at
+    if seen_at is not None:
+        seen_at -= snapshot.list_lag
+    bill = {(usage.instance_id, usage.sequence): usage for usage in (*snapshot.usages, *usages)}
+    return funds.draws((*own, *snapshot.funds), instances, tuple(bill.values()), now, seen_at=seen_at)
+
+
+def _reserved(snapshot: Snapshot, steps: Plan, usages: tuple[Usage, ...], now: datetime) -> tuple[Reservation, ...]:
+    if not snapshot.funds:
+        return ()
+    drawn = []
+    for draw in _draws(snapshot, steps.instances, now, usages):
+        currency = draw.fund.limit.currency
+        ordered = sum((funds.rate(launch.choice.offer, currency) for launch in steps.launches), Decimal(0))
+        drawn.append(replace(draw, per_hour=draw.per_hour + ordered))
+    wanted = (
+        funds.reservation(
+            draw,
+            steps.cluster,
+            funds.use_of(snapshot.page),
+            now,
+            ahead=snapshot.cluster.spec.lifetimes.orphan,
+            ends_within=snapshot.ends_within,
+        )
+        for draw in drawn
+    )
+    return tuple(one for one in wanted if one is not None)
 
 
 def _journal(

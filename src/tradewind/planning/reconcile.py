@@ -10,19 +10,30 @@ from tradewind.model.events import Event, Level
 from tradewind.model.instance import Instance, InstanceEnd, InstanceStatus, Role
 from tradewind.planning import scale
 from tradewind.planning.choose import Choice
+from tradewind.planning.funds import ROUND, Draw, affordable
 from tradewind.planning.settle import abandoned
 from tradewind.planning.snapshot import Launch, Plan, Snapshot
-from tradewind.planning.stop import ROUND
+from tradewind.planning.stop import DRAINED
 
 RETIRING = timedelta(seconds=30)
 """A worker that was asked to leave and is still on the page after this is ended."""
 REFUSAL = timedelta(minutes=5)
 """An offer that had no capacity, or was refused, isn't tried again before this."""
+TIGHT = timedelta(seconds=20)
+"""How long before a cluster asks again for workers that its budget didn't pay for."""
+OTHERS_GIVE_BACK = timedelta(seconds=5)
+"""How long a new cluster waits for what others hold ahead: they give of it when somebody joins them."""
 CLOSING = frozenset({"closing", "closing_gracefully"})
 """Dask's words for a worker that is on its way out."""
 
 
-def keep_up(snapshot: Snapshot, cluster: Cluster, instances: tuple[Instance, ...], now: datetime) -> Plan:
+def keep_up(
+    snapshot: Snapshot,
+    cluster: Cluster,
+    instances: tuple[Instance, ...],
+    now: datetime,
+    draws: tuple[Draw, ...] = (),
+) -> Plan:
     """Return the steps towards as many workers as are wanted, and one scheduler.
 
     Parameters
@@ -35,6 +46,8 @@ def keep_up(snapshot: Snapshot, cluster: Cluster, instances: tuple[Instance, ...
         Settled, in the snapshot's order.
     now : datetime
         Aware UTC.
+    draws : tuple of Draw
+        What it draws of all that limits its spending.
     """
     worker, stopped = Role.WORKER, InstanceStatus.STOPPED
     workers = [i for i in instances if i.wanted and i.role is worker and i.status is not stopped]
@@ -76,6 +89,15 @@ def keep_up(snapshot: Snapshot, cluster: Cluster, instances: tuple[Instance, ...
         # Who can be spared, Dask alone knows; where it doesn't answer now, that waits until it does.
         retire_any = -gap - len(early) if snapshot.page is not None else 0
 
+    paid = affordable(draws, [launch.choice.offer for launch in launches], now)
+    if paid < len(launches):
+        if launches[0].role is Role.SCHEDULER and not paid and now >= cluster.created_at + OTHERS_GIVE_BACK:
+            return _cant_pay(cluster, snapshot, instances, draws, now)
+        if cluster.retry_at is None and cluster.started_at is not None:
+            words = f"Not launching {len(launches) - paid} of {len(launches)}: {_short_of(draws, now)}."
+            events.append(_event(cluster, now, "budget.short", words, Level.WARNING))
+        launches = launches[:paid]
+        cluster = replace(cluster, retry_at=now + (TIGHT if cluster.started_at is not None else ROUND))
     again = {i.id for i in instances if i.handle is None and _is_to_be_launched(i)} - leaving if may_launch else set()
     after = instances
     if leaving or again:
@@ -131,6 +153,8 @@ def stopping(cluster: Cluster, reason: StopReason, detail: str, now: datetime) -
 def _scaling(snapshot: Snapshot, cluster: Cluster) -> Scaling:
     """Return what is wanted, within the room there is: the upper end of a range is a bound, not an order."""
     scaling = cluster.intent.scaling
+    if cluster.intent.ends_by is not None:
+        return replace(scaling, minimum=0, maximum=min(scaling.maximum, DRAINED))
     choices = (snapshot.choices or {}).get(Role.WORKER, ())
     room = choices[0].offer.room if choices else None
     if not scaling.is_adaptive or room is None or room >= scaling.maximum:
@@ -142,6 +166,19 @@ def _no_capacity(cluster: Cluster, snapshot: Snapshot, instances: tuple[Instance
     after, event = stopping(cluster, StopReason.NO_CAPACITY, _why_none(snapshot), now)
     down = take_down(snapshot, after, instances, now)
     return replace(down, events=(event, *down.events))
+
+
+def _cant_pay(
+    cluster: Cluster, snapshot: Snapshot, instances: tuple[Instance, ...], draws: tuple[Draw, ...], now: datetime
+) -> Plan:
+    after, event = stopping(cluster, StopReason.BUDGET, _short_of(draws, now), now)
+    down = take_down(snapshot, after, instances, now)
+    return replace(down, events=(event, *down.events))
+
+
+def _short_of(draws: tuple[Draw, ...], now: datetime) -> str:
+    tightest = min(draws, key=lambda draw: draw.left.amount)
+    return f"what is left of {tightest.fund.name}, {tightest.left}, doesn't pay for it for long enough to be of use"
 
 
 def _available(snapshot: Snapshot, instances: tuple[Instance, ...], role: Role, now: datetime) -> tuple[Choice, ...]:

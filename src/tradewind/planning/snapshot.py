@@ -6,12 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from tradewind.model.budget import Reservation
 from tradewind.model.cluster import Cluster
 from tradewind.model.events import Event
 from tradewind.model.instance import Instance, ObservedInstance, Role
 from tradewind.model.status import StatusPage
 from tradewind.model.usage import Usage
 from tradewind.planning.choose import Choice
+from tradewind.planning.funds import Fund
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +33,10 @@ class Snapshot:
     """None where it wasn't asked or didn't answer."""
     choices: Mapping[Role, tuple[Choice, ...]] | None
     """What could be launched for each role, best first; None where the provider didn't answer."""
+    funds: tuple[Fund, ...] = ()
+    """All that limits what it may spend, its own limit apart; as they were when the cluster was loaded, or later."""
+    ends_within: timedelta = timedelta(0)
+    """The provider's: how long what was told to end may still be billed."""
     list_lag: timedelta = timedelta(0)
     """The provider's: a launch younger than this may be missing from ``observed``."""
     poll_every: timedelta = timedelta(seconds=1)
@@ -66,6 +72,8 @@ class Plan:
     """Names of workers that shall hand over their results and leave."""
     retire_any: int = 0
     """As many workers as this shall leave, whichever Dask can best spare."""
+    reservations: tuple[Reservation, ...] = ()
+    """What it shall hold of each fund, where that isn't what it holds; written with the rest, or nothing is."""
     say: tuple[str, ...] = ()
     """For the notebooks that are connected."""
     wake_at: datetime | None = None

@@ -11,11 +11,14 @@ from tradewind.model.instance import Instance, InstanceEnd, Role
 from tradewind.model.status import StatusPage
 from tradewind.model.usage import Usage
 from tradewind.planning import budget, scale
+from tradewind.planning.funds import Draw, needed_ahead
 
+DRAINED = 1
+"""Workers that are left to a cluster that winds down: results of the others have moved there."""
+WINDING_DOWN = 101
+"""Follows the steps of a cluster's own budget, in per cent, in what was said already."""
 UNANSWERED = timedelta(minutes=5)
 """A scheduler may be deaf for minutes while it takes in a huge graph; only after this it counts as lost."""
-ROUND = timedelta(seconds=1)
-"""How often a running cluster is looked at, and so the grain of a hard budget."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +29,10 @@ class Case:
     instances: tuple[Instance, ...]
     page: StatusPage | None
     usages: tuple[Usage, ...]
+    draws: tuple[Draw, ...] = ()
+    """Of all that limits what it may spend."""
+    ends_within: timedelta = timedelta(0)
+    """How long its provider may bill what was told to end."""
     schedulers: tuple[Instance, ...] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -84,14 +91,25 @@ def expired(case: Case, now: datetime) -> Verdict | None:
 
 
 def over_budget(case: Case, now: datetime) -> Verdict | None:
-    """Spent plus one more round at this burn would pass the limit: the next look would be too late."""
-    limit = case.cluster.spec.budget
-    if limit is None:
+    """Spent plus one more round at this burn, and the end, would pass a limit: the next look would be too late."""
+    for draw in case.draws:
+        # By that moment: at its last microcent a cluster has nothing to go on with.
+        if draw.lasts(now) <= needed_ahead(case.ends_within):
+            words = f"it spent {draw.spent_money} of {draw.fund.name}"
+            if draw.fund.budget_id is not None:
+                words = f"nothing is left of {draw.fund.name}; this cluster spent {draw.spent_money} of it"
+            return Verdict(reason=StopReason.BUDGET, detail=words)
+    return None
+
+
+def wound_down(case: Case, now: datetime) -> Verdict | None:
+    """Its time to hand over is up, or nothing is in it that somebody would miss."""
+    intent, page = case.cluster.intent, case.page
+    if intent.ends_by is None:
         return None
-    state = budget.budget_state(limit, case.usages, now)
-    if not budget.is_exhausted(state, ROUND):
+    if now < intent.ends_by and (page is None or page.tasks_running or (page.held_results and page.clients)):
         return None
-    return Verdict(reason=StopReason.BUDGET, detail=f"it spent {state.spent} of its budget of {limit}")
+    return Verdict(reason=StopReason.BUDGET, detail=intent.ends_why)
 
 
 def refused(case: Case, now: datetime) -> Verdict | None:
@@ -206,6 +224,22 @@ def budget_step(case: Case, now: datetime) -> Warning | None:
     )
 
 
+def winding_down(case: Case, now: datetime) -> Warning | None:
+    """The money of a budget that others share runs out, and it's this cluster's turn to end."""
+    intent = case.cluster.intent
+    if intent.ends_by is None or case.cluster.budget_warned >= WINDING_DOWN:
+        return None
+    held = case.page.held_results if case.page is not None else 0
+    results = f" {held} results are in its memory: save what you need now." if held else " Save what you need now."
+    seconds = max(0, round((intent.ends_by - now).total_seconds()))
+    return Warning(
+        kind="budget.winding_down",
+        message=f"Cluster {case.cluster.name!r} ends in {seconds} s: {intent.ends_why}.{results}",
+        idle_warned_at=case.cluster.idle_warned_at,
+        budget_warned=WINDING_DOWN,
+    )
+
+
 def _holds_results(page: StatusPage) -> bool:
     return page.held_results > 0 and page.clients > 0
 
@@ -216,6 +250,7 @@ RULES: tuple[Rule, ...] = (
     asked,
     expired,
     over_budget,
+    wound_down,
     refused,
     scheduler_gone,
     never_started,
@@ -226,4 +261,4 @@ RULES: tuple[Rule, ...] = (
 )
 """The first that speaks gives the reason; people before limits, limits before faults, faults before neglect."""
 
-WARNINGS: tuple[Callable[[Case, datetime], Warning | None], ...] = (budget_step, idle_soon)
+WARNINGS: tuple[Callable[[Case, datetime], Warning | None], ...] = (winding_down, budget_step, idle_soon)

@@ -32,6 +32,8 @@ class Capabilities:
     logs_of_the_dead: bool = False
     self_expiry: bool = False
     """Whether ``expires_at`` holds without us."""
+    ends_within: timedelta = timedelta(0)
+    """How long what was told to end may still be billed; kept back from every hard budget."""
     list_lag: timedelta = timedelta(0)
     """How long after a launch ``observe`` may not list it yet."""
     poll_every: timedelta = timedelta(seconds=5)

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Set
+from dataclasses import replace
 from datetime import datetime
 
 from sqlalchemy import Connection, case, insert, or_, select, update
-from sqlalchemy.exc import IntegrityError
 
 from tradewind import wire
 from tradewind.errors import NameTaken, NotFound
 from tradewind.model.cluster import Cluster, ClusterStatus, Intent
-from tradewind.store import rows
+from tradewind.store import pages, rows
+from tradewind.store.database import insert_unless_there
+from tradewind.store.pages import Page
 from tradewind.store.records import ClusterSecrets
-from tradewind.store.schema import clusters, secrets
+from tradewind.store.schema import IS_LIVE, clusters, secrets
 
 STOPPED = ClusterStatus.STOPPED.value
 
@@ -22,16 +24,13 @@ def create(
     connection: Connection, cluster: Cluster, keys: ClusterSecrets, holder: str | None, until: datetime | None
 ) -> None:
     """Write a new cluster; the unique index decides who was first."""
-    leased = {"lease_holder": holder, "lease_until": until}
-    try:
-        with connection.begin_nested():
-            connection.execute(insert(clusters), rows.new_cluster_values(cluster) | leased)
-            connection.execute(insert(secrets), rows.secrets_values(cluster.id, keys))
-    except IntegrityError:
+    values = rows.new_cluster_values(cluster) | {"lease_holder": holder, "lease_until": until}
+    live_name = {"index_elements": ["workspace", "name"], "index_where": IS_LIVE}
+    while not insert_unless_there(connection, clusters, values, **live_name):
         other = find(connection, cluster.spec.workspace, cluster.name, True)
-        if other is None:
-            raise
-        raise NameTaken(_taken(other)) from None
+        if other is not None:  # else it stopped in between, and the name is free now
+            raise NameTaken(_taken(other))
+    connection.execute(insert(secrets), rows.secrets_values(cluster.id, keys))
 
 
 def find(connection: Connection, workspace: str, name_or_id: str, live: bool) -> Cluster | None:
@@ -43,7 +42,7 @@ def find(connection: Connection, workspace: str, name_or_id: str, live: bool) ->
         .limit(1)
     )
     if live:
-        statement = statement.where(clusters.c.status != STOPPED)
+        statement = statement.where(IS_LIVE)
     row = connection.execute(statement).mappings().first()
     return rows.cluster_from(row) if row else None
 
@@ -58,28 +57,45 @@ def get(connection: Connection, cluster_id: str) -> Cluster:
 
 def live_among(connection: Connection, cluster_ids: Set[str]) -> frozenset[str]:
     """Return which of these are live."""
-    statement = select(clusters.c.id).where(clusters.c.id.in_(cluster_ids), clusters.c.status != STOPPED)
+    statement = select(clusters.c.id).where(clusters.c.id.in_(cluster_ids), IS_LIVE)
     return frozenset(connection.execute(statement).scalars())
 
 
-def list_all(connection: Connection, workspace: str, live: bool | None, limit: int) -> tuple[Cluster, ...]:
+def list_all(
+    connection: Connection,
+    workspace: str,
+    live: bool | None,
+    owner: str | None,
+    statuses: Set[ClusterStatus] | None,
+    limit: int,
+    cursor: str | None,
+) -> Page[Cluster]:
     """Return clusters, newest first."""
     statement = (
         select(clusters)
         .where(clusters.c.workspace == workspace)
         .order_by(clusters.c.created_at.desc(), clusters.c.id.desc())
-        .limit(limit)
+        .limit(limit + 1)
     )
     if live is not None:
-        statement = statement.where(clusters.c.status != STOPPED if live else clusters.c.status == STOPPED)
-    return tuple(map(rows.cluster_from, connection.execute(statement).mappings()))
+        statement = statement.where(IS_LIVE if live else clusters.c.status == STOPPED)
+    if owner is not None:
+        statement = statement.where(clusters.c.owner == owner)
+    if statuses is not None:
+        statement = statement.where(clusters.c.status.in_({status.value for status in statuses}))
+    if cursor is not None:
+        at, last = pages.place(cursor, (datetime, str))
+        # The first condition says what the second implies, in a form that the index answers.
+        statement = statement.where(clusters.c.created_at <= at, or_(clusters.c.created_at < at, clusters.c.id < last))
+    found = tuple(map(rows.cluster_from, connection.execute(statement).mappings()))
+    return pages.page_of(found, limit, lambda cluster: (cluster.created_at, cluster.id))
 
 
 def change_intent(
     connection: Connection, cluster_id: str, change: Callable[[Intent], Intent], now: datetime
 ) -> Cluster:
     """Read, change and write what people want; the row is locked meanwhile."""
-    locked = select(clusters).where(clusters.c.id == cluster_id).with_for_update()
+    locked = select(clusters).where(clusters.c.id == cluster_id).with_for_update(key_share=True)
     row = connection.execute(locked).mappings().first()
     if row is None:
         raise missing(cluster_id)
@@ -92,7 +108,7 @@ def change_intent(
         .where(clusters.c.id == cluster_id)
         .values(intent=wire.dump_json(wanted), wake_at=now, revision=clusters.c.revision + 1)
     )
-    return get(connection, cluster_id)
+    return replace(before, intent=wanted)
 
 
 def revision(connection: Connection, cluster_id: str) -> int:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence, Set
 from datetime import datetime
 from pathlib import Path
 
-from tradewind.model.cluster import Cluster, Intent
+from tradewind.model.cluster import Cluster, ClusterStatus, Intent
 from tradewind.model.computation import Computation
 from tradewind.model.events import Event
 from tradewind.model.instance import Instance
@@ -15,7 +15,7 @@ from tradewind.store import clusters, corrections, database, history, rounds
 from tradewind.store.records import Changes, ClusterSecrets, Lease, Loaded
 from tradewind.store.transactions import Transactions
 
-__all__ = ["Changes", "ClusterSecrets", "Lease", "Loaded", "Store"]
+__all__ = ["Changes", "ClusterSecrets", "Lease", "Loaded", "Page", "Store"]
 
 
 class Store:
@@ -30,6 +30,9 @@ class Store:
 
     def __init__(self, transactions: Transactions) -> None:
         self._transactions = transactions
+        self.people = People(transactions)
+        self.facts = Facts(transactions)
+        self.idempotency = Idempotency(transactions)
 
     @property
     def place(self) -> str:
@@ -83,9 +86,21 @@ class Store:
         """Return the cluster. Raises NotFound."""
         return await self._transactions.read(clusters.get, cluster_id)
 
-    async def list_clusters(self, workspace: str, live: bool | None = None, limit: int = 100) -> tuple[Cluster, ...]:
-        """Return clusters, newest first: all, the ``live`` ones (True) or the stopped ones (False)."""
-        return await self._transactions.read(clusters.list_all, workspace, live, limit)
+    async def list_clusters(
+        self,
+        workspace: str,
+        live: bool | None = None,
+        limit: int = 100,
+        *,
+        owner: str | None = None,
+        statuses: Set[ClusterStatus] | None = None,
+        cursor: str | None = None,
+    ) -> Page[Cluster]:
+        """Return clusters, newest first: all, the ``live`` ones (True) or the stopped ones (False).
+
+        ``cursor`` is the ``next`` of an earlier page; one that isn't raises BadRequest.
+        """
+        return await self._transactions.read(clusters.list_all, workspace, live, owner, statuses, limit, cursor)
 
     async def live_among(self, cluster_ids: Set[str]) -> frozenset[str]:
         """Return which of these are live clusters of any workspace."""
@@ -127,6 +142,14 @@ class Store:
         Those under another's valid lease are left out; ``holder`` also gets its own.
         """
         return await self._transactions.read(rounds.due, now, holder, limit)
+
+    async def take_due(self, now: datetime, holder: str, until: datetime, limit: int = 100) -> tuple[Lease, ...]:
+        """Take the leases of live clusters to be looked at now, the longest due first.
+
+        As :meth:`due` and then :meth:`take_lease` for each, at the price of one; replicas that ask at the same moment
+        get different clusters, and none waits for another.
+        """
+        return await self._transactions.write(rounds.take_due, now, holder, until, limit)
 
     async def take_lease(self, cluster_id: str, holder: str, now: datetime, until: datetime) -> Lease | None:
         """Take the lease, or renew it; None while another's is valid.
@@ -229,9 +252,13 @@ class Store:
         cluster_id: str | None = None,
         owners: Set[str] | None = None,
         limit: int = 100,
-    ) -> tuple[Computation, ...]:
-        """Return computations, newest first; of these owners' clusters, or with None of all."""
-        return await self._transactions.read(history.computations, workspace, cluster_id, owners, limit)
+        cursor: str | None = None,
+    ) -> Page[Computation]:
+        """Return computations, newest first; of these owners' clusters, or with None of all.
+
+        ``cursor`` is the ``next`` of an earlier page; one that isn't raises BadRequest.
+        """
+        return await self._transactions.read(history.computations, workspace, cluster_id, owners, limit, cursor)
 
     async def computation(self, workspace: str, id_prefix: str, owners: Set[str] | None = None) -> Computation:
         """Return the computation whose id is or begins with ``id_prefix``.

@@ -84,6 +84,8 @@ class FakeAgents:
         """What they were asked to do, and did."""
         self.last_pull: dict[str, datetime] = {}
         """When each scheduler's page was last pulled, by handle."""
+        self.paid_until: dict[str, datetime | None] = {}
+        """Until when its last pull paid for each scheduler, by handle; None is for ever."""
 
     def stage(self, cluster: str, **doings: Unpack[Doings]) -> None:
         """Say what a cluster does from now on; what isn't named stays as it was.
@@ -141,9 +143,15 @@ class FakeAgents:
         )
 
     async def pull(
-        self, contact: Contact, access: Access, *, cursor: int = 0, target_duration: timedelta = TARGET_DURATION
+        self,
+        contact: Contact,
+        access: Access,
+        *,
+        cursor: int = 0,
+        target_duration: timedelta = TARGET_DURATION,
+        paid_for: timedelta | None = None,
     ) -> StatusPage:
-        """Return the status page, and by asking renew the cluster's lease on life.
+        """Return the status page, and by asking renew the cluster's lease on life, for ``paid_for`` at most.
 
         Raises
         ------
@@ -151,7 +159,9 @@ class FakeAgents:
             Nothing listens there, or not to this caller.
         """
         scheduler = self._answering(contact, access)
-        self.last_pull[scheduler.handle] = self._world.clock.now()
+        now = self._world.clock.now()
+        self.last_pull[scheduler.handle] = now
+        self.paid_until[scheduler.handle] = None if paid_for is None else now + paid_for
         page = self.page(scheduler.marks.cluster, cursor)
         assert page is not None, "a scheduler that answers has a page"
         return page
@@ -208,9 +218,8 @@ class FakeAgents:
         now = self._world.clock.now()
         return [
             machine
-            for machine in self._world.alive()
-            if machine.marks.cluster == cluster
-            and machine.marks.role is Role.WORKER
+            for machine in self._world.alive_of(cluster)
+            if machine.marks.role is Role.WORKER
             and machine.retired_at is None
             and (at := self._world.running_at(machine)) is not None
             and now >= at

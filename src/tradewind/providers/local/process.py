@@ -40,6 +40,7 @@ def attach_agent(scheduler: distributed.Scheduler, boot: Boot) -> Agent:
         token=boot.agent_token,
         keys=boot.keys,
         orphan_timeout_s=boot.orphan_timeout_s,
+        paid_for_s=boot.paid_for_s,
         record_history=boot.record_history,
         record_code=boot.record_code,
     )

@@ -51,6 +51,7 @@ class LocalProvider(Provider):
         same_file_system=True,
         logs_of_the_dead=True,
         self_expiry=True,
+        ends_within=timedelta(seconds=3),
         poll_every=timedelta(seconds=1),
     )
 

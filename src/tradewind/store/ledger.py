@@ -1,0 +1,252 @@
+"""Accounts and what clusters hold of them. Each function runs inside a transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import Connection, RowMapping, and_, select, update
+
+from tradewind.errors import FundsChanged
+from tradewind.model.budget import Account, Budget, BudgetScope, Period, Reservation, Use
+from tradewind.model.cluster import Cluster
+from tradewind.model.money import Money
+from tradewind.planning import limits
+from tradewind.planning.funds import AFFORDABLE, Fund, fund_of
+from tradewind.store.database import insert_unless_there, upsert
+from tradewind.store.schema import accounts, budgets, reservations
+
+SOON = timedelta(seconds=1)
+"""An account whose burn has changed is looked at after this: others are about to change theirs as well."""
+NOTHING = Decimal(0)
+
+
+def funds(connection: Connection, cluster: Cluster, now: datetime) -> tuple[Fund, ...]:
+    """Return what limits ``cluster`` at ``now``, its own limit apart, with what it holds of each."""
+    account = and_(accounts.c.budget_id == budgets.c.id, accounts.c.starts_at <= now, accounts.c.ends_at > now)
+    mine = and_(
+        reservations.c.budget_id == accounts.c.budget_id,
+        reservations.c.starts_at == accounts.c.starts_at,
+        reservations.c.cluster_id == cluster.id,
+    )
+    statement = (
+        select(
+            budgets,
+            accounts.c.committed,
+            accounts.c.burn_per_hour,
+            *(column.label(f"my_{column.name}") for column in reservations.c),
+        )
+        .select_from(budgets.outerjoin(accounts, account).outerjoin(reservations, mine))
+        .where(budgets.c.workspace == cluster.spec.workspace, budgets.c.removed_at.is_(None))
+        .order_by(budgets.c.id)
+    )
+    found = []
+    for row in connection.execute(statement).mappings():
+        budget = budget_from(row)
+        if limits.applies(budget, cluster):
+            found.append(_fund(budget, row, now))
+    return tuple(found)
+
+
+def commit(connection: Connection, wanted: Sequence[Reservation], now: datetime, *, opening: bool = False) -> None:
+    """Write what a cluster shall hold, if there is room for it in every account.
+
+    Parameters
+    ----------
+    connection : Connection
+        Its transaction keeps the rows of the accounts locked until it ends, so this comes last in it.
+    wanted : sequence of Reservation
+        Of one cluster.
+    now : datetime
+        Aware UTC.
+    opening : bool
+        Whether the cluster is new: then what is left must last everybody for a time that is of use.
+
+    Raises
+    ------
+    FundsChanged
+        A hard budget hasn't the room; the transaction must be undone.
+    """
+    # Always in the same order: two that each hold what the other waits for would wait for ever.
+    for reservation in sorted(wanted, key=lambda one: (one.budget_id, one.starts_at)):
+        budget, account = _locked(connection, reservation, now)
+        if budget is None or account is None:
+            continue  # The budget was removed, or the period is over and settled.
+        before = _before(connection, reservation)
+        held, burnt = (before.reserved.amount, before.burn_per_hour.amount) if before else (NOTHING, NOTHING)
+        committed = account["committed"] - held + reservation.reserved.amount
+        burn = account["burn_per_hour"] - burnt + reservation.burn_per_hour.amount
+        # What was spent is spent: only what is for the time to come can be refused.
+        is_more = reservation.reserved.amount > max(held, reservation.spent.amount)
+        if budget.is_hard and is_more and committed > budget.limit.amount:
+            raise FundsChanged(f"{limits.title(budget)} has no room for it any more; read what is left, and plan again")
+        others = committed - reservation.reserved.amount
+        if budget.is_hard and opening and (budget.limit.amount - others) * HOUR < burn * MINIMUM_S:
+            raise FundsChanged(f"{limits.title(budget)} doesn't last for one more; read what is left, and plan again")
+        connection.execute(upsert(connection, reservations), [_reservation_values(reservation)])
+        values: dict[str, Any] = {"committed": committed, "burn_per_hour": burn}
+        if burn != account["burn_per_hour"]:
+            values["wake_at"] = min(account["wake_at"] or now + SOON, now + SOON)
+        connection.execute(update(accounts).where(*_is(reservation)).values(values))
+
+
+def put(connection: Connection, reservation: Reservation) -> None:
+    """Write what a cluster holds, whether or not there is room; the account is locked and has its sums made anew."""
+    connection.execute(upsert(connection, reservations), [_reservation_values(reservation)])
+
+
+def open_account(connection: Connection, budget: Budget, now: datetime) -> None:
+    """See to it that the account of the period that ``now`` is in exists."""
+    starts_at, ends_at = limits.period_at(budget, now)
+    there = select(accounts.c.budget_id).where(accounts.c.budget_id == budget.id, accounts.c.starts_at == starts_at)
+    if connection.execute(there).first() is not None:
+        return
+    row = {
+        "budget_id": budget.id,
+        "starts_at": starts_at,
+        "ends_at": ends_at,
+        "committed": NOTHING,
+        "burn_per_hour": NOTHING,
+        "currency": budget.limit.currency,
+        "told": 0,
+        "wake_at": now + SOON,
+    }
+    insert_unless_there(connection, accounts, row)
+
+
+def live_and_settled(connection: Connection, budget_id: str, starts_at: datetime) -> tuple[Reservation, ...]:
+    """Return all reservations of an account."""
+    statement = select(reservations).where(reservations.c.budget_id == budget_id, reservations.c.starts_at == starts_at)
+    return tuple(map(reservation_from, connection.execute(statement).mappings()))
+
+
+def sum_up(connection: Connection, budget_id: str, starts_at: datetime) -> None:
+    """Make the sums of a locked account anew from its reservations."""
+    rows = live_and_settled(connection, budget_id, starts_at)
+    connection.execute(
+        update(accounts)
+        .where(accounts.c.budget_id == budget_id, accounts.c.starts_at == starts_at)
+        .values(
+            committed=sum((one.reserved.amount for one in rows), NOTHING),
+            burn_per_hour=sum((one.burn_per_hour.amount for one in rows), NOTHING),
+        )
+    )
+
+
+def lock(connection: Connection, budget_id: str, starts_at: datetime) -> RowMapping | None:
+    """Return an account's row, ours until the transaction ends."""
+    statement = select(accounts).where(accounts.c.budget_id == budget_id, accounts.c.starts_at == starts_at)
+    return connection.execute(statement.with_for_update()).mappings().first()
+
+
+def budget_from(row: RowMapping) -> Budget:
+    """Return the budget of a row of ``budgets``."""
+    return Budget(
+        id=row["id"],
+        workspace=row["workspace"],
+        scope=BudgetScope(row["scope"]),
+        key=row["key"],
+        limit=Money(amount=row["amount"], currency=row["currency"]),
+        period=Period(row["period"]),
+        starts_at=row["starts_at"],
+        ends_at=row["ends_at"],
+        is_hard=row["is_hard"],
+        created_by=row["created_by"],
+        created_at=row["created_at"],
+        removed_at=row["removed_at"],
+    )
+
+
+def account_from(row: RowMapping) -> Account:
+    """Return the account of a row of ``accounts``."""
+    return Account(
+        budget_id=row["budget_id"],
+        starts_at=row["starts_at"],
+        ends_at=row["ends_at"],
+        committed=Money(amount=row["committed"], currency=row["currency"]),
+        burn_per_hour=Money(amount=row["burn_per_hour"], currency=row["currency"]),
+        told=row["told"],
+    )
+
+
+def reservation_from(row: RowMapping, prefix: str = "") -> Reservation:
+    """Return the reservation of a row that holds one under names with ``prefix``."""
+    currency = row[f"{prefix}currency"]
+    return Reservation(
+        budget_id=row[f"{prefix}budget_id"],
+        starts_at=row[f"{prefix}starts_at"],
+        cluster_id=row[f"{prefix}cluster_id"],
+        reserved=Money(amount=row[f"{prefix}reserved"], currency=currency),
+        spent=Money(amount=row[f"{prefix}spent"], currency=currency),
+        burn_per_hour=Money(amount=row[f"{prefix}burn_per_hour"], currency=currency),
+        at=row[f"{prefix}at"],
+        use=Use(row[f"{prefix}use"]),
+    )
+
+
+HOUR = Decimal(3600)
+MINIMUM_S = Decimal(AFFORDABLE.total_seconds())
+
+
+def _fund(budget: Budget, row: RowMapping, now: datetime) -> Fund:
+    from dataclasses import replace
+
+    mine = reservation_from(row, "my_") if row["my_cluster_id"] is not None else None
+    fund = fund_of(
+        budget,
+        is_open=limits.is_open(budget, now),
+        period=limits.period_at(budget, now),
+        ends_at=budget.ends_at if budget.period is Period.GRANT else None,
+    )
+    if row["committed"] is None:
+        return fund
+    return replace(
+        fund,
+        held=mine.reserved.amount if mine else NOTHING,
+        free=budget.limit.amount - row["committed"],
+        others_per_hour=row["burn_per_hour"] - (mine.burn_per_hour.amount if mine else NOTHING),
+        reservation=mine,
+    )
+
+
+def _locked(
+    connection: Connection, reservation: Reservation, now: datetime
+) -> tuple[Budget, RowMapping] | tuple[None, None]:
+    row = connection.execute(select(budgets).where(budgets.c.id == reservation.budget_id)).mappings().first()
+    if row is None or row["removed_at"] is not None:
+        return None, None
+    budget = budget_from(row)
+    if limits.period_at(budget, now)[0] == reservation.starts_at:
+        open_account(connection, budget, now)
+    account = lock(connection, reservation.budget_id, reservation.starts_at)
+    return (budget, account) if account is not None else (None, None)
+
+
+def _before(connection: Connection, reservation: Reservation) -> Reservation | None:
+    statement = select(reservations).where(
+        reservations.c.budget_id == reservation.budget_id,
+        reservations.c.starts_at == reservation.starts_at,
+        reservations.c.cluster_id == reservation.cluster_id,
+    )
+    row = connection.execute(statement).mappings().first()
+    return reservation_from(row) if row is not None else None
+
+
+def _is(reservation: Reservation) -> tuple[Any, ...]:
+    return accounts.c.budget_id == reservation.budget_id, accounts.c.starts_at == reservation.starts_at
+
+
+def _reservation_values(reservation: Reservation) -> dict[str, Any]:
+    return {
+        "budget_id": reservation.budget_id,
+        "starts_at": reservation.starts_at,
+        "cluster_id": reservation.cluster_id,
+        "reserved": reservation.reserved.amount,
+        "spent": reservation.spent.amount,
+        "burn_per_hour": reservation.burn_per_hour.amount,
+        "currency": reservation.reserved.currency,
+        "at": reservation.at,
+        "use": reservation.use.value,
+    }
