@@ -9,9 +9,15 @@ from pathlib import Path
 from tradewind.model.cluster import Cluster, ClusterStatus, Intent
 from tradewind.model.computation import Computation
 from tradewind.model.events import Event
+from tradewind.model.exchange import ClusterNews
 from tradewind.model.instance import Instance
 from tradewind.model.usage import Usage
-from tradewind.store import clusters, corrections, database, history, rounds
+from tradewind.store import clusters, corrections, database, figures, history, rounds
+from tradewind.store.facts import Facts
+from tradewind.store.figures import StoreFigures
+from tradewind.store.idempotency import Idempotency
+from tradewind.store.pages import Page
+from tradewind.store.people import People
 from tradewind.store.records import Changes, ClusterSecrets, Lease, Loaded
 from tradewind.store.transactions import Transactions
 
@@ -105,6 +111,14 @@ class Store:
     async def live_among(self, cluster_ids: Set[str]) -> frozenset[str]:
         """Return which of these are live clusters of any workspace."""
         return await self._transactions.read(clusters.live_among, cluster_ids)
+
+    async def news(self, workspaces: Set[str], stopped_since: datetime) -> tuple[ClusterNews, ...]:
+        """Return how the clusters of these workspaces stand: the live ones, and those that stopped not long ago."""
+        return await self._transactions.read(clusters.news, workspaces, stopped_since)
+
+    async def figures(self, now: datetime) -> StoreFigures:
+        """Count what lives in all workspaces, for those who run the server."""
+        return await self._transactions.read(figures.figures, now)
 
     async def change_intent(self, cluster_id: str, change: Callable[[Intent], Intent], now: datetime) -> Cluster:
         """Change what people want of a cluster, and wake whoever looks after it.
