@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 import os
 import random
@@ -12,17 +13,24 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
+
+import httpx
 
 from tests.chaos.proxy import Line, Proxy
 from tests.chaos.replica import STEPS
 from tests.chaos.witness import Seconds, Witness
 from tests.postgres import Postgres
+from tradewind import wire
 from tradewind.engine.rounds import LEASE
-from tradewind.providers.fake.remote import exchange
+from tradewind.model.cluster import ClusterSpec, Lifetimes, Scaling
+from tradewind.model.exchange import NewCluster, Resize
+from tradewind.model.people import Token, User, Workspace
+from tradewind.store.audit import By
+from tradewind.store.store import Store
 
 ROOT = Path(__file__).parents[2]
 ANSWER_S = 8.0
@@ -66,6 +74,8 @@ class Findings:
     struck: Counter[str] = field(default_factory=Counter)
     """Faults that came to pass, by kind."""
     created: int = 0
+    answers: Counter[int] = field(default_factory=Counter)
+    """What users were told, by the number of HTTP."""
     seconds: Seconds | None = None
     faults: list[str] = field(default_factory=list)
     """What must not be; empty is what a run is for."""
@@ -112,6 +122,8 @@ class Chaos:
         self._world = address
         self._witness = Witness(database, address)
         self._witness.begin()
+        token = await _person(database)
+        self._http = httpx.AsyncClient(timeout=ANSWER_S, headers={"Authorization": f"Bearer {token}"})
         try:
             await self._seat(database)
             await self._witness.world("weather", **ROUGH, delay_s=2.0)
@@ -132,6 +144,7 @@ class Chaos:
             for seat in self._seats:
                 self._signal(seat, signal.SIGKILL)
                 seat.proxy.close()
+            await self._http.aclose()
             for process in (nursery, world):
                 with suppress(ProcessLookupError):
                     process.kill()
@@ -156,6 +169,7 @@ class Chaos:
         spread = self.run.clock_spread_s
         slow = self._dice.random() < 0.2
         told = {
+            "directory": str(self._directory),
             "port": seat.port,
             "store": f"postgresql://tradewind@127.0.0.1:{seat.proxy.port}/{self._database_name}"
             f"?options=-c%20chaos.replica%3D{name}",
@@ -184,14 +198,23 @@ class Chaos:
 
     # Users
 
-    async def _ask(self, **question: Any) -> Any:
-        """Ask any replica, and another one where that doesn't answer; None where none does."""
+    async def _ask(self, method: str, path: str, body: object = None, key: str | None = None) -> Any:
+        """Ask any replica, and another one where that doesn't answer; None where none does, or there is no such."""
+        headers = {"Content-Type": "application/json"} | ({"Idempotency-Key": key} if key is not None else {})
+        content = None if body is None else wire.dump_json(body)
         for seat in self._dice.sample(self._seats, len(self._seats)):
-            with suppress(OSError, ValueError):
-                async with asyncio.timeout(ANSWER_S):
-                    answer = await exchange("127.0.0.1", seat.port, question)
-                if "ok" in answer or answer["error"] in {"NameTaken", "NotFound"}:
-                    return answer.get("ok")
+            url = f"http://127.0.0.1:{seat.port}/api/v1/workspaces/{WORKSPACE}{path}"
+            try:
+                answer = await self._http.request(method, url, content=content, headers=headers)
+            except httpx.HTTPError:
+                continue
+            self.found.answers[answer.status_code] += 1
+            if answer.is_success:
+                return answer.json() if answer.content else {}
+            if answer.status_code not in {500, 502, 503}:
+                return None
+            if answer.status_code == 500:
+                self.found.faults.append(f"{method} {path}: {answer.text}")
         return None
 
     async def _use(self, number: int) -> None:
@@ -200,16 +223,26 @@ class Chaos:
         turn = 0
         while True:
             turn += 1
-            cluster = await self._ask(verb="create", name=f"c{number}-{turn}", n=dice.randint(1, 4))
-            if cluster is None:
+            spec = ClusterSpec(
+                name=f"c{number}-{turn}",
+                workspace=WORKSPACE,
+                provider="fake",
+                scaling=Scaling.fixed(dice.randint(1, 4)),
+                lifetimes=LONG,
+            )
+            made = None
+            for _ in range(3):
+                made = made or await self._ask("POST", "/clusters", NewCluster(spec=spec), key=f"k{number}-{turn}")
+            if made is None:
                 await asyncio.sleep(0.5)
                 continue
             self.found.created += 1
             for _ in range(dice.randint(0, 3)):
                 await asyncio.sleep(dice.uniform(0.2, 4))
-                await self._ask(verb="scale", id=cluster, n=dice.randint(0, 5))
+                scaling = Scaling.fixed(dice.randint(0, 5))
+                await self._ask("PUT", f"/clusters/{made['id']}/scaling", Resize(scaling=scaling))
             await asyncio.sleep(dice.uniform(0.2, 4))
-            await self._ask(verb="stop", id=cluster)
+            await self._ask("DELETE", f"/clusters/{made['id']}")
 
     # Trouble
 
@@ -411,7 +444,7 @@ class Chaos:
                 break
             for cluster in live:
                 if (await asyncio.to_thread(self._witness.rows, STOPS, cluster))[0][0] is False:
-                    await self._ask(verb="stop", id=cluster)
+                    await self._ask("DELETE", f"/clusters/{cluster}")
             if loop.time() > began + 10:
                 late = await asyncio.to_thread(self._witness.overdue, LEASE + timedelta(seconds=10))
                 self.found.faults += [f"{loop.time() - began:.0f} s after the last fault, {fault}" for fault in late]
@@ -425,11 +458,31 @@ class Chaos:
         found.seconds, wrong = await witness.billed()
         found.faults += wrong
         found.faults += witness.usurped(self._pid_of)
+        found.faults += witness.doubles()
         found.late_acts = await witness.late_acts(timedelta(seconds=0.5))
 
 
+WORKSPACE = "chaos"
+LONG = Lifetimes(
+    idle=timedelta(days=1), no_client=timedelta(days=1), orphan=timedelta(hours=2), start=timedelta(minutes=5)
+)
+"""Nothing ends for another reason than that somebody ended it: what leaks must stay to be seen."""
 STOPS = "SELECT intent::json->>'stop' = 'true' FROM clusters WHERE id = %s"
 tasks: set[asyncio.Task[None]] = set()
+
+
+async def _person(database: str) -> str:
+    """Return the token of somebody who owns the workspace."""
+    store = await Store.open(database)
+    now = datetime.now(UTC)
+    by = By(user="test", at=now)
+    user = await store.people.create_user(User(id="u-ada", name="ada", created_at=now), by)
+    await store.people.create_workspace(Workspace(name=WORKSPACE, created_at=now), user, by)
+    text = "tw_" + "ada".ljust(43, "0")
+    token = Token(id="t-ada", user_id=user.id, label="", created_at=now - timedelta(hours=1), expires_at=None)
+    await store.people.create_token(token, hashlib.sha256(text.encode()).hexdigest(), by)
+    await store.aclose()
+    return text
 
 
 async def _world(seed: int) -> tuple[asyncio.subprocess.Process, str]:

@@ -3,40 +3,39 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import os
 import random
-import secrets
 import signal
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import wraps
+from pathlib import Path
 from typing import Any
 
 import tradewind.engine.engine
+import tradewind.engine.shared
+from tradewind.config import FakeSettings, ServeSettings, Settings
 from tradewind.engine.clock import SteadyClock
-from tradewind.engine.engine import Engine
-from tradewind.engine.identity import is_dead, new_id, this_process
-from tradewind.engine.link import HttpAgentLink
-from tradewind.engine.rounds import Rounds
-from tradewind.engine.service import Service
-from tradewind.errors import TradewindError
-from tradewind.model.cluster import ClusterSpec, Lifetimes, Scaling
-from tradewind.model.people import Caller, MemberRole
-from tradewind.providers.base import Provider, ProviderSettings
-from tradewind.providers.registry import open_provider
+from tradewind.errors import StoreError
+from tradewind.providers.fake import RemoteFakeProvider
+from tradewind.server.run import Started, serve
 from tradewind.store.store import Store
+from tradewind.store.transactions import Transactions
 
-INSTALLATION = "chaos"
-WORKSPACE = "chaos"
-LONG = Lifetimes(
-    idle=timedelta(days=1), no_client=timedelta(days=1), orphan=timedelta(hours=2), start=timedelta(minutes=5)
+STEPS = (
+    "due",
+    "take_lease",
+    "renew_leases",
+    "load",
+    "save",
+    "create_cluster",
+    "change_intent",
+    "launch",
+    "observe",
+    "terminate",
 )
-"""Nothing ends for another reason than that somebody ended it: what leaks must stay to be seen."""
-STEPS = ("due", "take_lease", "load", "save", "create_cluster", "change_intent", "launch", "observe", "terminate")
 """Where a replica can be told to die, before or after; besides "turn", any turn of the event loop."""
 
 
@@ -47,6 +46,7 @@ class Replica:
     port: int
     store: str
     world: str
+    directory: str
     clock_offset_s: float = 0.0
     """How far its clock is ahead of the machine's."""
     disk_delay_s: float = 0.0
@@ -72,106 +72,36 @@ class WrongClock(SteadyClock):
 
 
 async def run(replica: Replica) -> None:
-    """Look after clusters and answer who asks, until killed or told to leave by SIGTERM."""
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(process)d %(message)s")
+    """Serve until killed, or told to leave by SIGTERM."""
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(process)d %(name)s %(message)s")
     tradewind.engine.engine.SWEEP = timedelta(seconds=replica.sweep_s)
-    clock = WrongClock(replica.clock_offset_s)
-    store = await _opened(replica.store)
-    for lease in await store.leases():
-        if is_dead(lease.holder):
-            await store.release_lease(lease)
-    settings = ProviderSettings(installation=INSTALLATION, state_directory="", options={"world": replica.world})
-    provider = open_provider("fake", settings)
-    _slow(store, replica)
-    _doomed(store, provider, replica)
-
-    def provider_of(name: str) -> Provider:
-        return provider
-
-    rounds = Rounds(
-        store=store,
-        provider_of=provider_of,
-        link=HttpAgentLink(),
-        clock=clock,
-        new_id=new_id,
-        installation=INSTALLATION,
-        holder=this_process(),
-    )
-    engine = Engine(rounds, store, clock)
-    caller = Caller(user_id="u", user="ada", workspace=WORKSPACE, role=MemberRole.OWNER)
-    token = secrets.token_urlsafe
-    service = Service(engine, store, clock, provider_of, caller=caller, new_id=new_id, new_token=token)
-    engine.start()
-    leave = asyncio.Event()
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, leave.set)
-    server = await asyncio.start_server(_desk(service), "127.0.0.1", replica.port)
-    await leave.wait()
-    server.close()
-    await engine.aclose()
-    for lease in await store.leases():
-        if lease.holder == rounds.holder:
-            await store.release_lease(lease)
-    await store.aclose()
-
-
-async def _opened(url: str) -> Store:
-    # A service starts anew for as long as its database doesn't answer.
+    tradewind.engine.shared.SteadyClock = lambda: WrongClock(replica.clock_offset_s)  # type: ignore[misc, assignment]
+    if replica.disk_delay_s:
+        dice = random.Random(replica.port)
+        for kind in ("read", "write"):
+            _wrap(Transactions, kind, lambda: _rest(dice.uniform(0, replica.disk_delay_s)), None)
+    _doom(replica)
+    often = ServeSettings(port=replica.port, tls=False, providers=("fake",), requests_per_second=10_000.0, burst=10_000)
+    settings = Settings(store=replica.store, serve=often, fake=FakeSettings(world=replica.world))
+    # A service is started anew for as long as its database doesn't answer.
     while True:
         try:
-            return await Store.open(url)
-        except TradewindError:
+            await serve(settings, Path(replica.directory), _told)
+        except StoreError:
             await asyncio.sleep(0.2)
+        else:
+            return
 
 
-def _desk(service: Service) -> Callable[[asyncio.StreamReader, asyncio.StreamWriter], Any]:
-    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            question = json.loads(await reader.readline())
-            try:
-                said: dict[str, Any] = {"ok": await _verb(service, question)}
-            except TradewindError as error:
-                said = {"error": type(error).__name__, "message": str(error)}
-            writer.write(json.dumps(said).encode() + b"\n")
-            await writer.drain()
-        except (OSError, ValueError):
-            logging.getLogger(__name__).info("somebody hung up")
-        finally:
-            writer.close()
-
-    return answer
-
-
-async def _verb(service: Service, question: dict[str, Any]) -> Any:
-    match question["verb"]:
-        case "create":
-            spec = ClusterSpec(
-                name=question["name"],
-                workspace=WORKSPACE,
-                provider="fake",
-                scaling=Scaling.fixed(question["n"]),
-                lifetimes=LONG,
-            )
-            return (await service.create(spec)).id
-        case "scale":
-            return await service.scale(question["id"], Scaling.fixed(question["n"]))
-        case "stop":
-            return await service.stop(question["id"], "it was enough")
-    return "here"
-
-
-def _slow(store: Store, replica: Replica) -> None:
-    if not replica.disk_delay_s:
-        return
-    dice = random.Random(replica.port)
-    for kind in ("read", "write"):
-        _wrap(store._transactions, kind, lambda: _rest(dice.uniform(0, replica.disk_delay_s)), None)
+def _told(started: Started) -> None:
+    """Nobody reads where it serves: who started it knows."""
 
 
 async def _rest(seconds: float) -> None:
     await asyncio.sleep(seconds)
 
 
-def _doomed(store: Store, provider: Provider, replica: Replica) -> None:
+def _doom(replica: Replica) -> None:
     """Let the replica be killed at the step it was told, as by kill -9: nothing is cleaned up."""
     if not replica.dies_at:
         return
@@ -197,11 +127,11 @@ def _doomed(store: Store, provider: Provider, replica: Replica) -> None:
     async def die() -> None:
         count()
 
-    where = store if hasattr(store, replica.dies_at) else provider
+    where = Store if hasattr(Store, replica.dies_at) else RemoteFakeProvider
     _wrap(where, replica.dies_at, *((None, die) if replica.dies_after else (die, None)))
 
 
-def _wrap(thing: Any, verb: str, before: Any, after: Any) -> None:
+def _wrap(thing: type, verb: str, before: Any, after: Any) -> None:
     inner = getattr(thing, verb)
     if verb == "launch":
 

@@ -86,6 +86,11 @@ class Witness:
             for row in self.rows(query, by)
         ]
 
+    def doubles(self) -> list[str]:
+        """Return what was created twice; users never give a name to a second cluster."""
+        query = "SELECT name, count(*) FROM clusters GROUP BY name HAVING count(*) > 1"
+        return [f"cluster {name} was created {count} times" for name, count in self.rows(query)]
+
     async def leaks(self) -> list[str]:
         """Return what still exists in the world."""
         return [f"instance {instance} is still there" for instance in await self.world("alive")]

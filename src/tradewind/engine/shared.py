@@ -73,6 +73,7 @@ class Shared:
                 provider_of=shared.provider,
                 installation=shared.installation,
                 caller=NOBODY,
+                sweeps=shared.allowed,
                 link=link,
             )
         )
