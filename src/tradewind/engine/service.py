@@ -116,6 +116,7 @@ class Service:
 
     async def view(self, cluster_id: str) -> ClusterView:
         """Return all there is to show."""
+        self._refuse_unless(Action.SEE_WORKSPACE)
         revision = await self._store.revision(cluster_id)
         cluster = await self._of_workspace(cluster_id)
         is_open = may(self._caller, Action.READ_DETAIL, owner=cluster.owner)
@@ -170,6 +171,9 @@ class Service:
 
     async def wait_changed(self, cluster_id: str, revision: int, timeout_s: float) -> ClusterView:
         """Return the view as soon as its revision is past ``revision``."""
+        # Before any waiting: how long it takes would tell others of a cluster that isn't theirs.
+        self._refuse_unless(Action.SEE_WORKSPACE)
+        await self._of_workspace(cluster_id)
         until = self._clock.now() + timedelta(seconds=timeout_s)
         asked_at = self._clock.now()
         while (left := (until - self._clock.now()).total_seconds()) > 0:
@@ -292,7 +296,6 @@ class Service:
         return replace(cluster, spec=closed, contact=None, environment=None)
 
     async def _of_workspace(self, cluster_id: str) -> Cluster:
-        self._refuse_unless(Action.SEE_WORKSPACE)
         cluster = await self._store.get_cluster(cluster_id)
         if cluster.spec.workspace != self._workspace:
             # The words of a cluster that isn't there: nobody learns what another workspace has.

@@ -19,6 +19,10 @@ from tradewind.server.metrics import Metrics
 log = logging.getLogger("tradewind.server.access")
 
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+LONGEST_ADDRESS = 8 * 1024
+"""Bytes of a path and what stands behind its question mark."""
+LARGEST_HEAD = 32 * 1024
+"""Bytes of all headers of a request."""
 HEADERS = (
     (b"x-content-type-options", b"nosniff"),
     (b"x-frame-options", b"DENY"),
@@ -75,6 +79,10 @@ class Guard:
             current.reset(token)
 
     async def _let_in(self, scope: Scope, receive: Receive, send: Send, request_id: str) -> None:
+        too_long = _too_long(scope)
+        if too_long is not None:
+            await problems.problem(*too_long, request_id)(scope, receive, send)
+            return
         wait = self._limits.take(scope)
         if wait is not None:
             error = TooMany("you ask more than this server answers to one; wait a moment", retry_after=wait)
@@ -106,6 +114,15 @@ def _route(scope: Scope) -> str:
     """Return the path as a pattern: names and secrets of people don't belong into logs and labels."""
     known = scope.get("tradewind.path") or getattr(scope.get("route"), "path", None)
     return known if isinstance(known, str) else "(no such path)"
+
+
+def _too_long(scope: Scope) -> tuple[int, str, str] | None:
+    """Return the status, error and words for an address or a head that no honest request has."""
+    if len(scope.get("raw_path") or b"") + len(scope["query_string"]) > LONGEST_ADDRESS:
+        return 414, "BadRequest", f"an address here is at most {LONGEST_ADDRESS} bytes long"
+    if sum(len(name) + len(value) for name, value in scope["headers"]) > LARGEST_HEAD:
+        return 431, "BadRequest", f"the headers of a request are at most {LARGEST_HEAD} bytes long"
+    return None
 
 
 def _with_headers(headers: list[tuple[bytes, bytes]], request_id: str) -> list[tuple[bytes, bytes]]:
