@@ -12,7 +12,7 @@ from tradewind.model.events import Event
 from tradewind.model.exchange import ClusterNews
 from tradewind.model.instance import Instance
 from tradewind.model.usage import Usage
-from tradewind.store import clusters, database, figures, history, rounds
+from tradewind.store import clusters, corrections, database, figures, history, rounds
 from tradewind.store.facts import Facts
 from tradewind.store.figures import StoreFigures
 from tradewind.store.idempotency import Idempotency
@@ -227,6 +227,14 @@ class Store:
             Somebody else looks after it now; nothing was written.
         """
         await self._transactions.write(rounds.save, lease, changes)
+
+    async def ended_instances(self, ids: Set[str]) -> tuple[Instance, ...]:
+        """Return those of these instances that have ended, of clusters that have stopped."""
+        return await self._transactions.read(corrections.ended, ids)
+
+    async def correct(self, instance: Instance, usages: Sequence[Usage]) -> None:
+        """Write what an instance of a stopped cluster turned out to have been; nobody's lease is needed any more."""
+        await self._transactions.write(corrections.correct, instance, usages)
 
     async def secrets(self, cluster_id: str) -> ClusterSecrets | None:
         """Return what the cluster's keys are made from; None once it has stopped."""
