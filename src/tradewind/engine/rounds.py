@@ -14,12 +14,14 @@ from tradewind.engine.catalogue import Catalogue
 from tradewind.engine.clock import Clock
 from tradewind.engine.link import Access, AgentLink
 from tradewind.engine.watch import Watch
-from tradewind.errors import BadRequest, LeaseLost, Unavailable
+from tradewind.errors import BadRequest, FundsChanged, LeaseLost, Unavailable
 from tradewind.model.cluster import Cluster, ClusterStatus
 from tradewind.model.instance import Instance, InstanceStatus, ObservedInstance, Role
 from tradewind.model.status import StatusPage
+from tradewind.model.usage import Usage
 from tradewind.planning import meter
 from tradewind.planning.choose import Choice
+from tradewind.planning.funds import Fund, draws, own_fund, paid_for, renewed, without_new_money
 from tradewind.planning.plan import plan
 from tradewind.planning.snapshot import Launch, Plan, Snapshot
 from tradewind.providers.base import Provider
@@ -32,6 +34,8 @@ LEASE = timedelta(seconds=15)
 """How long one engine owns a cluster after each round; another takes over when it has been silent for this long."""
 LONGEST_LIFE = timedelta(days=30)
 """The hard end of an instance, kept where it runs, where its cluster has none: its keys aren't valid for longer."""
+TRIES = 5
+"""How often a round decides anew because others took of the same budget."""
 RECENT = timedelta(minutes=10)
 """How long what ended stays in the snapshot: refusals and failures in a row are read from it."""
 
@@ -98,7 +102,7 @@ class Rounds:
         return ended
 
     async def _led(self, lease: Lease, now: datetime) -> datetime | None:
-        loaded = await self.store.load(lease.cluster_id, ended_since=now - RECENT)
+        loaded = await self.store.load(lease.cluster_id, ended_since=now - RECENT, now=now)
         if not loaded.cluster.status.is_live or loaded.secrets is None:
             self.pages.pop(lease.cluster_id, None)
             return None
@@ -109,20 +113,8 @@ class Rounds:
             token=loaded.secrets.agent_token,
         )
         snapshot = await self._look(loaded, provider, access)
-        decided = plan(snapshot, self.clock.now())
-        orders = [self._row(decided.cluster, launch) for launch in decided.launches]
+        snapshot, decided, orders = await self._decided(lease, snapshot)
         page = snapshot.page
-        await self.store.save(
-            lease,
-            Changes(
-                cluster=decided.cluster,
-                instances=(*decided.instances, *orders),
-                usages=decided.usages,
-                events=decided.events,
-                computations=page.computations if page is not None else (),
-                wake_at=decided.wake_at,
-            ),
-        )
         # Only now: a cursor that moved before its computations were kept would lose them.
         if page is not None:
             self.pages[lease.cluster_id] = page
@@ -131,6 +123,8 @@ class Rounds:
 
         if not _has_effects(decided):
             return decided.wake_at
+        changed = {i.id: i for i in decided.instances}
+        crew = [changed.get(i.id, i) for i in loaded.instances]
         means = Means(
             installation=self.installation,
             provider=provider,
@@ -138,9 +132,14 @@ class Rounds:
             clock=self.clock,
             access=access,
             authority=Authority(certificate=loaded.secrets.authority_certificate, key=loaded.secrets.authority_key),
+            paid_for=self._paid_for(
+                loaded.cluster,
+                renewed(snapshot.funds, decided.reservations),
+                (*crew, *orders),
+                snapshot.usages,
+                provider,
+            ),
         )
-        changed = {i.id: i for i in decided.instances}
-        crew = [changed.get(i.id, i) for i in loaded.instances]
         try:
             async with asyncio.timeout((lease.until - self.clock.now()).total_seconds()):
                 outcome = await apply(decided, [*orders, *decided.relaunches], crew, means)
@@ -149,6 +148,35 @@ class Rounds:
             raise LeaseLost(lease.cluster_id) from None
         return await self._keep(lease, loaded, decided, outcome)
 
+    async def _decided(self, lease: Lease, snapshot: Snapshot) -> tuple[Snapshot, Plan, list[Instance]]:
+        """Decide and write it down, with what it costs set aside; where others took that meanwhile, decide again."""
+        for tries_left in reversed(range(TRIES)):
+            now = self.clock.now()
+            decided = plan(snapshot, now)
+            orders = [self._row(decided.cluster, launch) for launch in decided.launches]
+            try:
+                await self.store.save(
+                    lease,
+                    Changes(
+                        cluster=decided.cluster,
+                        instances=(*decided.instances, *orders),
+                        usages=decided.usages,
+                        events=decided.events,
+                        computations=snapshot.page.computations if snapshot.page is not None else (),
+                        reservations=decided.reservations,
+                        at=now,
+                        wake_at=decided.wake_at,
+                    ),
+                )
+            except FundsChanged as error:
+                log.info("cluster %s decides again: %s", lease.cluster_id, error)
+                fresh = await self.store.money.funds(snapshot.cluster, self.clock.now())
+                # The last time it makes do with what it holds, so that whoever races, everybody's round ends.
+                snapshot = replace(snapshot, funds=fresh if tries_left > 1 else without_new_money(fresh))
+            else:
+                return snapshot, decided, orders
+        raise FundsChanged(f"what cluster {lease.cluster_id} holds of its budgets changed {TRIES} times in one round")
+
     async def _look(self, loaded: Loaded, provider: Provider, access: Access) -> Snapshot:
         cluster = loaded.cluster
         looked_at = self.clock.now()
@@ -156,6 +184,9 @@ class Rounds:
         contact = cluster.contact
         if contact is None and observed is not None:
             contact = next((o.contact for o in observed if o.contact and o.status.is_live), None)
+        usages = loaded.open_usages
+        if loaded.funds or cluster.spec.budget is not None:
+            usages = tuple(await self.store.usages(cluster_ids=(cluster.id,)))
         page: StatusPage | None = None
         if contact is not None and cluster.status.rank < ClusterStatus.STOPPING.rank:
             seen = self.pages.get(cluster.id)
@@ -165,12 +196,10 @@ class Rounds:
                     access,
                     cursor=seen.cursor if seen is not None else 0,
                     target_duration=cluster.intent.scaling.target_duration,
+                    paid_for=self._paid_for(cluster, loaded.funds, loaded.instances, usages, provider),
                 )
             except Unavailable as error:
                 log.info("%s", error)
-        usages = loaded.open_usages
-        if cluster.spec.budget is not None:
-            usages = tuple(await self.store.usages(cluster_ids=(cluster.id,)))
         return Snapshot(
             cluster=cluster,
             instances=loaded.instances,
@@ -179,9 +208,27 @@ class Rounds:
             looked_at=looked_at,
             page=page,
             choices=choices,
+            funds=loaded.funds,
+            ends_within=provider.capabilities.ends_within,
             list_lag=provider.capabilities.list_lag,
             poll_every=provider.capabilities.poll_every,
         )
+
+    def _paid_for(
+        self,
+        cluster: Cluster,
+        funds: tuple[Fund, ...],
+        instances: tuple[Instance, ...],
+        usages: tuple[Usage, ...],
+        provider: Provider,
+    ) -> timedelta | None:
+        """Return how long the cluster may live on what it holds, should nobody ever ask for its page again."""
+        held = (*own_fund(cluster), *funds)
+        if not held:
+            return None
+        now = self.clock.now()
+        found = draws(held, instances, usages, now, seen_at=cluster.observed_at)
+        return paid_for(found, now, provider.capabilities.ends_within)
 
     async def _observe(
         self, provider: Provider, cluster_id: str, since: datetime

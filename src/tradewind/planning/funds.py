@@ -260,6 +260,12 @@ def reservation(
     return None if same else after
 
 
+def paid_for(found: Iterable[Draw], now: datetime, ends_within: timedelta) -> timedelta | None:
+    """Return how long a cluster may live on what it holds, its end included; None where nothing limits it."""
+    spans = [span for draw in found if (span := draw.paid_for(now)) is not None]
+    return max(timedelta(0), min(spans) - ends_within) if spans else None
+
+
 def use_of(page: StatusPage | None) -> Use:
     """Return how much a cluster is in use, by what its scheduler says."""
     if page is None:
@@ -277,6 +283,17 @@ def needed_ahead(ends_within: timedelta) -> timedelta:
 def least_ahead(ends_within: timedelta) -> timedelta:
     """Return the shortest that a cluster holds money for: it must not be at its end whenever it is looked at."""
     return 3 * ROUND + ends_within
+
+
+def renewed(funds: Iterable[Fund], written: Iterable[Reservation]) -> tuple[Fund, ...]:
+    """Return the funds as the cluster holds of them since ``written`` was."""
+    by_budget = {one.budget_id: one for one in written}
+    return tuple(
+        replace(fund, held=by_budget[fund.budget_id].reserved.amount, reservation=by_budget[fund.budget_id])
+        if fund.budget_id in by_budget
+        else fund
+        for fund in funds
+    )
 
 
 def without_new_money(funds: Iterable[Fund]) -> tuple[Fund, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Set
+from collections.abc import Callable, Sequence, Set
 from datetime import datetime
 
 from sqlalchemy import Connection, case, insert, or_, select, update
@@ -10,8 +10,9 @@ from sqlalchemy.exc import IntegrityError
 
 from tradewind import wire
 from tradewind.errors import NameTaken, NotFound
+from tradewind.model.budget import Reservation
 from tradewind.model.cluster import Cluster, ClusterStatus, Intent
-from tradewind.store import rows
+from tradewind.store import ledger, rows
 from tradewind.store.records import ClusterSecrets
 from tradewind.store.schema import clusters, secrets
 
@@ -19,7 +20,12 @@ STOPPED = ClusterStatus.STOPPED.value
 
 
 def create(
-    connection: Connection, cluster: Cluster, keys: ClusterSecrets, holder: str | None, until: datetime | None
+    connection: Connection,
+    cluster: Cluster,
+    keys: ClusterSecrets,
+    holder: str | None,
+    until: datetime | None,
+    opening: Sequence[Reservation] = (),
 ) -> None:
     """Write a new cluster; the unique index decides who was first."""
     leased = {"lease_holder": holder, "lease_until": until}
@@ -32,6 +38,7 @@ def create(
         if other is None:
             raise
         raise NameTaken(_taken(other)) from None
+    ledger.commit(connection, opening, cluster.created_at, opening=True)
 
 
 def find(connection: Connection, workspace: str, name_or_id: str, live: bool) -> Cluster | None:

@@ -83,6 +83,11 @@ def upsert(connection: Connection, table: Table) -> Any:
     return _upsert(connection.dialect.name, table)
 
 
+def insert_new(connection: Connection, table: Table) -> Any:
+    """Return the statement that writes rows of ``table`` that aren't there yet, and leaves those that are."""
+    return importlib.import_module(f"sqlalchemy.dialects.{connection.dialect.name}").insert(table).on_conflict_do_nothing()
+
+
 @contextmanager
 def explained(engine: Engine, place: str) -> Iterator[None]:
     """Turn what the database says inside into an error that names ``place``, the fact and the next step."""

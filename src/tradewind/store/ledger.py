@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, and_, insert, literal_column, select, update
+from sqlalchemy import ColumnElement, Connection, RowMapping, and_, select, update
 
 from tradewind.errors import FundsChanged
 from tradewind.model.budget import Account, Budget, BudgetScope, Period, Reservation, Use
@@ -15,12 +16,14 @@ from tradewind.model.cluster import Cluster
 from tradewind.model.money import Money
 from tradewind.planning import limits
 from tradewind.planning.funds import AFFORDABLE, Fund, fund_of
-from tradewind.store.database import upsert
+from tradewind.store.database import insert_new, upsert
 from tradewind.store.schema import accounts, budgets, reservations
 
 SOON = timedelta(seconds=1)
 """An account whose burn has changed is looked at after this: others are about to change theirs as well."""
 NOTHING = Decimal(0)
+HOUR = Decimal(3600)
+MINIMUM_S = Decimal(AFFORDABLE.total_seconds())
 
 
 def funds(connection: Connection, cluster: Cluster, now: datetime) -> tuple[Fund, ...]:
@@ -85,22 +88,25 @@ def commit(connection: Connection, wanted: Sequence[Reservation], now: datetime,
         others = committed - reservation.reserved.amount
         if budget.is_hard and opening and (budget.limit.amount - others) * HOUR < burn * MINIMUM_S:
             raise FundsChanged(f"{limits.title(budget)} doesn't last for one more; read what is left, and plan again")
-        connection.execute(upsert(reservations), [_reservation_values(reservation)])
+        put(connection, (reservation,))
         values: dict[str, Any] = {"committed": committed, "burn_per_hour": burn}
         if burn != account["burn_per_hour"]:
             values["wake_at"] = min(account["wake_at"] or now + SOON, now + SOON)
-        connection.execute(update(accounts).where(*_is(reservation)).values(values))
+        connection.execute(
+            update(accounts).where(*is_account(reservation.budget_id, reservation.starts_at)).values(values)
+        )
 
 
-def put(connection: Connection, reservation: Reservation) -> None:
-    """Write what a cluster holds, whether or not there is room; the account is locked and has its sums made anew."""
-    connection.execute(upsert(reservations), [_reservation_values(reservation)])
+def put(connection: Connection, held: Sequence[Reservation]) -> None:
+    """Write what clusters hold, whether or not there is room; the account is locked, and has its sums made anew."""
+    if held:
+        connection.execute(upsert(connection, reservations), [_reservation_values(one) for one in held])
 
 
 def open_account(connection: Connection, budget: Budget, now: datetime) -> None:
     """See to it that the account of the period that ``now`` is in exists."""
     starts_at, ends_at = limits.period_at(budget, now)
-    there = select(accounts.c.budget_id).where(accounts.c.budget_id == budget.id, accounts.c.starts_at == starts_at)
+    there = select(accounts.c.budget_id).where(*is_account(budget.id, starts_at))
     if connection.execute(there).first() is not None:
         return
     row = {
@@ -113,10 +119,10 @@ def open_account(connection: Connection, budget: Budget, now: datetime) -> None:
         "told": 0,
         "wake_at": now + SOON,
     }
-    connection.execute(ignore(accounts), [row])
+    connection.execute(insert_new(connection, accounts), [row])
 
 
-def live_and_settled(connection: Connection, budget_id: str, starts_at: datetime) -> tuple[Reservation, ...]:
+def reservations_of(connection: Connection, budget_id: str, starts_at: datetime) -> tuple[Reservation, ...]:
     """Return all reservations of an account."""
     statement = select(reservations).where(
         reservations.c.budget_id == budget_id, reservations.c.starts_at == starts_at
@@ -126,10 +132,10 @@ def live_and_settled(connection: Connection, budget_id: str, starts_at: datetime
 
 def sum_up(connection: Connection, budget_id: str, starts_at: datetime) -> None:
     """Make the sums of a locked account anew from its reservations."""
-    rows = live_and_settled(connection, budget_id, starts_at)
+    rows = reservations_of(connection, budget_id, starts_at)
     connection.execute(
         update(accounts)
-        .where(accounts.c.budget_id == budget_id, accounts.c.starts_at == starts_at)
+        .where(*is_account(budget_id, starts_at))
         .values(
             committed=sum((one.reserved.amount for one in rows), NOTHING),
             burn_per_hour=sum((one.burn_per_hour.amount for one in rows), NOTHING),
@@ -139,8 +145,13 @@ def sum_up(connection: Connection, budget_id: str, starts_at: datetime) -> None:
 
 def lock(connection: Connection, budget_id: str, starts_at: datetime) -> RowMapping | None:
     """Return an account's row, ours until the transaction ends."""
-    statement = select(accounts).where(accounts.c.budget_id == budget_id, accounts.c.starts_at == starts_at)
+    statement = select(accounts).where(*is_account(budget_id, starts_at))
     return connection.execute(statement.with_for_update()).mappings().first()
+
+
+def is_account(budget_id: str, starts_at: datetime) -> tuple[ColumnElement[bool], ...]:
+    """Return what picks one account."""
+    return accounts.c.budget_id == budget_id, accounts.c.starts_at == starts_at
 
 
 def budget_from(row: RowMapping) -> Budget:
@@ -188,13 +199,7 @@ def reservation_from(row: RowMapping, prefix: str = "") -> Reservation:
     )
 
 
-HOUR = Decimal(3600)
-MINIMUM_S = Decimal(AFFORDABLE.total_seconds())
-
-
 def _fund(budget: Budget, row: RowMapping, now: datetime) -> Fund:
-    from dataclasses import replace
-
     mine = reservation_from(row, "my_") if row["my_cluster_id"] is not None else None
     fund = fund_of(
         budget,
@@ -234,10 +239,6 @@ def _before(connection: Connection, reservation: Reservation) -> Reservation | N
     )
     row = connection.execute(statement).mappings().first()
     return reservation_from(row) if row is not None else None
-
-
-def _is(reservation: Reservation) -> tuple[Any, ...]:
-    return accounts.c.budget_id == reservation.budget_id, accounts.c.starts_at == reservation.starts_at
 
 
 def _reservation_values(reservation: Reservation) -> dict[str, Any]:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+from tradewind.model.budget import Reservation
 from tradewind.model.cluster import Cluster
 from tradewind.model.computation import Computation
 from tradewind.model.events import Event
 from tradewind.model.instance import Instance
 from tradewind.model.secret import Secret
 from tradewind.model.usage import Usage
+from tradewind.planning.funds import Fund
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +49,8 @@ class Loaded:
     """Those that still run."""
     secrets: ClusterSecrets | None
     """None once it has stopped."""
+    funds: tuple[Fund, ...] = ()
+    """What limits its spending besides its own limit, with what it holds of each."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,5 +65,9 @@ class Changes:
     usages: tuple[Usage, ...] = ()
     events: tuple[Event, ...] = ()
     computations: tuple[Computation, ...] = ()
+    reservations: tuple[Reservation, ...] = ()
+    """What the cluster shall hold of budgets; where there is no room for it, nothing is written."""
+    at: datetime | None = None
+    """When this was decided; given with ``reservations``."""
     wake_at: datetime | None = None
     """When to look at it again; None: only people wake it."""

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, RowMapping, delete, insert, or_, select, upda
 from tradewind.errors import LeaseLost
 from tradewind.model.cluster import Cluster
 from tradewind.store import clusters as people
-from tradewind.store import history, rows
+from tradewind.store import history, ledger, rows
 from tradewind.store.database import upsert
 from tradewind.store.records import Changes, ClusterSecrets, Lease, Loaded
 from tradewind.store.schema import clusters, computations, events, instances, secrets, usages
@@ -75,10 +75,14 @@ def release_lease(connection: Connection, lease: Lease) -> None:
     )
 
 
-def load(connection: Connection, cluster_id: str, ended_since: datetime | None) -> Loaded:
+def load(
+    connection: Connection, cluster_id: str, ended_since: datetime | None, now: datetime | None = None
+) -> Loaded:
     """Return the cluster with all that belongs to it, as of one moment."""
+    cluster = people.get(connection, cluster_id)
     return Loaded(
-        cluster=people.get(connection, cluster_id),
+        cluster=cluster,
+        funds=ledger.funds(connection, cluster, now) if now is not None else (),
         instances=history.instances(connection, cluster_id, ended_since),
         open_usages=history.open_usages(connection, cluster_id),
         secrets=secrets_of(connection, cluster_id),
@@ -122,6 +126,9 @@ def save(connection: Connection, lease: Lease, changes: Changes) -> None:
         connection.execute(insert(events), [rows.event_values(event) for event in changes.events])
     if changes.cluster is not None and not changes.cluster.status.is_live:
         connection.execute(delete(secrets).where(secrets.c.cluster_id == lease.cluster_id))
+    # Last, since from here on others wait for the accounts.
+    if changes.reservations and changes.at is not None:
+        ledger.commit(connection, changes.reservations, changes.at)
 
 
 def _locked(connection: Connection, cluster_id: str) -> RowMapping | None:
@@ -157,6 +164,7 @@ def _check_belongings(cluster_id: str, changes: Changes) -> None:
     owners = {instance.cluster_id for instance in changes.instances}
     owners |= {usage.cluster_id for usage in changes.usages}
     owners |= {event.cluster_id for event in changes.events}
+    owners |= {reservation.cluster_id for reservation in changes.reservations}
     owners |= {computation.cluster_id for computation in changes.computations}
     if changes.cluster is not None:
         owners.add(changes.cluster.id)

@@ -6,12 +6,15 @@ from collections.abc import Callable, Sequence, Set
 from datetime import datetime
 from pathlib import Path
 
+from tradewind.model.budget import Reservation
 from tradewind.model.cluster import Cluster, Intent
 from tradewind.model.computation import Computation
 from tradewind.model.events import Event
 from tradewind.model.instance import Instance
 from tradewind.model.usage import Usage
 from tradewind.store import clusters, database, history, rounds
+from tradewind.store.money import Treasury
+from tradewind.store.outbox import Outbox
 from tradewind.store.records import Changes, ClusterSecrets, Lease, Loaded
 from tradewind.store.transactions import Transactions
 
@@ -30,6 +33,10 @@ class Store:
 
     def __init__(self, transactions: Transactions) -> None:
         self._transactions = transactions
+        self.money = Treasury(transactions)
+        """Budgets and their accounts."""
+        self.outbox = Outbox(transactions)
+        """What waits to be told to the outside."""
 
     @property
     def place(self) -> str:
@@ -64,16 +71,26 @@ class Store:
     # What people do
 
     async def create_cluster(
-        self, cluster: Cluster, secrets: ClusterSecrets, *, holder: str | None = None, until: datetime | None = None
+        self,
+        cluster: Cluster,
+        secrets: ClusterSecrets,
+        *,
+        holder: str | None = None,
+        until: datetime | None = None,
+        opening: Sequence[Reservation] = (),
     ) -> None:
         """Write down a new cluster, due at once, and leased to ``holder`` where that is given.
 
+        ``opening`` is what it holds of budgets from the start.
+
         Raises
         ------
+        FundsChanged
+            A budget has no room for that; nothing was written.
         NameTaken
             A live cluster of this workspace has the name; the message says its status and what to do.
         """
-        await self._transactions.write(clusters.create, cluster, secrets, holder, until)
+        await self._transactions.write(clusters.create, cluster, secrets, holder, until, opening)
 
     async def find_cluster(self, workspace: str, name_or_id: str, live: bool = True) -> Cluster | None:
         """Return the newest cluster of this name or id (``live`` only, or any), or None."""
@@ -144,12 +161,14 @@ class Store:
         """Give the lease back; one that is lost already is a success."""
         await self._transactions.write(rounds.release_lease, lease)
 
-    async def load(self, cluster_id: str, ended_since: datetime | None = None) -> Loaded:
+    async def load(
+        self, cluster_id: str, ended_since: datetime | None = None, now: datetime | None = None
+    ) -> Loaded:
         """Return the cluster with its instances, open usages and secrets, as of one moment. Raises NotFound.
 
-        With ``ended_since``, workers that ended before it are left out.
+        With ``ended_since``, workers that ended before it are left out. With ``now``, its funds at that time are added.
         """
-        return await self._transactions.read(rounds.load, cluster_id, ended_since)
+        return await self._transactions.read(rounds.load, cluster_id, ended_since, now)
 
     async def save(self, lease: Lease, changes: Changes) -> None:
         """Write what a round found and did, and when to look again.
@@ -162,6 +181,8 @@ class Store:
         ------
         LeaseLost
             Somebody else looks after it now; nothing was written.
+        FundsChanged
+            A budget has no room for what it shall hold; nothing was written.
         """
         await self._transactions.write(rounds.save, lease, changes)
 
