@@ -12,7 +12,7 @@ from decimal import Decimal
 
 from tradewind.engine.clock import Clock
 from tradewind.errors import NotFound, TradewindError
-from tradewind.model.budget import Budget, BudgetScope, Reservation
+from tradewind.model.budget import Budget, Reservation
 from tradewind.model.cluster import Intent
 from tradewind.model.events import Event, Level
 from tradewind.model.money import Money
@@ -165,11 +165,6 @@ def _events(state: AccountState, decided: AccountPlan, now: datetime) -> tuple[E
         for holder in state.holders
         if holder.is_live
     )
-
-
-def concerns(budget: Budget, user: str) -> bool:
-    """Whether a member who looks after nothing hears of a budget: of their own only."""
-    return budget.scope is BudgetScope.USER and budget.key == user
 
 
 def _money(money: Money) -> dict[str, str]:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable, Coroutine, Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
 from tradewind.engine.clock import Clock
 from tradewind.engine.rounds import Rounds
@@ -17,6 +19,7 @@ SCAN = timedelta(seconds=1)
 """How often the store is asked for clusters that nobody looks after, or that somebody else changed."""
 SWEEP = timedelta(minutes=1)
 """How often providers are searched for what belongs to no live cluster."""
+Chore = Callable[[], Coroutine[Any, Any, object]]
 AFTER_FAULT = timedelta(seconds=5)
 """How long to leave a cluster alone after a fault of ours in its round."""
 
@@ -24,13 +27,28 @@ AFTER_FAULT = timedelta(seconds=5)
 class Engine:
     """Runs rounds on the event loop it was started on."""
 
-    def __init__(self, rounds: Rounds, store: Store, clock: Clock) -> None:
+    def __init__(self, rounds: Rounds, store: Store, clock: Clock, chores: Sequence[Chore] = ()) -> None:
+        """Start nothing yet.
+
+        Parameters
+        ----------
+        rounds : Rounds
+            Of clusters.
+        store : Store
+            Where they are.
+        clock : Clock
+            Says when they are due.
+        chores : sequence of callables
+            What else is done at each scan: each looks by itself for what is due, and never runs twice at a time.
+        """
         self.rounds = rounds
+        self._chores = tuple(chores)
         self._store = store
         self._clock = clock
         self._wake_at: dict[str, datetime] = {}
         self._busy: dict[str, asyncio.Task[None]] = {}
         self._again: set[str] = set()
+        self._doing: dict[Chore, asyncio.Task[None]] = {}
         self._poked = asyncio.Event()
         self._changed = asyncio.Condition()
         self._loop_task: asyncio.Task[None] | None = None
@@ -61,8 +79,8 @@ class Engine:
         if self._loop_task is not None:
             self._loop_task.cancel()
             await asyncio.gather(self._loop_task, return_exceptions=True)
-        if self._busy:
-            await asyncio.wait(self._busy.values(), timeout=5)
+        if under_way := [*self._busy.values(), *self._doing.values()]:
+            await asyncio.wait(under_way, timeout=5)
 
     async def _run(self) -> None:
         scan_at = self._clock.now()
@@ -72,6 +90,9 @@ class Engine:
             if now >= scan_at:
                 scan_at = now + SCAN
                 await self._scan(now)
+                for chore in self._chores:
+                    if chore not in self._doing:
+                        self._doing[chore] = asyncio.create_task(self._do(chore))
             if now >= sweep_at:
                 sweep_at = now + SWEEP
                 await self._sweep()
@@ -107,6 +128,16 @@ class Engine:
             log.warning("nothing could be swept now: %s", error)
         except Exception:
             log.exception("a fault of ours while sweeping")
+
+    async def _do(self, chore: Chore) -> None:
+        try:
+            await chore()
+        except TradewindError as error:
+            log.warning("%s has to wait: %s", chore.__qualname__, error)
+        except Exception:
+            log.exception("a fault of ours in %s", chore.__qualname__)
+        finally:
+            self._doing.pop(chore, None)
 
     async def _look(self, cluster_id: str) -> None:
         wake_at: datetime | None = None
