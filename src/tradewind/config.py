@@ -84,6 +84,8 @@ class ServeSettings:
     """Bytes of a request that are read at most; default 1 MiB, ten times the largest honest one."""
     log_format: str = "text"
     """"text" for people or "json" for programs; default text."""
+    open_metrics: bool = False
+    """Whether everybody who reaches it may read /metrics; default false: this machine and operators may."""
     otlp_endpoint: str | None = None
     """Where OpenTelemetry traces go, as http://localhost:4318/v1/traces; default None sends none."""
 
@@ -152,7 +154,8 @@ class Settings:
     workspace: str = "default"
     """Who shares and pays when a call doesn't say; default "default", the one of solo use."""
     server: str | None = None
-    """URL of the server that runs clusters; None (the default) is the engine in the caller's own process."""
+    """URL of the server that runs clusters, or "solo" for the engine in the caller's own process. None (the default) is
+    the server that the user is signed in to (``tradewind login``), and "solo" where there is none."""
     store: str | None = None
     """URL of the store, as postgresql://tradewind@db/tradewind; None (the default) is an SQLite file in the user's data
     directory."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Iterable, Mapping
 from dataclasses import fields, is_dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, TypeVar
@@ -77,6 +78,37 @@ def load_json(kind: type[T], text: str | bytes) -> T:
         return msgspec.json.decode(text, type=kind)
     except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
         raise BadRequest(_explain(kind, error)) from None
+
+
+def load_texts(kind: type[T], texts: Mapping[str, str]) -> T:
+    """Return the ``kind`` that a query string's names and texts describe: ``limit=5`` is a number there.
+
+    Raises as :func:`load` does.
+    """
+    try:
+        return msgspec.convert(texts, kind, strict=False)
+    except msgspec.ValidationError as error:
+        raise BadRequest(_explain(kind, error)) from None
+
+
+def schemas(kinds: Iterable[Any], place: str) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """Return the JSON schema of each of ``kinds``, and those that they refer to by name.
+
+    Parameters
+    ----------
+    kinds : iterable of types
+        Model dataclasses, and what is made of them.
+    place : str
+        Where the named ones will stand: ``#/components/schemas/{name}``.
+    """
+    found, named = msgspec.json.schema_components(kinds, schema_hook=_schema_of, ref_template=place)
+    return list(found), named
+
+
+def _schema_of(kind: type[object]) -> dict[str, Any]:
+    if kind is object:
+        return {"description": "Any JSON value: an option of Dask, not of ours."}
+    raise TypeError(f"{kind.__name__} has no JSON")
 
 
 def parse_status_page(text: bytes, cluster_id: str) -> StatusPage:

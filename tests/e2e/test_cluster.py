@@ -10,6 +10,7 @@ import time
 import urllib.error
 import urllib.request
 import warnings
+from collections.abc import Sequence
 from decimal import Decimal
 
 import pytest
@@ -20,12 +21,18 @@ from tradewind import Cluster
 from tradewind.client.door import open_api
 from tradewind.errors import BadRequest, NotFound
 from tradewind.model.cluster import StopReason
+from tradewind.model.computation import Computation
 
 pytestmark = pytest.mark.timeout(120)
 
 
 def divide(a: int, b: int) -> int:
     return a // b
+
+
+def recorded(cluster: Cluster) -> Sequence[Computation]:
+    """Return what was recorded of its computations."""
+    return cluster.sync(cluster._session.api.computations, cluster.cluster_id)
 
 
 def ended(cluster: Cluster) -> StopReason | None:
@@ -167,7 +174,7 @@ def test_history_outlives_the_cluster_with_errors_and_without_code(home):
             client.gather(client.map(lambda n: n + 1, range(20)))
         with span("broken"), pytest.raises(ZeroDivisionError):
             client.submit(divide, 1, 0).result()
-        eventually(lambda: len(cluster.sync(cluster._session.ask, "computations")) >= 2, 10, "they are recorded")
+        eventually(lambda: len(recorded(cluster)) >= 2, 10, "they are recorded")
         client.close()
     api = cluster._session.api
     found = {c.name: c for c in api.run(api.computations(cluster.cluster_id))}
@@ -185,8 +192,8 @@ def test_code_is_kept_when_asked_for_without_its_secrets(home):
         client = cluster.get_client()
         password = "hunter2-hunter2"  # noqa: S105 - it must not be found again
         assert client.submit(len, password).result() == 15
-        eventually(lambda: cluster.sync(cluster._session.ask, "computations"), 10, "it is recorded")
-        code = "\n".join(cluster.sync(cluster._session.ask, "computations")[0].code)
+        eventually(lambda: recorded(cluster), 10, "it is recorded")
+        code = "\n".join(recorded(cluster)[0].code)
         client.close()
     kept = [line.split("#")[0].strip() for line in code.splitlines() if line.strip().startswith("password")]
     assert kept == ['password = "***"']

@@ -24,12 +24,21 @@ class Looks:
 
     holder = "A"
 
+    def doubt(self, cluster_id: str) -> None:
+        """Nothing is remembered here."""
+
+    def hint(self) -> None:
+        """Nothing is remembered here."""
+
+    async def renew(self) -> tuple[str, ...]:
+        return ()
+
     def __init__(self, clock: SteadyClock, look: Callable[[str], Coroutine[Any, Any, None]] | None = None) -> None:
         self.clock = clock
         self.seen: list[str] = []
         self.look = look
 
-    async def round(self, cluster_id: str) -> Any:
+    async def round(self, cluster_id: str, *, afresh: bool = True) -> Any:
         self.seen.append(cluster_id)
         if self.look is not None:
             await self.look(cluster_id)
@@ -42,7 +51,7 @@ class Due:
     def __init__(self, *answers: tuple[str, ...] | Exception) -> None:
         self.answers = list(answers)
 
-    async def due(self, now: object, holder: str) -> tuple[str, ...]:
+    async def due(self, now: object, limit: int, holder: str) -> tuple[str, ...]:
         answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
         if isinstance(answer, Exception):
             raise answer

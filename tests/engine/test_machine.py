@@ -104,22 +104,27 @@ class Clusters(RuleBasedStateMachine):
         self.deaths += 1
         self.engines[who] = self.stage.engine(f"{'AB'[who]}{self.deaths}")
 
-    @rule(who=st.integers(0, 1), times=st.integers(1, 5))
-    def look(self, who: int, times: int) -> None:
+    @rule(who=st.integers(0, 1), times=st.integers(1, 5), trusts=st.booleans())
+    def look(self, who: int, times: int, trusts: bool) -> None:
         """Some rounds at their own times."""
         for _ in range(times):
-            wake_at = self.completed(who)
+            wake_at = self.completed(who, trusts=trusts)
             now = self.stage.clock.now()
             self.stage.clock.advance(max(timedelta(0), (wake_at or now + LEASE) - now))
 
-    @rule(who=st.integers(0, 1), at=st.integers(0, 16))
-    def crash(self, who: int, at: int) -> None:
+    @rule(who=st.integers(0, 1))
+    def renew(self, who: int) -> None:
+        """An engine renews what it holds, between rounds."""
+        self.run(self.engines[who].renew())
+
+    @rule(who=st.integers(0, 1), at=st.integers(0, 16), trusts=st.booleans())
+    def crash(self, who: int, at: int, trusts: bool) -> None:
         """An engine is killed in its round."""
-        self.run(killed(self.survivable(who), at))
+        self.run(killed(self.survivable(who, trusts=trusts), at))
         self.dies(who)
 
-    @rule(who=st.integers(0, 1), at=st.integers(1, 16))
-    def overtake(self, who: int, at: int) -> None:
+    @rule(who=st.integers(0, 1), at=st.integers(1, 16), trusts=st.booleans())
+    def overtake(self, who: int, at: int, trusts: bool) -> None:
         """An engine stands still in its round until the other took over."""
 
         async def meanwhile() -> None:
@@ -127,7 +132,7 @@ class Clusters(RuleBasedStateMachine):
             await self.survivable(1 - who)
 
         async def both() -> None:
-            await Interrupted(self.survivable(who), at, meanwhile)
+            await Interrupted(self.survivable(who, trusts=trusts), at, meanwhile)
 
         self.run(both())
 
@@ -145,8 +150,8 @@ class Clusters(RuleBasedStateMachine):
 
         self.run(both())
 
-    @rule(who=st.integers(0, 1), at=st.integers(1, 16), scaling=scalings)
-    def change_in_a_round(self, who: int, at: int, scaling: Scaling) -> None:
+    @rule(who=st.integers(0, 1), at=st.integers(1, 16), scaling=scalings, trusts=st.booleans())
+    def change_in_a_round(self, who: int, at: int, scaling: Scaling, trusts: bool) -> None:
         """People change their mind while a round is under way."""
         self.wanted_most = max(self.wanted_most, scaling.maximum)
 
@@ -154,7 +159,7 @@ class Clusters(RuleBasedStateMachine):
             await self.stage.scale(scaling)
 
         async def both() -> None:
-            await Interrupted(self.survivable(who), at, meanwhile)
+            await Interrupted(self.survivable(who, trusts=trusts), at, meanwhile)
 
         self.run(both())
 
@@ -233,18 +238,24 @@ class Clusters(RuleBasedStateMachine):
         ]
         assert len(crew) <= self.wanted_most
 
-    async def survivable(self, who: int) -> Any:
-        """Do a round; where it dies of a fault, a new process takes its place."""
+    async def survivable(self, who: int, *, trusts: bool = False) -> Any:
+        """Do a round; where it dies of a fault, a new process takes its place.
+
+        One that ``trusts`` does as the loop does: the store says who is due, and the rest is remembered.
+        """
         others = asyncio.all_tasks()
+        engine = self.engines[who]
         try:
-            return await self.engines[who].round("c1")
+            if trusts and "c1" in await self.stage.store.due(self.stage.clock.now(), holder=engine.holder):
+                engine.doubt("c1")
+            return await engine.round("c1", afresh=not trusts)
         except f.ProcessKilled:
             await bury(others)
             self.dies(who)
         except TradewindError:
             return None
 
-    def completed(self, who: int) -> Any:
+    def completed(self, who: int, *, trusts: bool = False) -> Any:
         """Do a round that nothing disturbs from outside, and check what it leaves."""
         began, deaths = self.stage.clock.now(), self.deaths
         calls = len(self.stage.world.calls)
@@ -253,7 +264,7 @@ class Clusters(RuleBasedStateMachine):
             for fault in self.stage.world.faults._faults  # noqa: SLF001 - only the pile knows
         )
         was_live = self.cluster().status.is_live
-        wake_at = self.run(self.survivable(who))
+        wake_at = self.run(self.survivable(who, trusts=trusts))
         looked = any(call.verb == "observe" for call in self.stage.world.calls[calls:])
         if wake_at is None and self.cluster().status.is_live or not was_live or deaths != self.deaths or not looked:
             return wake_at

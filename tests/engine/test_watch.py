@@ -24,5 +24,5 @@ class Lists:
 
 async def test_no_fault_brings_control_characters_to_a_terminal() -> None:
     watch = Watch(cast("Provider", cast("Any", Lists())), SteadyClock())
-    (seen,) = await watch.seen(AT)
+    (seen,) = (await watch.seen(AT)).seen
     assert seen.detail == "failed: \ufffd]0;owned\ufffd größe\ufffd\ufffd2J"

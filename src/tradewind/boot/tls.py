@@ -124,3 +124,18 @@ def _private_pem(key: ec.EllipticCurvePrivateKey) -> Secret:
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
     return Secret(text.decode())
+
+
+def fingerprint(certificate: str) -> str:
+    """Return the sha256 of the first certificate in a PEM text, as ``AB:CD:…``. Raises ValueError if there is none."""
+    return x509.load_pem_x509_certificate(certificate.encode()).fingerprint(hashes.SHA256()).hex(":").upper()
+
+
+def is_good_for(certificate: str, hosts: tuple[str, ...], until: datetime) -> bool:
+    """Whether the first certificate in a PEM text names each of ``hosts`` and is valid beyond ``until``."""
+    try:
+        found = x509.load_pem_x509_certificate(certificate.encode())
+        named = found.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except (ValueError, x509.ExtensionNotFound):
+        return False
+    return found.not_valid_after_utc > until and {_host(host) for host in hosts} <= set(named)

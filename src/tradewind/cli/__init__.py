@@ -10,10 +10,19 @@ from tradewind.cli.lazy import LazyGroup
 __all__ = ["main"]
 
 COMMANDS = {
-    "cluster": ("tradewind.cli.cluster:cluster", "What runs and what ran: list, show, logs, stop."),
+    "cluster": ("tradewind.cli.cluster:cluster", "What runs and what ran: list, show, create, logs, stop."),
     "usage": ("tradewind.cli.usage:usage", "What was used and what it cost."),
     "computation": ("tradewind.cli.computation:computation", "What was computed, where the time went, what failed."),
     "doctor": ("tradewind.cli.doctor:doctor", "Check this machine, the store and each provider."),
+    "login": ("tradewind.cli.login:login", "Sign in to a server; clusters and commands are then asked of it."),
+    "logout": ("tradewind.cli.login:logout", "Sign out of it."),
+    "accept": ("tradewind.cli.member:accept", "Become a member of a workspace, by an invitation."),
+    "workspace": ("tradewind.cli.workspace:workspace", "Your workspaces, and the one where clusters go."),
+    "member": ("tradewind.cli.member:member", "Who is in a workspace: list, set, remove."),
+    "invitation": ("tradewind.cli.member:invitation", "Invite people to a workspace: create, list, revoke."),
+    "token": ("tradewind.cli.token:token", "What stands for you in programs: create, list, revoke."),
+    "audit": ("tradewind.cli.token:audit", "Who changed what in a workspace."),
+    "serve": ("tradewind.cli.serve:serve", "Look after the clusters of a group: the shared server."),
     "demo": ("tradewind.cli.demo:demo", "Compute a climate trend map of real data on a cluster."),
     "completion": ("tradewind.cli.completion:completion", "Print the script that completes commands in your shell."),
 }

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 import click
 from rich.console import Console
@@ -13,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tradewind import wire
+from tradewind.cli.create import create
 from tradewind.cli.show import show
 from tradewind.cli.terminal import (
     comma,
@@ -25,11 +25,12 @@ from tradewind.cli.terminal import (
     print_json,
     status_text,
 )
+from tradewind.client.api import Engine
 from tradewind.client.tables import QUIET, cost_text, duration_text, local_text, plain_table, receipt_table
 from tradewind.errors import NotFound, TradewindError
 from tradewind.model.budget import BudgetState
 from tradewind.model.cluster import Cluster, ClusterStatus, StopReason
-from tradewind.model.instance import Instance, InstanceStatus, Role
+from tradewind.model.instance import InstanceStatus, Role
 from tradewind.model.usage import Cost
 from tradewind.model.views import ClusterView
 
@@ -60,10 +61,11 @@ class ClusterLine:
 
 @click.group()
 def cluster() -> None:
-    """Show and stop clusters. NAME is a cluster's name or id; of several with one name, the newest is meant."""
+    """Create, show and stop clusters. NAME is a cluster's name or id; of several with one name, the newest is meant."""
 
 
 cluster.add_command(show)
+cluster.add_command(create)
 
 
 @cluster.command("list")
@@ -73,7 +75,7 @@ cluster.add_command(show)
 def list_(everything: bool, limit: int, as_json: bool) -> None:
     """List the clusters that are up, with what each has cost."""
     with engine() as api:
-        views: Sequence[ClusterView] = api.run(api.list_clusters(live=None if everything else True, limit=limit))
+        views = api.run(api.list_clusters(live=None if everything else True, limit=limit))
         stopped = bool(not views and not everything and api.run(api.list_clusters(limit=1)))
     if as_json:
         print_json([wire.dump(line_of(view)) for view in views])
@@ -99,7 +101,7 @@ def logs(name: str, lines: int, scheduler: bool, workers: tuple[str, ...], as_js
     """Print the last lines of what each process wrote, of the dead too where they are kept."""
     with engine() as api:
         found = find_cluster(api, name)
-        texts: Sequence[tuple[Instance, Sequence[str]]] = api.run(api.logs(found.id, lines=lines))
+        texts = api.run(api.logs(found.id, lines=lines))
     unknown = set(workers) - {instance.id for instance, _ in texts}
     if unknown:
         there = comma(instance.id for instance, _ in texts if instance.role is Role.WORKER) or "none"
@@ -115,7 +117,8 @@ def logs(name: str, lines: int, scheduler: bool, workers: tuple[str, ...], as_js
         end = f", ended: {instance.end.value}" if instance.end is not None else ""
         console.print(f"── {instance.id}, {instance.status.value}{end}", style="bold")
         for line in text:
-            click.echo(line)
+            # Whoever runs code on a cluster writes its log, and not to the terminal of whoever reads it.
+            click.echo(wire.printable(line))
         if not text:
             console.print("(wrote nothing)", style=QUIET)
     if not texts:
@@ -148,9 +151,9 @@ def stop(names: tuple[str, ...], yes: bool) -> None:
             console.print(receipt_table(api.run(api.receipt(one.id))))
 
 
-def _wait(api: Any, one: Cluster, console: Console) -> None:
+def _wait(api: Engine, one: Cluster, console: Console) -> None:
     deadline = now().timestamp() + STOP_WITHIN_S
-    view: ClusterView = api.run(api.view(one.id))
+    view = api.run(api.view(one.id))
     with console.status(f"Stopping {one.name} …") as status:
         while view.cluster.status.is_live:
             left = sum(instance.status.is_live for instance in view.instances)

@@ -5,19 +5,30 @@ from __future__ import annotations
 import difflib
 import json
 import os
+import re
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
 from rich.text import Text
 
+from tradewind import wire
+from tradewind.client.api import Engine
 from tradewind.client.door import close, open_api
 from tradewind.errors import NotFound, TradewindError
 from tradewind.model.cluster import Cluster, ClusterStatus, StopReason
+
+if TYPE_CHECKING:
+    from tradewind.client.remote import Remote
+    from tradewind.engine.solo import Solo
+
+    # Where a verb is missing in one of the two, or takes or returns something else, mypy says so here.
+    BOTH: tuple[type[Engine], type[Engine]] = (Solo, Remote)
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -34,12 +45,21 @@ def json_option(command: F) -> F:
     )
 
 
+class SafeConsole(Console):
+    """A terminal that obeys us alone: names, messages and logs are other people's, and may hold what it would obey."""
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        """Yield what is to be written, with what can't be printed in it replaced."""
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else Segment(wire.printable(segment.text), segment.style)
+
+
 def open_console() -> Console:
     """Return the terminal, or the file or pipe that stands in for it."""
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(errors="replace")  # a terminal without a letter shows "?", and the command goes on
     # Names and errors are other people's words: brackets in them are brackets.
-    console = Console(markup=False, highlight=False, emoji=False)
+    console = SafeConsole(markup=False, highlight=False, emoji=False)
     if not console.is_terminal and "COLUMNS" not in os.environ:
         console.width = PIPED_WIDTH
     return console
@@ -47,12 +67,14 @@ def open_console() -> Console:
 
 def print_json(value: object) -> None:
     """Print JSON-ready data."""
-    click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+    text = json.dumps(value, indent=2, ensure_ascii=False)
+    # JSON lets these stand as they are, and some terminals obey them.
+    click.echo(re.sub("[\x7f-\x9f]", lambda found: f"\\u{ord(found[0]):04x}", text))
 
 
 @contextmanager
-def engine(*, looks_after: bool = False, settle: bool = True) -> Iterator[Any]:
-    """Open this user's engine for one command, and close it after.
+def engine(*, looks_after: bool = False, settle: bool = True, workspace: str | None = None) -> Iterator[Engine]:
+    """Open this user's engine, or the line to their server, for one command, and close it after.
 
     Parameters
     ----------
@@ -61,13 +83,15 @@ def engine(*, looks_after: bool = False, settle: bool = True) -> Iterator[Any]:
         that what died is shown as dead, and with the right bill.
     settle : bool
         Whether to take that look.
+    workspace : str, optional
+        Of those on a server, another than the one in use.
 
     Yields
     ------
-    Solo
+    Engine
         Its verbs are coroutines for its own ``run``.
     """
-    api: Any = open_api(looks_after=looks_after)
+    api = open_api(looks_after=looks_after, workspace=workspace)
     try:
         if settle and not looks_after:
             api.run(api.settle(SETTLE_S))
@@ -76,7 +100,7 @@ def engine(*, looks_after: bool = False, settle: bool = True) -> Iterator[Any]:
         close(api)
 
 
-def find_cluster(api: Any, name: str) -> Cluster:
+def find_cluster(api: Engine, name: str) -> Cluster:
     """Return the newest cluster of this name or id, living or not.
 
     Raises
@@ -84,7 +108,7 @@ def find_cluster(api: Any, name: str) -> Cluster:
     NotFound
         There is none; names the nearest.
     """
-    found: Cluster | None = api.run(api.find(name, live=False))
+    found = api.run(api.find(name, live=False))
     if found is not None:
         return found
     views = api.run(api.list_clusters(limit=500))

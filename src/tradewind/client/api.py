@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol, TypeVar
 
 from tradewind.boot.process import KeyPair
 from tradewind.model.cluster import Cluster, ClusterSpec, Scaling
@@ -14,6 +14,8 @@ from tradewind.model.events import Event
 from tradewind.model.instance import Instance
 from tradewind.model.usage import CostLine, Receipt
 from tradewind.model.views import Check, ClusterView, DryRun
+
+T = TypeVar("T")
 
 
 class Api(Protocol):
@@ -77,3 +79,16 @@ class Api(Protocol):
 
     async def doctor(self) -> Sequence[Check]:
         """Check this machine, the store and each provider."""
+
+
+class Engine(Api, Protocol):
+    """Whoever answers the verbs, as a program holds it: the engine of its own process, or a line to a server."""
+
+    def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        """Wait in this thread for ``coroutine``, one of the verbs."""
+
+    async def settle(self, timeout_s: float) -> None:
+        """Look once at what nobody looks after, for programs too short-lived to do it in passing."""
+
+    def close(self) -> None:
+        """End what this process has of it; clusters stay."""

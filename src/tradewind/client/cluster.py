@@ -22,7 +22,7 @@ from tornado.ioloop import IOLoop
 from tradewind.client import left_open, security
 from tradewind.client.adapting import Adapting
 from tradewind.client.display import display_for
-from tradewind.client.door import open_api
+from tradewind.client.door import find_place, open_api, open_at
 from tradewind.client.keywords import (
     UNSET,
     checked,
@@ -36,7 +36,6 @@ from tradewind.client.keywords import (
 from tradewind.client.planned import Plan
 from tradewind.client.private import PrivateEnvironment
 from tradewind.client.session import ENDS_WITHIN_S, Session
-from tradewind.config import load_settings
 from tradewind.errors import BadRequest, NotFound
 from tradewind.model.cluster import ClusterStatus, Scaling
 from tradewind.model.usage import Cost, Receipt
@@ -172,14 +171,20 @@ class Cluster(distributed.deploy.Cluster):
         self.status = Status.closed  # of a constructor that raises, there is nothing to close
         given = {k: v for k, v in locals().items() if k not in {"self", "unknown", "__class__"}}
         given = checked(given, unknown)
-        settings = load_settings()
-        spec = spec_from(given, settings, default_name=f"{settings.workspace}-{secrets.token_hex(4)}")
+        place = find_place()
+        settings = place.settings
+        spec = spec_from(
+            given,
+            settings,
+            default_name=f"{settings.workspace}-{secrets.token_hex(4)}",
+            shares_files=place.shares_files,
+        )
         self._named = name is not None
         self._shutdown_on_close = shutdown_on_close
         self._share = settings.wait_for_workers if wait_for_workers is None else share_from(wait_for_workers)
         self._scaling_asked = None if n_workers is None else spec.scaling
         security.register()
-        api = open_api(settings)
+        api = open_at(place, workspace=spec.workspace)
         api.prepare(spec.provider)
         self._session = Session(api, spec)
         self._receipt: Receipt | None = None
@@ -215,7 +220,7 @@ class Cluster(distributed.deploy.Cluster):
             if self._shutdown_on_close is None:
                 self._shutdown_on_close = not self._session.attached
             contact = await self._session.until_contact()
-            self.security = security.security_from(await self._session.ask("keys"))
+            self.security = security.security_from(await self._session.api.keys(self.cluster_id))
             self.scheduler_comm = rpc(contact.scheduler, connection_args=self.security.get_connection_args("client"))
             await super()._start()
             await self._wait_for_workers(self._first_workers())
@@ -282,7 +287,7 @@ class Cluster(distributed.deploy.Cluster):
 
     def insights(self) -> Any:
         """Return what could be better, the largest saving first."""
-        return self.sync(self._session.ask, "insights")
+        return self.sync(self._session.api.insights, self.cluster_id)
 
     @property
     def requested(self) -> set[str]:
@@ -409,9 +414,9 @@ class Cluster(distributed.deploy.Cluster):
     async def _logs(self, cluster: bool, scheduler: bool, workers: bool | Sequence[str]) -> Logs:
         found = Logs()
         if cluster:
-            journal = await self._session.ask("events")
+            journal = await self._session.api.events(self.cluster_id)
             found["Cluster"] = Log("\n".join(f"{event.at:%H:%M:%S} {event.message}" for _, event in journal))
-        for instance, lines in await self._session.ask("logs"):
+        for instance, lines in await self._session.api.logs(self.cluster_id):
             is_scheduler = instance.role.value == "scheduler"
             wanted = scheduler if is_scheduler else workers is True or (workers and instance.id in workers)
             if wanted:
@@ -476,7 +481,7 @@ class Cluster(distributed.deploy.Cluster):
         NotFound
             There is none; says which there are.
         """
-        api: Any = open_api()
+        api = open_api(workspace=keywords.get("workspace"))
         if api.run(api.find(name)) is None:
             live = ", ".join(repr(view.cluster.name) for view in api.run(api.list_clusters(live=True))) or "none"
             raise NotFound(f"there is no live cluster {name!r}; live are: {live}.")

@@ -81,6 +81,22 @@ KNOWN_ELSEWHERE = frozenset(
 )
 """Coiled's keywords that nothing here can honour yet."""
 
+DEFAULTS: Mapping[str, Any] = {
+    **dict.fromkeys(
+        [
+            *("name", "software", "n_workers", "worker_options", "worker_cpu", "worker_memory", "worker_vm_types"),
+            *("worker_gpu", "scheduler_options", "scheduler_cpu", "scheduler_memory", "scheduler_vm_types"),
+            *("scheduler_gpu", "spot_policy", "region", "cluster_timeout", "orphan_timeout", "timeout"),
+            *("shutdown_on_close", "environ", "tags", "budget", "workspace", "provider", "record_history"),
+            *("record_code", "dask_config"),
+        ]
+    ),
+    "arm": False,
+    "idle_timeout": UNSET,
+    "no_client_timeout": UNSET,
+}
+"""What :func:`spec_from` reads, as the constructor of ``Cluster`` has it; for who can't wait until that is imported."""
+
 SECRET_NAME = re.compile(r"(SECRET|TOKEN|PASSWORD|PASSWD|CREDENTIAL|PRIVATE_KEY|API_?KEY|ACCESS_KEY)", re.IGNORECASE)
 CURRENCY = re.compile(r"[A-Z]{2,3}")
 NAME = re.compile(r"[\w][\w.-]{0,62}")
@@ -119,8 +135,14 @@ def checked(given: dict[str, Any], unknown: dict[str, Any]) -> dict[str, Any]:
     return given
 
 
-def spec_from(given: Mapping[str, Any], settings: Settings, *, default_name: str) -> ClusterSpec:
-    """Return the spec that the keywords ``given`` describe; everything is checked that needs no provider."""
+def spec_from(
+    given: Mapping[str, Any], settings: Settings, *, default_name: str, shares_files: bool = True
+) -> ClusterSpec:
+    """Return the spec that the keywords ``given`` describe; everything is checked that needs no provider.
+
+    Where the caller ``shares_files`` with what runs the cluster, it says where it stands and where its modules are;
+    to all others that would be of no use, and is nobody's business.
+    """
     name = given["name"] if given["name"] is not None else default_name
     if not isinstance(name, str) or not NAME.fullmatch(name):
         raise BadRequest(
@@ -156,8 +178,8 @@ def spec_from(given: Mapping[str, Any], settings: Settings, *, default_name: str
         dask_config=_json("dask_config", given["dask_config"]),
         worker_options={k: v for k, v in _json("worker_options", given["worker_options"]).items() if k != "nthreads"},
         scheduler_options=_json("scheduler_options", given["scheduler_options"]),
-        working_directory=_working_directory(),
-        python_path=tuple(sys.path),
+        working_directory=_working_directory() if shares_files else None,
+        python_path=tuple(sys.path) if shares_files else (),
     )
 
 

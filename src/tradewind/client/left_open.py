@@ -48,7 +48,7 @@ def _close(cluster: Cluster) -> None:
             cluster.close(timeout=ENDS_WITHIN_S)
     elif cluster._shutdown_on_close:
         # Its event loop has ended already, so the engine's own ends it.
-        api: Any = cluster._session.api
+        api = cluster._session.api
         api.run(cluster._session.stop("its program ended"))
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import inspect
 from typing import TYPE_CHECKING, Any
 
-from tradewind.client.door import open_api
+from tradewind.client.door import find_place, open_at
 from tradewind.client.keywords import checked, spec_from
-from tradewind.config import load_settings
+from tradewind.model.cluster import ClusterSpec
 from tradewind.model.views import DryRun
 
 if TYPE_CHECKING:
@@ -41,7 +41,9 @@ def planner_for(owner: type[Cluster]) -> Any:
 
     def plan(*args: Any, **keywords: Any) -> DryRun:
         """Return what ``Cluster(…)`` with these keywords would launch, where, at what price, and why."""
-        return dry_run(spec_from(keywords_of(owner, args, keywords), load_settings(), default_name="dry-run"))
+        place = find_place()
+        given = keywords_of(owner, args, keywords)
+        return dry_run(spec_from(given, place.settings, default_name="dry-run", shares_files=place.shares_files))
 
     return plan
 
@@ -56,8 +58,7 @@ def keywords_of(owner: type[Cluster], args: tuple[Any, ...], given: dict[str, An
     return checked({name: bound.arguments[name] for name in known}, unknown)
 
 
-def dry_run(spec: Any) -> DryRun:
+def dry_run(spec: ClusterSpec) -> DryRun:
     """Return what would be launched; starts nothing."""
-    api: Any = open_api()
-    found: DryRun = api.run(api.dry_run(spec))
-    return found
+    api = open_at(find_place(), workspace=spec.workspace)
+    return api.run(api.dry_run(spec))

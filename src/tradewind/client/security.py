@@ -30,7 +30,7 @@ def security_from(keys: KeyPair) -> Security:
 def load(info: dict[str, Any]) -> Security | None:
     """Return the keys for ``Client("tls://…")`` where the address is one of our clusters; Dask calls this."""
     try:
-        api: Any = open_api(looks_after=False)
+        api = open_api(looks_after=False)
         for view in api.run(api.list_clusters(live=True)):
             contact = view.cluster.contact
             if contact is not None and contact.scheduler == info["address"]:

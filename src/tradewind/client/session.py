@@ -5,11 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 from contextlib import suppress
-from typing import Any
 
 from tradewind.boot.environment import capture
-from tradewind.client.api import Api
-from tradewind.errors import BadRequest, ClusterStartError, NameTaken, StoreError
+from tradewind.client.api import Engine
+from tradewind.errors import BadRequest, ClusterStartError, NameTaken, ServerError, SignInNeeded, StoreError, TooMany
 from tradewind.model.cluster import Cluster, ClusterSpec, ClusterStatus, Scaling
 from tradewind.model.instance import Contact, Role
 from tradewind.model.usage import Receipt
@@ -19,8 +18,10 @@ log = logging.getLogger("tradewind")
 
 LOOK_S = 1.0
 """Seconds between looks where nothing is heard."""
-STORE_REST_S = 5.0
-"""Seconds between tries while the store can't be read."""
+PASSING = (StoreError, ServerError, SignInNeeded, TooMany)
+"""What a look may meet while the cluster is well: it is looked again, and who signs in anew meanwhile is heard."""
+REST_S = 5.0
+"""Seconds between tries while nothing can be seen."""
 ENDS_WITHIN_S = 30.0
 """Seconds that an end is waited for; what is left then goes on ending without us."""
 
@@ -30,13 +31,13 @@ class Session:
 
     Parameters
     ----------
-    api : Api
+    api : Engine
         Whoever runs clusters.
     spec : ClusterSpec
         What was asked for; replaced by the record's own where a live cluster of the name was found.
     """
 
-    def __init__(self, api: Api, spec: ClusterSpec) -> None:
+    def __init__(self, api: Engine, spec: ClusterSpec) -> None:
         self.api = api
         self.spec = spec
         self.view: ClusterView | None = None
@@ -109,13 +110,16 @@ class Session:
             It ended, or didn't start in time.
         """
         limit = self.record.spec.lifetimes.start
-        until = asyncio.get_running_loop().time() + limit.total_seconds()
-        view = await self.look()
-        while view.cluster.contact is None:
-            self.refuse_ended()
-            if asyncio.get_running_loop().time() > until:
-                raise ClusterStartError(f"cluster {self.record.name!r} didn't start within {limit}.", self.record.id)
-            view = await self.look_when_changed(LOOK_S)
+        try:
+            async with asyncio.timeout(limit.total_seconds()):
+                view = await self.look()
+                while view.cluster.contact is None:
+                    self.refuse_ended()
+                    view = await self.follow(LOOK_S)
+        except TimeoutError:
+            raise ClusterStartError(
+                f"cluster {self.record.name!r} didn't start within {limit}.", self.record.id
+            ) from None
         return view.cluster.contact
 
     def refuse_ended(self) -> None:
@@ -142,16 +146,16 @@ class Session:
         return self.view
 
     async def follow(self, timeout_s: float) -> ClusterView:
-        """Return as :meth:`look_when_changed` does; while the store can't be read, say so once and wait."""
+        """Return as :meth:`look_when_changed` does; while nothing can be seen, say so once and wait."""
         said = False
         while True:
             try:
                 return await self.look_when_changed(timeout_s)
-            except StoreError as error:
+            except PASSING as error:
                 if not said:
                     log.warning("What is shown of cluster %r is out of date: %s", self.record.name, error)
                 said = True
-                await asyncio.sleep(STORE_REST_S)
+                await asyncio.sleep(REST_S)
 
     async def scale(self, scaling: Scaling, dismiss: tuple[str, ...] = ()) -> Scaling:
         """Change how many workers are wanted, and return it."""
@@ -170,7 +174,3 @@ class Session:
     async def receipt(self) -> Receipt:
         """Return what it cost up to now."""
         return await self.api.receipt(self.record.id)
-
-    def ask(self, verb: str, *args: Any) -> Any:
-        """Return the awaitable answer of a verb that takes the cluster's id first."""
-        return getattr(self.api, verb)(self.record.id, *args)

@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
 from tradewind.engine.clock import Clock
 from tradewind.errors import NotFound, TradewindError
-from tradewind.model.budget import Budget, Reservation
+from tradewind.model.budget import Reservation
 from tradewind.model.cluster import Intent
 from tradewind.model.events import Event, Level
 from tradewind.model.money import Money
@@ -27,14 +27,6 @@ log = logging.getLogger(__name__)
 LEASE = timedelta(seconds=15)
 """How long one engine looks at an account alone; two would do no harm, only the same work."""
 
-Emails = Callable[[Budget], Awaitable[tuple[str, ...]]]
-"""Whose e-mail addresses hear of a budget."""
-
-
-async def nobody(budget: Budget) -> tuple[str, ...]:
-    """Return no addresses: solo, the one who would get the mail looks at the screen."""
-    return ()
-
 
 @dataclass(slots=True, kw_only=True)
 class Accounts:
@@ -43,7 +35,8 @@ class Accounts:
     store: Store
     clock: Clock
     holder: str
-    emails: Emails = nobody
+    mails: bool = False
+    """Whether there is a mail server."""
     poke: Callable[[str], None] = field(default=lambda cluster_id: None)
     """Told the id of each cluster whose intent changed."""
 
@@ -121,7 +114,8 @@ class Accounts:
             return ()
         budget, stands = state.budget, state.state(now)
         targets = [(MessageKind.WEBHOOK, hook.id) for hook in await self.store.outbox.webhooks(budget.workspace)]
-        targets += [(MessageKind.EMAIL, address) for address in await self.emails(budget)]
+        if self.mails:
+            targets += [(MessageKind.EMAIL, address) for address in await self.store.money.addresses(budget)]
         body = json.dumps(
             {
                 "kind": "budget.step_passed",

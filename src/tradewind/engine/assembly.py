@@ -9,10 +9,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tradewind.config import Settings
+from tradewind.engine.accounts import Accounts
+from tradewind.engine.budgets import Budgets
 from tradewind.engine.clock import Clock, SteadyClock
 from tradewind.engine.engine import Engine
 from tradewind.engine.identity import installation, is_dead, new_id, this_process
-from tradewind.engine.link import HttpAgentLink
+from tradewind.engine.link import AgentLink, HttpAgentLink
+from tradewind.engine.outbox import Delivery
+from tradewind.engine.people import People
+from tradewind.engine.posting import HttpPoster
 from tradewind.engine.rounds import Rounds
 from tradewind.engine.service import Service
 from tradewind.model.cluster import ClusterStatus, Intent, StopReason
@@ -23,17 +28,26 @@ from tradewind.store.store import Store
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Assembly:
-    """What runs on an engine's thread."""
+    """What runs on an engine's event loop."""
 
     service: Service
     engine: Engine
     store: Store
-    link: HttpAgentLink
+    link: AgentLink
+    clock: Clock
+    people: People
+    budgets: Budgets
+    poster: HttpPoster
 
-    async def aclose(self) -> None:
-        """Stop looking after clusters and close the store; clusters stay."""
-        await self.engine.aclose()
-        self.link.close()
+    async def aclose(self, *, hand_over: bool = False) -> None:
+        """Stop looking after clusters and close the store; clusters stay.
+
+        With ``hand_over`` the leases on them are given back, so that another process takes them at once.
+        """
+        await self.engine.aclose(hands_over=hand_over)
+        if isinstance(self.link, HttpAgentLink):
+            self.link.close()
+        self.poster.close()
         await self.store.aclose()
 
 
@@ -43,31 +57,88 @@ async def assemble(
     """Open the store and put an engine on it; it runs if ``looks_after``. Raises StoreError."""
     clock = SteadyClock()
     store = await Store.open(settings.store or directory / "tradewind.db")
-    link = HttpAgentLink()
+    await inherit(store, clock)
+    # Whoever runs the engine in their own process owns all there is in its store.
+    caller = Caller(user_id="", user=getpass.getuser(), workspace=settings.workspace, role=MemberRole.OWNER)
+    means = Means(
+        settings=settings,
+        store=store,
+        clock=clock,
+        provider_of=provider_of,
+        installation=installation(directory, settings.store),
+        caller=caller,
+    )
+    assembly = put_together(means)
+    if looks_after:
+        assembly.engine.start()
+    return assembly
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Means:
+    """What an engine is put together from."""
+
+    settings: Settings
+    store: Store
+    clock: Clock
+    provider_of: Callable[[str], Provider]
+    installation: str
+    """What all that it launches is marked with."""
+    caller: Caller
+    """For whom its service answers, until it is told otherwise."""
+    link: AgentLink | None = None
+    """Its line to schedulers; None is the real one."""
+
+
+def put_together(means: Means) -> Assembly:
+    """Return an engine; it doesn't run yet."""
+    store, clock = means.store, means.clock
+    link = means.link or HttpAgentLink()
     rounds = Rounds(
         store=store,
-        provider_of=provider_of,
+        provider_of=means.provider_of,
         link=link,
         clock=clock,
         new_id=new_id,
-        installation=installation(directory, settings.store),
+        installation=means.installation,
         holder=this_process(),
     )
-    await inherit(store, clock)
-    engine = Engine(rounds, store, clock)
-    if looks_after:
-        engine.start()
+    settings = means.settings
+    private_addresses = settings.webhooks.private_addresses
+    poster = HttpPoster(private_addresses=private_addresses)
+    accounts = Accounts(store=store, clock=clock, holder=rounds.holder, mails=settings.mail.host is not None)
+    delivery = Delivery(store=store, clock=clock, mail=settings.mail, poster=poster)
+    chores = (("accounts", accounts.look_at_all), ("delivery", delivery.deliver_all))
+    engine = Engine(rounds, store, clock, chores=chores)
+    accounts.poke = engine.poke
     service = Service(
         engine,
         store,
         clock,
-        provider_of,
-        # Whoever runs the engine in their own process owns all there is in its store.
-        caller=Caller(user_id="", user=getpass.getuser(), workspace=settings.workspace, role=MemberRole.OWNER),
+        means.provider_of,
+        caller=means.caller,
         new_id=new_id,
         new_token=lambda: secrets.token_urlsafe(32),
     )
-    return Assembly(service=service, engine=engine, store=store, link=link)
+    people = People(store, clock, means.settings, new_id=new_id)
+    budgets = Budgets(
+        store,
+        clock,
+        caller=means.caller,
+        new_id=new_id,
+        new_token=lambda: secrets.token_urlsafe(32),
+        private_addresses=private_addresses,
+    )
+    return Assembly(
+        service=service,
+        engine=engine,
+        store=store,
+        link=link,
+        clock=clock,
+        people=people,
+        budgets=budgets,
+        poster=poster,
+    )
 
 
 async def inherit(store: Store, clock: Clock) -> None:
@@ -86,4 +157,4 @@ async def inherit(store: Store, clock: Clock) -> None:
             cluster = await store.get_cluster(lease.cluster_id)
             if cluster.status.rank < ClusterStatus.RUNNING.rank and not cluster.intent.stop:
                 await store.change_intent(cluster.id, end, now=clock.now())
-            await store.release_lease(lease)
+            await store.release_lease(lease, now=clock.now())

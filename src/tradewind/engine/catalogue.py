@@ -16,6 +16,8 @@ from tradewind.providers.base import Provider
 
 FRESH = timedelta(minutes=1)
 """How long an answer may be used again; prices and room move slower than rounds."""
+MOST_KNOWN = 1000
+"""Questions whose answers are remembered; then those that aren't fresh any more are forgotten."""
 
 
 class Catalogue:
@@ -56,5 +58,7 @@ class Catalogue:
         if known is None or now >= known[0] + FRESH:
             provider = self._provider_of(spec.provider)
             known = (now, await provider.offers(need, spot=spot, region=spec.region))
+            if len(self._known) >= MOST_KNOWN:
+                self._known = {key: each for key, each in self._known.items() if now < each[0] + FRESH}
             self._known[key] = known
         return known[1]

@@ -3,23 +3,31 @@
 from __future__ import annotations
 
 import asyncio
+import heapq
 import logging
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from weakref import WeakValueDictionary
 
 from tradewind.engine.clock import Clock
+from tradewind.engine.lag import Figures, Lags
 from tradewind.engine.rounds import Rounds
 from tradewind.errors import NotFound, StoreError, TradewindError
+from tradewind.planning.funds import ROUND
 from tradewind.store.store import Store
 
 log = logging.getLogger(__name__)
 
 SCAN = timedelta(seconds=1)
 """How often the store is asked for clusters that nobody looks after, or that somebody else changed."""
+BATCH = 200
+"""Clusters that one scan takes over at most. A dead engine's thousand are taken over in seconds, by all that live."""
+RENEWAL = timedelta(seconds=1)
+"""How often those leases are renewed of which half is gone."""
 SWEEP = timedelta(minutes=1)
 """How often providers are searched for what belongs to no live cluster."""
-Chore = Callable[[], Coroutine[Any, Any, object]]
+Chore = tuple[str, Callable[[], Awaitable[object]]]
+"""What is done, in a word, and how."""
 AFTER_FAULT = timedelta(seconds=5)
 """How long to leave a cluster alone after a fault of ours in its round."""
 
@@ -38,126 +46,199 @@ class Engine:
             Where they are.
         clock : Clock
             Says when they are due.
-        chores : sequence of callables
-            What else is done at each scan: each looks by itself for what is due, and never runs twice at a time.
+        chores : sequence of Chore
+            What else is done as often as the store is scanned; each looks by itself for what is due.
         """
         self.rounds = rounds
         self._chores = tuple(chores)
         self._store = store
         self._clock = clock
         self._wake_at: dict[str, datetime] = {}
+        # The same by time; entries that ``_wake_at`` has another time for are out of date.
+        self._order: list[tuple[datetime, str]] = []
         self._busy: dict[str, asyncio.Task[None]] = {}
         self._again: set[str] = set()
-        self._doing: dict[Chore, asyncio.Task[None]] = {}
         self._poked = asyncio.Event()
-        self._changed = asyncio.Condition()
-        self._loop_task: asyncio.Task[None] | None = None
+        self.turned_at: datetime | None = None
+        """When it last looked for what is due; None before it began."""
+        self._resting: dict[str, datetime] = {}
+        # Each lives as long as somebody waits for it.
+        self._waiting: WeakValueDictionary[str | None, asyncio.Event] = WeakValueDictionary()
+        self._tasks: tuple[asyncio.Task[None], ...] = ()
+        self._lags = Lags()
+        self._rounds_done = 0
+        self._faults = 0
 
     def start(self) -> None:
         """Begin; returns at once."""
-        self._loop_task = asyncio.create_task(self._run(), name="tradewind engine")
+        self._tasks = (
+            asyncio.create_task(self._run(), name="tradewind engine"),
+            # Beside the loop and not in it: neither the store nor a provider that hangs may hold up other clusters.
+            asyncio.create_task(self._every(SCAN, self._scan, at_once=True), name="tradewind scan"),
+            asyncio.create_task(self._every(RENEWAL, self._renew), name="tradewind renewal"),
+            asyncio.create_task(self._every(SWEEP, self._sweep), name="tradewind sweep"),
+            *(asyncio.create_task(self._every(SCAN, chore), name=f"tradewind {what}") for what, chore in self._chores),
+        )
 
     def poke(self, cluster_id: str | None = None) -> None:
-        """Look again now, at one cluster or at all that this engine looks after."""
+        """Look again now: at one cluster that somebody wrote to, or at all whose provider may have changed."""
         now = self._clock.now()
-        for known in [cluster_id] if cluster_id is not None else list(self._wake_at):
-            self._wake_at[known] = now
-            if known in self._busy:
-                self._again.add(known)
+        if cluster_id is not None:
+            self.rounds.doubt(cluster_id)
+        else:
+            self.rounds.hint()
+        for known in [cluster_id] if cluster_id is not None else [*self._wake_at, *self._busy]:
+            self._wake(known, now)
         self._poked.set()
 
-    async def changed(self, timeout_s: float) -> None:
-        """Return when some round was done, or after ``timeout_s``."""
+    def watch(self, cluster_id: str) -> None:
+        """Look at this one as often as there may be something new, as long as this is called every few seconds."""
+        self.rounds.watch(cluster_id)
+        soon = self._clock.now() + ROUND
+        if self._wake_at.get(cluster_id, soon) > soon:
+            self._wake(cluster_id, soon)
+            self._poked.set()
+
+    async def changed(self, timeout_s: float, cluster_id: str | None = None) -> None:
+        """Return when a round of this cluster, or of any, was done, or after ``timeout_s``."""
+        waiting = self._waiting.setdefault(cluster_id, asyncio.Event())
         try:
-            async with asyncio.timeout(timeout_s), self._changed:
-                await self._changed.wait()
+            async with asyncio.timeout(timeout_s):
+                await waiting.wait()
         except TimeoutError:
             return
 
-    async def aclose(self) -> None:
-        """Stop looking. Rounds under way are finished; clusters stay, and live until nobody has looked for long."""
-        if self._loop_task is not None:
-            self._loop_task.cancel()
-            await asyncio.gather(self._loop_task, return_exceptions=True)
-        if under_way := [*self._busy.values(), *self._doing.values()]:
-            await asyncio.wait(under_way, timeout=5)
+    def figures(self) -> Figures:
+        """Return how the engine does."""
+        p50, p99, most = self._lags.quantiles(self._clock.now())
+        return Figures(
+            rounds=self._rounds_done,
+            faults=self._faults,
+            busy=len(self._busy),
+            looked_after=len(self._wake_at.keys() | self._busy.keys()),
+            lag_p50_s=p50,
+            lag_p99_s=p99,
+            lag_max_s=most,
+        )
+
+    async def aclose(self, *, hands_over: bool = False) -> None:
+        """Stop looking. Rounds under way are finished; clusters stay, and live until nobody has looked for long.
+
+        With ``hands_over`` the leases are given back, so that other engines on the same store go on at once.
+        """
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._busy:
+            await asyncio.wait(self._busy.values(), timeout=5)
+        if hands_over:
+            try:
+                await self.rounds.hand_over()
+            except StoreError as error:
+                log.warning("leases can't be given back, others take over when they run out: %s", error)
 
     async def _run(self) -> None:
-        scan_at = self._clock.now()
-        sweep_at = scan_at + SWEEP
         while True:
             now = self._clock.now()
-            if now >= scan_at:
-                scan_at = now + SCAN
-                await self._scan(now)
-                for chore in self._chores:
-                    if chore not in self._doing:
-                        self._doing[chore] = asyncio.create_task(self._do(chore))
-            if now >= sweep_at:
-                sweep_at = now + SWEEP
-                await self._sweep()
-            for cluster_id in [known for known, at in self._wake_at.items() if at <= now]:
-                if cluster_id not in self._busy:
-                    del self._wake_at[cluster_id]
-                    self._busy[cluster_id] = asyncio.create_task(self._look(cluster_id))
-            soonest = min([scan_at, *(at for known, at in self._wake_at.items() if known not in self._busy)])
+            while self._order and self._order[0][0] <= now:
+                at, cluster_id = heapq.heappop(self._order)
+                if self._wake_at.get(cluster_id) != at:
+                    continue
+                del self._wake_at[cluster_id]
+                self._lags.add(now, now - at)
+                self._busy[cluster_id] = asyncio.create_task(self._look(cluster_id))
             self._poked.clear()
+            soonest = (self._order[0][0] - self._clock.now()).total_seconds() if self._order else None
             try:
-                async with asyncio.timeout(max(0.0, (soonest - self._clock.now()).total_seconds())):
+                async with asyncio.timeout(None if soonest is None else max(0.0, soonest)):
                     await self._poked.wait()
             except TimeoutError:
                 continue
 
-    async def _scan(self, now: datetime) -> None:
-        try:
-            due = await self._store.due(now, holder=self.rounds.holder)
-        except StoreError as error:
-            log.warning("the store can't be read, clusters go on without us: %s", error)
-        except Exception:
-            log.exception("a fault of ours while reading which clusters are due")
-        else:
-            for cluster_id in due:
-                # One whose round is under way is due until it has ended; that's no reason for a second.
-                if cluster_id not in self._busy:
-                    self._wake_at.setdefault(cluster_id, now)
+    def _wake(self, cluster_id: str, at: datetime) -> None:
+        """Look at this one at ``at``, or earlier where that was said already; never two rounds of it at a time."""
+        if cluster_id in self._busy:
+            self._again.add(cluster_id)
+            return
+        known = self._wake_at.get(cluster_id)
+        if known is None or at < known:
+            self._wake_at[cluster_id] = at
+            heapq.heappush(self._order, (at, cluster_id))
+
+    async def _every(self, period: timedelta, work: Callable[[], Awaitable[object]], *, at_once: bool = False) -> None:
+        if not at_once:
+            await asyncio.sleep(period.total_seconds())
+        while True:
+            try:
+                await work()
+            except TradewindError as error:
+                log.warning("%s, clusters go on without us: %s", _what(work), error)
+            except Exception:
+                log.exception("a fault of ours: %s", _what(work))
+            await asyncio.sleep(period.total_seconds())
+
+    async def _scan(self) -> None:
+        now = self.turned_at = self._clock.now()
+        for cluster_id in await self._store.due(now, limit=BATCH, holder=self.rounds.holder):
+            # One whose round is under way is due until it has ended; that's no reason for a second. One that had a
+            # fault is due all the time.
+            if cluster_id not in self._busy and self._resting.get(cluster_id, now) <= now:
+                self.rounds.doubt(cluster_id)
+                self._wake(cluster_id, now)
+        self._poked.set()
+
+    async def _renew(self) -> None:
+        now = self._clock.now()
+        for cluster_id in await self.rounds.renew():
+            self._wake(cluster_id, now)
+        self._poked.set()
 
     async def _sweep(self) -> None:
-        try:
-            await self.rounds.sweep()
-        except TradewindError as error:
-            log.warning("nothing could be swept now: %s", error)
-        except Exception:
-            log.exception("a fault of ours while sweeping")
-
-    async def _do(self, chore: Chore) -> None:
-        try:
-            await chore()
-        except TradewindError as error:
-            log.warning("%s has to wait: %s", chore.__qualname__, error)
-        except Exception:
-            log.exception("a fault of ours in %s", chore.__qualname__)
-        finally:
-            self._doing.pop(chore, None)
+        await self.rounds.sweep()
 
     async def _look(self, cluster_id: str) -> None:
         wake_at: datetime | None = None
         try:
-            wake_at = await self.rounds.round(cluster_id)
+            wake_at = await self.rounds.round(cluster_id, afresh=False)
         except NotFound:
             log.info("cluster %s isn't in the store", cluster_id)
         except TradewindError as error:
             log.warning("cluster %s can't be looked after now: %s", cluster_id, error)
-            wake_at = self._clock.now() + AFTER_FAULT
+            wake_at = self._after_fault(cluster_id)
         except Exception:
             log.exception("a fault of ours while looking after cluster %s", cluster_id)
-            wake_at = self._clock.now() + AFTER_FAULT
+            wake_at = self._after_fault(cluster_id)
+        else:
+            self._resting.pop(cluster_id, None)
         finally:
+            self._rounds_done += 1
             self._busy.pop(cluster_id, None)
             if cluster_id in self._again:
                 self._again.discard(cluster_id)
                 wake_at = self._clock.now()
             if wake_at is not None:
-                self._wake_at[cluster_id] = min(wake_at, self._wake_at.get(cluster_id, wake_at))
+                self._wake(cluster_id, wake_at)
             self._poked.set()
-        async with self._changed:
-            self._changed.notify_all()
+            self._tell(cluster_id)
+
+    def _after_fault(self, cluster_id: str) -> datetime:
+        self._faults += 1
+        self._resting[cluster_id] = until = self._clock.now() + AFTER_FAULT
+        return until
+
+    def _tell(self, cluster_id: str) -> None:
+        for key in (cluster_id, None):
+            waiting = self._waiting.pop(key, None)
+            if waiting is not None:
+                waiting.set()
+
+
+def _what(work: Callable[[], Awaitable[object]]) -> str:
+    return _WHAT.get(work.__name__, f"{work.__name__.replace('_', ' ')} has to wait")
+
+
+_WHAT = {
+    "_scan": "the store can't be asked which clusters are due",
+    "_renew": "leases can't be renewed now",
+    "_sweep": "nothing can be swept now",
+}

@@ -22,6 +22,9 @@ PAGE_LIMIT = 8 * 1024 * 1024
 """Bytes of a page that are read at most: users run their own code where it is made."""
 PATIENCE_S = 5.0
 """Seconds one request may take."""
+AT_ONCE = 1000
+"""Requests under way at a time. One that hangs holds its place for as long as our patience: a few hundred schedulers
+that mean harm must leave room for the others."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,12 +62,15 @@ class AgentLink(Protocol):
     async def say(self, contact: Contact, access: Access, message: str) -> None:
         """Tell every connected client."""
 
+    def forget(self, cluster_id: str) -> None:
+        """Let go of what is kept for a cluster; asked again, it is made again."""
+
 
 class HttpAgentLink:
     """The real line, on the running event loop."""
 
     def __init__(self) -> None:
-        self._http = SimpleAsyncHTTPClient(force_instance=True, max_clients=200, max_body_size=PAGE_LIMIT)
+        self._http = SimpleAsyncHTTPClient(force_instance=True, max_clients=AT_ONCE, max_body_size=PAGE_LIMIT)
         self._contexts: dict[str, ssl.SSLContext] = {}
 
     async def pull(
@@ -99,6 +105,10 @@ class HttpAgentLink:
     async def say(self, contact: Contact, access: Access, message: str) -> None:
         """See :meth:`AgentLink.say`."""
         await self._ask(contact, access, "/v1/say", {"message": message, "level": "warning"})
+
+    def forget(self, cluster_id: str) -> None:
+        """See :meth:`AgentLink.forget`."""
+        self._contexts.pop(cluster_id, None)
 
     def close(self) -> None:
         """Let go of its connections."""

@@ -5,13 +5,10 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import hmac
-import json
+import importlib
 import logging
-import smtplib
-import ssl
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from email.message import EmailMessage
 
 from tradewind.config import MailSettings
 from tradewind.engine.clock import Clock
@@ -28,7 +25,6 @@ FIRST_WAIT = timedelta(seconds=10)
 LONGEST_WAIT = timedelta(hours=2)
 GIVEN_UP = timedelta(days=1)
 """A receiver that was away for longer has other worries."""
-MAIL_TIMEOUT_S = 20.0
 
 
 @dataclass(slots=True, kw_only=True)
@@ -51,7 +47,9 @@ class Delivery:
             if message.kind is MessageKind.WEBHOOK:
                 await self._post(message)
             else:
-                await asyncio.to_thread(send_mail, self.mail, message)
+                # Few ever send mail, and everybody would wait for its library at start.
+                mail = importlib.import_module("tradewind.engine.mail")
+                await asyncio.to_thread(mail.send, self.mail, message)
         except Undelivered as error:
             now = self.clock.now()
             wake_at = retry_at(message, now)
@@ -91,25 +89,3 @@ def retry_at(message: Message, now: datetime) -> datetime | None:
     """Return when to try a message again that failed now; None once it's too old to be news."""
     wait: timedelta = min(LONGEST_WAIT, FIRST_WAIT * 2 ** min(message.attempts - 1, 12))
     return now + wait if now + wait < message.created_at + GIVEN_UP else None
-
-
-def send_mail(settings: MailSettings, message: Message) -> None:
-    """Send one e-mail; blocks. Raises Undelivered."""
-    if settings.host is None:
-        raise Undelivered("there is no mail server: set [mail] host")
-    news = json.loads(message.body)
-    mail = EmailMessage()
-    # A title holds names that people chose: a line break in one would begin another header.
-    mail["Subject"] = " ".join(f"Tradewind: {news['subject']}".split())
-    mail["From"], mail["To"] = settings.sender, message.target
-    mail["Message-ID"] = f"<{hashlib.sha256(message.id.encode()).hexdigest()[:32]}@tradewind>"
-    mail.set_content(f"{news['text']}\n\nWorkspace {news['workspace']}, at {news['at']}.\n")
-    try:
-        with smtplib.SMTP(settings.host, settings.port, timeout=MAIL_TIMEOUT_S) as server:
-            if settings.starttls:
-                server.starttls(context=ssl.create_default_context())
-            if settings.user is not None:
-                server.login(settings.user, settings.password.reveal() if settings.password is not None else "")
-            server.send_message(mail)
-    except (OSError, smtplib.SMTPException, ValueError) as error:
-        raise Undelivered(f"{settings.host}:{settings.port} didn't take the mail: {error}") from None

@@ -1,10 +1,10 @@
-"""One round for one cluster: lease → load → look → plan → save → apply → save."""
+"""One round for one cluster: lease → load → look → plan → save → apply → save; a quiet one is look → plan."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -12,26 +12,35 @@ from tradewind.boot.tls import Authority
 from tradewind.engine.apply import Means, Outcome, apply
 from tradewind.engine.catalogue import Catalogue
 from tradewind.engine.clock import Clock
+from tradewind.engine.held import Held, says_the_same
+from tradewind.engine.limits import Limits
 from tradewind.engine.link import Access, AgentLink
-from tradewind.engine.watch import Watch
+from tradewind.engine.watch import Listing, Watch
 from tradewind.errors import BadRequest, FundsChanged, LeaseLost, Unavailable
 from tradewind.model.cluster import Cluster, ClusterStatus
-from tradewind.model.instance import Instance, InstanceStatus, ObservedInstance, Role
+from tradewind.model.instance import Contact, Instance, InstanceStatus, Role
 from tradewind.model.status import StatusPage
-from tradewind.model.usage import Usage
 from tradewind.planning import meter
 from tradewind.planning.choose import Choice
-from tradewind.planning.funds import Fund, draws, own_fund, paid_for, renewed, without_new_money
+from tradewind.planning.funds import ROUND, Fund, draws, funds_of, own_fund, paid_for, without_new_money
 from tradewind.planning.plan import plan
 from tradewind.planning.snapshot import Launch, Plan, Snapshot
 from tradewind.providers.base import Provider
-from tradewind.store.records import Changes, Lease, Loaded
+from tradewind.store.records import Changes, Lease
 from tradewind.store.store import Store
 
 log = logging.getLogger(__name__)
 
 LEASE = timedelta(seconds=15)
-"""How long one engine owns a cluster after each round; another takes over when it has been silent for this long."""
+"""How long one engine owns a cluster; another takes over when it has been silent for this long."""
+RENEWED = LEASE / 2
+"""A lease of which less is left is renewed."""
+UNWATCHED = LEASE / 3
+"""The slowest pace at which what runs quietly is looked at; a server's, for what nobody watches."""
+WATCHED = timedelta(seconds=15)
+"""How long after the last question somebody counts as watching."""
+DESKS = 8
+"""Rounds that use the store at a time: others ask it as well, and must not wait behind a thousand rounds."""
 LONGEST_LIFE = timedelta(days=30)
 """The hard end of an instance, kept where it runs, where its cluster has none: its keys aren't valid for longer."""
 TRIES = 5
@@ -53,33 +62,107 @@ class Rounds:
     installation: str
     holder: str
     """Who takes the leases."""
+    pace: timedelta = ROUND
+    """How soon to look again at what runs quietly and nobody watches."""
     pages: dict[str, StatusPage] = field(default_factory=dict)
-    """The last page of each cluster this engine looks after."""
+    """The last page of each cluster this engine looks after, without its computations."""
     catalogue: Catalogue = field(init=False)
+    limits: Limits = field(init=False)
     _watches: dict[str, Watch] = field(default_factory=dict)
     _under_way: set[str] = field(default_factory=set)
+    _held: dict[str, Held] = field(default_factory=dict)
+    _doubted: set[str] = field(default_factory=set)
+    _watched: dict[str, datetime] = field(default_factory=dict)
+    _desk: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(DESKS))
 
     def __post_init__(self) -> None:
         self.catalogue = Catalogue(self.provider_of, self.clock)
+        self.limits = Limits(self.store, self.clock)
 
-    async def round(self, cluster_id: str) -> datetime | None:
+    async def round(self, cluster_id: str, *, afresh: bool = True) -> datetime | None:
         """Take one cluster a step further and return when to look again.
 
         Returns None where somebody else looks after it, or where there is nothing left to do. Safe to call at any
         time, from any number of processes, and to be killed at any await.
+
+        Parameters
+        ----------
+        cluster_id : str
+            Which one.
+        afresh : bool
+            Whether the store and the provider are asked anew. Without, what is remembered is used as long as the
+            lease is good and nobody said that it isn't (:meth:`doubt`, :meth:`hint`): for who asks the store's
+            ``due`` every second, which tells what others wrote.
         """
         now = self.clock.now()
         if cluster_id in self._under_way:
             return None
         self._under_way.add(cluster_id)  # A lease keeps other holders out; this, a second round of our own.
+        # Taken out: a round that fails anywhere leaves nothing remembered, whatever was written by then.
+        held = self._held.pop(cluster_id, None)
         try:
-            lease = await self.store.take_lease(cluster_id, self.holder, now, now + LEASE)
-            return None if lease is None else await self._led(lease, now)
+            is_doubted = afresh or cluster_id in self._doubted
+            self._doubted.discard(cluster_id)
+            if held is None or is_doubted or held.lease.until - now < RENEWED:
+                held = await self._confirmed(cluster_id, held, now)
+            if held is None:
+                self._forget(cluster_id)
+                return None
+            return await self._led(held.since(now - RECENT), since=now if afresh else None)
         except LeaseLost:
             log.info("cluster %s is looked after by somebody else now", cluster_id)
             return None
         finally:
             self._under_way.discard(cluster_id)
+
+    def doubt(self, cluster_id: str) -> None:
+        """Read this one from the store at its next round: somebody else wrote to it."""
+        self._doubted.add(cluster_id)
+
+    def hint(self) -> None:
+        """Ask providers anew at the next rounds: something may have changed there."""
+        for watch in self._watches.values():
+            watch.doubt()
+
+    def watch(self, cluster_id: str) -> None:
+        """Somebody waits for what changes in this cluster: until some time after, each change of its page is one."""
+        self._watched[cluster_id] = self.clock.now()
+
+    def revision(self, cluster_id: str) -> int | None:
+        """Return the revision of a cluster that this engine looks after, without asking the store; None of others."""
+        held = self._held.get(cluster_id)
+        return None if held is None or cluster_id in self._doubted else held.loaded.revision
+
+    async def renew(self) -> Iterable[str]:
+        """Renew the leases of which half is gone, all in one go; return the clusters that somebody wrote to."""
+        now = self.clock.now()
+        old = {id_: held for id_, held in self._held.items() if held.lease.until - now < RENEWED + ROUND}
+        if not old:
+            return ()
+        seen = [held.cluster.observed_at for held in old.values() if held.cluster.observed_at is not None]
+        leases = await self.store.renew_leases(
+            self.holder, tuple(old), now, now + LEASE, observed_at=min(seen, default=None)
+        )
+        changed = []
+        for lease in leases:
+            held = self._held.get(lease.cluster_id)
+            if held is None or held is not old[lease.cluster_id]:
+                continue  # A round began meanwhile; what it has is as good as it was.
+            if (lease.epoch, lease.revision) == (held.lease.epoch, held.loaded.revision):
+                self._held[lease.cluster_id] = replace(held, lease=lease)
+            else:
+                self.doubt(lease.cluster_id)
+                changed.append(lease.cluster_id)
+        return changed
+
+    async def hand_over(self) -> None:
+        """Give all leases back, so that other engines take over at once."""
+        now = self.clock.now()
+        leases = [held.lease for held in self._held.values()]
+        self._held.clear()
+        for lease in leases:
+            async with self._desk:
+                await self.store.release_lease(lease, now)
 
     async def sweep(self) -> int:
         """End what carries our mark and belongs to no live cluster; return how many things that were.
@@ -90,7 +173,7 @@ class Rounds:
         ended = 0
         for watch in list(self._watches.values()):
             try:
-                seen = [o for o in await watch.seen(self.clock.now()) if o.status.is_live]
+                seen = [o for o in (await watch.seen(self.clock.now())).seen if o.status.is_live]
                 live = await self.store.live_among({o.marks.cluster for o in seen})
                 strays = [o for o in seen if o.marks.cluster not in live]
                 if strays:
@@ -101,145 +184,205 @@ class Rounds:
                 log.info("%s can't be swept now: %s", watch.provider.name, error)
         return ended
 
-    async def _led(self, lease: Lease, now: datetime) -> datetime | None:
-        loaded = await self.store.load(lease.cluster_id, ended_since=now - RECENT, now=now)
-        if not loaded.cluster.status.is_live or loaded.secrets is None:
-            self.pages.pop(lease.cluster_id, None)
-            return None
-        provider = self.provider_of(loaded.cluster.spec.provider)
-        access = Access(
-            cluster_id=lease.cluster_id,
-            authority=loaded.secrets.authority_certificate,
-            token=loaded.secrets.agent_token,
-        )
-        snapshot = await self._look(loaded, provider, access)
-        snapshot, decided, orders = await self._decided(lease, snapshot)
+    async def _confirmed(self, cluster_id: str, held: Held | None, now: datetime) -> Held | None:
+        """Return the cluster under a lease that was taken or renewed now; None where it is another's, or over."""
+        async with self._desk:
+            lease = await self.store.take_lease(cluster_id, self.holder, now, now + LEASE)
+            if lease is None:
+                return None
+            is_same = held is not None and held.lease.epoch == lease.epoch
+            if held is not None and is_same and held.loaded.revision == lease.revision:
+                return replace(held, lease=lease)
+            loaded = await self.store.load(cluster_id, ended_since=now - RECENT)
+            if not loaded.cluster.status.is_live or loaded.secrets is None:
+                return None
+        if held is not None and is_same:
+            return replace(held, lease=lease, loaded=loaded, usages=loaded.open_usages, has_whole_bill=False)
+        return Held(lease=lease, loaded=loaded, usages=loaded.open_usages, acted_at=now)
+
+    async def _led(self, held: Held, since: datetime | None) -> datetime | None:
+        before = held.cluster
+        secrets = held.loaded.secrets
+        assert secrets is not None, "only what is live is held"
+        provider = self.provider_of(before.spec.provider)
+        access = Access(cluster_id=before.id, authority=secrets.authority_certificate, token=secrets.agent_token)
+        held, funds = await self._funded(held, since)
+        snapshot = await self._look(held, provider, access, since, funds)
+        held, decided, orders = await self._decided(held, snapshot)
         page = snapshot.page
         # Only now: a cursor that moved before its computations were kept would lose them.
         if page is not None:
-            self.pages[lease.cluster_id] = page
-        if decided.cluster.status is ClusterStatus.STOPPED:
-            self.pages.pop(lease.cluster_id, None)
+            self.pages[before.id] = replace(page, computations=()) if page.computations else page
+        if _has_effects(decided):
+            held = await self._act(held, decided, orders, provider, access)
+        if held.cluster.status.is_live:
+            self._held[before.id] = held
+        else:
+            self._forget(before.id)
+        return decided.wake_at
 
-        if not _has_effects(decided):
-            return decided.wake_at
-        changed = {i.id: i for i in decided.instances}
-        crew = [changed.get(i.id, i) for i in loaded.instances]
+    async def _funded(self, held: Held, since: datetime | None) -> tuple[Held, tuple[Fund, ...]]:
+        """Return what limits the cluster's spending, and it with its whole bill where anything does."""
+        now = self.clock.now()
+        accounts = await self.limits.seen(since or now - ROUND, held.cluster.spec.workspace)
+        funds = funds_of(held.cluster, accounts, held.loaded.reservations, now)
+        if (funds or held.cluster.spec.budget is not None) and not held.has_whole_bill:
+            async with self._desk:
+                usages = await self.store.usages(cluster_ids=(held.cluster.id,))
+            held = replace(held, usages=tuple(usages), has_whole_bill=True)
+        return held, funds
+
+    async def _decided(self, held: Held, snapshot: Snapshot) -> tuple[Held, Plan, list[Instance]]:
+        """Decide and write it down, with what it costs set aside; where others took that meanwhile, decide again."""
+        page = snapshot.page
+        for tries_left in reversed(range(TRIES)):
+            decided = plan(snapshot, self.clock.now())
+            orders = [self._row(decided.cluster, launch) for launch in decided.launches]
+            changes = Changes(
+                cluster=decided.cluster,
+                instances=(*decided.instances, *orders),
+                usages=decided.usages,
+                events=decided.events,
+                computations=page.computations if page is not None else (),
+                reservations=decided.reservations,
+                wake_at=self._wake_of_others(decided, held.lease),
+            )
+            if not (_has_effects(decided) or self._is_news(held, changes, page)):
+                return held.seen_as(decided.cluster), decided, orders
+            try:
+                async with self._desk:
+                    await self.store.save(held.lease, changes)
+            except FundsChanged as error:
+                log.info("cluster %s decides again: %s", held.cluster.id, error)
+                now = self.clock.now()
+                accounts = await self.limits.seen(now, held.cluster.spec.workspace, anew=True)
+                funds = funds_of(held.cluster, accounts, held.loaded.reservations, now)
+                # The last time it makes do with what it holds, so that whoever races, everybody's round ends.
+                snapshot = replace(snapshot, funds=funds if tries_left > 1 else without_new_money(funds))
+            else:
+                return replace(held.written(changes), told=page), decided, orders
+        raise FundsChanged(f"what cluster {held.cluster.id} holds of its budgets changed {TRIES} times in one round")
+
+    async def _act(self, held: Held, decided: Plan, orders: list[Instance], provider: Provider, access: Access) -> Held:
+        secrets = held.loaded.secrets
+        assert secrets is not None, "only what is live is held"
+        if held.lease.until - self.clock.now() < RENEWED:
+            # The look took long; what follows must be over before somebody else may begin.
+            now = self.clock.now()
+            lease = await self.store.take_lease(held.cluster.id, self.holder, now, now + LEASE)
+            if lease is None or lease.epoch != held.lease.epoch:
+                raise LeaseLost(held.cluster.id)
+            held = replace(held, lease=lease)
         means = Means(
             installation=self.installation,
             provider=provider,
             link=self.link,
             clock=self.clock,
             access=access,
-            authority=Authority(certificate=loaded.secrets.authority_certificate, key=loaded.secrets.authority_key),
-            paid_for=self._paid_for(
-                loaded.cluster,
-                renewed(snapshot.funds, decided.reservations),
-                (*crew, *orders),
-                snapshot.usages,
-                provider,
-            ),
+            authority=Authority(certificate=secrets.authority_certificate, key=secrets.authority_key),
+            paid_for=await self._paid_for(held, provider),
         )
+        ordered = {i.id for i in orders}
+        crew = [i for i in held.loaded.instances if i.id not in ordered]
         try:
-            async with asyncio.timeout((lease.until - self.clock.now()).total_seconds()):
+            async with asyncio.timeout((held.lease.until - self.clock.now()).total_seconds()):
                 outcome = await apply(decided, [*orders, *decided.relaunches], crew, means)
         except TimeoutError:
             # Somebody else may act now. What was begun is seen by the next look, and the rest done again.
-            raise LeaseLost(lease.cluster_id) from None
-        return await self._keep(lease, loaded, decided, outcome)
+            raise LeaseLost(held.cluster.id) from None
+        return replace(await self._keep(held, decided, outcome), acted_at=self.clock.now())
 
-    async def _decided(self, lease: Lease, snapshot: Snapshot) -> tuple[Snapshot, Plan, list[Instance]]:
-        """Decide and write it down, with what it costs set aside; where others took that meanwhile, decide again."""
-        for tries_left in reversed(range(TRIES)):
-            now = self.clock.now()
-            decided = plan(snapshot, now)
-            orders = [self._row(decided.cluster, launch) for launch in decided.launches]
-            try:
-                await self.store.save(
-                    lease,
-                    Changes(
-                        cluster=decided.cluster,
-                        instances=(*decided.instances, *orders),
-                        usages=decided.usages,
-                        events=decided.events,
-                        computations=snapshot.page.computations if snapshot.page is not None else (),
-                        reservations=decided.reservations,
-                        at=now,
-                        wake_at=decided.wake_at,
-                    ),
-                )
-            except FundsChanged as error:
-                log.info("cluster %s decides again: %s", lease.cluster_id, error)
-                fresh = await self.store.money.funds(snapshot.cluster, self.clock.now())
-                # The last time it makes do with what it holds, so that whoever races, everybody's round ends.
-                snapshot = replace(snapshot, funds=fresh if tries_left > 1 else without_new_money(fresh))
-            else:
-                return snapshot, decided, orders
-        raise FundsChanged(f"what cluster {lease.cluster_id} holds of its budgets changed {TRIES} times in one round")
+    async def _paid_for(self, held: Held, provider: Provider) -> timedelta | None:
+        """Return how long it may live on what it holds, should nobody ever ask for its page again."""
+        cluster, now = held.cluster, self.clock.now()
+        accounts = await self.limits.seen(now - 2 * ROUND, cluster.spec.workspace)
+        funds = (*own_fund(cluster), *funds_of(cluster, accounts, held.loaded.reservations, now))
+        if not funds:
+            return None
+        drawn = draws(funds, held.loaded.instances, held.usages, now, seen_at=cluster.observed_at)
+        return paid_for(drawn, now, provider.capabilities.ends_within)
 
-    async def _look(self, loaded: Loaded, provider: Provider, access: Access) -> Snapshot:
-        cluster = loaded.cluster
-        looked_at = self.clock.now()
-        observed, choices = await asyncio.gather(self._observe(provider, cluster.id, looked_at), self._choices(cluster))
-        contact = cluster.contact
-        if contact is None and observed is not None:
+    def _is_news(self, held: Held, changes: Changes, page: StatusPage | None) -> bool:
+        """Whether a round found anything that is worth a write."""
+        if changes.instances or changes.usages or changes.events or changes.computations or changes.reservations:
+            return True
+        if changes.cluster is not None and not held.is_as_written(changes.cluster):
+            return True
+        return self._is_watched(held.cluster.id) and not says_the_same(held.told, page)
+
+    def _wake_of_others(self, decided: Plan, lease: Lease) -> datetime | None:
+        """Return when anybody but us must look: what we do before that, we know by ourselves.
+
+        Whatever makes this moment earlier in the store was written by people, and ``due`` tells us of it.
+        """
+        return None if decided.wake_at is None else max(decided.wake_at, lease.until)
+
+    def _is_watched(self, cluster_id: str) -> bool:
+        asked_at = self._watched.get(cluster_id)
+        return asked_at is not None and self.clock.now() < asked_at + WATCHED
+
+    def _forget(self, cluster_id: str) -> None:
+        self.pages.pop(cluster_id, None)
+        self._watched.pop(cluster_id, None)
+        self._doubted.discard(cluster_id)
+        self.link.forget(cluster_id)
+
+    async def _look(
+        self, held: Held, provider: Provider, access: Access, since: datetime | None, funds: tuple[Fund, ...]
+    ) -> Snapshot:
+        """Return what there is to see; of the provider, as of ``since``, or recent enough for what we did."""
+        cluster, now = held.cluster, self.clock.now()
+        is_up = cluster.contact is not None
+        paid = await self._paid_for(held, provider)
+        listing, choices, page = await asyncio.gather(
+            self._observe(provider, since or max(held.acted_at, now - provider.capabilities.poll_every)),
+            self._choices(cluster),
+            self._page(cluster, cluster.contact, access, paid),
+        )
+        observed = listing.of(cluster.id) if listing is not None else None
+        if not is_up and observed is not None:
             contact = next((o.contact for o in observed if o.contact and o.status.is_live), None)
-        usages = loaded.open_usages
-        if loaded.funds or cluster.spec.budget is not None:
-            usages = tuple(await self.store.usages(cluster_ids=(cluster.id,)))
-        page: StatusPage | None = None
-        if contact is not None and cluster.status.rank < ClusterStatus.STOPPING.rank:
-            seen = self.pages.get(cluster.id)
-            try:
-                page = await self.link.pull(
-                    contact,
-                    access,
-                    cursor=seen.cursor if seen is not None else 0,
-                    target_duration=cluster.intent.scaling.target_duration,
-                    paid_for=self._paid_for(cluster, loaded.funds, loaded.instances, usages, provider),
-                )
-            except Unavailable as error:
-                log.info("%s", error)
+            page = await self._page(cluster, contact, access, paid)
         return Snapshot(
             cluster=cluster,
-            instances=loaded.instances,
-            usages=usages,
+            instances=held.loaded.instances,
+            usages=held.usages,
             observed=observed,
-            looked_at=looked_at,
+            looked_at=listing.began if listing is not None else now,
             page=page,
             choices=choices,
-            funds=loaded.funds,
+            funds=funds,
             ends_within=provider.capabilities.ends_within,
             list_lag=provider.capabilities.list_lag,
             poll_every=provider.capabilities.poll_every,
+            pace=min(self.pace, ROUND) if self._is_watched(cluster.id) else self.pace,
         )
 
-    def _paid_for(
-        self,
-        cluster: Cluster,
-        funds: tuple[Fund, ...],
-        instances: tuple[Instance, ...],
-        usages: tuple[Usage, ...],
-        provider: Provider,
-    ) -> timedelta | None:
-        """Return how long the cluster may live on what it holds, should nobody ever ask for its page again."""
-        held = (*own_fund(cluster), *funds)
-        if not held:
+    async def _page(
+        self, cluster: Cluster, contact: Contact | None, access: Access, paid: timedelta | None
+    ) -> StatusPage | None:
+        if contact is None or cluster.status.rank >= ClusterStatus.STOPPING.rank:
             return None
-        now = self.clock.now()
-        found = draws(held, instances, usages, now, seen_at=cluster.observed_at)
-        return paid_for(found, now, provider.capabilities.ends_within)
+        seen = self.pages.get(cluster.id)
+        try:
+            return await self.link.pull(
+                contact,
+                access,
+                cursor=seen.cursor if seen is not None else 0,
+                target_duration=cluster.intent.scaling.target_duration,
+                paid_for=paid,
+            )
+        except Unavailable as error:
+            log.info("%s", error)
+            return None
 
-    async def _observe(
-        self, provider: Provider, cluster_id: str, since: datetime
-    ) -> tuple[ObservedInstance, ...] | None:
+    async def _observe(self, provider: Provider, since: datetime) -> Listing | None:
         watch = self._watches.setdefault(provider.name, Watch(provider, self.clock))
         try:
-            seen = await watch.seen(since)
+            return await watch.seen(since)
         except Unavailable as error:
             log.info("%s can't be looked at: %s", provider.name, error)
             return None
-        return tuple(o for o in seen if o.marks.cluster == cluster_id)
 
     async def _choices(self, cluster: Cluster) -> Mapping[Role, tuple[Choice, ...]] | None:
         """Return what could be launched. A cluster that can't grow now is looked after all the same."""
@@ -267,28 +410,28 @@ class Rounds:
             expires_at=cluster.expires_at or cluster.created_at + LONGEST_LIFE,
         )
 
-    async def _keep(self, lease: Lease, loaded: Loaded, decided: Plan, outcome: Outcome) -> datetime | None:
-        cluster, wake_at = decided.cluster, decided.wake_at
+    async def _keep(self, held: Held, decided: Plan, outcome: Outcome) -> Held:
+        cluster = held.cluster
         if outcome.retry_after is not None:
             cluster = replace(cluster, retry_at=self.clock.now() + outcome.retry_after)
-        if outcome.instances or outcome.events or cluster is not decided.cluster:
-            before = {i.id: i for i in loaded.instances}
-            usages = tuple(
-                usage
-                for after in outcome.instances
-                for usage in meter.settle(before.get(after.id), after, loaded.open_usages, cluster)
-            )
-            await self.store.save(
-                lease,
-                Changes(
-                    cluster=cluster,
-                    instances=outcome.instances,
-                    usages=usages,
-                    events=outcome.events,
-                    wake_at=wake_at,
-                ),
-            )
-        return wake_at
+        if not (outcome.instances or outcome.events or cluster is not held.cluster):
+            return held
+        before = {i.id: i for i in held.loaded.instances}
+        usages = tuple(
+            usage
+            for after in outcome.instances
+            for usage in meter.settle(before.get(after.id), after, held.usages, cluster)
+        )
+        changes = Changes(
+            cluster=cluster,
+            instances=outcome.instances,
+            usages=usages,
+            events=outcome.events,
+            wake_at=self._wake_of_others(decided, held.lease),
+        )
+        async with self._desk:
+            await self.store.save(held.lease, changes)
+        return held.written(changes)
 
 
 def _has_effects(decided: Plan) -> bool:

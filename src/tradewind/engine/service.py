@@ -28,7 +28,9 @@ from tradewind.model.views import Check, ClusterView, DryRun
 from tradewind.planning import budget, meter
 from tradewind.planning.access import Action, may, refusal
 from tradewind.planning.insights import insights
+from tradewind.planning.wishes import check_keepable, check_scaling, check_spec
 from tradewind.providers.base import Provider
+from tradewind.store.pages import Page
 from tradewind.store.records import ClusterSecrets
 from tradewind.store.store import Store
 
@@ -37,6 +39,8 @@ GIVE_BACK_S = (0.1, 1.0, 1.5)
 """Seconds to wait before asking anew for money that others took or hold ahead."""
 POLL_S = 0.25
 """Seconds between looks for what another process changed."""
+SLOW_POLL_S = 1.0
+"""The same for a cluster that this process looks after: only what people want of it is changed elsewhere."""
 
 
 class Service:
@@ -71,6 +75,7 @@ class Service:
     async def dry_run(self, spec: ClusterSpec) -> DryRun:
         """Return what :meth:`create` would launch."""
         self._refuse_unless(Action.CREATE_CLUSTER)
+        check_spec(spec)
         planned = await admit(spec, self._provider_of(spec.provider), self._engine.rounds.catalogue)
         now = self._clock.now()
         await set_aside(planned, self._record(spec, "", now), self._store.money, now)
@@ -79,6 +84,8 @@ class Service:
     async def create(self, spec: ClusterSpec, *, environment: Environment | None = None) -> Cluster:
         """Write the cluster down and start it."""
         self._refuse_unless(Action.CREATE_CLUSTER)
+        check_spec(spec)
+        check_keepable(environment)
         if spec.workspace != self._workspace:
             raise BadRequest(f"this is workspace {self._workspace!r}, and the cluster is for {spec.workspace!r}")
         planned = await admit(spec, self._provider_of(spec.provider), self._engine.rounds.catalogue)
@@ -133,6 +140,8 @@ class Service:
     async def scale(self, cluster_id: str, scaling: Scaling, *, dismiss: Sequence[str] = ()) -> None:
         """Change how many workers are wanted, and which ones shall leave. Raises BadRequest for too many."""
         cluster = await self._mine(cluster_id, Action.CHANGE_CLUSTER)
+        check_scaling(scaling)
+        check_keepable(list(dismiss))
         await self._engine.rounds.catalogue.choices(cluster.spec, scaling)
 
         def change(intent: Intent) -> Intent:
@@ -144,6 +153,7 @@ class Service:
     async def stop(self, cluster_id: str, detail: str = "") -> None:
         """Ask for the end of a cluster."""
         cluster = await self._mine(cluster_id, Action.CHANGE_CLUSTER)
+        check_keepable(detail)
         if not cluster.status.is_live:
             return
 
@@ -156,17 +166,26 @@ class Service:
     async def wait_changed(self, cluster_id: str, revision: int, timeout_s: float) -> ClusterView:
         """Return the view as soon as its revision is past ``revision``."""
         until = self._clock.now() + timedelta(seconds=timeout_s)
+        asked_at = self._clock.now()
         while (left := (until - self._clock.now()).total_seconds()) > 0:
-            if await self._store.revision(cluster_id) > revision:
+            self._engine.watch(cluster_id)
+            known = self._engine.rounds.revision(cluster_id)
+            # What we look after, we know; the store is asked about what others do, less often where that is little.
+            if known is None or self._clock.now() >= asked_at + timedelta(seconds=SLOW_POLL_S):
+                asked_at = self._clock.now()
+                known = await self._store.revision(cluster_id)
+            if known > revision:
                 break
-            await self._engine.changed(min(left, POLL_S))
+            await self._engine.changed(min(left, POLL_S), cluster_id)
         return await self.view(cluster_id)
 
-    async def list_clusters(self, *, live: bool | None = None, limit: int = 100) -> Sequence[ClusterView]:
-        """Return clusters, newest first."""
+    async def list_clusters(
+        self, *, live: bool | None = None, limit: int = 100, cursor: str | None = None
+    ) -> Page[ClusterView]:
+        """Return clusters, newest first; after those of the page whose ``next`` is ``cursor``."""
         self._refuse_unless(Action.SEE_WORKSPACE)
-        clusters = await self._store.list_clusters(self._workspace, live=live, limit=limit)
-        return [await self.view(cluster.id) for cluster in clusters]
+        clusters = await self._store.list_clusters(self._workspace, live=live, limit=limit, cursor=cursor)
+        return Page([await self.view(cluster.id) for cluster in clusters], clusters.next)
 
     async def events(self, cluster_id: str, *, after: int = 0) -> Sequence[tuple[int, Event]]:
         """Return the journal."""
@@ -181,13 +200,15 @@ class Service:
         texts = await asyncio.gather(*(provider.logs(i.handle or "", lines) for i in instances))
         return list(zip(instances, texts, strict=True))
 
-    async def computations(self, cluster_id: str | None = None, *, limit: int = 100) -> Sequence[Computation]:
+    async def computations(
+        self, cluster_id: str | None = None, *, limit: int = 100, cursor: str | None = None
+    ) -> Page[Computation]:
         """Return computations, newest first; of others only where they may be read."""
         self._refuse_unless(Action.SEE_WORKSPACE)
         if cluster_id is not None:
             await self._mine(cluster_id, Action.READ_DETAIL)
         return await self._store.computations(
-            self._workspace, cluster_id=cluster_id, owners=self._readable(), limit=limit
+            self._workspace, cluster_id=cluster_id, owners=self._readable(), limit=limit, cursor=cursor
         )
 
     async def computation(self, computation_id: str) -> Computation:
@@ -253,7 +274,7 @@ class Service:
             now = self._clock.now()
             opening = await set_aside(planned, cluster, self._store.money, now)
             try:
-                return await self._store.create_cluster(
+                await self._store.create_cluster(
                     cluster, secrets, holder=self._engine.rounds.holder, until=now + LEASE, opening=opening
                 )
             except FundsChanged as error:
@@ -261,6 +282,8 @@ class Service:
                     raise OverBudget(
                         f"there is money, and others hold it ahead or took it just now ({error}); try again in a moment"
                     ) from None
+            else:
+                return
             # Others hold ahead what is enough for all; each gives of it at its next round.
             await asyncio.sleep(wait_s)
 

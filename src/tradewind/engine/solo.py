@@ -23,11 +23,14 @@ from tradewind.providers.registry import open_provider
 
 if TYPE_CHECKING:
     from tradewind.engine.assembly import Assembly
+    from tradewind.engine.service import Service as Verbs
+else:
+    Verbs = object  # the real ones are imported on the engine's thread, and found by __getattr__
 
 T = TypeVar("T")
 
 
-class Solo:
+class Solo(Verbs):
     """An engine, its store and its thread. Every verb of :class:`Service`, awaitable on any event loop."""
 
     def __init__(self, settings: Settings, *, looks_after: bool = True) -> None:

@@ -126,6 +126,22 @@ class Token:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Signed:
+    """Who is signed in, and what for, before it is said in which workspace."""
+
+    user: User
+    scopes: frozenset[Scope] = EVERY_SCOPE
+    workspace: str | None = None
+    """The only workspace it opens; None is every one of the user's."""
+    token_id: str
+    """Of what they signed in with."""
+    expires_at: datetime | None = None
+    """When that ends; None never does."""
+    is_brief: bool = False
+    """Whether what is made with it ends with it, as where another system lends its users for a while."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Caller:
     """Who asks, in which workspace, with what right. Every verb of the engine's service is answered for one."""
 

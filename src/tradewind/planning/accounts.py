@@ -1,7 +1,7 @@
 """What to do about one period of a budget: tell its people of steps, and end what it can't pay for any longer.
 
-Nothing here keeps a limit: clusters do, each by what it holds (:mod:`tradewind.planning.funds`). This sees to it that they
-don't all run dry at once, and that their people are told first.
+Nothing here keeps a limit: clusters do, each by what it holds (:mod:`tradewind.planning.funds`). This sees to it that
+they don't all run dry at once, and that their people are told first.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What a cluster may draw on: what it holds of its budgets, how long that lasts, and what it asks for.
 
-A cluster never spends what it doesn't hold. What it holds is spent money and a little money ahead; docs/concepts/budgets.md
-tells how little, and why.
+A cluster never spends what it doesn't hold. What it holds is spent money and a little money ahead;
+docs/concepts/budgets.md tells how little, and why.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import ROUND_UP, Decimal
 
-from tradewind.model.budget import Budget, Reservation, Use
+from tradewind.model.budget import Account, Budget, Period, Reservation, Use
 from tradewind.model.cluster import Cluster
 from tradewind.model.instance import Instance, InstanceStatus
 from tradewind.model.money import Money
 from tradewind.model.offer import Offer
 from tradewind.model.status import StatusPage
 from tradewind.model.usage import Usage
-from tradewind.planning.limits import spent, title
+from tradewind.planning.limits import applies, is_open, period_at, spent, title
 
 ROUND = timedelta(seconds=1)
 """How often a running cluster is looked at, and so the grain of a hard budget."""
@@ -110,19 +110,52 @@ def own_fund(cluster: Cluster) -> tuple[Fund, ...]:
     return () if limit is None else (Fund(name=f"its budget of {limit}", limit=limit, held=limit.amount),)
 
 
-def fund_of(budget: Budget, *, is_open: bool, period: tuple[datetime, datetime], ends_at: datetime | None) -> Fund:
-    """Return the fund of a budget that nobody holds anything of."""
+def funds_of(
+    cluster: Cluster,
+    accounts: Iterable[tuple[Budget, Account | None]],
+    held: Iterable[Reservation],
+    now: datetime,
+) -> tuple[Fund, ...]:
+    """Return the budgets that limit ``cluster`` at ``now``.
+
+    Parameters
+    ----------
+    cluster : Cluster
+        Its owner, name and tags say which.
+    accounts : iterable of tuple
+        The budgets of its workspace, each with the account of the present period; None where nobody opened it yet.
+    held : iterable of Reservation
+        What the cluster holds of any account.
+    now : datetime
+        Aware UTC.
+    """
+    mine = {(one.budget_id, one.starts_at): one for one in held}
+    return tuple(
+        _fund(budget, account, mine.get((budget.id, period_at(budget, now)[0])), now)
+        for budget, account in accounts
+        if applies(budget, cluster)
+    )
+
+
+def _fund(budget: Budget, account: Account | None, mine: Reservation | None, now: datetime) -> Fund:
+    starts_at, ends_at = period_at(budget, now)
+    committed, burn = Decimal(0), Decimal(0)
+    # An account that was read before the month turned is another one's.
+    if account is not None and account.starts_at == starts_at:
+        committed, burn = account.committed.amount, account.burn_per_hour.amount
     return Fund(
         name=title(budget),
         limit=budget.limit,
         is_hard=budget.is_hard,
-        is_open=is_open,
-        since=period[0],
-        until=period[1],
-        ends_at=ends_at,
-        held=Decimal(0),
-        free=budget.limit.amount,
+        is_open=is_open(budget, now),
+        since=starts_at,
+        until=ends_at,
+        ends_at=ends_at if budget.period is Period.GRANT else None,
+        held=mine.reserved.amount if mine is not None else Decimal(0),
+        free=budget.limit.amount - committed,
+        others_per_hour=max(Decimal(0), burn - (mine.burn_per_hour.amount if mine is not None else Decimal(0))),
         budget_id=budget.id,
+        reservation=mine,
     )
 
 
@@ -285,19 +318,8 @@ def least_ahead(ends_within: timedelta) -> timedelta:
     return 3 * ROUND + ends_within
 
 
-def renewed(funds: Iterable[Fund], written: Iterable[Reservation]) -> tuple[Fund, ...]:
-    """Return the funds as the cluster holds of them since ``written`` was."""
-    by_budget = {one.budget_id: one for one in written}
-    return tuple(
-        replace(fund, held=by_budget[fund.budget_id].reserved.amount, reservation=by_budget[fund.budget_id])
-        if fund.budget_id in by_budget
-        else fund
-        for fund in funds
-    )
-
-
 def without_new_money(funds: Iterable[Fund]) -> tuple[Fund, ...]:
-    """Return the same funds, of which nothing can be had but what is held: who can't get an answer assumes the worst."""
+    """Return the same funds, of which nothing can be had but what is held: who gets no answer assumes the worst."""
     return tuple(replace(fund, free=min(fund.free, Decimal(0))) if fund.is_hard else fund for fund in funds)
 
 

@@ -41,6 +41,8 @@ class Snapshot:
     """The provider's: a launch younger than this may be missing from ``observed``."""
     poll_every: timedelta = timedelta(seconds=1)
     """The provider's: how soon to look again while something changes."""
+    pace: timedelta = timedelta(seconds=1)
+    """How soon to look again at what runs and changes nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence, Set
+from dataclasses import replace
 from datetime import datetime
 
-from sqlalchemy import Connection, case, insert, or_, select, update
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import Connection, case, or_, select, update
 
 from tradewind import wire
 from tradewind.errors import NameTaken, NotFound
 from tradewind.model.budget import Reservation
 from tradewind.model.cluster import Cluster, ClusterStatus, Intent
-from tradewind.store import ledger, rows
+from tradewind.store import ledger, pages, rows
+from tradewind.store.database import insert
+from tradewind.store.pages import Page
 from tradewind.store.records import ClusterSecrets
-from tradewind.store.schema import clusters, secrets
+from tradewind.store.schema import IS_LIVE, clusters, secrets
 
 STOPPED = ClusterStatus.STOPPED.value
 
@@ -28,17 +30,16 @@ def create(
     opening: Sequence[Reservation] = (),
 ) -> None:
     """Write a new cluster; the unique index decides who was first."""
-    leased = {"lease_holder": holder, "lease_until": until}
-    try:
-        with connection.begin_nested():
-            connection.execute(insert(clusters), rows.new_cluster_values(cluster) | leased)
-            connection.execute(insert(secrets), rows.secrets_values(cluster.id, keys))
-    except IntegrityError:
+    values = rows.new_cluster_values(cluster) | {"lease_holder": holder, "lease_until": until}
+    unless_taken = insert(connection, clusters).on_conflict_do_nothing(
+        index_elements=["workspace", "name"], index_where=IS_LIVE
+    )
+    while not connection.execute(unless_taken, values).rowcount:
         other = find(connection, cluster.spec.workspace, cluster.name, True)
-        if other is None:
-            raise
-        raise NameTaken(_taken(other)) from None
-    ledger.commit(connection, opening, cluster.created_at, opening=True)
+        if other is not None:  # else it stopped in between, and the name is free now
+            raise NameTaken(_taken(other))
+    connection.execute(insert(connection, secrets), rows.secrets_values(cluster.id, keys))
+    ledger.commit(connection, opening, opening=True)
 
 
 def find(connection: Connection, workspace: str, name_or_id: str, live: bool) -> Cluster | None:
@@ -50,7 +51,7 @@ def find(connection: Connection, workspace: str, name_or_id: str, live: bool) ->
         .limit(1)
     )
     if live:
-        statement = statement.where(clusters.c.status != STOPPED)
+        statement = statement.where(IS_LIVE)
     row = connection.execute(statement).mappings().first()
     return rows.cluster_from(row) if row else None
 
@@ -65,21 +66,38 @@ def get(connection: Connection, cluster_id: str) -> Cluster:
 
 def live_among(connection: Connection, cluster_ids: Set[str]) -> frozenset[str]:
     """Return which of these are live."""
-    statement = select(clusters.c.id).where(clusters.c.id.in_(cluster_ids), clusters.c.status != STOPPED)
+    statement = select(clusters.c.id).where(clusters.c.id.in_(cluster_ids), IS_LIVE)
     return frozenset(connection.execute(statement).scalars())
 
 
-def list_all(connection: Connection, workspace: str, live: bool | None, limit: int) -> tuple[Cluster, ...]:
+def list_all(
+    connection: Connection,
+    workspace: str,
+    live: bool | None,
+    owner: str | None,
+    statuses: Set[ClusterStatus] | None,
+    limit: int,
+    cursor: str | None,
+) -> Page[Cluster]:
     """Return clusters, newest first."""
     statement = (
         select(clusters)
         .where(clusters.c.workspace == workspace)
         .order_by(clusters.c.created_at.desc(), clusters.c.id.desc())
-        .limit(limit)
+        .limit(limit + 1)
     )
     if live is not None:
-        statement = statement.where(clusters.c.status != STOPPED if live else clusters.c.status == STOPPED)
-    return tuple(map(rows.cluster_from, connection.execute(statement).mappings()))
+        statement = statement.where(IS_LIVE if live else clusters.c.status == STOPPED)
+    if owner is not None:
+        statement = statement.where(clusters.c.owner == owner)
+    if statuses is not None:
+        statement = statement.where(clusters.c.status.in_({status.value for status in statuses}))
+    if cursor is not None:
+        at, last = pages.place(cursor, (datetime, str))
+        # The first condition says what the second implies, in a form that the index answers.
+        statement = statement.where(clusters.c.created_at <= at, or_(clusters.c.created_at < at, clusters.c.id < last))
+    found = tuple(map(rows.cluster_from, connection.execute(statement).mappings()))
+    return pages.page_of(found, limit, lambda cluster: (cluster.created_at, cluster.id))
 
 
 def change_intent(
@@ -99,7 +117,7 @@ def change_intent(
         .where(clusters.c.id == cluster_id)
         .values(intent=wire.dump_json(wanted), wake_at=now, revision=clusters.c.revision + 1)
     )
-    return get(connection, cluster_id)
+    return replace(before, intent=wanted)
 
 
 def revision(connection: Connection, cluster_id: str) -> int:

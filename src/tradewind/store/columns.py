@@ -31,6 +31,8 @@ class UtcTime(TypeDecorator[datetime]):
         """Return the moment as aware UTC."""
         if value is None:
             return None
+        if value.tzinfo is UTC:
+            return value
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 

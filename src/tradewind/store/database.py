@@ -6,7 +6,6 @@ import importlib
 import sqlite3
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
-from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -21,6 +20,7 @@ from tradewind.store import postgresql, sqlite
 CONNECTIONS = 8
 """Transactions under way at once on PostgreSQL, of one process. On SQLite there is one: it knows one writer anyway."""
 
+_UPSERTS: dict[tuple[str, str], Any] = {}
 _KINDS = {"sqlite": sqlite, "postgresql": postgresql}
 
 
@@ -78,14 +78,22 @@ def migrating(engine: Engine, place: str) -> AbstractContextManager[Connection]:
     return made
 
 
+def insert(connection: Connection, table: Table) -> Any:
+    """Return an INSERT that knows ``on_conflict_do_nothing``, in the words of the database in use."""
+    # That dialect was imported when its engine was made; the other one would cost each start-up 60 ms.
+    return importlib.import_module(f"sqlalchemy.dialects.{connection.dialect.name}").insert(table)
+
+
 def upsert(connection: Connection, table: Table) -> Any:
     """Return the statement that writes rows of ``table``, new or changed."""
-    return _upsert(connection.dialect.name, table)
-
-
-def insert_new(connection: Connection, table: Table) -> Any:
-    """Return the statement that writes rows of ``table`` that aren't there yet, and leaves those that are."""
-    return importlib.import_module(f"sqlalchemy.dialects.{connection.dialect.name}").insert(table).on_conflict_do_nothing()
+    made = _UPSERTS.get((connection.dialect.name, table.name))
+    if made is None:
+        made = insert(connection, table)
+        keys = [column.name for column in table.primary_key]
+        changed = {column.name: made.excluded[column.name] for column in table.columns if column.name not in keys}
+        made = made.on_conflict_do_update(index_elements=keys, set_=changed)
+        _UPSERTS[connection.dialect.name, table.name] = made
+    return made
 
 
 @contextmanager
@@ -104,15 +112,6 @@ def explained(engine: Engine, place: str) -> Iterator[None]:
         raise BadRequest(f"{error.object!r:.200} isn't text that can be kept: its bytes are no UTF-8") from None
     except OverflowError as error:
         raise BadRequest(f"the database can't keep this: {error}") from None
-
-
-@cache
-def _upsert(dialect: str, table: Table) -> Any:
-    # The dialect in use was imported when its engine was made; the other one would cost each start-up 60 ms.
-    statement = importlib.import_module(f"sqlalchemy.dialects.{dialect}").insert(table)
-    keys = [column.name for column in table.primary_key]
-    changed = {column.name: statement.excluded[column.name] for column in table.columns if column.name not in keys}
-    return statement.on_conflict_do_update(index_elements=keys, set_=changed)
 
 
 def _kind(engine: Engine) -> ModuleType:

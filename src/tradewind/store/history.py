@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence, Set
 from datetime import datetime
 
-from sqlalchemy import Connection, Select, func, or_, select
+from sqlalchemy import Connection, Select, and_, func, or_, select
 
 from tradewind.errors import BadRequest, NotFound
 from tradewind.model.computation import Computation
 from tradewind.model.events import Event
 from tradewind.model.instance import Instance, Role
 from tradewind.model.usage import Usage
-from tradewind.store import rows
+from tradewind.store import pages, rows
 from tradewind.store import schema as tables
+from tradewind.store.pages import Page
 
 MATCHES_SHOWN = 5
 
@@ -71,21 +72,34 @@ def events(connection: Connection, cluster_id: str, after: int) -> tuple[tuple[i
 
 
 def computations(
-    connection: Connection, workspace: str, cluster_id: str | None, owners: Set[str] | None, limit: int
-) -> tuple[Computation, ...]:
+    connection: Connection,
+    workspace: str,
+    cluster_id: str | None,
+    owners: Set[str] | None,
+    limit: int,
+    cursor: str | None,
+) -> Page[Computation]:
     """Return computations, newest first; what hasn't begun is newer than what has."""
     table = tables.computations
     statement = (
         select(table)
         .where(table.c.workspace == workspace)
-        .order_by(table.c.started_at.desc().nulls_first(), table.c.id)
-        .limit(limit)
+        .order_by(table.c.started_at.desc().nulls_first(), table.c.id, table.c.cluster_id)
+        .limit(limit + 1)
     )
     if cluster_id is not None:
         statement = statement.where(table.c.cluster_id == cluster_id)
     if owners is not None:
         statement = statement.where(table.c.cluster_id.in_(_clusters_of(owners)))
-    return tuple(map(rows.computation_from, connection.execute(statement).mappings()))
+    if cursor is not None:
+        at, last, its_cluster = pages.place(cursor, (datetime, str, str))
+        beyond = or_(table.c.id > last, and_(table.c.id == last, table.c.cluster_id > its_cluster))
+        if at is None:
+            statement = statement.where(or_(table.c.started_at.is_not(None), beyond))
+        else:
+            statement = statement.where(table.c.started_at <= at, or_(table.c.started_at < at, beyond))
+    found = tuple(map(rows.computation_from, connection.execute(statement).mappings()))
+    return pages.page_of(found, limit, lambda one: (one.started_at, one.id, one.cluster_id))
 
 
 def computation(connection: Connection, workspace: str, id_prefix: str, owners: Set[str] | None) -> Computation:

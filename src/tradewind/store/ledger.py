@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -12,11 +11,10 @@ from sqlalchemy import ColumnElement, Connection, RowMapping, and_, select, upda
 
 from tradewind.errors import FundsChanged
 from tradewind.model.budget import Account, Budget, BudgetScope, Period, Reservation, Use
-from tradewind.model.cluster import Cluster
 from tradewind.model.money import Money
 from tradewind.planning import limits
-from tradewind.planning.funds import AFFORDABLE, Fund, fund_of
-from tradewind.store.database import insert_new, upsert
+from tradewind.planning.funds import AFFORDABLE
+from tradewind.store.database import insert, upsert
 from tradewind.store.schema import accounts, budgets, reservations
 
 SOON = timedelta(seconds=1)
@@ -26,34 +24,28 @@ HOUR = Decimal(3600)
 MINIMUM_S = Decimal(AFFORDABLE.total_seconds())
 
 
-def funds(connection: Connection, cluster: Cluster, now: datetime) -> tuple[Fund, ...]:
-    """Return what limits ``cluster`` at ``now``, its own limit apart, with what it holds of each."""
+def open_accounts(connection: Connection, now: datetime) -> tuple[tuple[Budget, Account | None], ...]:
+    """Return every budget that holds, of all workspaces, with its account of the period of ``now``, if it has one."""
     account = and_(accounts.c.budget_id == budgets.c.id, accounts.c.starts_at <= now, accounts.c.ends_at > now)
-    mine = and_(
-        reservations.c.budget_id == accounts.c.budget_id,
-        reservations.c.starts_at == accounts.c.starts_at,
-        reservations.c.cluster_id == cluster.id,
-    )
     statement = (
-        select(
-            budgets,
-            accounts.c.committed,
-            accounts.c.burn_per_hour,
-            *(column.label(f"my_{column.name}") for column in reservations.c),
-        )
-        .select_from(budgets.outerjoin(accounts, account).outerjoin(reservations, mine))
-        .where(budgets.c.workspace == cluster.spec.workspace, budgets.c.removed_at.is_(None))
+        select(budgets, *(column.label(f"account_{column.name}") for column in accounts.c))
+        .select_from(budgets.outerjoin(accounts, account))
+        .where(budgets.c.removed_at.is_(None))
         .order_by(budgets.c.id)
     )
-    found = []
-    for row in connection.execute(statement).mappings():
-        budget = budget_from(row)
-        if limits.applies(budget, cluster):
-            found.append(_fund(budget, row, now))
-    return tuple(found)
+    return tuple(
+        (budget_from(row), account_from(row, "account_") if row["account_budget_id"] is not None else None)
+        for row in connection.execute(statement).mappings()
+    )
 
 
-def commit(connection: Connection, wanted: Sequence[Reservation], now: datetime, *, opening: bool = False) -> None:
+def reservations_of_cluster(connection: Connection, cluster_id: str) -> tuple[Reservation, ...]:
+    """Return what a cluster holds and held, of all accounts."""
+    statement = select(reservations).where(reservations.c.cluster_id == cluster_id)
+    return tuple(map(reservation_from, connection.execute(statement).mappings()))
+
+
+def commit(connection: Connection, wanted: Sequence[Reservation], *, opening: bool = False) -> None:
     """Write what a cluster shall hold, if there is room for it in every account.
 
     Parameters
@@ -62,8 +54,6 @@ def commit(connection: Connection, wanted: Sequence[Reservation], now: datetime,
         Its transaction keeps the rows of the accounts locked until it ends, so this comes last in it.
     wanted : sequence of Reservation
         Of one cluster.
-    now : datetime
-        Aware UTC.
     opening : bool
         Whether the cluster is new: then what is left must last everybody for a time that is of use.
 
@@ -74,8 +64,8 @@ def commit(connection: Connection, wanted: Sequence[Reservation], now: datetime,
     """
     # Always in the same order: two that each hold what the other waits for would wait for ever.
     for reservation in sorted(wanted, key=lambda one: (one.budget_id, one.starts_at)):
-        budget, account = _locked(connection, reservation, now)
-        if account is None:
+        budget, account = _locked(connection, reservation)
+        if budget is None or account is None:
             continue  # The budget was removed, or the period is over and settled.
         before = _before(connection, reservation)
         held, burnt = (before.reserved.amount, before.burn_per_hour.amount) if before else (NOTHING, NOTHING)
@@ -91,7 +81,7 @@ def commit(connection: Connection, wanted: Sequence[Reservation], now: datetime,
         put(connection, (reservation,))
         values: dict[str, Any] = {"committed": committed, "burn_per_hour": burn}
         if burn != account["burn_per_hour"]:
-            values["wake_at"] = min(account["wake_at"] or now + SOON, now + SOON)
+            values["wake_at"] = min(account["wake_at"] or reservation.at + SOON, reservation.at + SOON)
         connection.execute(
             update(accounts).where(*is_account(reservation.budget_id, reservation.starts_at)).values(values)
         )
@@ -119,14 +109,12 @@ def open_account(connection: Connection, budget: Budget, now: datetime) -> None:
         "told": 0,
         "wake_at": now + SOON,
     }
-    connection.execute(insert_new(connection, accounts), [row])
+    connection.execute(insert(connection, accounts).on_conflict_do_nothing(), [row])
 
 
 def reservations_of(connection: Connection, budget_id: str, starts_at: datetime) -> tuple[Reservation, ...]:
     """Return all reservations of an account."""
-    statement = select(reservations).where(
-        reservations.c.budget_id == budget_id, reservations.c.starts_at == starts_at
-    )
+    statement = select(reservations).where(reservations.c.budget_id == budget_id, reservations.c.starts_at == starts_at)
     return tuple(map(reservation_from, connection.execute(statement).mappings()))
 
 
@@ -172,61 +160,41 @@ def budget_from(row: RowMapping) -> Budget:
     )
 
 
-def account_from(row: RowMapping) -> Account:
-    """Return the account of a row of ``accounts``."""
-    return Account(
-        budget_id=row["budget_id"],
-        starts_at=row["starts_at"],
-        ends_at=row["ends_at"],
-        committed=Money(amount=row["committed"], currency=row["currency"]),
-        burn_per_hour=Money(amount=row["burn_per_hour"], currency=row["currency"]),
-        told=row["told"],
-    )
-
-
-def reservation_from(row: RowMapping, prefix: str = "") -> Reservation:
-    """Return the reservation of a row that holds one under names with ``prefix``."""
+def account_from(row: RowMapping, prefix: str = "") -> Account:
+    """Return the account of a row that holds one under names with ``prefix``."""
     currency = row[f"{prefix}currency"]
-    return Reservation(
+    return Account(
         budget_id=row[f"{prefix}budget_id"],
         starts_at=row[f"{prefix}starts_at"],
-        cluster_id=row[f"{prefix}cluster_id"],
-        reserved=Money(amount=row[f"{prefix}reserved"], currency=currency),
-        spent=Money(amount=row[f"{prefix}spent"], currency=currency),
+        ends_at=row[f"{prefix}ends_at"],
+        committed=Money(amount=row[f"{prefix}committed"], currency=currency),
         burn_per_hour=Money(amount=row[f"{prefix}burn_per_hour"], currency=currency),
-        at=row[f"{prefix}at"],
-        use=Use(row[f"{prefix}use"]),
+        told=row[f"{prefix}told"],
     )
 
 
-def _fund(budget: Budget, row: RowMapping, now: datetime) -> Fund:
-    mine = reservation_from(row, "my_") if row["my_cluster_id"] is not None else None
-    fund = fund_of(
-        budget,
-        is_open=limits.is_open(budget, now),
-        period=limits.period_at(budget, now),
-        ends_at=budget.ends_at if budget.period is Period.GRANT else None,
-    )
-    if row["committed"] is None:
-        return fund
-    return replace(
-        fund,
-        held=mine.reserved.amount if mine else NOTHING,
-        free=budget.limit.amount - row["committed"],
-        others_per_hour=row["burn_per_hour"] - (mine.burn_per_hour.amount if mine else NOTHING),
-        reservation=mine,
+def reservation_from(row: RowMapping) -> Reservation:
+    """Return the reservation of a row of ``reservations``."""
+    currency = row["currency"]
+    return Reservation(
+        budget_id=row["budget_id"],
+        starts_at=row["starts_at"],
+        cluster_id=row["cluster_id"],
+        reserved=Money(amount=row["reserved"], currency=currency),
+        spent=Money(amount=row["spent"], currency=currency),
+        burn_per_hour=Money(amount=row["burn_per_hour"], currency=currency),
+        at=row["at"],
+        use=Use(row["use"]),
     )
 
 
-def _locked(
-    connection: Connection, reservation: Reservation, now: datetime
-) -> tuple[Budget, RowMapping] | tuple[None, None]:
+def _locked(connection: Connection, reservation: Reservation) -> tuple[Budget, RowMapping] | tuple[None, None]:
     row = connection.execute(select(budgets).where(budgets.c.id == reservation.budget_id)).mappings().first()
     if row is None or row["removed_at"] is not None:
         return None, None
     budget = budget_from(row)
-    if limits.period_at(budget, now)[0] == reservation.starts_at:
-        open_account(connection, budget, now)
+    if limits.period_at(budget, reservation.at)[0] == reservation.starts_at:
+        open_account(connection, budget, reservation.at)
     account = lock(connection, reservation.budget_id, reservation.starts_at)
     return (budget, account) if account is not None else (None, None)
 

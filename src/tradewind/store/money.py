@@ -9,18 +9,18 @@ from datetime import datetime
 from sqlalchemy import Connection, insert, or_, select, update
 
 from tradewind.errors import NotFound
-from tradewind.model.budget import Budget, Reservation
-from tradewind.model.cluster import Cluster, ClusterStatus
+from tradewind.model.budget import Account, Budget, BudgetScope, Reservation
+from tradewind.model.cluster import ClusterStatus
 from tradewind.model.events import Event
 from tradewind.model.outbox import Message
 from tradewind.model.people import AuditEntry
 from tradewind.planning import limits
+from tradewind.planning.access import ROLES, Action
 from tradewind.planning.accounts import AccountState, Holder
-from tradewind.planning.funds import Fund
 from tradewind.store import ledger, rows
 from tradewind.store.audit import record
 from tradewind.store.outbox import send
-from tradewind.store.schema import accounts, budgets, clusters, events
+from tradewind.store.schema import accounts, budgets, clusters, events, members, users
 from tradewind.store.transactions import Transactions
 
 
@@ -44,14 +44,14 @@ class AccountChanges:
 
 
 class Treasury:
-    """What the store knows of money. Every method is one short transaction; see :class:`tradewind.store.store.Store`."""
+    """What the store knows of money. Every method is one short transaction, as those of the store itself."""
 
     def __init__(self, transactions: Transactions) -> None:
         self._transactions = transactions
 
-    async def funds(self, cluster: Cluster, now: datetime) -> tuple[Fund, ...]:
-        """Return what limits a cluster, which needn't exist yet, with what it holds of each."""
-        return await self._transactions.read(ledger.funds, cluster, now)
+    async def open_accounts(self, now: datetime) -> tuple[tuple[Budget, Account | None], ...]:
+        """Return every budget that holds, of all workspaces, with its account of the period of ``now``, if any."""
+        return await self._transactions.read(ledger.open_accounts, now)
 
     async def budgets(self, workspace: str) -> tuple[Budget, ...]:
         """Return the budgets of a workspace that hold, the oldest first."""
@@ -74,6 +74,10 @@ class Treasury:
         """Return how the account of the period of ``now`` stands; None where it was never opened."""
         starts_at, _ = limits.period_at(budget, now)
         return await self._transactions.read(_state, AccountKey(budget_id=budget.id, starts_at=starts_at))
+
+    async def addresses(self, budget: Budget) -> tuple[str, ...]:
+        """Return the e-mail addresses of who hears of a budget: who manages it, and whose spending it limits."""
+        return await self._transactions.read(_addresses, budget)
 
     async def due(self, now: datetime, limit: int = 100) -> tuple[AccountKey, ...]:
         """Return the accounts that want to be looked at now and that nobody looks at, the longest due first."""
@@ -150,7 +154,9 @@ def _change(connection: Connection, budget: Budget, entry: AuditEntry) -> None:
 
 
 def _state(connection: Connection, key: AccountKey) -> AccountState | None:
-    row = connection.execute(select(accounts).where(*ledger.is_account(key.budget_id, key.starts_at))).mappings().first()
+    row = (
+        connection.execute(select(accounts).where(*ledger.is_account(key.budget_id, key.starts_at))).mappings().first()
+    )
     if row is None:
         return None
     budget = connection.execute(select(budgets).where(budgets.c.id == key.budget_id)).mappings().one()
@@ -174,9 +180,21 @@ def _state(connection: Connection, key: AccountKey) -> AccountState | None:
                 ends_by=rows.intent_from(cluster["intent"]).ends_by,
             )
         )
-    return AccountState(
-        budget=ledger.budget_from(budget), account=ledger.account_from(row), holders=tuple(holders)
+    return AccountState(budget=ledger.budget_from(budget), account=ledger.account_from(row), holders=tuple(holders))
+
+
+def _addresses(connection: Connection, budget: Budget) -> tuple[str, ...]:
+    manages = members.c.role.in_([role.value for role in ROLES[Action.MANAGE_BUDGETS]])
+    hears = or_(manages, users.c.name == budget.key) if budget.scope is BudgetScope.USER else manages
+    statement = (
+        select(users.c.email)
+        .join(members, members.c.user_id == users.c.id)
+        .where(
+            members.c.workspace == budget.workspace, users.c.email.is_not(None), users.c.disabled_at.is_(None), hears
+        )
+        .order_by(users.c.email)
     )
+    return tuple(dict.fromkeys(connection.execute(statement).scalars()))
 
 
 def _due(connection: Connection, now: datetime, limit: int) -> tuple[AccountKey, ...]:
@@ -189,9 +207,7 @@ def _due(connection: Connection, now: datetime, limit: int) -> tuple[AccountKey,
     return tuple(AccountKey(budget_id=row[0], starts_at=row[1]) for row in connection.execute(statement))
 
 
-def _take(
-    connection: Connection, key: AccountKey, holder: str, now: datetime, until: datetime
-) -> AccountState | None:
+def _take(connection: Connection, key: AccountKey, holder: str, now: datetime, until: datetime) -> AccountState | None:
     taken = connection.execute(
         update(accounts)
         .where(

@@ -120,9 +120,7 @@ def _add_webhook(connection: Connection, webhook: Webhook, signing_key: Secret, 
 
 
 def _remove_webhook(connection: Connection, workspace: str, webhook_id: str, entry: AuditEntry) -> None:
-    gone = connection.execute(
-        delete(webhooks).where(webhooks.c.workspace == workspace, webhooks.c.id == webhook_id)
-    )
+    gone = connection.execute(delete(webhooks).where(webhooks.c.workspace == workspace, webhooks.c.id == webhook_id))
     if not gone.rowcount:
         raise NotFound(f"there is no webhook {webhook_id!r} in workspace {workspace!r}; list those that are there")
     record(connection, entry)

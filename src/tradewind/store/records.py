@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from tradewind.model.budget import Reservation
@@ -12,7 +12,6 @@ from tradewind.model.events import Event
 from tradewind.model.instance import Instance
 from tradewind.model.secret import Secret
 from tradewind.model.usage import Usage
-from tradewind.planning.funds import Fund
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +35,8 @@ class Lease:
     epoch: int
     """Counts the holders; what an earlier holder planned can't be saved any more."""
     until: datetime
+    revision: int = field(default=0, compare=False)
+    """Of the cluster when the lease was taken or renewed: what was read at this number needn't be read again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,8 +50,10 @@ class Loaded:
     """Those that still run."""
     secrets: ClusterSecrets | None
     """None once it has stopped."""
-    funds: tuple[Fund, ...] = ()
-    """What limits its spending besides its own limit, with what it holds of each."""
+    reservations: tuple[Reservation, ...] = ()
+    """What it holds of budgets."""
+    revision: int = 0
+    """The number that every save and every change of intent raises."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +70,5 @@ class Changes:
     computations: tuple[Computation, ...] = ()
     reservations: tuple[Reservation, ...] = ()
     """What the cluster shall hold of budgets; where there is no room for it, nothing is written."""
-    at: datetime | None = None
-    """When this was decided; given with ``reservations``."""
     wake_at: datetime | None = None
     """When to look at it again; None: only people wake it."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import Connection, RowMapping, delete, insert, or_, select, update
+from sqlalchemy import Connection, RowMapping, case, delete, insert, or_, select, update
 
 from tradewind.errors import LeaseLost
 from tradewind.model.cluster import Cluster
@@ -12,7 +13,7 @@ from tradewind.store import clusters as people
 from tradewind.store import history, ledger, rows
 from tradewind.store.database import upsert
 from tradewind.store.records import Changes, ClusterSecrets, Lease, Loaded
-from tradewind.store.schema import clusters, computations, events, instances, secrets, usages
+from tradewind.store.schema import IS_LIVE, clusters, computations, events, instances, secrets, usages
 
 
 def due(connection: Connection, now: datetime, holder: str | None, limit: int) -> tuple[str, ...]:
@@ -24,7 +25,7 @@ def due(connection: Connection, now: datetime, holder: str | None, limit: int) -
     statement = (
         select(clusters.c.id)
         .where(
-            clusters.c.status != people.STOPPED,
+            IS_LIVE,
             clusters.c.wake_at <= now,
             or_(clusters.c.lease_until.is_(None), clusters.c.lease_until <= now, clusters.c.lease_holder == holder),
         )
@@ -49,21 +50,55 @@ def take_lease(connection: Connection, cluster_id: str, holder: str, now: dateti
         .where(clusters.c.id == cluster_id)
         .values(lease_holder=holder, lease_epoch=epoch, lease_until=until)
     )
-    return Lease(cluster_id=cluster_id, holder=holder, epoch=epoch, until=until)
+    return Lease(cluster_id=cluster_id, holder=holder, epoch=epoch, until=until, revision=row["revision"])
+
+
+def renew_leases(
+    connection: Connection,
+    holder: str,
+    cluster_ids: Sequence[str],
+    now: datetime,
+    until: datetime,
+    observed_at: datetime | None,
+) -> tuple[Lease, ...]:
+    """Renew what is still the holder's, in two statements for all of them.
+
+    Raises no revision: a lease that goes on is no change. What somebody else is writing just now is left out, since
+    waiting for rows in any order is how two transactions come to wait for each other.
+    """
+    statement = select(clusters.c.id, clusters.c.lease_epoch, clusters.c.revision).where(
+        clusters.c.id.in_(cluster_ids), clusters.c.lease_holder == holder, clusters.c.status != people.STOPPED
+    )
+    mine = connection.execute(statement.with_for_update(skip_locked=True)).all()
+    values: rows.Values = {
+        "lease_until": until,
+        # A wake-up that is due was set by people: it stays, and leads to a look.
+        "wake_at": case((clusters.c.wake_at > now, until), else_=clusters.c.wake_at),
+    }
+    if observed_at is not None:
+        values["observed_at"] = case((clusters.c.observed_at < observed_at, observed_at), else_=clusters.c.observed_at)
+    connection.execute(update(clusters).where(clusters.c.id.in_([row[0] for row in mine])).values(values))
+    return tuple(Lease(cluster_id=row[0], holder=holder, epoch=row[1], until=until, revision=row[2]) for row in mine)
 
 
 def leases(connection: Connection) -> tuple[Lease, ...]:
     """Return who looks after which live cluster."""
     statement = select(clusters.c.id, clusters.c.lease_holder, clusters.c.lease_epoch, clusters.c.lease_until).where(
-        clusters.c.status != people.STOPPED, clusters.c.lease_holder.is_not(None)
+        IS_LIVE, clusters.c.lease_holder.is_not(None)
     )
     return tuple(
         Lease(cluster_id=row[0], holder=row[1], epoch=row[2], until=row[3]) for row in connection.execute(statement)
     )
 
 
-def release_lease(connection: Connection, lease: Lease) -> None:
-    """Give it back; what isn't ours any more stays as it is. The epoch stays, so that it never comes again."""
+def release_lease(connection: Connection, lease: Lease, now: datetime | None) -> None:
+    """Give it back; what isn't ours any more stays as it is. The epoch stays, so that it never comes again.
+
+    With ``now`` it is due from then on: the wake-up that a holder writes is for the case that it dies.
+    """
+    values: rows.Values = {"lease_holder": None, "lease_until": None}
+    if now is not None:
+        values["wake_at"] = case((clusters.c.wake_at > now, now), else_=clusters.c.wake_at)
     connection.execute(
         update(clusters)
         .where(
@@ -71,19 +106,17 @@ def release_lease(connection: Connection, lease: Lease) -> None:
             clusters.c.lease_holder == lease.holder,
             clusters.c.lease_epoch == lease.epoch,
         )
-        .values(lease_holder=None, lease_until=None)
+        .values(values)
     )
 
 
-def load(
-    connection: Connection, cluster_id: str, ended_since: datetime | None, now: datetime | None = None
-) -> Loaded:
+def load(connection: Connection, cluster_id: str, ended_since: datetime | None) -> Loaded:
     """Return the cluster with all that belongs to it, as of one moment."""
-    cluster = people.get(connection, cluster_id)
     return Loaded(
-        cluster=cluster,
-        funds=ledger.funds(connection, cluster, now) if now is not None else (),
+        revision=people.revision(connection, cluster_id),
+        cluster=people.get(connection, cluster_id),
         instances=history.instances(connection, cluster_id, ended_since),
+        reservations=ledger.reservations_of_cluster(connection, cluster_id),
         open_usages=history.open_usages(connection, cluster_id),
         secrets=secrets_of(connection, cluster_id),
     )
@@ -127,8 +160,7 @@ def save(connection: Connection, lease: Lease, changes: Changes) -> None:
     if changes.cluster is not None and not changes.cluster.status.is_live:
         connection.execute(delete(secrets).where(secrets.c.cluster_id == lease.cluster_id))
     # Last, since from here on others wait for the accounts.
-    if changes.reservations and changes.at is not None:
-        ledger.commit(connection, changes.reservations, changes.at)
+    ledger.commit(connection, changes.reservations)
 
 
 def _locked(connection: Connection, cluster_id: str) -> RowMapping | None:

@@ -7,18 +7,22 @@ from datetime import datetime
 from pathlib import Path
 
 from tradewind.model.budget import Reservation
-from tradewind.model.cluster import Cluster, Intent
+from tradewind.model.cluster import Cluster, ClusterStatus, Intent
 from tradewind.model.computation import Computation
 from tradewind.model.events import Event
 from tradewind.model.instance import Instance
 from tradewind.model.usage import Usage
 from tradewind.store import clusters, database, history, rounds
+from tradewind.store.facts import Facts
+from tradewind.store.idempotency import Idempotency
 from tradewind.store.money import Treasury
 from tradewind.store.outbox import Outbox
+from tradewind.store.pages import Page
+from tradewind.store.people import People
 from tradewind.store.records import Changes, ClusterSecrets, Lease, Loaded
 from tradewind.store.transactions import Transactions
 
-__all__ = ["Changes", "ClusterSecrets", "Lease", "Loaded", "Store"]
+__all__ = ["Changes", "ClusterSecrets", "Lease", "Loaded", "Page", "Store"]
 
 
 class Store:
@@ -33,10 +37,11 @@ class Store:
 
     def __init__(self, transactions: Transactions) -> None:
         self._transactions = transactions
+        self.people = People(transactions)
+        self.facts = Facts(transactions)
+        self.idempotency = Idempotency(transactions)
         self.money = Treasury(transactions)
-        """Budgets and their accounts."""
         self.outbox = Outbox(transactions)
-        """What waits to be told to the outside."""
 
     @property
     def place(self) -> str:
@@ -100,9 +105,21 @@ class Store:
         """Return the cluster. Raises NotFound."""
         return await self._transactions.read(clusters.get, cluster_id)
 
-    async def list_clusters(self, workspace: str, live: bool | None = None, limit: int = 100) -> tuple[Cluster, ...]:
-        """Return clusters, newest first: all, the ``live`` ones (True) or the stopped ones (False)."""
-        return await self._transactions.read(clusters.list_all, workspace, live, limit)
+    async def list_clusters(
+        self,
+        workspace: str,
+        live: bool | None = None,
+        limit: int = 100,
+        *,
+        owner: str | None = None,
+        statuses: Set[ClusterStatus] | None = None,
+        cursor: str | None = None,
+    ) -> Page[Cluster]:
+        """Return clusters, newest first: all, the ``live`` ones (True) or the stopped ones (False).
+
+        ``cursor`` is the ``next`` of an earlier page; one that isn't raises BadRequest.
+        """
+        return await self._transactions.read(clusters.list_all, workspace, live, owner, statuses, limit, cursor)
 
     async def live_among(self, cluster_ids: Set[str]) -> frozenset[str]:
         """Return which of these are live clusters of any workspace."""
@@ -153,22 +170,46 @@ class Store:
         """
         return await self._transactions.write(rounds.take_lease, cluster_id, holder, now, until)
 
+    async def renew_leases(
+        self,
+        holder: str,
+        cluster_ids: Sequence[str],
+        now: datetime,
+        until: datetime,
+        observed_at: datetime | None = None,
+    ) -> tuple[Lease, ...]:
+        """Renew the leases that ``holder`` has on these clusters, all at once, and return them.
+
+        What is missing in the answer is another's by now, or stopped, or being written to at this moment: nothing
+        of it changed, and :meth:`take_lease` tells which. A renewal is no change and raises no revision.
+
+        Parameters
+        ----------
+        holder : str
+            Whose leases.
+        cluster_ids : sequence of str
+            Of which clusters.
+        now, until : datetime
+            A wake-up that isn't due at ``now`` moves to ``until``: before that, nobody else may look at them anyway.
+        observed_at : datetime, optional
+            When their provider last listed all of them; an earlier one that is written becomes this.
+        """
+        return await self._transactions.write(rounds.renew_leases, holder, cluster_ids, now, until, observed_at)
+
     async def leases(self) -> tuple[Lease, ...]:
         """Return the leases on live clusters, those that ran out too."""
         return await self._transactions.read(rounds.leases)
 
-    async def release_lease(self, lease: Lease) -> None:
-        """Give the lease back; one that is lost already is a success."""
-        await self._transactions.write(rounds.release_lease, lease)
+    async def release_lease(self, lease: Lease, now: datetime | None = None) -> None:
+        """Give the lease back; one that is lost already is a success. With ``now``, others find it due from then on."""
+        await self._transactions.write(rounds.release_lease, lease, now)
 
-    async def load(
-        self, cluster_id: str, ended_since: datetime | None = None, now: datetime | None = None
-    ) -> Loaded:
+    async def load(self, cluster_id: str, ended_since: datetime | None = None) -> Loaded:
         """Return the cluster with its instances, open usages and secrets, as of one moment. Raises NotFound.
 
-        With ``ended_since``, workers that ended before it are left out. With ``now``, its funds at that time are added.
+        With ``ended_since``, workers that ended before it are left out.
         """
-        return await self._transactions.read(rounds.load, cluster_id, ended_since, now)
+        return await self._transactions.read(rounds.load, cluster_id, ended_since)
 
     async def save(self, lease: Lease, changes: Changes) -> None:
         """Write what a round found and did, and when to look again.
@@ -216,9 +257,13 @@ class Store:
         cluster_id: str | None = None,
         owners: Set[str] | None = None,
         limit: int = 100,
-    ) -> tuple[Computation, ...]:
-        """Return computations, newest first; of these owners' clusters, or with None of all."""
-        return await self._transactions.read(history.computations, workspace, cluster_id, owners, limit)
+        cursor: str | None = None,
+    ) -> Page[Computation]:
+        """Return computations, newest first; of these owners' clusters, or with None of all.
+
+        ``cursor`` is the ``next`` of an earlier page; one that isn't raises BadRequest.
+        """
+        return await self._transactions.read(history.computations, workspace, cluster_id, owners, limit, cursor)
 
     async def computation(self, workspace: str, id_prefix: str, owners: Set[str] | None = None) -> Computation:
         """Return the computation whose id is or begins with ``id_prefix``.

@@ -185,6 +185,9 @@ class FakeAgents:
         """Tell every connected client. Raises as :meth:`pull`."""
         self._note(self._answering(contact, access).marks.cluster, "say", message)
 
+    def forget(self, cluster: str) -> None:
+        """Nothing is kept for a caller."""
+
     async def close(self, contact: Contact, access: Access, reason: str) -> None:
         """Let the scheduler end, and its workers after it. Raises as :meth:`pull`."""
         scheduler = self._answering(contact, access)

@@ -1,0 +1,325 @@
+"""One server, asked over lines that are kept open. Plain ``http.client``: any HTTP library imports for longer."""
+
+from __future__ import annotations
+
+import asyncio
+import http.client
+import os
+import random
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TypeVar
+from urllib.parse import quote, urlencode, urlsplit
+
+from tradewind import __version__, wire
+from tradewind.client.answers import VERSION, Answer
+from tradewind.client.trust import context_for
+from tradewind.errors import ServerError
+from tradewind.model.secret import Secret
+
+T = TypeVar("T")
+
+PREFIX = "/api/v1/"
+CONNECT_S = 10.0
+ANSWER_S = 60.0
+"""Seconds for an answer to come, beyond what was asked to be waited for."""
+BODY_LIMIT = 64 * 1024 * 1024
+"""Bytes of an answer; a thousand clusters of twenty instances take a third."""
+TRIES = 5
+FIRST_REST_S = 0.2
+LONGEST_REST_S = 5.0
+"""Seconds between tries grow from the first to the longest; a server that asks for more than that isn't asked again."""
+IDLE_S = 4.0
+"""A line unused for this long isn't used again: servers close theirs after five seconds, and a question sent into a
+line that is being closed may or may not have been heard."""
+THREADS = 64
+
+
+class Interrupted(ServerError):
+    """The line was cut, or nothing came in time; what was asked may or may not have been done."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """One request."""
+
+    method: str
+    path: str
+    """Below the prefix, quoted."""
+    body: bytes | None = None
+    key: str | None = None
+    """Makes a second asking of the same no second doing."""
+    wait_s: float = 0.0
+    """How long the server was asked to wait before it answers."""
+
+    @property
+    def is_safe(self) -> bool:
+        """Whether it may be asked again when nobody knows whether it was heard."""
+        return self.method in {"GET", "PUT", "DELETE"} or self.key is not None
+
+
+def path(*parts: str, **query: object) -> str:
+    """Return a path of ``parts``, each quoted whole, and of the parameters that aren't None."""
+    given = {key: str(value).lower() if isinstance(value, bool) else str(value) for key, value in query.items()}
+    asked = urlencode({key: given[key] for key, value in query.items() if value is not None})
+    return "/".join(quote(part, safe="") for part in parts) + (f"?{asked}" if asked else "")
+
+
+class Connection:
+    """Asks, on threads of its own, so that any event loop can wait for the answer.
+
+    Parameters
+    ----------
+    url : str
+        As :func:`tradewind.client.credentials.server_url` writes it.
+    token : callable
+        Returns the token; called for each question, so that a new sign-in is heard of.
+    renew : callable, optional
+        Called with the token that wasn't good any more; returns another, or None.
+    authority : str, optional
+        PEM of what vouches for the server; default: what this machine trusts.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        token: Callable[[], Secret | None] = lambda: None,
+        *,
+        renew: Callable[[Secret | None], Secret | None] = lambda _: None,
+        authority: str | None = None,
+    ) -> None:
+        self.url = url
+        self._token = token
+        self._renew = renew
+        self._authority = authority
+        self._context: ssl.SSLContext | None = None
+        self._lock = threading.Lock()
+        self._idle: list[tuple[float, http.client.HTTPConnection]] = []
+        self._busy: set[http.client.HTTPConnection] = set()
+        self._threads: ThreadPoolExecutor | None = None
+        self._is_closed = False
+
+    async def ask(self, question: Question, kind: type[T]) -> T:
+        """Return the answer to ``question``; asked again where that can do no harm.
+
+        Raises
+        ------
+        SignInNeeded
+            There is no token, or it isn't good any more.
+        Interrupted, ServerError
+            Nobody answers, or not as one of ours would.
+        TradewindError
+            What the server says.
+        """
+        stop = threading.Event()
+        future = self._pool().submit(self.ask_here, question, kind, stop)
+        try:
+            return await asyncio.wrap_future(future)
+        except asyncio.CancelledError:
+            stop.set()
+            raise
+
+    def ask_here(self, question: Question, kind: type[T], stop: threading.Event | None = None) -> T:
+        """Return the answer as :meth:`ask` does, waiting for it in this thread."""
+        return self.answer(question, stop).load(kind)
+
+    def answer(self, question: Question, stop: threading.Event | None = None) -> Answer:
+        """Return the last answer to ``question``, whatever it says; raises where there is none."""
+        rest_s, renewed = FIRST_REST_S, False
+        stop = stop or threading.Event()
+        token = self._token()
+        for tries_left in reversed(range(TRIES)):
+            try:
+                answer = self._once(question, token)
+            except Interrupted:
+                # Of a long wait the asker decides: whoever cut it would cut the next one too.
+                if not tries_left or not question.is_safe or question.wait_s or self._is_closed:
+                    raise
+                asked_to_rest = None
+            else:
+                if answer.status == 401 and not renewed:
+                    renewed, other = True, self._renew(token)
+                    if other is not None and other != token:
+                        token = other
+                        continue
+                # 429 was refused before anything was done; of a gateway's words nobody knows.
+                if not answer.is_passing or not tries_left or not (question.is_safe or answer.status == 429):
+                    return answer
+                asked_to_rest = answer.retry_after_s
+                if asked_to_rest is not None and asked_to_rest > LONGEST_REST_S:
+                    return answer
+            if stop.wait(asked_to_rest if asked_to_rest is not None else rest_s * random.uniform(0.5, 1.0)):
+                raise Interrupted(f"{self.url}: the question was taken back")
+            rest_s = min(rest_s * 2, LONGEST_REST_S)
+        raise AssertionError  # the last try returns or raises
+
+    def warm(self) -> None:
+        """Open a line that the next question will use; a hint, so it fails in silence."""
+
+        def open_one() -> None:
+            with suppress(OSError, ServerError):
+                line = self._new_line(CONNECT_S)
+                line.connect()
+                self._give_back(line)
+
+        self._pool().submit(open_one)
+
+    def close(self) -> None:
+        """Cut all lines; whoever waits for an answer is told so at once."""
+        with self._lock:
+            self._is_closed = True
+            lines = [*self._busy, *(line for _, line in self._idle)]
+            self._idle.clear()
+            threads = self._threads
+        for line in lines:
+            if line.sock is not None:
+                with suppress(OSError):
+                    line.sock.shutdown(socket.SHUT_RDWR)
+        if threads is not None:
+            threads.shutdown(wait=True, cancel_futures=True)
+        for line in lines:
+            line.close()
+
+    def _pool(self) -> ThreadPoolExecutor:
+        with self._lock:
+            if self._is_closed:
+                raise ServerError(f"this program's connection to {self.url} was closed: make a new Cluster(name=…)")
+            if self._threads is None:
+                self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="tradewind server")
+            return self._threads
+
+    def _once(self, question: Question, token: Secret | None) -> Answer:
+        headers = {"Accept": "application/json", "User-Agent": f"tradewind/{__version__}", VERSION: __version__}
+        if token is not None:
+            headers["Authorization"] = f"Bearer {token.reveal()}"
+        if question.body is not None:
+            headers["Content-Type"] = "application/json"
+        if question.key is not None:
+            headers["Idempotency-Key"] = question.key
+        line = self._line(question.wait_s + ANSWER_S)
+        try:
+            line.request(question.method, PREFIX + question.path, body=question.body, headers=headers)
+            response = line.getresponse()
+            body = response.read(BODY_LIMIT + 1)
+        except TimeoutError:
+            self._drop(line)
+            raise Interrupted(f"{self.url} didn't answer within {question.wait_s + ANSWER_S:.0f} s.") from None
+        except (OSError, http.client.HTTPException) as error:
+            self._drop(line)
+            raise Interrupted(f"the line to {self.url} was cut ({_words(error)}).") from None
+        except BaseException:
+            self._drop(line)
+            raise
+        if len(body) > BODY_LIMIT:
+            self._drop(line)
+            raise ServerError(f"{self.url} answered with more than {BODY_LIMIT >> 20} MiB: ask for less.")
+        if response.will_close:
+            self._drop(line)
+        else:
+            self._give_back(line)
+        told = {name.lower(): value for name, value in response.getheaders()}
+        return Answer(url=self.url, status=response.status, headers=told, body=body)
+
+    def _line(self, timeout_s: float) -> http.client.HTTPConnection:
+        """Return an open line that nobody else uses."""
+        oldest = time.monotonic() - IDLE_S
+        with self._lock:
+            stale = [line for since, line in self._idle if since < oldest]
+            self._idle = [(since, line) for since, line in self._idle if since >= oldest]
+            line = self._idle.pop()[1] if self._idle else None
+            if line is not None:
+                self._busy.add(line)
+        for old in stale:
+            old.close()
+        if line is not None:
+            if line.sock is not None:
+                line.sock.settimeout(timeout_s)
+            return line
+        line = self._new_line(timeout_s)
+        try:
+            line.connect()
+        except BaseException as error:
+            self._drop(line)
+            if isinstance(error, ssl.SSLCertVerificationError):
+                raise ServerError(self._untrusted(error)) from None
+            if isinstance(error, OSError):
+                raise Interrupted(self._unreachable(error)) from None
+            raise
+        assert line.sock is not None
+        line.sock.settimeout(timeout_s)
+        return line
+
+    def _new_line(self, timeout_s: float) -> http.client.HTTPConnection:
+        parts = urlsplit(self.url)
+        host, port = parts.hostname or "", parts.port
+        connect_s = min(CONNECT_S, timeout_s)
+        proxy = _proxy_for(parts.scheme, host)
+        at, at_port = proxy or (host, port)
+        line: http.client.HTTPConnection
+        if parts.scheme == "https":
+            with self._lock:
+                self._context = self._context or context_for(self._authority)
+            line = http.client.HTTPSConnection(at, at_port, timeout=connect_s, context=self._context)
+            if proxy is not None:
+                line.set_tunnel(host, port or 443)
+        else:
+            line = http.client.HTTPConnection(at, at_port, timeout=connect_s)
+        with self._lock:
+            if self._is_closed:
+                raise ServerError(f"the connection to {self.url} was closed.")
+            self._busy.add(line)
+        return line
+
+    def _give_back(self, line: http.client.HTTPConnection) -> None:
+        with self._lock:
+            self._busy.discard(line)
+            if not self._is_closed:
+                self._idle.append((time.monotonic(), line))
+                return
+        line.close()
+
+    def _drop(self, line: http.client.HTTPConnection) -> None:
+        with self._lock:
+            self._busy.discard(line)
+        line.close()
+
+    def _untrusted(self, error: ssl.SSLCertVerificationError) -> str:
+        said = error.verify_message.rstrip(".")
+        if self._authority is not None:
+            return (
+                f"{self.url} shows another certificate than the one you accepted ({said}). If its operator says that "
+                f"it was changed, sign in anew: tradewind login {self.url}"
+            )
+        return f"nothing on this machine vouches for {self.url} ({said}). To look at it: tradewind login {self.url}"
+
+    def _unreachable(self, error: OSError) -> str:
+        if isinstance(error, ssl.SSLError):
+            return f"{self.url} doesn't speak TLS: is the port right, and is it https?"
+        if isinstance(error, socket.gaierror):
+            return f"there is no machine of the name {urlsplit(self.url).hostname!r}: is the address {self.url} right?"
+        return f"nobody answers at {self.url} ({_words(error)}): is the server up, and the address right?"
+
+
+def _words(error: Exception) -> str:
+    text = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return wire.printable(str(text))[:200]
+
+
+def _proxy_for(scheme: str, host: str) -> tuple[str, int | None] | None:
+    """Return the proxy that this machine's user named for ``host``, as every other tool takes it."""
+    if not any(name.lower() in {f"{scheme}_proxy", "all_proxy"} for name in os.environ):
+        return None
+    from urllib.request import getproxies, proxy_bypass  # some 30 ms that hardly anybody needs
+
+    proxies = getproxies()
+    named = proxies.get(scheme) or proxies.get("all")
+    if not named or proxy_bypass(host):
+        return None
+    parts = urlsplit(named if "://" in named else f"http://{named}")
+    return (parts.hostname, parts.port) if parts.hostname else None

@@ -1,0 +1,320 @@
+"""Who comes in, by which door: tokens, sign-ins elsewhere, invitations, and the very first user."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from tradewind.config import Settings
+from tradewind.engine.clock import Clock
+from tradewind.engine.members import Members
+from tradewind.engine.person import TOKEN_LIFE, Person
+from tradewind.engine.signing import Signer, code_of, hash_of, new_token
+from tradewind.errors import BadRequest, Forbidden, SignInNeeded
+from tradewind.model.people import EVERY_SCOPE, Caller, Identity, Invitation, Scope, Signed, Token, User, Workspace
+from tradewind.model.secret import Secret
+from tradewind.planning.names import email_address, fitting_name, user_name
+from tradewind.store.audit import By
+from tradewind.store.store import Store
+
+TOKEN = re.compile(r"tw_[A-Za-z0-9_-]{43}\Z")
+SESSION_LIFE = timedelta(hours=12)
+"""Of a browser's sign-in: a long working day."""
+LENT_LIFE = timedelta(hours=12)
+"""Of what another system's token is exchanged for: who leaves there is out here after that at the latest."""
+CLAIM_LIFE = timedelta(days=1)
+LOGIN_LIFE = timedelta(minutes=10)
+
+SESSION, LENT, LENT_SESSION = "session", "lent", "lentsession"
+"""What ids of tokens begin with that a browser holds, or that another system's sign-in was exchanged for."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arrival:
+    """Somebody for whom another system vouches."""
+
+    issuer: str
+    subject: str
+    """The name that never changes there."""
+    name: str
+    """What they might be called here."""
+    email: str | None = None
+    is_email_verified: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Login:
+    """A program's wish to be let in, which somebody in a browser confirms."""
+
+    code: str
+    """For people to compare."""
+    secret: Secret
+    """For the program alone: it asks with it whether somebody confirmed."""
+    request: str
+    """For the address that is opened in the browser."""
+    expires_at: datetime
+
+
+class People:
+    """The doors. Who came in speaks through :meth:`as_`, and within a workspace through :meth:`within`."""
+
+    def __init__(self, store: Store, clock: Clock, settings: Settings, *, new_id: Callable[[str], str]) -> None:
+        self._store = store
+        self._people = store.people
+        self._clock = clock
+        self._settings = settings
+        self._new_id = new_id
+        self._signer: Signer | None = None
+
+    def as_(self, signed: Signed, request_id: str | None = None) -> Person:
+        """Return the verbs of somebody who is signed in."""
+        return Person(self._people, self._clock, signed, new_id=self._new_id, request_id=request_id)
+
+    def within(self, caller: Caller, request_id: str | None = None) -> Members:
+        """Return the verbs of a member, in their workspace."""
+        return Members(self._people, self._clock, caller, new_id=self._new_id, request_id=request_id)
+
+    async def signer(self) -> Signer:
+        """Return what knows again what any replica gave out."""
+        if self._signer is None:
+            self._signer = Signer(await self._store.facts.agree("signing-key", secrets.token_urlsafe(32)))
+        return self._signer
+
+    async def let_in(self, text: str, *, is_browser: bool = False) -> Signed:
+        """Return whom a token stands for.
+
+        Parameters
+        ----------
+        text : str
+            As it came; anything.
+        is_browser : bool
+            Whether it came as a browser's cookie: neither passes for the other.
+
+        Raises
+        ------
+        SignInNeeded
+            It is no token of ours, revoked, expired, or its user is shut out: in the same words.
+        """
+        found = None
+        if TOKEN.match(text):
+            found = await self._people.token(hash_of(text), self._clock.now())
+        if found is None or (kind_of(found[1]) in {SESSION, LENT_SESSION}) is not is_browser:
+            raise SignInNeeded(
+                "this sign-in isn't good: unknown, expired or revoked; sign in again: tradewind login URL"
+            )
+        return _signed(*found)
+
+    # The first user
+
+    async def first_admin_secret(self) -> Secret | None:
+        """Return what makes whoever has it the server's first user; None once there is one.
+
+        Good for a day and for one use. Each call and each replica gives another: all are good until one was used.
+        """
+        if await self._people.any_user():
+            return None
+        return Secret((await self.signer()).sign("first-admin", secrets.token_bytes(16), self._clock.now()))
+
+    async def claim(self, secret: str, name: str, email: str | None = None) -> tuple[User, Secret]:
+        """Make the first user, an operator and the owner of the first workspace; return them and a token of theirs.
+
+        Raises
+        ------
+        Forbidden
+            The secret isn't good, or there is a user already.
+        BadRequest
+            The name can't be one.
+        """
+        now = self._clock.now()
+        try:
+            (await self.signer()).read("first-admin", secret, now, CLAIM_LIFE)
+        except BadRequest:
+            raise Forbidden("this link isn't good: it lasts a day; restart the server for another") from None
+        user = self._new_user(user_name(name), email_address(email), is_operator=True)
+        token, text = self._token(user, "first sign-in", TOKEN_LIFE)
+        workspace = Workspace(name=self._settings.workspace, created_at=now)
+        await self._people.claim(user, workspace, token, hash_of(text.reveal()), self._by(user.name))
+        return user, text
+
+    # Newcomers
+
+    async def invitation(self, secret: str) -> Invitation:
+        """Return what an invitation's link is for. Raises NotFound where it isn't good."""
+        return await self._people.invitation(hash_of(secret), self._clock.now())
+
+    async def sign_up(self, secret: str, name: str, email: str | None = None) -> tuple[User, Secret]:
+        """Make a new user from an invitation alone, and return them and a token of theirs.
+
+        Raises
+        ------
+        NotFound
+            The invitation isn't good.
+        NameTaken
+            Somebody has the name.
+        SignInNeeded
+            This server lets an OpenID provider say who somebody is.
+        """
+        if self._settings.oidc.issuer:
+            raise SignInNeeded(f"sign in with {self._settings.oidc.name} first; the invitation is good after that too")
+        user = await self._people.create_user(
+            self._new_user(user_name(name), email_address(email)),
+            self._by(name),
+            invitation_hash=hash_of(secret),
+            exact_name=True,
+        )
+        return user, await self._issue(user, "first sign-in", TOKEN_LIFE)
+
+    async def arrive(self, arrival: Arrival, *, invitation: str | None = None, joins: str | None = None) -> User:
+        """Return the user for whom another system vouches, made where they may be.
+
+        Parameters
+        ----------
+        arrival : Arrival
+            Whom it vouches for. An e-mail address never tells who somebody is: it can change hands.
+        invitation : str, optional
+            Secret of the link that brought them; used up by a newcomer alone: who is known is asked first.
+        joins : str, optional
+            The workspace that all newcomers from there belong to.
+
+        Raises
+        ------
+        Forbidden
+            They are shut out, or new and neither invited nor of a domain that is let in.
+        NotFound
+            The invitation isn't good.
+        """
+        user = await self._people.by_identity(arrival.issuer, arrival.subject)
+        if user is not None:
+            if user.disabled_at is not None:
+                raise Forbidden(f"{user.name} is shut out of this server; ask its operator")
+            return user
+        if invitation is None and joins is None and not self._is_open_to(arrival):
+            raise Forbidden("you are new here: ask a member for an invitation, and sign in through its link")
+        fresh = self._new_user(fitting_name(arrival.name), _usable(arrival))
+        return await self._people.create_user(
+            fresh,
+            self._by(fresh.name),
+            identity=Identity(issuer=arrival.issuer, subject=arrival.subject, user_id=fresh.id),
+            invitation_hash=hash_of(invitation) if invitation is not None else None,
+            joins=joins,
+        )
+
+    # What stands for who came in
+
+    async def session(self, user: User, label: str) -> Secret:
+        """Return what a browser's cookie holds after a sign-in elsewhere."""
+        return await self._issue(user, label, SESSION_LIFE, kind=SESSION)
+
+    async def session_of(self, signed: Signed, label: str) -> Secret:
+        """Return what a browser's cookie holds after a token was pasted: it can do no more and lasts no longer."""
+        life = SESSION_LIFE if signed.expires_at is None else min(SESSION_LIFE, signed.expires_at - self._clock.now())
+        kind = LENT_SESSION if signed.is_brief else SESSION
+        return await self._issue(signed.user, label, life, kind=kind, scopes=signed.scopes, workspace=signed.workspace)
+
+    async def lend(self, user: User, label: str) -> Secret:
+        """Return the short token that another system's token is exchanged for."""
+        return await self._issue(user, label, LENT_LIFE, kind=LENT)
+
+    async def end(self, signed: Signed) -> None:
+        """Sign out: what they signed in with is good no more."""
+        await self._people.revoke_token(signed.user.id, signed.token_id, self._by(signed.user.name))
+
+    # A program's sign-in, confirmed in a browser
+
+    async def begin_login(self) -> Login:
+        """Return what a program shows and asks with. Nothing is kept: the secret becomes a token when confirmed."""
+        now = self._clock.now()
+        text = new_token()
+        signer = await self.signer()
+        request = signer.sign("login", bytes.fromhex(hash_of(text)), now)
+        secret = Secret(signer.sign("poll", text.encode(), now))
+        return Login(code=code_of(hash_of(text)), secret=secret, request=request, expires_at=now + LOGIN_LIFE)
+
+    async def login_request(self, request: str) -> tuple[str, str]:
+        """Return the code and the token's hash of what a browser was sent to confirm. Raises BadRequest."""
+        raw = (await self.signer()).read("login", request, self._clock.now(), LOGIN_LIFE)
+        return code_of(raw.hex()), raw.hex()
+
+    async def poll_login(self, secret: str) -> Secret | None:
+        """Return the token once somebody confirmed; None as long as nobody did. Raises BadRequest: too late."""
+        now = self._clock.now()
+        # A little longer than the page lasts: a confirmation at the last moment still counts.
+        text = (await self.signer()).read("poll", secret, now, LOGIN_LIFE + timedelta(minutes=1)).decode()
+        return Secret(text) if await self._people.token(hash_of(text), now) is not None else None
+
+    # What the above have in common
+
+    def _is_open_to(self, arrival: Arrival) -> bool:
+        if arrival.email is None or not arrival.is_email_verified:
+            return False
+        domain = arrival.email.rpartition("@")[2].lower()
+        return domain in {each.lower().lstrip("@") for each in self._settings.oidc.open_to}
+
+    def _new_user(self, name: str, email: str | None, *, is_operator: bool = False) -> User:
+        now = self._clock.now()
+        return User(id=self._new_id("user"), name=name, email=email, is_operator=is_operator, created_at=now)
+
+    def _token(
+        self,
+        user: User,
+        label: str,
+        life: timedelta,
+        kind: str = "token",
+        scopes: frozenset[Scope] = EVERY_SCOPE,
+        workspace: str | None = None,
+    ) -> tuple[Token, Secret]:
+        now = self._clock.now()
+        made = Token(
+            id=self._new_id(kind),
+            user_id=user.id,
+            label=label,
+            scopes=scopes,
+            workspace=workspace,
+            created_at=now,
+            expires_at=now + life,
+        )
+        return made, Secret(new_token())
+
+    async def _issue(
+        self,
+        user: User,
+        label: str,
+        life: timedelta,
+        *,
+        kind: str = "token",
+        scopes: frozenset[Scope] = EVERY_SCOPE,
+        workspace: str | None = None,
+    ) -> Secret:
+        token, text = self._token(user, label, life, kind, scopes, workspace)
+        await self._people.create_token(token, hash_of(text.reveal()), self._by(user.name))
+        return text
+
+    def _by(self, user: str) -> By:
+        return By(user=user, at=self._clock.now())
+
+
+def kind_of(token: Token) -> str:
+    """Return what a token was made as: the first word of its id."""
+    return token.id.partition("-")[0]
+
+
+def _signed(user: User, token: Token) -> Signed:
+    return Signed(
+        user=user,
+        scopes=token.scopes,
+        workspace=token.workspace,
+        token_id=token.id,
+        expires_at=token.expires_at,
+        is_brief=kind_of(token) in {LENT, LENT_SESSION},
+    )
+
+
+def _usable(arrival: Arrival) -> str | None:
+    """Return where mail goes. An address that is none costs nobody their sign-in."""
+    try:
+        return email_address(arrival.email) if arrival.is_email_verified else None
+    except BadRequest:
+        return None

@@ -1,0 +1,146 @@
+"""The engine of a server that many share: one of several replicas on one store, any of which may end at any time."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import asdict
+from pathlib import Path
+
+from tradewind.config import Settings
+from tradewind.engine.assembly import Assembly, Means, put_together
+from tradewind.engine.clock import SteadyClock
+from tradewind.engine.identity import is_dead, new_id
+from tradewind.engine.link import AgentLink
+from tradewind.errors import BadRequest, ConfigError
+from tradewind.model.people import Caller, MemberRole
+from tradewind.providers.base import Provider, ProviderSettings
+from tradewind.providers.registry import PROVIDERS, open_provider
+from tradewind.store.store import Store
+
+LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+NEEDS_NO_SETTING_UP = ("fake",)
+NOBODY = Caller(user_id="", user="nobody", workspace="", role=MemberRole.VIEWER, scopes=frozenset())
+"""Who asks until somebody has signed in: they may nothing."""
+
+
+class Shared:
+    """An engine with its store and the providers it may use, on the running event loop. Made by :meth:`open`."""
+
+    def __init__(self, settings: Settings, directory: Path, allowed: tuple[str, ...]) -> None:
+        self.settings = settings
+        self.directory = directory
+        self.allowed = allowed
+        """Names of the providers that people may run clusters on."""
+        self.installation = ""
+        self._providers: dict[str, Provider] = {}
+        self._assembly: Assembly | None = None
+        self._loop = asyncio.get_running_loop()
+
+    @classmethod
+    async def open(cls, settings: Settings, directory: Path, *, link: AgentLink | None = None) -> Shared:
+        """Open the store, take over from the dead of this machine, and look after clusters from now on.
+
+        Parameters
+        ----------
+        settings : Settings
+            Of the server.
+        directory : Path
+            Where the store is, if the settings name no other, and what providers keep.
+        link : AgentLink, optional
+            The line to schedulers, where there are none that speak HTTP.
+
+        Raises
+        ------
+        StoreError
+            The store can't be opened.
+        ConfigError
+            A provider is named that there isn't.
+        """
+        shared = cls(settings, directory, allowed_providers(settings))
+        store = await Store.open(settings.store or directory / "tradewind.db")
+        try:
+            # One for all replicas: each ends what carries the mark and isn't in the store.
+            shared.installation = await store.facts.agree("installation", new_id("shared"))
+            await free_leases_of_the_dead(store)
+        except BaseException:
+            await store.aclose()
+            raise
+        shared._assembly = put_together(
+            Means(
+                settings=settings,
+                store=store,
+                clock=SteadyClock(),
+                provider_of=shared.provider,
+                installation=shared.installation,
+                caller=NOBODY,
+                link=link,
+            )
+        )
+        shared._assembly.engine.start()
+        return shared
+
+    @property
+    def assembly(self) -> Assembly:
+        """The engine and what it stands on."""
+        assert self._assembly is not None, "made by open()"
+        return self._assembly
+
+    def provider(self, name: str) -> Provider:
+        """Return the provider of this name. Raises BadRequest for one that this server doesn't offer."""
+        if name not in self.allowed:
+            offered = ", ".join(self.allowed) or "none"
+            raise BadRequest(f"this server runs no clusters on {name!r}; it offers: {offered}.")
+        if name not in self._providers:
+            table = getattr(self.settings, name, None)
+            provider = open_provider(
+                name,
+                ProviderSettings(
+                    installation=self.installation,
+                    state_directory=str(self.directory),
+                    options=asdict(table) if table is not None else {},
+                ),
+            )
+            provider.on_change(self._poke)
+            self._providers[name] = provider
+        return self._providers[name]
+
+    def prepare(self) -> None:
+        """Get what takes time before a first launch ready; returns at once."""
+        for name in self.allowed:
+            self.provider(name).prepare()
+
+    async def aclose(self) -> None:
+        """Hand all clusters over to whoever else looks after them, and let go; clusters stay."""
+        await self.assembly.aclose(hand_over=True)
+        for provider in self._providers.values():
+            await provider.aclose()
+
+    def _poke(self) -> None:
+        # Providers notice things on threads of their own.
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self.assembly.engine.poke)
+
+
+def allowed_providers(settings: Settings) -> tuple[str, ...]:
+    """Return where people may run clusters. Raises ConfigError for a name that isn't known.
+
+    Local clusters run as the server's own user, who can read its store: who may start one may become everybody.
+    """
+    unknown = [name for name in settings.serve.providers if name not in PROVIDERS]
+    if unknown:
+        known = ", ".join(sorted(PROVIDERS))
+        raise ConfigError(f"[serve] providers: there is no provider {unknown[0]!r}; known are: {known}.")
+    if settings.serve.providers:
+        return settings.serve.providers
+    alone = settings.serve.host in LOOPBACK
+    return ("local", *NEEDS_NO_SETTING_UP) if alone else NEEDS_NO_SETTING_UP
+
+
+async def free_leases_of_the_dead(store: Store) -> None:
+    """Free what dead processes of this machine looked after, without waiting for their leases to run out.
+
+    Nothing ends here: on a server, whoever asked for a cluster is not the process that died.
+    """
+    for lease in await store.leases():
+        if is_dead(lease.holder):
+            await store.release_lease(lease)

@@ -1,0 +1,98 @@
+"""What a client and a server say to each other where no noun says it alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from tradewind.model.cluster import ClusterSpec, Scaling
+from tradewind.model.environment import Environment
+from tradewind.model.events import Event
+from tradewind.model.instance import Instance
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Page(Generic[T]):
+    """Some of a list. Without slots: a generic class can't have them and keep its parameter."""
+
+    items: tuple[T, ...]
+    next: str | None = None
+    """What to give as ``cursor`` to get those that follow; None is the end."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewCluster:
+    """Ask for a cluster."""
+
+    spec: ClusterSpec
+    environment: Environment | None = None
+    """The caller's software."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """Ask what a cluster would be."""
+
+    spec: ClusterSpec
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resize:
+    """Ask for another number of workers."""
+
+    scaling: Scaling
+    dismiss: tuple[str, ...] = ()
+    """Ids of worker instances that shall leave."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Keys:
+    """A client's keys of one cluster, all PEM."""
+
+    authority: str
+    certificate: str
+    key: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JournalLine:
+    """One entry of a cluster's journal."""
+
+    seq: int
+    """Grows; what to give as ``after`` to get those that follow."""
+    event: Event
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InstanceLog:
+    """The last lines that one instance wrote."""
+
+    instance: Instance
+    lines: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """Why something was not done (RFC 9457)."""
+
+    type: str
+    """``urn:tradewind:`` and the name of a class in :mod:`tradewind.errors`."""
+    title: str
+    """Of the status."""
+    status: int
+    detail: str
+    """The thing, the fact, and the next step."""
+    request_id: str
+    """By which the server's log knows it."""
+    retry_after: float | None = None
+    """Seconds after which to ask again, where that helps."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Health:
+    """How a server is."""
+
+    ok: bool
+    facts: dict[str, str]

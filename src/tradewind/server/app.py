@@ -1,0 +1,101 @@
+"""The application: every operation at its place, and the same guard around all."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from http import HTTPStatus
+
+from fastapi import FastAPI
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from tradewind import __version__
+from tradewind.config import Settings
+from tradewind.engine.assembly import Assembly
+from tradewind.errors import TradewindError
+from tradewind.server import clusters, health, history, openapi, people, problems
+from tradewind.server.context import request_id
+from tradewind.server.guard import Guard
+from tradewind.server.limits import Limits, Streams
+from tradewind.server.metrics import Metrics
+from tradewind.server.operation import Operation, by_path
+
+TABLES = (clusters.table, history.table, people.table)
+OPERATIONS: tuple[Operation, ...] = tuple(operation for table in TABLES for operation in table.operations)
+"""Everything that can be asked, in the order it is documented."""
+
+
+def create_app(assembly: Assembly, settings: Settings, *, public_url: str | None = None) -> FastAPI:
+    """Return the application for an engine that is open already.
+
+    Parameters
+    ----------
+    assembly : Assembly
+        The engine and its store, on the event loop that the application will run on.
+    settings : Settings
+        Of the server.
+    public_url : str, optional
+        How people reach it; default what the settings say. The Host header of a request is never believed.
+    """
+    app = FastAPI(title="Tradewind", version=__version__, openapi_url=None, docs_url=None, redoc_url=None)
+    state = app.state
+    state.assembly = assembly
+    state.settings = settings
+    state.public_url = public_url or default_url(settings)
+    state.metrics = Metrics()
+    state.limits = Limits(settings.serve.requests_per_second, settings.serve.burst, time.monotonic)
+    state.streams = Streams()
+    state.ending = asyncio.Event()
+
+    for path, operations in by_path(OPERATIONS).items():
+        app.add_route(path, _dispatch(operations), methods=[each.method for each in operations])
+    for path, answer in {**health.PLACES, **openapi.PLACES}.items():
+        app.add_route(path, answer, methods=["GET"])
+    state.openapi = openapi.document(OPERATIONS)
+
+    app.add_exception_handler(TradewindError, _told)
+    app.add_exception_handler(HTTPException, _told_by_number)
+    app.add_middleware(Guard, limits=state.limits, metrics=state.metrics, public_url=state.public_url)
+    return app
+
+
+def default_url(settings: Settings) -> str:
+    """Return how people reach a server that has no other address than its own."""
+    serve = settings.serve
+    if serve.public_url is not None:
+        return serve.public_url.rstrip("/")
+    host = f"[{serve.host}]" if ":" in serve.host else serve.host
+    return f"{'https' if serve.tls else 'http'}://{host}:{serve.port}"
+
+
+def _dispatch(operations: list[Operation]) -> Callable[[Request], Awaitable[Response]]:
+    """Return what answers one path: one route for all its methods, so that a 405 can name them all."""
+    methods = {operation.method: operation for operation in operations}
+
+    async def answer(request: Request) -> Response:
+        return await methods["GET" if request.method == "HEAD" else request.method].answer_to(request)
+
+    return answer
+
+
+async def _told(request: Request, error: Exception) -> Response:
+    assert isinstance(error, TradewindError)
+    return problems.response_of(error, request_id())
+
+
+async def _told_by_number(request: Request, error: Exception) -> Response:
+    """Turn what the framework says by number into a problem."""
+    assert isinstance(error, HTTPException)
+    words = {
+        404: "there is nothing at this address; /api lists what there is",
+        405: f"this address doesn't take {request.method[:20]}",
+    }
+    is_plain = error.detail == HTTPStatus(error.status_code).phrase
+    detail = words.get(error.status_code, error.detail) if is_plain else error.detail
+    kind = "NotFound" if error.status_code == 404 else "BadRequest"
+    return problems.problem(
+        error.status_code, kind, detail, request_id(), headers=dict(error.headers) if error.headers else None
+    )

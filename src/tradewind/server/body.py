@@ -1,0 +1,45 @@
+"""Reading what was sent: no more than is allowed, and not for ever."""
+
+from __future__ import annotations
+
+import asyncio
+
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+
+from tradewind.config import Settings
+
+PATIENCE_S = 10.0
+"""Seconds in which a body must have arrived: an honest one takes less than one."""
+
+
+async def read(request: Request) -> bytes:
+    """Return the body, JSON by its own account. Raises HTTPException 408, 413 or 415."""
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "application/json":
+        raise HTTPException(415, "send JSON, with the header Content-Type: application/json")
+    if request.headers.get("content-encoding", "identity").lower() != "identity":
+        raise HTTPException(415, "send the body as it is, without a Content-Encoding")
+    settings: Settings = request.app.state.settings
+    limit = settings.serve.body_limit
+    told = request.headers.get("content-length", "0")
+    if told.isdecimal() and int(told[:20]) > limit:
+        raise _too_large(limit)
+    parts: list[bytes] = []
+    size = 0
+    try:
+        async with asyncio.timeout(PATIENCE_S):
+            async for part in request.stream():
+                size += len(part)
+                if size > limit:
+                    raise _too_large(limit)
+                parts.append(part)
+    except TimeoutError:
+        raise HTTPException(408, f"the body didn't arrive within {PATIENCE_S:g} s") from None
+    except ClientDisconnect:
+        raise HTTPException(400, "the connection was closed before the body had arrived") from None
+    return b"".join(parts)
+
+
+def _too_large(limit: int) -> HTTPException:
+    return HTTPException(413, f"the body is longer than {limit} bytes, which is the most this server reads")

@@ -1,0 +1,68 @@
+"""Computations and usage of a workspace over HTTP."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from tradewind.errors import BadRequest, NotFound
+from tradewind.model.computation import Computation
+from tradewind.model.exchange import Page
+from tradewind.model.usage import CostLine
+from tradewind.server.clusters import MOST_ITEMS, within
+from tradewind.server.operation import Asked, Nothing, Table
+
+table = Table("history")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Some:
+    """How much of a list."""
+
+    cursor: str | None = None
+    limit: int = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grouped:
+    """What costs are added up by, and for when."""
+
+    by: str = "cluster"
+    """As "cluster", "computation", "day" or "tag:project"."""
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+@table.on("GET", "/workspaces/{workspace}/computations", query=Some, answer=Page[Computation])
+async def computations(asked: Asked[Nothing, Some]) -> Page[Computation]:
+    """List the computations that you may read, newest first."""
+    limit = within(asked.query.limit, "limit", MOST_ITEMS)
+    return Page(items=tuple(await asked.service.computations(limit=limit)))
+
+
+@table.on(
+    "GET", "/workspaces/{workspace}/computations/{computation}", answer=Computation, problems=(NotFound, BadRequest)
+)
+async def computation(asked: Asked[Nothing, Nothing]) -> Computation:
+    """Return one; an unambiguous beginning of its id will do."""
+    return await asked.service.computation(asked.path("computation"))
+
+
+@table.on("GET", "/workspaces/{workspace}/usage", query=Grouped, answer=Page[CostLine])
+async def usage(asked: Asked[Nothing, Grouped]) -> Page[CostLine]:
+    """Return what was used and what it cost."""
+    asks = asked.query
+    lines = await asked.service.usage(by=asks.by, since=aware(asks.since, "since"), until=aware(asks.until, "until"))
+    return Page(items=tuple(lines))
+
+
+def aware(moment: datetime | None, name: str) -> datetime | None:
+    """Return the moment in UTC. Raises BadRequest for one that says no zone, or that no calendar has there."""
+    if moment is None:
+        return None
+    if moment.tzinfo is None:
+        raise BadRequest(f"{name} needs its time zone: write 2027-03-01T00:00:00Z")
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise BadRequest(f"{name} is outside the calendar") from None

@@ -1,0 +1,231 @@
+"""What one can ask of the server: a table of operations, which routes, documentation and tests are all made from."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, Generic, TypeVar
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from tradewind import wire
+from tradewind.engine.assembly import Assembly
+from tradewind.engine.service import Service
+from tradewind.errors import TradewindError, Unavailable
+from tradewind.model.people import Caller, Signed
+from tradewind.server import auth, body, once
+from tradewind.server.context import about
+
+B = TypeVar("B", covariant=True)
+Q = TypeVar("Q", covariant=True)
+R = TypeVar("R", bound=Callable[..., Awaitable[object]])
+
+PREFIX = "/api/v1"
+PATIENCE_S = 30.0
+"""Seconds that an answer may take, where an operation doesn't say otherwise."""
+
+
+class Door(Enum):
+    """Who is let in before the verb itself decides."""
+
+    OPEN = "anybody"
+    SIGNED = "who is signed in"
+    MEMBER = "members of the workspace in the path"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Nothing:
+    """No body, or no parameters."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked(Generic[B, Q]):
+    """One request, understood."""
+
+    request: Request
+    assembly: Assembly
+    who: Signed | None
+    member: Caller | None
+    body: B
+    query: Q
+
+    @property
+    def signed(self) -> Signed:
+        """Who is signed in; for operations whose door asks."""
+        assert self.who is not None
+        return self.who
+
+    @property
+    def caller(self) -> Caller:
+        """Who asks, in the workspace of the path; for operations whose door asks."""
+        assert self.member is not None
+        return self.member
+
+    @property
+    def service(self) -> Service:
+        """The engine's verbs, answered for who asks."""
+        return self.assembly.service.as_(self.caller)
+
+    def path(self, name: str) -> str:
+        """Return what stands in the path for ``{name}``."""
+        text: str = self.request.path_params[name]
+        return text
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operation:
+    """One method of one path."""
+
+    method: str
+    path: str
+    """With its prefix; ``{names}`` in braces are parameters."""
+    run: Callable[[Any], Awaitable[object]]
+    tag: str
+    door: Door
+    body: type | None
+    query: type | None
+    answer: Any
+    """Type of the answer; None has no content."""
+    status: int
+    problems: tuple[type[TradewindError], ...]
+    """What it raises beside what every operation may."""
+    is_create: bool
+    """Whether it takes an ``Idempotency-Key``."""
+    media_type: str
+    """Of the answer."""
+    patience_s: float | None
+    """Seconds that an answer may take; None has no end of its own."""
+
+    @property
+    def name(self) -> str:
+        """Unique among all: ``clusters.create``."""
+        return f"{self.tag}.{self.run.__name__}"
+
+    @property
+    def summary(self) -> str:
+        """What it does, in a sentence."""
+        return (inspect.getdoc(self.run) or "").splitlines()[0]
+
+    async def answer_to(self, request: Request) -> Response:
+        """Answer a request."""
+        request.scope["tradewind.path"] = self.path
+        try:
+            async with asyncio.timeout(self.patience_s):
+                return await self._answered(request)
+        except TimeoutError:
+            raise Unavailable("this took too long and was given up; it may have been done all the same") from None
+
+    async def _answered(self, request: Request) -> Response:
+        who = await auth.signed_in(request) if self.door is not Door.OPEN else None
+        member = await auth.caller(request, request.path_params["workspace"]) if self.door is Door.MEMBER else None
+        if who is not None:
+            about(user=who.user.name, workspace=member.workspace if member is not None else None)
+            request.app.state.limits.vouch(request.scope)
+        query = wire.load_texts(self.query, dict(request.query_params)) if self.query is not None else Nothing()
+        raw = await body.read(request) if self.body is not None else b""
+        asked: Asked[Any, Any] = Asked(
+            request=request,
+            assembly=request.app.state.assembly,
+            who=who,
+            member=member,
+            body=wire.load_json(self.body, raw) if self.body is not None else Nothing(),
+            query=query,
+        )
+        key = request.headers.get("idempotency-key")
+        if self.is_create and key is not None and who is not None:
+            return await once.answered(asked, key, raw, lambda: self._done(asked))
+        return await self._done(asked)
+
+    async def _done(self, asked: Asked[Any, Any]) -> Response:
+        result = await self.run(asked)
+        if isinstance(result, Response):
+            return result
+        if self.answer is None:
+            return Response(status_code=self.status)
+        return Response(wire.dump_json(result), self.status, media_type="application/json")
+
+
+class Table:
+    """The operations on one noun."""
+
+    def __init__(self, tag: str) -> None:
+        self.tag = tag
+        self.operations: list[Operation] = []
+
+    def on(
+        self,
+        method: str,
+        path: str,
+        *,
+        answer: Any = None,
+        body: type | None = None,
+        query: type | None = None,
+        door: Door = Door.MEMBER,
+        status: int | None = None,
+        problems: tuple[type[TradewindError], ...] = (),
+        is_create: bool = False,
+        media_type: str = "application/json",
+        patience_s: float | None = PATIENCE_S,
+    ) -> Callable[[R], R]:
+        """Add the decorated coroutine function, which takes one :class:`Asked`.
+
+        Parameters
+        ----------
+        method, path : str
+            As in ``"GET", "/workspaces/{workspace}/clusters"``; the prefix is added.
+        answer : type, optional
+            Of what it returns, for the documentation; None has no content. It may also return a Response as it is.
+        body, query : type, optional
+            Model dataclasses that the JSON body, and the parameters behind the question mark, are read as.
+        door : Door
+            Who is let in before the verb itself decides.
+        status : int, optional
+            Of the answer; default 200, or 204 without content.
+        problems : tuple of error classes
+            What it raises beside what every operation may.
+        is_create : bool
+            Whether it takes an ``Idempotency-Key``.
+        media_type : str
+            Of the answer.
+        patience_s : float, optional
+            Seconds that an answer may take; None has no end of its own.
+        """
+
+        def add(run: R) -> R:
+            self.operations.append(
+                Operation(
+                    method=method,
+                    path=PREFIX + path,
+                    run=run,
+                    tag=self.tag,
+                    door=door,
+                    body=body,
+                    query=query,
+                    answer=answer,
+                    status=status or (200 if answer is not None else 204),
+                    problems=problems,
+                    is_create=is_create,
+                    media_type=media_type,
+                    patience_s=patience_s,
+                )
+            )
+            return run
+
+        return add
+
+
+def parameters(path: str) -> tuple[str, ...]:
+    """Return the names in braces of a path."""
+    return tuple(part[1:-1] for part in path.split("/") if part.startswith("{"))
+
+
+def by_path(operations: Sequence[Operation]) -> Mapping[str, list[Operation]]:
+    """Return the operations of each path."""
+    grouped: dict[str, list[Operation]] = {}
+    for operation in operations:
+        grouped.setdefault(operation.path, []).append(operation)
+    return grouped

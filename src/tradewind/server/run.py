@@ -1,0 +1,179 @@
+"""Running the server: from settings to a socket, and from a signal to a clean end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import FrameType
+
+import uvicorn
+from fastapi import FastAPI
+
+from tradewind.config import Settings
+from tradewind.engine.shared import Shared
+from tradewind.errors import ConfigError
+from tradewind.model.secret import Secret
+from tradewind.server.app import create_app, default_url
+from tradewind.server.certificate import Certificate, certificate_for
+from tradewind.server.connection import Connection
+
+log = logging.getLogger(__name__)
+
+GRACE_S = 5
+"""Seconds that answers under way have to end, once the server was told to."""
+IDLE_S = 65
+"""Seconds that a connection without a request is kept: longer than proxies do, or they meet a closed one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Started:
+    """What its operator wants to know once the server listens."""
+
+    url: str
+    fingerprint: str | None
+    """sha256 of its certificate; None where it speaks no TLS."""
+    welcome: Secret | None
+    """Link that makes whoever opens it first the first admin; None where there is somebody already."""
+    providers: tuple[str, ...]
+    store: str
+
+
+async def serve(settings: Settings, directory: Path, told: Callable[[Started], None]) -> None:
+    """Serve until a signal says to stop; then hand all clusters over and return.
+
+    Parameters
+    ----------
+    settings : Settings
+        Of the server.
+    directory : Path
+        Where its certificate, and its store where there is no other, are kept.
+    told : callable
+        Called once, when it listens.
+
+    Raises
+    ------
+    StoreError
+        The store can't be opened.
+    ConfigError
+        The address can't be listened on, or a setting can't be used.
+    """
+    listening = listen(settings.serve.host, settings.serve.port)
+    # Port 0 is "any that is free"; from here on it has a number.
+    settings = replace(settings, serve=replace(settings.serve, port=listening.getsockname()[1]))
+    with contextlib.closing(listening):
+        shared = await Shared.open(settings, directory)
+        try:
+            now = shared.assembly.clock.now()
+            certificate = certificate_for(settings.serve, directory, now) if settings.serve.tls else None
+            app = create_app(shared.assembly, settings)
+            shared.prepare()
+            server = Server(uvicorn_config(app, settings, certificate), app)
+            server.on_start = lambda: told(_started(settings, shared, certificate, welcome))
+            welcome = await _welcome(shared, settings)
+            await server.serve([listening])
+        finally:
+            await shared.aclose()
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Return a socket that listens. Raises ConfigError."""
+    try:
+        family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[
+            0
+        ]
+        made = socket.socket(family, kind)
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        made.bind(address)
+        made.listen(1024)
+    except (OSError, OverflowError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise ConfigError(
+            f"{host}:{port} can't be listened on: {reason}. Choose another with --host and --port, or end what has it."
+        ) from None
+    return made
+
+
+def uvicorn_config(app: FastAPI, settings: Settings, certificate: Certificate | None) -> uvicorn.Config:
+    """Return what uvicorn is told."""
+    return uvicorn.Config(
+        app,
+        http=Connection,
+        ws="none",
+        lifespan="on",
+        loop="none",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        # Behind a proxy of this machine it alone knows who asks; who speaks TLS with us is believed nothing.
+        proxy_headers=not settings.serve.tls,
+        forwarded_allow_ips="127.0.0.1,::1",
+        timeout_keep_alive=IDLE_S,
+        timeout_graceful_shutdown=GRACE_S,
+        h11_max_incomplete_event_size=32 * 1024,
+        ssl_certfile=str(certificate.chain) if certificate is not None else None,
+        ssl_keyfile=str(certificate.key) if certificate is not None else None,
+    )
+
+
+class Server(uvicorn.Server):
+    """A uvicorn that ends on its first signal, at once on its second, and says when it listens."""
+
+    def __init__(self, config: uvicorn.Config, app: FastAPI) -> None:
+        super().__init__(config)
+        self._fastapi = app
+        self.on_start: Callable[[], None] = lambda: None
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to listen."""
+        await super().startup(sockets)
+        if self.started:
+            self.on_start()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Let answers under way end."""
+        self._fastapi.state.ending.set()
+        await super().shutdown(sockets)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Take a signal: the second one doesn't wait for anybody."""
+        self.force_exit = self.should_exit
+        self.should_exit = True
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Take the signals that end programs; having been told to end is no failure, so they aren't raised again."""
+        loop = asyncio.get_running_loop()
+        taken = (signal.SIGINT, signal.SIGTERM)
+        try:
+            for each in taken:
+                loop.add_signal_handler(each, self.handle_exit, each, None)
+        except (ValueError, RuntimeError, NotImplementedError):
+            yield  # not the main thread: whoever runs it there ends it by should_exit
+            return
+        try:
+            yield
+        finally:
+            for each in taken:
+                loop.remove_signal_handler(each)
+
+
+async def _welcome(shared: Shared, settings: Settings) -> Secret | None:
+    secret = await shared.assembly.people.first_admin_secret()
+    # Behind the #, so that it is in no log: browsers keep that part to themselves.
+    return Secret(f"{default_url(settings)}/welcome#{secret.reveal()}") if secret is not None else None
+
+
+def _started(settings: Settings, shared: Shared, certificate: Certificate | None, welcome: Secret | None) -> Started:
+    return Started(
+        url=default_url(settings),
+        fingerprint=certificate.fingerprint if certificate is not None else None,
+        welcome=welcome,
+        providers=shared.allowed,
+        store=shared.assembly.store.place,
+    )

@@ -1,0 +1,73 @@
+"""A cluster's life, over HTTP."""
+
+from __future__ import annotations
+
+from tests.server.stage import API, Stage, new
+from tradewind import wire
+from tradewind.model.cluster import Scaling
+
+LAB = f"{API}/workspaces/lab"
+
+
+async def test_a_cluster_is_made_seen_scaled_and_stopped(stage: Stage) -> None:
+    async with stage.client("mia") as mia:
+        made = await mia.post(f"{LAB}/clusters", json=new("enso"))
+        cluster_id = made.json()["id"]
+        view = await mia.get(f"{LAB}/clusters/{cluster_id}/view")
+        while view.json()["cluster"]["status"] != "running":
+            asks = {"after_revision": view.json()["revision"], "timeout_s": 5}
+            view = await mia.get(f"{LAB}/clusters/{cluster_id}/view", params=asks)
+        scaled = await mia.put(
+            f"{LAB}/clusters/{cluster_id}/scaling", json={"scaling": wire.dump(Scaling.fixed(3)), "dismiss": []}
+        )
+        found = await mia.get(f"{LAB}/clusters/enso")
+        keys = await mia.post(f"{LAB}/clusters/{cluster_id}/keys")
+        stopped = await mia.delete(f"{LAB}/clusters/{cluster_id}", params={"detail": "done"})
+        while view.json()["cluster"]["status"] != "stopped":
+            asks = {"after_revision": view.json()["revision"], "timeout_s": 5}
+            view = await mia.get(f"{LAB}/clusters/{cluster_id}/view", params=asks)
+        again = await mia.delete(f"{LAB}/clusters/{cluster_id}")
+        gone = await mia.get(f"{LAB}/clusters/enso")
+        kept = await mia.get(f"{LAB}/clusters/enso", params={"live": "false"})
+        receipt = await mia.get(f"{LAB}/clusters/{cluster_id}/receipt")
+        events = await mia.get(f"{LAB}/clusters/{cluster_id}/events")
+        logs = await mia.get(f"{LAB}/clusters/{cluster_id}/logs", params={"lines": 5})
+
+    assert made.status_code == 201
+    assert made.json()["owner"] == "mia"
+    assert scaled.status_code == 204
+    assert found.json()["intent"]["scaling"]["maximum"] == 3
+    assert "BEGIN" in keys.json()["key"]
+    assert (stopped.status_code, again.status_code) == (204, 204)
+    assert gone.status_code == 404
+    assert kept.json()["stop_detail"] == "done"
+    assert receipt.json()["cluster_name"] == "enso"
+    assert [item["seq"] for item in events.json()["items"]] == sorted(item["seq"] for item in events.json()["items"])
+    assert logs.json()["items"][0]["lines"]
+
+
+async def test_a_name_that_is_taken_is_a_conflict(stage: Stage) -> None:
+    async with stage.client("mia") as mia:
+        await mia.post(f"{LAB}/clusters", json=new("enso"))
+        second = await mia.post(f"{LAB}/clusters", json=new("enso"))
+
+    assert second.status_code == 409
+    assert second.headers["content-type"] == "application/problem+json"
+    assert second.json()["type"] == "urn:tradewind:NameTaken"
+    assert second.json()["request_id"] == second.headers["x-request-id"]
+
+
+async def test_a_dry_run_launches_nothing(stage: Stage) -> None:
+    async with stage.client("mia") as mia:
+        answer = await mia.post(f"{LAB}/dry-runs", json=new())
+
+    assert answer.json()["instances"][1]["count"] == 2
+    assert stage.world.alive() == ()
+
+
+async def test_nobody_sees_a_workspace_that_isnt_theirs_nor_whether_there_is_one(stage: Stage) -> None:
+    async with stage.client("otto") as otto:
+        answers = [await otto.get(f"{API}/workspaces/{name}/clusters") for name in ("lab", "nowhere")]
+
+    assert [answer.status_code for answer in answers] == [404, 404]
+    assert answers[0].json()["detail"].replace("lab", "nowhere") == answers[1].json()["detail"]
