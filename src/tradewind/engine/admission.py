@@ -16,7 +16,7 @@ from tradewind.model.usage import Cost
 from tradewind.model.views import DryRun, PlannedInstances
 from tradewind.planning import budget, limits, meter
 from tradewind.planning.accounts import AccountState
-from tradewind.planning.funds import AFFORDABLE
+from tradewind.planning.funds import AFFORDABLE, WINDING
 from tradewind.providers.base import Provider
 from tradewind.store.money import Treasury
 
@@ -107,12 +107,12 @@ def _refusal(planned: DryRun, limit: Budget, state: AccountState | None, now: da
     stands = state.state(now) if state is not None else None
     left = stands.left if stands is not None else limit.limit
     running = stands.burn_per_hour.amount if stands is not None else Decimal(0)
-    needed = Price(per_hour=per_hour + running, currency=currency).cost_of(AFFORDABLE)
+    needed = Price(per_hour=per_hour + running, currency=currency).cost_of(AFFORDABLE + WINDING)
     if needed.amount <= left.amount:
         return None
     beside = f" beside the {Money(amount=running, currency=currency)} per hour that runs already" if running else ""
     return (
-        f"{name} doesn't pay for this: {left} is left, and a minute of it{beside} needs {needed}; "
+        f"{name} doesn't pay for this: {left} is left, and two minutes of it{beside} need {needed}; "
         "ask for fewer or smaller workers, wait until others stop, or ask an admin to raise it"
     )
 

@@ -273,6 +273,7 @@ class Rounds:
             if lease is None or lease.epoch != held.lease.epoch:
                 raise LeaseLost(held.cluster.id)
             held = replace(held, lease=lease)
+        paid = await self._paid_for(held, provider)
         means = Means(
             installation=self.installation,
             provider=provider,
@@ -280,7 +281,7 @@ class Rounds:
             clock=self.clock,
             access=access,
             authority=Authority(certificate=secrets.authority_certificate, key=secrets.authority_key),
-            paid_for=await self._paid_for(held, provider),
+            paid_for=None if paid is None else max(timedelta(0), paid - provider.capabilities.starts_within),
         )
         ordered = {i.id for i in orders}
         crew = [i for i in held.loaded.instances if i.id not in ordered]
@@ -352,6 +353,7 @@ class Rounds:
             page=page,
             choices=choices,
             funds=funds,
+            starts_within=provider.capabilities.starts_within,
             ends_within=provider.capabilities.ends_within,
             list_lag=provider.capabilities.list_lag,
             poll_every=provider.capabilities.poll_every,

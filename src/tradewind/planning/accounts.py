@@ -13,9 +13,10 @@ from decimal import Decimal
 from tradewind.model.budget import Account, Budget, BudgetState, Period, Reservation, Use
 from tradewind.model.money import Money
 from tradewind.planning import budget as limit
+from tradewind.planning.funds import WINDING
 from tradewind.planning.limits import title
 
-GRACE = timedelta(seconds=60)
+GRACE = WINDING
 """When what is left lasts less than this, somebody winds down, so that the others can go on."""
 HANDOVER = timedelta(seconds=30)
 """How long a cluster that winds down has for its results."""

@@ -24,6 +24,8 @@ ROUND = timedelta(seconds=1)
 """How often a running cluster is looked at, and so the grain of a hard budget."""
 AFFORDABLE = timedelta(minutes=1)
 """Nothing is started that a budget wouldn't pay for this long: it would stop before it was of use."""
+WINDING = timedelta(minutes=1)
+"""The last time of what is shared: who goes so that others can go on is chosen then, so it's of no use to newcomers."""
 FOREVER = timedelta(days=36500)
 _HOUR = Decimal(3600)
 _QUANTUM = Decimal("1E-12")
@@ -94,9 +96,12 @@ class Draw:
         return self._within(amount, per_hour + self.fund.others_per_hour, now)
 
     def paid_for(self, now: datetime) -> timedelta | None:
-        """Return how long what it holds already lasts; None where nothing limits it."""
+        """Return how long what it holds already lasts; None where nothing limits it, or it never asked yet."""
         if not self.fund.is_hard or self.per_hour == 0:
             return None
+        mine = self.fund.reservation
+        if self.fund.budget_id is not None and self.fund.is_open and (mine is None or mine.reserved == mine.spent):
+            return None  # The budget is new, and was told what this cluster had spent. It asks in this very round.
         return self._within(self.fund.held - self.spent if self.fund.is_open else Decimal(0), self.per_hour, now)
 
     def _within(self, amount: Decimal, per_hour: Decimal, now: datetime) -> timedelta:
@@ -221,17 +226,21 @@ def can_hold(fund: Fund, offer: Offer) -> bool:
     return price is not None and (price.is_free or price.currency == fund.limit.currency)
 
 
-def affordable(found: Sequence[Draw], offers: Sequence[Offer], now: datetime) -> int:
-    """Return how many of ``offers``, the first first, can be launched and paid for a time that is of use."""
+def affordable(found: Sequence[Draw], offers: Sequence[Offer], now: datetime, minimum: timedelta = AFFORDABLE) -> int:
+    """Return how many of ``offers``, the first first, can be launched and paid for ``minimum``, a time of use."""
     more = {id(draw): Decimal(0) for draw in found}
     for count, offer in enumerate(offers):
         for draw in found:
             if not can_hold(draw.fund, offer):
                 return count
             more[id(draw)] += rate(offer, draw.fund.limit.currency)
-            if draw.lasts_for_all(now, more_per_hour=more[id(draw)]) < AFFORDABLE:
+            if draw.lasts_for_all(now, more_per_hour=more[id(draw)]) < minimum + _winding(draw.fund):
                 return count
     return len(offers)
+
+
+def _winding(fund: Fund) -> timedelta:
+    return WINDING if fund.budget_id is not None else timedelta(0)
 
 
 def reservation(

@@ -10,7 +10,7 @@ from tradewind.model.events import Event, Level
 from tradewind.model.instance import Instance, InstanceEnd, InstanceStatus, Role
 from tradewind.planning import scale
 from tradewind.planning.choose import Choice
-from tradewind.planning.funds import ROUND, Draw, affordable, least_ahead
+from tradewind.planning.funds import AFFORDABLE, ROUND, Draw, affordable, least_ahead
 from tradewind.planning.settle import abandoned
 from tradewind.planning.snapshot import Launch, Plan, Snapshot
 from tradewind.planning.stop import DRAINED
@@ -89,7 +89,8 @@ def keep_up(
         # Who can be spared, Dask alone knows; where it doesn't answer now, that waits until it does.
         retire_any = -gap - len(early) if snapshot.page is not None else 0
 
-    paid = affordable(draws, [launch.choice.offer for launch in launches], now)
+    minimum = AFFORDABLE + snapshot.starts_within + snapshot.ends_within
+    paid = affordable(draws, [launch.choice.offer for launch in launches], now, minimum)
     if paid < len(launches):
         if launches[0].role is Role.SCHEDULER and not paid and now >= cluster.created_at + OTHERS_GIVE_BACK:
             return _cant_pay(cluster, snapshot, instances, draws, now)
