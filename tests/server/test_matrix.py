@@ -68,6 +68,14 @@ clusters.receipt            200   200   200 403 403    403    200    404   404  
 history.computations        200   200   200 200 200    200    200    404   404      200  403      403    404
 history.computation         200   200   200 404 404    404    200    404   404      200  403      403    404
 history.usage               200   200   200 200 200    200    200    404   404      200  403      403    404
+budgets.list_all            200   200   200 200 200    200    200    404   404      200  403      403    404
+budgets.create              201   201   403 403 403    403    403    404   404      403  403      201    404
+budgets.show                200   200   200 200 200    200    200    404   404      200  403      403    404
+budgets.change              200   200   403 403 403    403    403    404   404      403  403      200    404
+budgets.remove              204   204   403 403 403    403    403    404   404      403  403      204    404
+budgets.webhooks            200   200   403 403 403    403    403    404   404      403  403      200    404
+budgets.add_webhook         201   201   403 403 403    403    403    404   404      403  403      201    404
+budgets.remove_webhook      404   404   403 403 403    403    403    404   404      403  403      404    404
 stream.stream               200   200   200 200 200    200    200    404   404      200  403      403    404
 people.me                   200   200   200 200 200    200    200    200   200      200  200      200    200
 people.tokens               200   200   200 200 200    200    200    200   200      200  403      403    200
@@ -150,6 +158,9 @@ async def ask(stage: Stage, operation: Operation, column: str) -> httpx.Response
         "clusters.create": new(f"n{number}"),
         "clusters.dry_run": {"spec": wire.dump(spec())},
         "clusters.scale": SCALING,
+        "budgets.create": {"limit": {"amount": "5", "currency": "USD"}, "scope": "user", "key": f"n{number}"},
+        "budgets.change": {"is_hard": False},
+        "budgets.add_webhook": {"url": f"https://example.org/{number}"},
         "people.create_token": {"label": f"n{number}", "scopes": []},
         "people.agree": {"agreed_to_mentoring": column == "max"},
         "people.create_workspace": {"name": f"n{number}"},
@@ -169,6 +180,8 @@ async def ask(stage: Stage, operation: Operation, column: str) -> httpx.Response
         "computation": f"span-{owner}",
         "user": "mia",
         "token": "made-up",
+        "budget": await budget_of(stage),
+        "webhook": "made-up",
         "invitation": "made-up",
     }
     if operation.name == "people.remove":
@@ -188,6 +201,16 @@ async def cluster_of(stage: Stage, owner: str, name: str | None) -> str:
         else:
             made = await client.get(f"{API}/workspaces/lab/clusters/of-{owner}")
     return str(made.json()["id"])
+
+
+async def budget_of(stage: Stage) -> str:
+    """Return the id of a budget that is there."""
+    async with stage.client("olga") as olga:
+        known = (await olga.get(f"{API}/workspaces/lab/budgets")).json()["items"]
+        if known:
+            return str(known[0]["budget"]["id"])
+        made = await olga.post(f"{API}/workspaces/lab/budgets", json={"limit": {"amount": "1000", "currency": "USD"}})
+    return str(made.json()["budget"]["id"])
 
 
 async def spare(stage: Stage, number: int) -> str:

@@ -17,7 +17,7 @@ from tradewind import __version__
 from tradewind.config import Settings
 from tradewind.engine.assembly import Assembly
 from tradewind.errors import TradewindError
-from tradewind.server import clusters, health, history, logins, openapi, people, problems, stream
+from tradewind.server import budgets, clusters, health, history, logins, openapi, people, problems, stream
 from tradewind.server.context import request_id
 from tradewind.server.guard import Guard
 from tradewind.server.limits import Limits, Streams
@@ -27,7 +27,7 @@ from tradewind.server.oidc import OpenIdProvider
 from tradewind.server.operation import Operation, by_path
 from tradewind.server.pages.places import PLACES
 
-TABLES = (clusters.table, history.table, stream.table, people.table, logins.table)
+TABLES = (clusters.table, history.table, budgets.table, stream.table, people.table, logins.table)
 OPERATIONS: tuple[Operation, ...] = tuple(operation for table in TABLES for operation in table.operations)
 """Everything that can be asked, in the order it is documented."""
 
