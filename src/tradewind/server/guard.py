@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import secrets
 import time
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -15,6 +16,9 @@ from tradewind.server import problems
 from tradewind.server.context import About, current
 from tradewind.server.limits import Limits
 from tradewind.server.metrics import Metrics
+
+if TYPE_CHECKING:
+    from tradewind.server.telemetry import Traces
 
 log = logging.getLogger("tradewind.server.access")
 
@@ -39,8 +43,11 @@ HEADERS = (
 class Guard:
     """The outermost layer of the application."""
 
-    def __init__(self, app: ASGIApp, *, limits: Limits, metrics: Metrics, public_url: str) -> None:
+    def __init__(
+        self, app: ASGIApp, *, limits: Limits, metrics: Metrics, public_url: str, traces: Traces | None = None
+    ) -> None:
         self._app = app
+        self._traces = traces
         self._limits = limits
         self._metrics = metrics
         self._origin = origin(public_url)
@@ -50,6 +57,14 @@ class Guard:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        if self._traces is None:
+            await self._answer(scope, receive, send)
+            return
+        with self._traces.request(scope) as span:
+            status, about = await self._answer(scope, receive, send)
+            self._traces.answered(span, scope["method"], _route(scope), status, about)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> tuple[int, About]:
         about = About(request_id=secrets.token_hex(8))
         token = current.set(about)
         began = time.perf_counter()
@@ -76,7 +91,9 @@ class Guard:
             log.info(
                 "%s %s %s", scope["method"], _route(scope), status, extra={"status": status, "duration_s": seconds}
             )
+            about = current.get() or about
             current.reset(token)
+        return status, about
 
     async def _let_in(self, scope: Scope, receive: Receive, send: Send, request_id: str) -> None:
         too_long = _too_long(scope)
