@@ -15,7 +15,7 @@ from tradewind.model.cluster import Cluster
 from tradewind.model.money import Money
 from tradewind.planning import limits
 from tradewind.planning.funds import AFFORDABLE, Fund, fund_of
-from tradewind.store.database import insert, upsert
+from tradewind.store.database import insert_unless_there, upsert
 from tradewind.store.schema import accounts, budgets, reservations
 
 SOON = timedelta(seconds=1)
@@ -113,7 +113,7 @@ def open_account(connection: Connection, budget: Budget, now: datetime) -> None:
         "told": 0,
         "wake_at": now + SOON,
     }
-    connection.execute(insert(connection, accounts).on_conflict_do_nothing(), [row])
+    insert_unless_there(connection, accounts, row)
 
 
 def live_and_settled(connection: Connection, budget_id: str, starts_at: datetime) -> tuple[Reservation, ...]:

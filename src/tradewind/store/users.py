@@ -157,7 +157,7 @@ def identities_of(connection: Connection, user_id: str) -> tuple[Identity, ...]:
 def token(connection: Connection, secret_hash: str, now: datetime) -> tuple[User, Token] | None:
     """Return what a token stands for, unless it is revoked, expired, or its user shut out."""
     statement = (
-        select(tokens, *(column.label(f"of_{column.name}") for column in users.c))
+        select(tokens, *(column.label(f"of_user_{column.name}") for column in users.c))
         .join(users, users.c.id == tokens.c.user_id)
         .where(
             tokens.c.secret_hash == secret_hash,
@@ -167,7 +167,7 @@ def token(connection: Connection, secret_hash: str, now: datetime) -> tuple[User
         )
     )
     row = connection.execute(statement).mappings().first()
-    return (user_from(row, "of_"), token_from(row)) if row else None
+    return (user_from(row, "of_user_"), token_from(row)) if row else None
 
 
 def touch(connection: Connection, token_id: str, now: datetime) -> None:
