@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,18 +20,6 @@ from tradewind.store.store import Store
 
 OWNER, MEMBER = MemberRole.OWNER, MemberRole.MEMBER
 BY = By(user="test", at=T0)
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> str | Path:
-    return tmp_path / "tradewind.db" if request.param == "sqlite" else str(request.getfixturevalue("postgres_url"))
-
-
-@pytest.fixture
-async def store(place: str | Path) -> AsyncIterator[Store]:
-    store = await Store.open(place)
-    yield store
-    await store.aclose()
 
 
 def user(name: str, **changes: Any) -> User:
