@@ -13,7 +13,7 @@ from tradewind.server.pages.frame import static
 Answer = Callable[[Request], Awaitable[Response]]
 READ, WRITE, BOTH = ("GET",), ("POST",), ("GET", "POST")
 
-PLACES: Mapping[str, tuple[Answer, tuple[str, ...]]] = {
+_PLACES: Mapping[str, tuple[Answer, tuple[str, ...]]] = {
     "/": (own.home, READ),
     "/welcome": (signing.welcome, BOTH),
     "/sign-in": (signing.sign_in, BOTH),
@@ -37,4 +37,16 @@ PLACES: Mapping[str, tuple[Answer, tuple[str, ...]]] = {
     "/workspaces/{workspace}/members/{user}": (own.change_member, WRITE),
     "/static/{name}": (static, READ),
 }
+
+
+def _at(path: str, answer: Answer) -> Answer:
+    async def answered(request: Request) -> Response:
+        # For the log and the figures: names and secrets that stand in addresses don't belong there.
+        request.scope["tradewind.path"] = path
+        return await answer(request)
+
+    return answered
+
+
+PLACES = {path: (_at(path, answer), methods) for path, (answer, methods) in _PLACES.items()}
 """Each page's address, what answers there, and to which methods."""
