@@ -198,7 +198,14 @@ def test_signing_out_goes_back_to_the_engine_of_ones_own(ada, home, run):
     made = run("token", "create", "to-be-left").stdout.strip()
     kept = load_credentials()
     save_credentials(kept.with_login(ada.url, replace(kept.of(ada.url), token=type(ada.token)(made))))
-    assert "own process again" in done(run, "logout")
+    left = run("logout")
+    assert left.exit_code == 0
+    assert "own process again" in left.stdout
+    assert "couldn't be revoked" not in left.output
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TRADEWIND_SERVER", ada.url)
+        patch.setenv("TRADEWIND_TOKEN", made)
+        assert run("cluster", "list").exit_code == 1  # it is good for nothing any more
     assert load_credentials().current is None
     assert made not in (home / "credentials.toml").read_text()
     assert "There are no clusters yet" in done(run, "cluster", "list")
@@ -218,3 +225,21 @@ def test_what_others_wrote_cannot_command_this_terminal(ada, run):
         shown = done(run, *words)
         assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f]", shown), words
     done(run, "cluster", "stop", "hostile", "--yes")
+
+
+def test_two_people_come_in_by_links_alone(home, served, run):
+    served.sign_in(home)
+    link = run("invitation", "create", "--role", "member").stdout.strip()
+    done(run, "logout")
+    said = done(run, "accept", link, "--name", "grace", "--fingerprint", served.fingerprint)
+    assert f"Signed in to {served.url} as grace" in said
+    assert "workspace default, where you are member" in said
+    assert run("invitation", "create").exit_code == 1
+    again = run("accept", link, "--name", "edsger", "--fingerprint", served.fingerprint)
+    assert again.exit_code == 1
+    served.sign_in(home)
+    done(run, "member", "set", "grace", "viewer")
+    assert {(one["user"], one["role"]) for one in json.loads(done(run, "member", "list", "--json"))} >= {
+        ("grace", "viewer")
+    }
+    done(run, "member", "remove", "grace", "--yes")
