@@ -230,7 +230,7 @@ def test_what_others_wrote_cannot_command_this_terminal(ada, run):
 def test_two_people_come_in_by_links_alone(home, served, run):
     served.sign_in(home)
     link = run("invitation", "create", "--role", "member").stdout.strip()
-    done(run, "logout")
+    (home / "credentials.toml").unlink()  # another person, at another machine
     said = done(run, "accept", link, "--name", "grace", "--fingerprint", served.fingerprint)
     assert f"Signed in to {served.url} as grace" in said
     assert "workspace default, where you are member" in said
