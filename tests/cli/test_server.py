@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.cli.conftest import Run
-from tests.served import Served
+from tests.served import Served, people_of
 from tradewind.client.credentials import Credentials, load_credentials, save_credentials
 from tradewind.client.door import open_api
 
@@ -243,3 +246,33 @@ def test_two_people_come_in_by_links_alone(home, served, run):
         ("grace", "viewer")
     }
     done(run, "member", "remove", "grace", "--yes")
+
+
+def test_a_login_is_confirmed_in_a_browser_that_shows_the_same_code(home, served):
+    words = ("login", served.url, "--no-browser", "--fingerprint", served.fingerprint)
+    code = "from tradewind.cli import main; main()"
+    with subprocess.Popen([sys.executable, "-c", code, *words], stderr=subprocess.PIPE, text=True) as program:
+        assert program.stderr is not None
+        told = ""
+        while "Waiting" not in told:
+            line = program.stderr.readline()
+            assert line, told
+            told += line
+        request = re.search(rf"{served.url}/logins/(\S+)", told)
+        assert request is not None
+
+        async def confirm() -> str:
+            async with people_of(served.directory) as people:
+                shown, secret_hash = await people.login_request(request[1])
+                await people.as_(await people.let_in(served.token.reveal())).confirm_login(secret_hash)
+                return shown
+
+        try:
+            assert asyncio.run(confirm()) in told
+            assert program.wait(20) == 0
+        finally:
+            program.kill()  # it would wait for ten minutes
+    token = load_credentials().of(served.url).token
+    assert token is not None
+    assert token != served.token
+    assert token.reveal() not in told
