@@ -108,6 +108,11 @@ def reader(engine: Engine) -> Engine:
     return engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
 
 
+def asker(engine: Engine) -> Engine:
+    """Return the engine for single statements that read: without the words that begin and end a transaction."""
+    return engine.execution_options(isolation_level="AUTOCOMMIT")
+
+
 @contextmanager
 def migrating(engine: Engine, place: str) -> Iterator[Connection]:
     """Run a transaction that no other program of ours changes the tables in meanwhile, however long it takes."""

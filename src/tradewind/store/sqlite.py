@@ -70,6 +70,9 @@ def reader(engine: Engine) -> Engine:
     return engine
 
 
+asker = reader
+
+
 @contextmanager
 def migrating(engine: Engine, place: str) -> Iterator[Connection]:
     """Run a transaction that nobody else changes the tables in meanwhile, and in which tables may be rebuilt."""
