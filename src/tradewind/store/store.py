@@ -114,7 +114,7 @@ class Store:
 
     async def news(self, workspaces: Set[str], stopped_since: datetime) -> tuple[ClusterNews, ...]:
         """Return how the clusters of these workspaces stand: the live ones, and those that stopped not long ago."""
-        return await self._transactions.read(clusters.news, workspaces, stopped_since)
+        return await self._transactions.ask(clusters.news, workspaces, stopped_since)
 
     async def figures(self, now: datetime) -> StoreFigures:
         """Count what lives in all workspaces, for those who run the server."""
