@@ -20,6 +20,7 @@ from tradewind.model.cluster import Cluster, ClusterSpec, Intent, ScaleMemory, S
 from tradewind.model.computation import Computation, Insight
 from tradewind.model.environment import Environment
 from tradewind.model.events import Event
+from tradewind.model.exchange import ClusterNews
 from tradewind.model.instance import Instance
 from tradewind.model.people import Caller, MemberRole
 from tradewind.model.secret import Secret
@@ -193,6 +194,11 @@ class Service:
         self._refuse_unless(Action.SEE_WORKSPACE)
         clusters = await self._store.list_clusters(self._workspace, live=live, limit=limit, cursor=cursor)
         return Page([await self.view(cluster.id) for cluster in clusters], clusters.next)
+
+    async def news(self, stopped_since: datetime) -> Sequence[ClusterNews]:
+        """Return how the live clusters stand, and those that stopped not long ago."""
+        self._refuse_unless(Action.SEE_WORKSPACE)
+        return await self._store.news(frozenset({self._workspace}), stopped_since)
 
     async def events(self, cluster_id: str, *, after: int = 0) -> Sequence[tuple[int, Event]]:
         """Return the journal."""

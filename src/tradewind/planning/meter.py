@@ -98,9 +98,9 @@ def settle(
         return ()
     mine = [usage for usage in open_usages if usage.instance_id == after.id]
     last = max(mine, key=lambda usage: usage.sequence, default=None)
+    if before is not None and before.stopped_at is not None:
+        return _corrected(before, after, last, cluster)
     if last is None:
-        if before is not None and before.stopped_at is not None:
-            return ()  # Its bill was complete before this round.
         usage = open_usage(cluster, after)
     elif last.stopped_at is None:
         if after.stopped_at is None:
@@ -108,12 +108,17 @@ def settle(
         usage = last
     elif after.stopped_at is None or after.stopped_at > last.stopped_at:
         # It goes on though its last usage is closed: without a gap, the next one begins there.
-        if before is not None and before.stopped_at is not None:
-            return ()
         usage = replace(open_usage(cluster, after, last.sequence + 1), started_at=last.stopped_at)
     else:
         return ()
     return (usage if after.stopped_at is None else close_usage(usage, after.stopped_at),)
+
+
+def _corrected(before: Instance, after: Instance, last: Usage | None, cluster: Cluster) -> tuple[Usage, ...]:
+    """Return the one usage of an instance whose bill was complete, and turned out to be wrong."""
+    if after.stopped_at is None or (before.started_at, before.stopped_at) == (after.started_at, after.stopped_at):
+        return ()
+    return (close_usage(last or open_usage(cluster, after), after.stopped_at),)
 
 
 def burn_per_hour(usages: Iterable[Usage], now: datetime, currency: str) -> Money:
