@@ -85,12 +85,13 @@ class Row:
         return "unpriced" if price is None else "free" if price.is_free else "priced"
 
 
-def _at(moment: int) -> datetime:
-    return EPOCH + timedelta(microseconds=moment)
+def moment(at: int) -> datetime:
+    """Return the moment that is ``at`` microseconds after 1970."""
+    return EPOCH + timedelta(microseconds=at)
 
 
 def _day(row: Row) -> datetime:
-    return _at(row.start // DAY * DAY)
+    return moment(row.start // DAY * DAY)
 
 
 def _month(row: Row) -> datetime:
@@ -191,8 +192,8 @@ COLUMNS: Mapping[str, tuple[Kind, Column]] = MappingProxyType(
         "x_ClusterId": (Kind.TEXT, lambda row: row.usage.cluster_id),
         "x_ClusterName": (Kind.TEXT, lambda row: row.usage.cluster_name),
         "x_UsageSequence": (Kind.NUMBER, lambda row: Decimal(row.usage.sequence)),
-        "x_UsageStart": (Kind.TEXT, lambda row: _at(row.start).isoformat()),
-        "x_UsageEnd": (Kind.TEXT, lambda row: _at(row.stop).isoformat()),
+        "x_UsageStart": (Kind.TEXT, lambda row: moment(row.start).isoformat()),
+        "x_UsageEnd": (Kind.TEXT, lambda row: moment(row.stop).isoformat()),
         "x_IsRunning": (Kind.TEXT, lambda row: "true" if row.usage.stopped_at is None else "false"),
         "x_PriceStatus": (Kind.TEXT, lambda row: row.price_status),
         "x_CpuSeconds": (Kind.NUMBER, lambda row: _number(row.seconds * Decimal(str(row.usage.resources.cpus)))),
@@ -210,6 +211,7 @@ def focus_rows(
     since: datetime | None = None,
     until: datetime | None = None,
     home_currency: str = "USD",
+    by_day: bool = True,
 ) -> tuple[Row, ...]:
     """Return a row for each usage and day within the range, in the order of time.
 
@@ -227,6 +229,8 @@ def focus_rows(
     home_currency : str
         Stands where the specification wants a currency of money and the usage has none: it was free, unpriced, or
         paid in service units.
+    by_day : bool
+        Whether usages are cut at midnight, UTC, as FOCUS wants them; else each is one row.
     """
     usages = tuple(usages)
     units = Units.of(usages)
@@ -237,7 +241,7 @@ def focus_rows(
         first = max(micros(usage.started_at), micros(since) if since is not None else 0)
         last = micros(usage.stopped_at or now)
         last = last if until is None else min(last, micros(until))
-        for start, stop in days(first, last):
+        for start, stop in days(first, last) if by_day else [(first, last)] if first < last else []:
             pieces.append((usage, start, stop))
             amounts.append(times(rate, stop - start))
     costs = units.costs(amounts)
