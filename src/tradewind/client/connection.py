@@ -14,6 +14,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TypeVar
 from urllib.parse import quote, urlencode, urlsplit
 
@@ -31,6 +32,7 @@ ANSWER_S = 60.0
 """Seconds for an answer to come, beyond what was asked to be waited for."""
 BODY_LIMIT = 64 * 1024 * 1024
 """Bytes of an answer; a thousand clusters of twenty instances take a third."""
+DOWNLOADED_AT_ONCE = 1 << 16
 TRIES = 5
 FIRST_REST_S = 0.2
 LONGEST_REST_S = 5.0
@@ -127,6 +129,32 @@ class Connection:
         except asyncio.CancelledError:
             stop.set()
             raise
+
+    async def download(self, where: str, to: Path) -> None:
+        """Write the answer to a GET into a file, however long it is; raises as :meth:`ask` does."""
+        # A first look refreshes what lets us in: the download itself is asked for once.
+        await self.ask(Question(method="GET", path="me"), object)
+        await asyncio.wrap_future(self._pool().submit(self._download, where, to))
+
+    def _download(self, where: str, to: Path) -> None:
+        token = self._token()
+        headers = {"User-Agent": f"tradewind/{__version__}", VERSION: __version__}
+        if token is not None:
+            headers["Authorization"] = f"Bearer {token.reveal()}"
+        line = self._line(ANSWER_S)
+        try:
+            line.request("GET", PREFIX + where, headers=headers)
+            response = line.getresponse()
+            if response.status != 200:
+                told = {name.lower(): value for name, value in response.getheaders()}
+                raise Answer(url=self.url, status=response.status, headers=told, body=response.read(BODY_LIMIT)).error()
+            with to.open("wb") as file:
+                while piece := response.read(DOWNLOADED_AT_ONCE):
+                    file.write(piece)
+        except (TimeoutError, http.client.HTTPException, ConnectionError, ssl.SSLError) as error:
+            raise Interrupted(f"the line to {self.url} was cut ({_words(error)}); {to} isn't whole.") from None
+        finally:
+            self._drop(line)
 
     def ask_here(self, question: Question, kind: type[T], stop: threading.Event | None = None) -> T:
         """Return the answer as :meth:`ask` does, waiting for it in this thread."""

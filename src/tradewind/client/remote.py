@@ -8,6 +8,7 @@ import time
 import uuid
 from collections.abc import Coroutine, Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import Any, TypeVar
 
 from tradewind import wire
@@ -188,6 +189,13 @@ class Remote:
     async def receipt(self, cluster_id: str) -> Receipt:
         """Return what a cluster cost up to now."""
         return await self._get(Receipt, self._path("clusters", cluster_id, "receipt"))
+
+    async def export(
+        self, what: str, to: Path, *, since: datetime | None = None, until: datetime | None = None
+    ) -> None:
+        """Write a file that can be taken elsewhere."""
+        span = {name: at.isoformat() for name, at in (("since", since), ("until", until)) if at is not None}
+        await self.connection.download(self._path("export", format=what, **span), to)
 
     async def doctor(self) -> Sequence[Check]:
         """Check this machine and the server."""

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable, Sequence, Set
 from copy import copy
 from dataclasses import replace
 from datetime import datetime, timedelta
+from pathlib import Path
 
 from tradewind.boot.process import KeyPair
 from tradewind.boot.tls import Authority
@@ -14,6 +15,7 @@ from tradewind.engine.admission import admit, set_aside
 from tradewind.engine.clock import Clock
 from tradewind.engine.doctor import examine
 from tradewind.engine.engine import Engine
+from tradewind.engine.export import Format, everything, usage_table
 from tradewind.engine.rounds import LEASE, LONGEST_LIFE
 from tradewind.errors import BadRequest, Forbidden, FundsChanged, NotFound, OverBudget
 from tradewind.model.cluster import Cluster, ClusterSpec, Intent, ScaleMemory, Scaling
@@ -254,6 +256,34 @@ class Service:
         """Return what a cluster cost up to now."""
         cluster, computations, usages = await self._story(cluster_id)
         return meter.receipt(cluster, usages, computations, self._clock.now())
+
+    async def exported(
+        self, what: Format, *, since: datetime | None = None, until: datetime | None = None
+    ) -> AsyncIterator[bytes]:
+        """Return what :meth:`export` writes, piece by piece. Raises before the first piece."""
+        self._refuse_unless(Action.EXPORT)
+        if what is Format.EVERYTHING:
+            if since is not None or until is not None:
+                raise BadRequest("everything is everything: leave out since and until, or export usage")
+            return everything(self._store, self._workspace, self._clock.now())
+        pieces = usage_table(self._store, self._workspace, what, self._clock.now(), since, until)
+        first = await anext(pieces, b"")  # what it can't do, it says now
+
+        async def all_of() -> AsyncIterator[bytes]:
+            yield first
+            async for piece in pieces:
+                yield piece
+
+        return all_of()
+
+    async def export(
+        self, what: str, to: Path, *, since: datetime | None = None, until: datetime | None = None
+    ) -> None:
+        """Write a file."""
+        pieces = await self.exported(Format(what), since=since, until=until)
+        with to.open("wb") as file:
+            async for piece in pieces:
+                file.write(piece)  # noqa: ASYNC101 - on the engine of the one who asks
 
     async def doctor(self) -> Sequence[Check]:
         """Check this machine, the store and each provider."""

@@ -14,6 +14,7 @@ from tradewind.model.exchange import ClusterNews
 from tradewind.model.instance import Instance
 from tradewind.model.usage import Usage
 from tradewind.store import clusters, corrections, database, figures, history, rounds
+from tradewind.store.archive import Archive
 from tradewind.store.facts import Facts
 from tradewind.store.figures import StoreFigures
 from tradewind.store.idempotency import Idempotency
@@ -39,6 +40,7 @@ class Store:
 
     def __init__(self, transactions: Transactions) -> None:
         self._transactions = transactions
+        self.archive = Archive(transactions)
         self.people = People(transactions)
         self.facts = Facts(transactions)
         self.idempotency = Idempotency(transactions)
