@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Set
+from collections.abc import Callable, Sequence, Set
 from dataclasses import replace
 from datetime import datetime
 
@@ -117,6 +117,12 @@ def revision(connection: Connection, cluster_id: str) -> int:
     if found is None:
         raise missing(cluster_id)
     return found
+
+
+def revisions(connection: Connection, cluster_ids: Sequence[str]) -> dict[str, int]:
+    """Return that number of each that is there."""
+    statement = select(clusters.c.id, clusters.c.revision).where(clusters.c.id.in_(cluster_ids))
+    return {row[0]: row[1] for row in connection.execute(statement)}
 
 
 def missing(cluster_id: str) -> NotFound:

@@ -65,6 +65,12 @@ def reader(engine: Engine) -> Engine:
     return made
 
 
+def asker(engine: Engine) -> Engine:
+    """Return the same engine for what reads with one statement."""
+    made: Engine = _kind(engine).asker(engine)
+    return made
+
+
 def writer(engine: Engine) -> Engine:
     """Return the same engine for transactions that write."""
     made: Engine = _kind(engine).writer(engine)

@@ -108,6 +108,11 @@ def reader(engine: Engine) -> Engine:
     return engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
 
 
+def asker(engine: Engine) -> Engine:
+    """Return the engine for one statement that reads: a transaction around it would be three questions for one."""
+    return engine.execution_options(isolation_level="AUTOCOMMIT")
+
+
 @contextmanager
 def migrating(engine: Engine, place: str) -> Iterator[Connection]:
     """Run a transaction that no other program of ours changes the tables in meanwhile, however long it takes."""

@@ -16,7 +16,7 @@ from tradewind.store.facts import Facts
 from tradewind.store.idempotency import Idempotency
 from tradewind.store.pages import Page
 from tradewind.store.people import People
-from tradewind.store.records import Changes, ClusterSecrets, Lease, Loaded
+from tradewind.store.records import Changes, ClusterSecrets, Lease, Loaded, Story
 from tradewind.store.transactions import Transactions
 
 __all__ = ["Changes", "ClusterSecrets", "Lease", "Loaded", "Page", "Store"]
@@ -84,11 +84,11 @@ class Store:
 
     async def find_cluster(self, workspace: str, name_or_id: str, live: bool = True) -> Cluster | None:
         """Return the newest cluster of this name or id (``live`` only, or any), or None."""
-        return await self._transactions.read(clusters.find, workspace, name_or_id, live)
+        return await self._transactions.ask(clusters.find, workspace, name_or_id, live)
 
     async def get_cluster(self, cluster_id: str) -> Cluster:
         """Return the cluster. Raises NotFound."""
-        return await self._transactions.read(clusters.get, cluster_id)
+        return await self._transactions.ask(clusters.get, cluster_id)
 
     async def list_clusters(
         self,
@@ -104,11 +104,11 @@ class Store:
 
         ``cursor`` is the ``next`` of an earlier page; one that isn't raises BadRequest.
         """
-        return await self._transactions.read(clusters.list_all, workspace, live, owner, statuses, limit, cursor)
+        return await self._transactions.ask(clusters.list_all, workspace, live, owner, statuses, limit, cursor)
 
     async def live_among(self, cluster_ids: Set[str]) -> frozenset[str]:
         """Return which of these are live clusters of any workspace."""
-        return await self._transactions.read(clusters.live_among, cluster_ids)
+        return await self._transactions.ask(clusters.live_among, cluster_ids)
 
     async def change_intent(self, cluster_id: str, change: Callable[[Intent], Intent], now: datetime) -> Cluster:
         """Change what people want of a cluster, and wake whoever looks after it.
@@ -136,7 +136,7 @@ class Store:
 
     async def revision(self, cluster_id: str) -> int:
         """Return the number that every save and every change of intent raises; cheap. Raises NotFound."""
-        return await self._transactions.read(clusters.revision, cluster_id)
+        return await self._transactions.ask(clusters.revision, cluster_id)
 
     # What the engine does
 
@@ -145,7 +145,7 @@ class Store:
 
         Those under another's valid lease are left out; ``holder`` also gets its own.
         """
-        return await self._transactions.read(rounds.due, now, holder, limit)
+        return await self._transactions.ask(rounds.due, now, holder, limit)
 
     async def take_due(self, now: datetime, holder: str, until: datetime, limit: int = 100) -> tuple[Lease, ...]:
         """Take the leases of live clusters to be looked at now, the longest due first.
@@ -191,7 +191,7 @@ class Store:
 
     async def leases(self) -> tuple[Lease, ...]:
         """Return the leases on live clusters, those that ran out too."""
-        return await self._transactions.read(rounds.leases)
+        return await self._transactions.ask(rounds.leases)
 
     async def release_lease(self, lease: Lease, now: datetime | None = None) -> None:
         """Give the lease back; one that is lost already is a success. With ``now``, others find it due from then on."""
@@ -220,13 +220,21 @@ class Store:
 
     async def secrets(self, cluster_id: str) -> ClusterSecrets | None:
         """Return what the cluster's keys are made from; None once it has stopped."""
-        return await self._transactions.read(rounds.secrets_of, cluster_id)
+        return await self._transactions.ask(rounds.secrets_of, cluster_id)
 
     # What happened
 
+    async def stories(self, cluster_ids: Sequence[str]) -> tuple[Story, ...]:
+        """Return all there is of these clusters, in the same order; what doesn't exist is left out."""
+        return await self._transactions.read(history.stories, cluster_ids)
+
+    async def revisions(self, cluster_ids: Sequence[str]) -> dict[str, int]:
+        """Return the number of each that :meth:`revision` tells; what doesn't exist is left out."""
+        return await self._transactions.ask(clusters.revisions, cluster_ids)
+
     async def instances(self, cluster_id: str) -> tuple[Instance, ...]:
         """Return the instances of a cluster, the stopped ones too, in the order they were asked for."""
-        return await self._transactions.read(history.instances, cluster_id)
+        return await self._transactions.ask(history.instances, cluster_id)
 
     async def usages(
         self,
@@ -236,11 +244,11 @@ class Store:
         until: datetime | None = None,
     ) -> tuple[Usage, ...]:
         """Return usages that overlap the time range, oldest first and uncut; what is None doesn't restrict."""
-        return await self._transactions.read(history.usages, cluster_ids, workspace, since, until)
+        return await self._transactions.ask(history.usages, cluster_ids, workspace, since, until)
 
     async def events(self, cluster_id: str, after: int = 0) -> tuple[tuple[int, Event], ...]:
         """Return the journal of a cluster after the entry numbered ``after``, oldest first."""
-        return await self._transactions.read(history.events, cluster_id, after)
+        return await self._transactions.ask(history.events, cluster_id, after)
 
     async def computations(
         self,
