@@ -81,6 +81,8 @@ class Means:
     """What all that it launches is marked with."""
     caller: Caller
     """For whom its service answers, until it is told otherwise."""
+    sweeps: tuple[str, ...] = ()
+    """Providers that are searched for what belongs to no live cluster, also while nothing is looked after there."""
     link: AgentLink | None = None
     """Its line to schedulers; None is the real one."""
     pace: timedelta = ROUND
@@ -100,6 +102,7 @@ def put_together(means: Means) -> Assembly:
         installation=means.installation,
         holder=this_process(),
         pace=means.pace,
+        sweeps=means.sweeps,
     )
     engine = Engine(rounds, store, clock)
     service = Service(

@@ -74,6 +74,7 @@ class Shared:
                 provider_of=shared.provider,
                 installation=shared.installation,
                 caller=NOBODY,
+                sweeps=shared.allowed,
                 link=link,
                 pace=UNWATCHED,
             )

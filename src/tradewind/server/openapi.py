@@ -6,7 +6,7 @@ import dataclasses
 import html
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -158,7 +158,7 @@ async def as_page(request: Request) -> Response:
     return Response(page, media_type="text/html; charset=utf-8", headers={"Content-Security-Policy": policy})
 
 
-PLACES: dict[str, Callable[[Request], Any]] = {PREFIX + "/openapi.json": as_json, "/api": as_page}
+PLACES: dict[str, Callable[[Request], Awaitable[Response]]] = {PREFIX + "/openapi.json": as_json, "/api": as_page}
 
 _PAGE = re.sub(
     r"\n +",

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, case, insert, or_, select, update
 from tradewind import wire
 from tradewind.errors import NameTaken, NotFound
 from tradewind.model.cluster import Cluster, ClusterStatus, Intent
+from tradewind.model.exchange import ClusterNews
 from tradewind.store import pages, rows
 from tradewind.store.database import insert_unless_there
 from tradewind.store.pages import Page
@@ -59,6 +60,25 @@ def live_among(connection: Connection, cluster_ids: Set[str]) -> frozenset[str]:
     """Return which of these are live."""
     statement = select(clusters.c.id).where(clusters.c.id.in_(cluster_ids), IS_LIVE)
     return frozenset(connection.execute(statement).scalars())
+
+
+def news(connection: Connection, workspaces: Set[str], stopped_since: datetime) -> tuple[ClusterNews, ...]:
+    """Return how the clusters of these workspaces stand: few columns, since it is asked every second."""
+    of = clusters.c
+    statement = select(of.id, of.workspace, of.name, of.owner, of.status, of.revision).where(
+        of.workspace.in_(workspaces), or_(IS_LIVE, of.stopped_at >= stopped_since)
+    )
+    return tuple(
+        ClusterNews(
+            cluster_id=row.id,
+            workspace=row.workspace,
+            name=row.name,
+            owner=row.owner,
+            status=ClusterStatus(row.status),
+            revision=row.revision,
+        )
+        for row in connection.execute(statement)
+    )
 
 
 def list_all(

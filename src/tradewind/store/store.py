@@ -9,10 +9,12 @@ from pathlib import Path
 from tradewind.model.cluster import Cluster, ClusterStatus, Intent
 from tradewind.model.computation import Computation
 from tradewind.model.events import Event
+from tradewind.model.exchange import ClusterNews
 from tradewind.model.instance import Instance
 from tradewind.model.usage import Usage
-from tradewind.store import clusters, database, history, rounds
+from tradewind.store import clusters, corrections, database, figures, history, rounds
 from tradewind.store.facts import Facts
+from tradewind.store.figures import StoreFigures
 from tradewind.store.idempotency import Idempotency
 from tradewind.store.pages import Page
 from tradewind.store.people import People
@@ -109,6 +111,14 @@ class Store:
     async def live_among(self, cluster_ids: Set[str]) -> frozenset[str]:
         """Return which of these are live clusters of any workspace."""
         return await self._transactions.ask(clusters.live_among, cluster_ids)
+
+    async def news(self, workspaces: Set[str], stopped_since: datetime) -> tuple[ClusterNews, ...]:
+        """Return how the clusters of these workspaces stand: the live ones, and those that stopped not long ago."""
+        return await self._transactions.read(clusters.news, workspaces, stopped_since)
+
+    async def figures(self, now: datetime) -> StoreFigures:
+        """Count what lives in all workspaces, for those who run the server."""
+        return await self._transactions.read(figures.figures, now)
 
     async def change_intent(self, cluster_id: str, change: Callable[[Intent], Intent], now: datetime) -> Cluster:
         """Change what people want of a cluster, and wake whoever looks after it.
@@ -217,6 +227,14 @@ class Store:
             Somebody else looks after it now; nothing was written.
         """
         await self._transactions.write(rounds.save, lease, changes)
+
+    async def ended_instances(self, ids: Set[str]) -> tuple[Instance, ...]:
+        """Return those of these instances that have ended, of clusters that have stopped."""
+        return await self._transactions.read(corrections.ended, ids)
+
+    async def correct(self, instance: Instance, usages: Sequence[Usage]) -> None:
+        """Write what an instance of a stopped cluster turned out to have been; nobody's lease is needed any more."""
+        await self._transactions.write(corrections.correct, instance, usages)
 
     async def secrets(self, cluster_id: str) -> ClusterSecrets | None:
         """Return what the cluster's keys are made from; None once it has stopped."""
