@@ -134,7 +134,7 @@ class Connection:
         """Write the answer to a GET into a file, however long it is; raises as :meth:`ask` does."""
         # A first look refreshes what lets us in: the download itself is asked for once.
         await self.ask(Question(method="GET", path="me"), object)
-        await asyncio.wrap_future(self._pool().submit(self._download, where, to))
+        await asyncio.wrap_future(self._pool(waits=False).submit(self._download, where, to))
 
     def _download(self, where: str, to: Path) -> None:
         token = self._token()

@@ -22,7 +22,7 @@ from tradewind.store.money import Treasury
 from tradewind.store.outbox import Outbox
 from tradewind.store.pages import Page
 from tradewind.store.people import People
-from tradewind.store.records import Changes, ClusterSecrets, Lease, Loaded
+from tradewind.store.records import Changes, ClusterSecrets, Lease, Loaded, Story
 from tradewind.store.transactions import Transactions
 
 __all__ = ["Changes", "ClusterSecrets", "Lease", "Loaded", "Page", "Store"]
@@ -260,6 +260,14 @@ class Store:
         return await self._transactions.ask(rounds.secrets_of, cluster_id)
 
     # What happened
+
+    async def stories(self, cluster_ids: Sequence[str]) -> tuple[Story, ...]:
+        """Return all there is of these clusters, in the same order; what doesn't exist is left out."""
+        return await self._transactions.read(history.stories, cluster_ids)
+
+    async def revisions(self, cluster_ids: Sequence[str]) -> dict[str, int]:
+        """Return the number of each that :meth:`revision` tells; what doesn't exist is left out."""
+        return await self._transactions.ask(clusters.revisions, cluster_ids)
 
     async def instances(self, cluster_id: str) -> tuple[Instance, ...]:
         """Return the instances of a cluster, the stopped ones too, in the order they were asked for."""
