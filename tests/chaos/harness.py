@@ -99,10 +99,11 @@ class Seat:
 class Chaos:
     """One run."""
 
-    def __init__(self, run: Run, postgres: Postgres, directory: Path) -> None:
+    def __init__(self, run: Run, postgres: Postgres, database: str, directory: Path) -> None:
         self.run = run
         self.found = Findings()
         self._postgres = postgres
+        self._database = database
         self._directory = directory
         self._dice = random.Random(run.seed)
         self._seats: list[Seat] = []
@@ -113,7 +114,7 @@ class Chaos:
 
     async def go(self) -> Findings:
         """Run, settle, ask the witnesses."""
-        database = self._postgres.create(self._postgres.template)
+        database = self._database
         self._database_name = database.rpartition("/")[2]
         world, address = await _world(self.run.seed)
         nursery = self._nursery = await asyncio.create_subprocess_exec(
