@@ -60,7 +60,8 @@ class Postgres:
     def __init__(self, directory: Path, bin: Path) -> None:
         self.bin = bin
         """Directory of its programs."""
-        self._directory = directory
+        self.directory = directory
+        """Where its files and its socket are."""
         self._data = directory / "data"
         self._process: subprocess.Popen[bytes] | None = None
         self._numbers = itertools.count(1)
@@ -73,9 +74,9 @@ class Postgres:
 
     def start(self) -> None:
         """Start it, and return when it answers; always on the same port."""
-        settings = OPTIONS | {"port": str(self._port), "unix_socket_directories": str(self._directory)}
+        settings = OPTIONS | {"port": str(self._port), "unix_socket_directories": str(self.directory)}
         options = [option for name, value in settings.items() for option in ("-c", f"{name}={value}")]
-        with (self._directory / "log").open("ab") as log:
+        with (self.directory / "log").open("ab") as log:
             self._process = subprocess.Popen(
                 [self.bin / "postgres", "-D", self._data, *options],
                 stdin=subprocess.DEVNULL,
@@ -91,7 +92,7 @@ class Postgres:
                 psycopg.connect(self.url_of("postgres"), connect_timeout=5).close()
             except psycopg.OperationalError:
                 if self._process.poll() is not None or time.monotonic() > deadline:
-                    raise RuntimeError((self._directory / "log").read_text()) from None
+                    raise RuntimeError((self.directory / "log").read_text()) from None
                 time.sleep(0.02)
             else:
                 return
@@ -147,7 +148,7 @@ class Postgres:
 
     def socket_url_of(self, database: str) -> str:
         """Return the URL of a database, reached by the socket in the file system."""
-        return f"postgresql://{USER}@/{database}?host={self._directory}&port={self._port}"
+        return f"postgresql://{USER}@/{database}?host={self.directory}&port={self._port}"
 
     def create(self, template: str = "template0", encoding: str = "UTF8") -> str:
         """Make a new database like ``template``, and return its URL."""
@@ -187,7 +188,7 @@ class Postgres:
             capture_output=True,
             text=True,
             check=False,
-            cwd=self._directory,
+            cwd=self.directory,
             **self._as_user(),
         )
         if done.returncode != 0:

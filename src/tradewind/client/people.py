@@ -15,10 +15,12 @@ from tradewind.model.joining import (
     MadeInvitation,
     MadeToken,
     Me,
+    Newcomer,
     NewInvitation,
     NewRole,
     NewToken,
     NewWorkspace,
+    Welcomed,
 )
 from tradewind.model.people import AuditEntry, Invitation, Member, MemberRole, Token, Workspace
 
@@ -81,6 +83,14 @@ class RemotePeople:
     def accept(self, secret: str) -> Member:
         """Become a member by an invitation's secret."""
         return self._create(Member, path("invitations", "accept"), Accepting(secret=secret))
+
+    def sign_up(self, new: Newcomer) -> Welcomed:
+        """Become a user and a member, by an invitation's secret."""
+        return self._create(Welcomed, path("invitations", "sign-up"), new)
+
+    def claim(self, new: Newcomer) -> Welcomed:
+        """Become the server's first user, by the secret that it printed when it started."""
+        return self._create(Welcomed, "claim", new)
 
     def tokens(self) -> Sequence[Token]:
         """Return one's own tokens; never their texts."""

@@ -6,6 +6,7 @@ import getpass
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from pathlib import Path
 
 from tradewind.config import Settings
@@ -18,6 +19,7 @@ from tradewind.engine.rounds import Rounds
 from tradewind.engine.service import Service
 from tradewind.model.cluster import ClusterStatus, Intent, StopReason
 from tradewind.model.people import Caller, MemberRole
+from tradewind.planning.funds import ROUND
 from tradewind.providers.base import Provider
 from tradewind.store.store import Store
 
@@ -83,6 +85,8 @@ class Means:
     """Providers that are searched for what belongs to no live cluster, also while nothing is looked after there."""
     link: AgentLink | None = None
     """Its line to schedulers; None is the real one."""
+    pace: timedelta = ROUND
+    """How soon it looks again at what runs quietly and nobody watches."""
 
 
 def put_together(means: Means) -> Assembly:
@@ -97,6 +101,7 @@ def put_together(means: Means) -> Assembly:
         new_id=new_id,
         installation=means.installation,
         holder=this_process(),
+        pace=means.pace,
         sweeps=means.sweeps,
     )
     engine = Engine(rounds, store, clock)

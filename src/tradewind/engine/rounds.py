@@ -323,6 +323,7 @@ class Rounds:
             usages=held.usages,
             observed=observed,
             looked_at=listing.began if listing is not None else now,
+            is_shared_look=listing is not None and listing.began < now,
             page=page,
             choices=choices,
             list_lag=provider.capabilities.list_lag,

@@ -96,7 +96,8 @@ def _settled(snapshot: Snapshot, now: datetime) -> tuple[tuple[Instance, ...], t
             settle(
                 instance,
                 seen.get(instance.id),
-                is_up=instance.id in up or (answered and instance.role is scheduler),
+                is_up=(instance.id in up or (answered and instance.role is scheduler))
+                and (not snapshot.is_shared_look or _is_billed(seen.get(instance.id))),
                 sighting=sighting,
             )
             if instance.status is not stopped
@@ -113,6 +114,11 @@ def _settled(snapshot: Snapshot, now: datetime) -> tuple[tuple[Instance, ...], t
         ]
     )
     return instances, strays
+
+
+def _is_billed(observed: ObservedInstance | None) -> bool:
+    """Whether the list knows that it is billed. Else its bill would begin when the list was asked: too early."""
+    return observed is not None and observed.status.is_billed
 
 
 def _corrected(instance: Instance, seen: ObservedInstance | None, now: datetime) -> Instance:

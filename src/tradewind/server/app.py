@@ -23,7 +23,9 @@ from tradewind.server.guard import Guard
 from tradewind.server.limits import Limits, Streams
 from tradewind.server.metrics import Metrics
 from tradewind.server.news import News
+from tradewind.server.oidc import OpenIdProvider
 from tradewind.server.operation import Operation, by_path
+from tradewind.server.pages.places import PLACES
 
 TABLES = (clusters.table, history.table, stream.table, people.table, logins.table)
 OPERATIONS: tuple[Operation, ...] = tuple(operation for table in TABLES for operation in table.operations)
@@ -65,6 +67,9 @@ def create_app(assembly: Assembly, settings: Settings, *, public_url: str | None
         app.add_route(path, _dispatch(operations), methods=[each.method for each in operations])
     for path, answer in {**health.PLACES, **openapi.PLACES}.items():
         app.add_route(path, _named(path, answer), methods=["GET"])
+    for path, (answer_page, methods) in PLACES.items():
+        app.add_route(path, _named(path, answer_page), methods=list(methods))
+    state.oidc = OpenIdProvider(settings.oidc, assembly.clock) if settings.oidc.issuer is not None else None
     state.openapi = openapi.document(OPERATIONS)
 
     app.add_exception_handler(TradewindError, _told)

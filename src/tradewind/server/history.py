@@ -20,7 +20,7 @@ class Grouped:
     """What costs are added up by, and for when."""
 
     by: str = "cluster"
-    """As "cluster", "computation", "day" or "tag:project"."""
+    """As "cluster", "computation", "day" or "tag:project"; or several, as "user,tag:project,day"."""
     since: datetime | None = None
     until: datetime | None = None
 

@@ -173,5 +173,6 @@ def _is_refused_value(error: BaseException) -> bool:
 def _name_of(url: URL) -> str:
     """Return the URL without its password, wherever in it that stands."""
     host = url.query.get("host", url.host or "localhost")
-    named = url.set(drivername="postgresql", password=None, host=str(host), query={})
-    return named.render_as_string(hide_password=True)
+    hosts = host if isinstance(host, str) else ",".join(host)
+    named = URL.create("postgresql", username=url.username, host=hosts, port=url.port, database=url.database)
+    return named.render_as_string()
