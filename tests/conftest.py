@@ -3,5 +3,6 @@
 from __future__ import annotations
 
 from tests.postgres import empty_postgres_url, postgres, postgres_url
+from tests.served import served
 
-__all__ = ["empty_postgres_url", "postgres", "postgres_url"]
+__all__ = ["empty_postgres_url", "postgres", "postgres_url", "served"]

@@ -58,8 +58,10 @@ class Postgres:
     """One server of the tests, that can be treated badly."""
 
     def __init__(self, directory: Path, bin: Path) -> None:
-        self._bin = bin
-        self._directory = directory
+        self.bin = bin
+        """Directory of its programs."""
+        self.directory = directory
+        """Where its files and its socket are."""
         self._data = directory / "data"
         self._process: subprocess.Popen[bytes] | None = None
         self._numbers = itertools.count(1)
@@ -72,11 +74,11 @@ class Postgres:
 
     def start(self) -> None:
         """Start it, and return when it answers; always on the same port."""
-        settings = OPTIONS | {"port": str(self._port), "unix_socket_directories": str(self._directory)}
+        settings = OPTIONS | {"port": str(self._port), "unix_socket_directories": str(self.directory)}
         options = [option for name, value in settings.items() for option in ("-c", f"{name}={value}")]
-        with (self._directory / "log").open("ab") as log:
+        with (self.directory / "log").open("ab") as log:
             self._process = subprocess.Popen(
-                [self._bin / "postgres", "-D", self._data, *options],
+                [self.bin / "postgres", "-D", self._data, *options],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -90,7 +92,7 @@ class Postgres:
                 psycopg.connect(self.url_of("postgres"), connect_timeout=5).close()
             except psycopg.OperationalError:
                 if self._process.poll() is not None or time.monotonic() > deadline:
-                    raise RuntimeError((self._directory / "log").read_text()) from None
+                    raise RuntimeError((self.directory / "log").read_text()) from None
                 time.sleep(0.02)
             else:
                 return
@@ -146,14 +148,20 @@ class Postgres:
 
     def socket_url_of(self, database: str) -> str:
         """Return the URL of a database, reached by the socket in the file system."""
-        return f"postgresql://{USER}@/{database}?host={self._directory}&port={self._port}"
+        return f"postgresql://{USER}@/{database}?host={self.directory}&port={self._port}"
 
-    def create(self, template: str = "template0") -> str:
+    def create(self, template: str = "template0", encoding: str = "UTF8") -> str:
         """Make a new database like ``template``, and return its URL."""
         name = f"test_{next(self._numbers)}"
         with psycopg.connect(self.url_of("postgres"), autocommit=True) as connection:
-            connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+            connection.execute(f"CREATE DATABASE {name} TEMPLATE {template} ENCODING {encoding}")
         return self.url_of(name)
+
+    def dump(self, url: str, *options: str) -> str:
+        """Return what ``pg_dump`` says about a database, without comments."""
+        command = [self.bin / "pg_dump", *options, url]
+        done = subprocess.run(command, check=True, capture_output=True, text=True)
+        return "\n".join(line for line in done.stdout.splitlines() if line and not line.startswith(("--", "\\")))
 
     def drop(self, url: str) -> None:
         """Remove a database, and end the connections to it."""
@@ -176,11 +184,11 @@ class Postgres:
 
     def _run(self, program: str, *arguments: str | Path) -> None:
         done = subprocess.run(
-            [self._bin / program, *arguments],
+            [self.bin / program, *arguments],
             capture_output=True,
             text=True,
             check=False,
-            cwd=self._directory,
+            cwd=self.directory,
             **self._as_user(),
         )
         if done.returncode != 0:

@@ -30,6 +30,7 @@ EVERY: list[tuple[str, str, str, object]] = [
     ("local.price_per_hour", "0.12", "0.12", Decimal("0.12")),
     ("local.currency", '"EUR"', "EUR", "EUR"),
     ("fake.latency_s", "2", "2", 2.0),
+    ("fake.world", '"127.0.0.1:8900"', "127.0.0.1:8900", "127.0.0.1:8900"),
     ("server", '"https://hub.example.org:8886"', "https://hub.example.org:8886", "https://hub.example.org:8886"),
     ("serve.host", '"0.0.0.0"', "0.0.0.0", "0.0.0.0"),
     ("serve.port", "9000", "9000", 9000),

@@ -45,6 +45,8 @@ class FakeSettings:
 
     latency_s: float = 0.0
     """Seconds from a launch to a running instance; default 0."""
+    world: str | None = None
+    """Address of the process that keeps the world, as 127.0.0.1:8900; None (the default) is the engine's own memory."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -55,12 +55,16 @@ class Asker:
         assert status == 200, data
         return parse_status_page(json.dumps(data).encode(), "the-cluster")
 
-    async def page_when(self, condition, *, query="", within=8.0):
-        """Return the first page that fulfils ``condition``."""
-        async with asyncio.timeout(within):
-            while not condition(page := await self.page(query)):  # noqa: ASYNC110 - it tells nobody when it changes
-                await asyncio.sleep(0.05)
-            return page
+    async def page_when(self, condition, *, query="", within=20.0):
+        """Return the first page that fulfils ``condition``, or fail with the last one that didn't."""
+        page = None
+        try:
+            async with asyncio.timeout(within):
+                while not condition(page := await self.page(query)):  # noqa: ASYNC110 - it tells nobody when it changes
+                    await asyncio.sleep(0.05)
+                return page
+        except TimeoutError:
+            pytest.fail(f"no page was as expected within {within} s; the last one: {page}")
 
 
 @dataclass

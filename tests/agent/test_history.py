@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from datetime import UTC, datetime
 
 import dask
 from distributed import Client, span
@@ -14,6 +15,7 @@ import tradewind.agent.history as history_module
 
 async def test_a_span_is_told_with_its_groups_times_and_bytes(rig):
     async with rig() as it, Client(it.scheduler.address, asynchronous=True) as client:
+        began = datetime.now(UTC)
         with span("science", "climatology") as span_id:
             pieces = client.map(_make, range(8), pure=False)
             total = client.submit(_total, pieces)
@@ -31,8 +33,10 @@ async def test_a_span_is_told_with_its_groups_times_and_bytes(rig):
         assert 8000 <= made.nbytes < 9000
         assert computation.nbytes == made.nbytes + totalled.nbytes
         assert computation.started_at <= computation.stopped_at <= page.at
-        lasted = (computation.stopped_at - computation.started_at).total_seconds()
-        assert lasted - 0.01 < computation.active_cpu_seconds < lasted + 1
+        # Of one thread: all that computed, and nothing from before it was asked for. Between the last piece and the
+        # total nobody computes, which on a busy machine takes a while and is rightly left out.
+        asked_for = (computation.stopped_at - began).total_seconds()
+        assert made.compute_seconds - 0.01 < computation.active_cpu_seconds < asked_for + 0.01
         assert computation.workers == 1
         known = sum(seconds for name, seconds in computation.activity_seconds.items() if name != "idle")
         assert 0.16 <= known <= computation.active_cpu_seconds + 0.1
@@ -48,12 +52,13 @@ async def test_counts_stay_when_results_are_released(rig):
 
 async def test_an_error_is_told_with_its_text_and_without_its_secrets(rig):
     async with rig() as it, Client(it.scheduler.address, asynchronous=True) as client:
-        good = client.map(_make, range(3), pure=False)
-        bad = client.submit(_fail, "postgresql://me:hunter2@db/x", key="_fail-1")
-        hopeless = client.submit(_total, [bad], key="hopeless-1")
+        with span("errors"):
+            good = client.map(_make, range(3), pure=False)
+            bad = client.submit(_fail, "postgresql://me:hunter2@db/x", key="_fail-1")
+            hopeless = client.submit(_total, [bad], key="hopeless-1")
         await client.gather([*good, hopeless], errors="skip")
         computation = _one(await it.asker.page())
-        assert computation.name == "default"
+        assert computation.name == "errors"
         (error,) = computation.errors
         assert (error.key, error.prefix, error.worker) == ("_fail-1", "fail", "w0")
         assert error.exception == "ValueError('no postgresql://me:***@db/x')"
@@ -108,7 +113,9 @@ async def test_a_long_exception_is_cut(rig):
 
 async def test_a_page_is_readable_whatever_a_task_says_of_itself(rig):
     async with rig() as it, Client(it.scheduler.address, asynchronous=True) as client:
-        strange = [client.submit(_fail, "\udcff\x00"), client.submit(_Huge, 1), client.submit(_measure_nonsense)]
+        # One span, named: once the first of them has failed, what comes then would open another default one.
+        with span("strange"):
+            strange = [client.submit(_fail, "\udcff\x00"), client.submit(_Huge, 1), client.submit(_measure_nonsense)]
         await client.gather(strange, errors="skip")
         page = await it.asker.page_when(lambda page: "failed" in _one(page).activity_seconds)
         assert _one(page).errors[0].exception.startswith("ValueError(")

@@ -93,6 +93,6 @@ def test_what_stands_around_a_secret_is_kept():
 )
 def test_text_made_to_be_slow_is_scrubbed_in_time(piece):
     text = piece * (200_000 // len(piece))
-    start = time.perf_counter()
+    start = time.thread_time()  # what others on this machine do is no slowness of ours
     scrub(text)
-    assert time.perf_counter() - start < 2
+    assert time.thread_time() - start < 2

@@ -69,7 +69,7 @@ def serving(replies: Replies, chain: tuple[Path, Path] | None = None) -> Iterato
                 self.close_connection = True
                 return
             status, headers, data = reply
-            self.send_response(status)
+            (self.send_response_only if "Date" in headers else self.send_response)(status)
             for name, value in headers.items():
                 self.send_header(name, value)
             self.send_header("Content-Length", str(len(data)))

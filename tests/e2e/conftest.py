@@ -13,22 +13,37 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tests.served import Served
 from tradewind.client import door
 
 SRC = Path(__file__).parents[2] / "src"
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Let a test that is marked ``both_modes`` run with an engine of its own, and again with a server."""
+    if "home" in metafunc.fixturenames and metafunc.definition.get_closest_marker("both_modes"):
+        metafunc.parametrize("home", ["solo", "server"], indirect=True)
+
+
 @pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A data and settings directory that nobody else uses; whatever still runs from it afterwards is a failure."""
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Iterator[Path]:
+    """Settings that nobody else uses, and the data directory of what runs clusters: of this process, or of a server.
+
+    Whatever still runs from it afterwards is a failure.
+    """
     monkeypatch.setenv("TRADEWIND_DATA_DIR", str(tmp_path))
     monkeypatch.setenv("TRADEWIND_CONFIG_DIR", str(tmp_path))
-    yield tmp_path
+    home = tmp_path
+    if getattr(request, "param", "solo") == "server":
+        server: Served = request.getfixturevalue("served")
+        server.sign_in(tmp_path)
+        home = server.directory
+    yield home
     # Only the engine of this home: a fixture of a wider scope may still use another.
     for engine in [engine for key, engine in door._open.items() if str(tmp_path) in key]:
         door.close(engine)
     until = time.monotonic() + 5
-    while (left := instances_of(tmp_path)) and time.monotonic() < until:
+    while (left := instances_of(home)) and time.monotonic() < until:
         time.sleep(0.05)
     for process in left:
         with suppress(psutil.NoSuchProcess):

@@ -12,6 +12,7 @@ from tradewind.errors import BadRequest, ConfigError
 MORE_THAN_THERE_IS = f"{psutil.virtual_memory().total // 1024**3 + 100} GiB"
 
 
+@pytest.mark.both_modes
 @pytest.mark.parametrize(
     ("keywords", "words"),
     [

@@ -42,6 +42,7 @@ def ended(cluster: Cluster) -> StopReason | None:
     return None if record.status.is_live else record.stop_reason
 
 
+@pytest.mark.both_modes
 def test_one_line_gives_a_cluster_that_computes_is_billed_and_ends(home):
     with Cluster(n_workers=2, show_widget=False) as cluster:
         client = cluster.get_client()
@@ -57,6 +58,7 @@ def test_one_line_gives_a_cluster_that_computes_is_billed_and_ends(home):
     eventually(lambda: not instances_of(home), 10, "all has ended")
 
 
+@pytest.mark.both_modes
 async def test_everything_can_be_awaited(home):
     async with Cluster(n_workers=1, asynchronous=True, show_widget=False) as cluster:
         async with Client(cluster, asynchronous=True) as client:
@@ -69,6 +71,7 @@ async def test_everything_can_be_awaited(home):
     await asyncio.to_thread(eventually, lambda: not instances_of(home), 10, "all has ended")
 
 
+@pytest.mark.both_modes
 def test_scale_follows_up_and_down_and_dismisses_by_name(home):
     with Cluster(n_workers=1, worker_memory="500 MiB", show_widget=False) as cluster:
         cluster.scale(3)
@@ -80,6 +83,7 @@ def test_scale_follows_up_and_down_and_dismisses_by_name(home):
         eventually(lambda: len(cluster.observed) == 1, 20, "one is left")
 
 
+@pytest.mark.both_modes
 def test_adaptive_scaling_lives_beside_the_scheduler(home):
     with Cluster(n_workers=[1, 3], worker_memory="500 MiB", show_widget=False) as cluster:
         client = cluster.get_client()
@@ -93,6 +97,7 @@ def test_adaptive_scaling_lives_beside_the_scheduler(home):
         client.close()
 
 
+@pytest.mark.both_modes
 def test_attaches_by_name_and_leaves_up_what_it_did_not_start(home):
     cluster = Cluster(name="shared", n_workers=1, shutdown_on_close=True, show_widget=False)
     code = (
@@ -108,6 +113,7 @@ def test_attaches_by_name_and_leaves_up_what_it_did_not_start(home):
     cluster.close()
 
 
+@pytest.mark.both_modes
 def test_another_process_connects_by_address_alone(home):
     with Cluster(n_workers=1, show_widget=False) as cluster:
         code = (
@@ -124,6 +130,7 @@ def test_another_process_connects_by_address_alone(home):
         assert other.stdout.strip() == "3", other.stderr
 
 
+@pytest.mark.both_modes
 def test_idle_is_warned_of_at_half_while_results_are_held_and_then_stops(home):
     cluster = Cluster(n_workers=1, idle_timeout="4 s", show_widget=False)
     client = cluster.get_client()
@@ -138,6 +145,7 @@ def test_idle_is_warned_of_at_half_while_results_are_held_and_then_stops(home):
     cluster.close()
 
 
+@pytest.mark.both_modes
 def test_stops_when_nobody_is_connected(home):
     code = (
         "from tradewind import Cluster; c = Cluster(name='left', n_workers=1, shutdown_on_close=False,"
@@ -167,6 +175,7 @@ def test_budget_stops_it_before_it_is_passed(home, monkeypatch):
     cluster.close()
 
 
+@pytest.mark.both_modes
 def test_history_outlives_the_cluster_with_errors_and_without_code(home):
     with Cluster(n_workers=1, tags={"project": "sea-ice"}, show_widget=False) as cluster:
         client = cluster.get_client()
@@ -199,6 +208,7 @@ def test_code_is_kept_when_asked_for_without_its_secrets(home):
     assert kept == ['password = "***"']
 
 
+@pytest.mark.both_modes
 def test_private_variables_reach_workers_and_nothing_else(home):
     secret = "correct-horse-battery"
     with Cluster(n_workers=1, environ={"PUBLIC": "yes"}, show_widget=False) as cluster:
@@ -232,6 +242,7 @@ def test_dry_run_says_what_where_and_at_what_price_and_starts_nothing(home, monk
     assert not instances_of(home)
 
 
+@pytest.mark.both_modes
 def test_logs_of_the_dead_are_kept(home):
     with Cluster(n_workers=1, show_widget=False) as cluster:
         client = cluster.get_client()
@@ -242,6 +253,7 @@ def test_logs_of_the_dead_are_kept(home):
     assert "Running after" in logs["Cluster"]
 
 
+@pytest.mark.both_modes
 def test_keywords_a_provider_ignores_are_said(home):
     planned = Cluster.plan(n_workers=1, region="us-west-2", spot_policy="spot_with_fallback")
     assert any("us-west-2" in note for note in planned.notes)
@@ -257,6 +269,7 @@ def test_without_a_dashboard_nobody_else_can_read_of_workers_and_their_logs(home
                 urllib.request.urlopen(f"http://127.0.0.1:{port}{page}", timeout=10)
 
 
+@pytest.mark.both_modes
 def test_a_range_is_a_bound_and_a_number_an_order(home):
     planned = Cluster.plan()
     assert planned.instances[1].count >= 4

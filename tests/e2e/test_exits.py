@@ -35,6 +35,7 @@ def start_another() -> None:
     Cluster(n_workers=1, show_widget=False)
 
 
+@pytest.mark.both_modes
 def test_a_forked_child_ends_at_once_and_leaves_its_parents_cluster_alone(caller, home):
     program = caller(FORKS)
     out, err = program.communicate(timeout=90)
@@ -42,6 +43,7 @@ def test_a_forked_child_ends_at_once_and_leaves_its_parents_cluster_alone(caller
     eventually(lambda: not instances_of(home), 10, "all has ended with the program")
 
 
+@pytest.mark.both_modes
 def test_an_asynchronous_cluster_that_was_left_open_ends_with_its_program(caller, home):
     program = caller(LEAVES_AN_ASYNCHRONOUS_ONE)
     _, err = program.communicate(timeout=60)

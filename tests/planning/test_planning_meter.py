@@ -28,7 +28,21 @@ from tradewind.planning.meter import (
 )
 
 CLUSTER = make_cluster()
-BYS = ("cluster", "computation", "day", "tag:project", "user", "provider", "region", "role")
+BYS = (
+    "cluster",
+    "computation",
+    "day",
+    "month",
+    "tag:project",
+    "user",
+    "provider",
+    "region",
+    "role",
+    "vm_type",
+    "user,tag:project,day,provider,region",
+    "computation,user",
+    "month,computation,role",
+)
 NOW = after(10_000)
 
 
@@ -250,6 +264,10 @@ def test_an_hour_of_offers_keeps_free_and_unpriced_apart() -> None:
         ("user", {"bob": "2.00 USD", "ada": "0.50 USD"}),
         ("provider", {"aws": "2.00 USD", "fake": "0.50 USD"}),
         ("region", {"(no region)": "2.00 USD", "north-1": "0.50 USD"}),
+        ("vm_type", {"m5.large": "2.50 USD"}),
+        ("month", {"2026-03": "2.50 USD"}),
+        ("user,region", {"bob · (no region)": "2.00 USD", "ada · north-1": "0.50 USD"}),
+        ("day, user,day", {"2026-03-01 · bob": "2.00 USD", "2026-03-01 · ada": "0.50 USD"}),
         ("role", {"scheduler": "2.00 USD", "worker": "0.50 USD"}),
         ("tag:project", {"(no project)": "2.00 USD", "cmip": "0.50 USD"}),
         ("tag:a:b", {"(no a:b)": "2.50 USD"}),
@@ -273,7 +291,7 @@ def test_cost_is_shown_by(by: str, expected: dict[str, str]) -> None:
     assert list(found) == list(expected), "the dearest comes first"
 
 
-@pytest.mark.parametrize("by", ["", "tag:", "tag", "week", "Cluster"])
+@pytest.mark.parametrize("by", ["", "tag:", "tag", "week", "Cluster", "user,", "user,week", "day;user"])
 def test_an_unknown_grouping_names_the_known(by: str) -> None:
     with pytest.raises(BadRequest, match='"cluster", .*"tag:<key>"'):
         cost_by([], (), by, NOW)
@@ -293,6 +311,40 @@ def test_days_are_cut_at_midnight_utc() -> None:
 def test_days_come_in_their_order() -> None:
     usages = [make_usage(86400, 86400 * 2), make_usage(0, 60)]
     assert [line.key for line in cost_by(usages, (), "day", NOW)] == ["2026-03-01", "2026-03-02", "2026-03-03"]
+
+
+def test_lines_of_several_keys_are_in_order_key_by_key() -> None:
+    usages = [
+        make_usage(0, 3600, owner="ada", region="b"),
+        make_usage(86400, 90000, owner="ada", region="a", price=Price(per_hour=Decimal(9))),
+        make_usage(0, 3600, owner="bob", region="a", price=Price(per_hour=Decimal(1))),
+    ]
+    lines = cost_by(usages, (), "user,day,region", NOW)
+    assert [line.keys for line in lines] == [
+        ("ada", "2026-03-01", "b"),
+        ("ada", "2026-03-02", "a"),
+        ("bob", "2026-03-01", "a"),
+    ]
+
+
+def test_a_computation_that_goes_on_after_midnight_pays_for_each_day() -> None:
+    usages = [make_usage(0, 86400)]
+    lines = cost_by(usages, [make_computation("k1", 0, 86400)], "computation,day", NOW)
+    assert [(line.keys, line.name, str(line.cost)) for line in lines] == [
+        (("k1", "2026-03-01"), "trend · 2026-03-01", "6.00 USD"),
+        (("k1", "2026-03-02"), "trend · 2026-03-02", "6.00 USD"),
+    ]
+
+
+def test_what_may_not_be_read_is_one_line_that_does_not_say_whether_it_computed() -> None:
+    usages = [make_usage(), make_usage(0, 7200, cluster_id="c2", owner="bob")]
+    computations = [make_computation("k1", 0, 1800), make_computation("k2", 0, 1800, cluster_id="c2", name="secret")]
+    lines = cost_by(usages, computations, "computation", NOW, readable={"ada"})
+    assert [(line.title, str(line.cost)) for line in lines] == [
+        ("trend", "0.25 USD"),
+        ("of others", "1.00 USD"),
+        (NOT_COMPUTING, "0.25 USD"),
+    ]
 
 
 def test_nothing_used_is_no_line() -> None:
@@ -399,13 +451,20 @@ computations_of_them = st.lists(
     by=st.sampled_from(BYS),
     since=st.none() | seconds.map(after),
     until=st.none() | seconds.map(after),
+    readable=st.none() | st.just({"ada"}),
 )
 def test_the_lines_add_up_to_the_total_to_the_last_digit(
-    usages: list[Usage], computations: list[Computation], by: str, since: datetime | None, until: datetime | None
+    usages: list[Usage],
+    computations: list[Computation],
+    by: str,
+    since: datetime | None,
+    until: datetime | None,
+    readable: set[str] | None,
 ) -> None:
     now = after(300_000)
     total = cost(usages, now, since, until)
-    lines = cost_by(usages, computations, by, now, since, until)
+    lines = cost_by(usages, computations, by, now, since, until, readable)
+    assert len({line.keys for line in lines}) == len(lines)
     assert summed([line.cost for line in lines]) == summed([total])
     assert sum(line.cost.instance_seconds for line in lines) == pytest.approx(total.instance_seconds)
     assert sum(line.cost.unpriced_seconds for line in lines) == pytest.approx(total.unpriced_seconds)

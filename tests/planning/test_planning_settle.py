@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from planning_snapshots import NOW, T0, at, row, sight
 
-from tradewind.model.instance import Instance, InstanceEnd, InstanceStatus, Role
-from tradewind.planning.settle import ON_ITS_WAY, Sighting, settle
+from tradewind.model.instance import Instance, InstanceEnd, InstanceStatus, ObservedInstance, Role
+from tradewind.planning.settle import LISTED_LATE, ON_ITS_WAY, Sighting, corrected, settle
 from tradewind.testing.strategies import instances, moments
 
 S = InstanceStatus
@@ -96,7 +96,13 @@ def test_what_vanished_before_it_was_ever_listed_does_not_end_before_it_began(
 
 
 @pytest.mark.parametrize(
-    ("age", "ended"), [(timedelta(0), False), (LAG, False), (LAG + timedelta(microseconds=1), True)]
+    ("age", "ended"),
+    [
+        (timedelta(0), False),
+        (LAG, False),
+        (LAG + LISTED_LATE, False),
+        (LAG + LISTED_LATE + timedelta(microseconds=1), True),
+    ],
 )
 def test_what_was_just_launched_may_be_missing_from_a_list_that_lags(age: timedelta, ended: bool) -> None:
     instance = row("w", status=S.REQUESTED, handle="h", requested_at=NOW - age)
@@ -115,6 +121,32 @@ def test_an_unwanted_order_is_written_off_when_nobody_can_be_giving_it_any_more(
     after = settle(instance, None, is_up=False, sighting=sighting())
     assert (after.end is InstanceEnd.NEVER_LAUNCHED) is ended
     assert after.started_at is None
+
+
+GIVEN_UP = row("w", status=S.STOPPED, handle=None, started_at=None, stopped_at=at(-30), end=InstanceEnd.NEVER_LAUNCHED)
+VANISHED = row("w", status=S.STOPPED, handle="h-w", started_at=at(-60), stopped_at=at(-30), end=InstanceEnd.VANISHED)
+
+
+@pytest.mark.parametrize(
+    ("before", "seen", "times"),
+    [
+        (GIVEN_UP, sight(GIVEN_UP, S.PENDING), (None, at(-30))),
+        (GIVEN_UP, sight(GIVEN_UP, S.RUNNING, started_at=at(-20)), (at(-20), NOW)),
+        (GIVEN_UP, sight(GIVEN_UP, S.STARTING, started_at=None), (NOW, NOW)),
+        (GIVEN_UP, sight(GIVEN_UP, S.STOPPED, started_at=at(-20), stopped_at=at(-5)), (at(-20), at(-5))),
+        (VANISHED, sight(VANISHED, S.RUNNING), (at(-60), NOW)),
+        (VANISHED, sight(VANISHED, S.STOPPED, stopped_at=at(-40)), (at(-60), at(-40))),
+        (VANISHED, sight(VANISHED, S.STOPPED, stopped_at=at(-70)), (at(-60), at(-60))),
+        (VANISHED, sight(VANISHED, S.STOPPED, stopped_at=None), (at(-60), at(-30))),
+    ],
+)
+def test_what_ended_by_its_row_has_the_times_its_provider_says(
+    before: Instance, seen: ObservedInstance, times: tuple[datetime | None, datetime]
+) -> None:
+    after = corrected(before, seen, NOW)
+    assert (after.started_at, after.stopped_at) == times
+    assert after.status is S.STOPPED
+    assert corrected(after, seen, NOW) is after
 
 
 @st.composite

@@ -1,4 +1,4 @@
-"""Disks that are full, files that are something else, places nobody may write to."""
+"""SQLite: disks that are full, files that are something else, places nobody may write to."""
 
 from __future__ import annotations
 
@@ -102,10 +102,10 @@ async def test_the_database_of_another_program_is_refused_and_left_alone(path: P
         assert other.execute("SELECT name FROM sqlite_master").fetchall() == [("bookmarks",)]
 
 
-async def test_a_database_locked_for_too_long_says_so(
-    path: Path, store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_database_locked_for_too_long_says_so(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = await Store.open(url_of(path))
     await store.create_cluster(make_cluster(), SECRETS)
+    await store.aclose()
     monkeypatch.setattr(sqlite, "LOCK_TIMEOUT_S", 0.05)
     impatient = await Store.open(url_of(path))
     with closing(sqlite3.connect(path, isolation_level=None)) as hog:

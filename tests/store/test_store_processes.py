@@ -1,4 +1,4 @@
-"""Several processes on one file: real ones, let go at the same moment."""
+"""Several processes on one database: real ones, let go at the same moment."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ asyncio.run(main())
 """
 
 
-def start(path: Path, body: str, me: str) -> subprocess.Popen[str]:
+def start(url: str, body: str, me: str) -> subprocess.Popen[str]:
     """Start a process that runs ``body`` and return when it waits for the others."""
     script = SCRIPT.format(body="\n".join(f"    {line}" for line in body.strip().splitlines()))
     process = subprocess.Popen(
-        [sys.executable, "-c", script, url_of(path), me],
+        [sys.executable, "-c", script, url, me],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -47,9 +47,9 @@ def start(path: Path, body: str, me: str) -> subprocess.Popen[str]:
     return process
 
 
-def race(path: Path, body: str, count: int = 2) -> list[str]:
+def race(url: str, body: str, count: int = 2) -> list[str]:
     """Run ``body`` in ``count`` processes from the same moment; return what each printed."""
-    processes = [start(path, body, f"p{number}") for number in range(count)]
+    processes = [start(url, body, f"p{number}") for number in range(count)]
     for process in processes:
         assert process.stdin is not None
         process.stdin.write("\n")
@@ -78,13 +78,33 @@ for number in range(3):
     print(number, len(await store.list_clusters("lab")))
     await store.aclose()
 """
-    printed = "".join(race(path, body))
+    printed = "".join(race(url_of(path), body))
 
     for number in range(3):
         assert f"{number} 2\n" in printed
 
 
-async def test_of_processes_racing_for_names_each_name_is_won_once(path: Path, store: Store) -> None:
+def test_processes_make_the_tables_of_the_same_empty_database_and_all_can_use_them(empty_postgres_url: str) -> None:
+    body = """
+wait_for_the_others()
+store = await Store.open(url)
+await store.create_cluster(make_cluster(me, name=me), SECRETS)
+"""
+    race(empty_postgres_url, body, 3)
+
+    printed = race(
+        empty_postgres_url,
+        """
+store = await Store.open(url)
+wait_for_the_others()
+print(len(await store.list_clusters("lab")))
+""",
+        1,
+    )
+    assert printed == ["3\n"]
+
+
+async def test_of_processes_racing_for_names_each_name_is_won_once(url: str, store: Store) -> None:
     body = """
 store = await Store.open(url)
 wait_for_the_others()
@@ -96,7 +116,7 @@ for number in range(20):
     else:
         print("won")
 """
-    printed = "".join(race(path, body))
+    printed = "".join(race(url, body))
 
     assert printed.count("won") == 20
     assert printed.count("taken") == 20
@@ -105,7 +125,7 @@ for number in range(20):
     assert all([await store.secrets(cluster.id) for cluster in clusters])
 
 
-async def test_of_processes_racing_for_leases_each_is_held_once(path: Path, store: Store) -> None:
+async def test_of_processes_racing_for_leases_each_is_held_once(url: str, store: Store) -> None:
     for number in range(20):
         await store.create_cluster(make_cluster(f"c{number}", name=f"n{number}"), SECRETS)
     body = """
@@ -115,12 +135,12 @@ for number in range(20):
     if await store.take_lease(f"c{number}", me, T0, T0 + MINUTE):
         print(f"c{number}")
 """
-    held = "".join(race(path, body)).split()
+    held = "".join(race(url, body)).split()
 
     assert sorted(held) == sorted(f"c{number}" for number in range(20))
 
 
-async def test_no_change_of_intent_is_lost_between_processes_and_saves(path: Path, store: Store) -> None:
+async def test_no_change_of_intent_is_lost_between_processes_and_saves(url: str, store: Store) -> None:
     await store.create_cluster(make_cluster(), SECRETS)
     body = """
 store = await Store.open(url)
@@ -135,7 +155,7 @@ else:
         add = lambda intent: replace(intent, dismiss=(*intent.dismiss, f"{me}-{number}"))
         await store.change_intent("c1", add, T0)
 """
-    race(path, body, 3)
+    race(url, body, 3)
 
     cluster = await store.get_cluster("c1")
     assert sorted(cluster.intent.dismiss) == sorted(f"p{who}-{number}" for who in (1, 2) for number in range(50))
@@ -144,7 +164,7 @@ else:
     assert await store.revision("c1") == 1 + 50 + 100
 
 
-async def test_a_process_killed_in_the_middle_of_saving_leaves_no_half_round(path: Path, store: Store) -> None:
+async def test_a_process_killed_in_the_middle_of_saving_leaves_no_half_round(url: str, store: Store) -> None:
     await store.create_cluster(make_cluster(), SECRETS)
     body = """
 store = await Store.open(url)
@@ -155,7 +175,7 @@ for number in range(1_000_000):
     usages = tuple(make_usage(instance) for instance in instances)
     await store.save(lease, Changes(instances=instances, usages=usages, events=(make_event(str(number)),)))
 """
-    kill_after(start(path, body, "p0"), seconds=0.3)
+    kill_after(start(url, body, "p0"), seconds=0.3)
 
     rounds = len(await store.events("c1"))
     assert rounds > 0
@@ -172,7 +192,7 @@ store = await Store.open(url)
 await store.create_cluster(make_cluster(), SECRETS)
 wait_for_the_others()
 """
-        process = start(path, body, "p0")
+        process = start(url_of(path), body, "p0")
     finally:
         os.umask(old)
 

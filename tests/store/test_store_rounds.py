@@ -22,7 +22,7 @@ from store_records import (
 from tradewind.errors import LeaseLost
 from tradewind.model.cluster import ClusterStatus, Intent, Scaling
 from tradewind.model.environment import Environment
-from tradewind.model.instance import InstanceStatus
+from tradewind.model.instance import Contact, InstanceStatus
 from tradewind.store.store import Changes, Store
 
 
@@ -229,6 +229,52 @@ async def test_a_naive_time_is_refused_and_nothing_is_written(store: Store) -> N
         await store.save(lease, Changes(events=(make_event(), replace(make_event(), at=naive))))
 
     assert await store.events("c1") == ()
+
+
+async def test_what_no_database_keeps_of_a_machine_s_words_costs_no_round(store: Store) -> None:
+    await store.create_cluster(make_cluster(), SECRETS)
+    words = "exit \0 /data/caf\udce9.nc"
+    contact = Contact(scheduler=f"tls://{words}", agent="https://h", dashboard=None)
+    instance = replace(make_instance(), detail=words, handle=words)
+
+    await store.save(
+        await hold(store),
+        Changes(
+            cluster=replace(make_cluster(), stop_detail=words, contact=contact),
+            instances=(instance,),
+            usages=(make_usage(instance, vm_type=words, region=words),),
+            events=(make_event(words),),
+        ),
+    )
+
+    kept = "exit \ufffd /data/caf\ufffd.nc"
+    loaded = await store.load("c1")
+    [(_, event)] = await store.events("c1")
+    assert loaded.cluster.contact is not None
+    assert loaded.cluster.contact.scheduler == f"tls://{kept}"
+    assert loaded.cluster.stop_detail == loaded.instances[0].detail == loaded.instances[0].handle == kept
+    assert loaded.open_usages[0].vm_type == loaded.open_usages[0].region == event.message == kept
+
+
+async def test_what_is_due_is_taken_with_its_leases_the_longest_due_first(store: Store) -> None:
+    for number, wait in enumerate([3, 1, 2, 99]):
+        cluster = make_cluster(f"c{number}", f"n{number}")
+        await store.create_cluster(cluster, SECRETS, holder="h1", until=T0 + MINUTE)
+        await store.save(await hold(store, cluster.id), Changes(cluster=cluster, wake_at=T0 + wait * MINUTE))
+    first = await hold(store, "c1")
+    now, until = T0 + 5 * MINUTE, T0 + 6 * MINUTE
+
+    assert await store.take_due(T0, "h2", until) == ()
+    taken = await store.take_due(now, "h2", until, limit=2)
+    again = await store.take_due(now, "h2", until)
+
+    assert [lease.cluster_id for lease in taken] == ["c1", "c2"]
+    assert [(lease.cluster_id, lease.epoch) for lease in again] == [("c1", 1), ("c2", 1), ("c0", 1)]
+    assert again[:2] == taken
+    assert await store.take_due(now, "h3", until) == ()
+    with pytest.raises(LeaseLost):
+        await store.save(first, Changes())
+    await store.save(taken[0], Changes())
 
 
 async def test_times_of_any_zone_come_back_as_the_same_moment_in_utc(store: Store) -> None:

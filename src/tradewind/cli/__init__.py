@@ -16,7 +16,7 @@ COMMANDS = {
     "doctor": ("tradewind.cli.doctor:doctor", "Check this machine, the store and each provider."),
     "login": ("tradewind.cli.login:login", "Sign in to a server; clusters and commands are then asked of it."),
     "logout": ("tradewind.cli.login:logout", "Sign out of it."),
-    "accept": ("tradewind.cli.member:accept", "Become a member of a workspace, by an invitation."),
+    "accept": ("tradewind.cli.accept:accept", "Take an invitation, or the link of a server's first user."),
     "workspace": ("tradewind.cli.workspace:workspace", "Your workspaces, and the one where clusters go."),
     "member": ("tradewind.cli.member:member", "Who is in a workspace: list, set, remove."),
     "invitation": ("tradewind.cli.member:invitation", "Invite people to a workspace: create, list, revoke."),

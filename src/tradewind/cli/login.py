@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import sys
 import webbrowser
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any, TypeVar
 
 import click
 
@@ -20,23 +22,30 @@ from tradewind.client.credentials import (
     server_url,
 )
 from tradewind.client.people import RemotePeople
-from tradewind.client.sign_in import begin, hub_token, until_confirmed, with_hub
-from tradewind.client.signed_in import VARIABLE
+from tradewind.client.sign_in import begin, until_confirmed, with_hub
+from tradewind.client.signed_in import VARIABLE, hub_token
 from tradewind.client.trust import Stranger, meet
 from tradewind.config import load_settings
 from tradewind.errors import BadRequest, ServerError, SignInNeeded, TradewindError
 from tradewind.model.joining import Me
 from tradewind.model.secret import Secret
 
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def fingerprint_option(command: F) -> F:
+    """Give a command that meets a server its ``--fingerprint``."""
+    return click.option(
+        "--fingerprint",
+        metavar="SHA256",
+        help="Trust this certificate, as `tradewind serve` printed it; for a server with an authority of its own.",
+    )(command)
+
 
 @click.command()
 @click.argument("server", required=False, metavar="[URL]")
 @click.option("--token", "by_token", is_flag=True, help="Read a token from standard input, and use no browser.")
-@click.option(
-    "--fingerprint",
-    metavar="SHA256",
-    help="Trust this certificate, as `tradewind serve` printed it; for a server with an authority of its own.",
-)
+@fingerprint_option
 @click.option(
     "--workspace", metavar="NAME", help="Where clusters go when nobody says. Default: yours, if you have one."
 )
@@ -50,24 +59,13 @@ def login(server: str | None, by_token: bool, fingerprint: str | None, workspace
     credentials = load_credentials()
     url = server_url(server or load_settings().server or credentials.current or _no_server())
     known = credentials.of(url)
-    authority = _trusted(url, known, fingerprint)
+    authority = trusted(url, known, fingerprint)
     nobody = Connection(url, authority=authority)
     try:
         token = _token(nobody, by_token=by_token, no_browser=no_browser)
     finally:
         nobody.close()
-    connection = Connection(url, lambda: token, authority=authority)
-    try:
-        me = RemotePeople(connection).me()
-    finally:
-        connection.close()
-    chosen = _workspace(me, workspace or known.workspace, asked=workspace is not None)
-    entry = Login(token=token, user=me.user.name, workspace=chosen, authority=authority)
-    save_credentials(load_credentials().with_login(url, entry, current=True))
-    click.echo(f"Signed in to {url} as {wire.printable(me.user.name)}.")
-    _say_workspace(me, chosen)
-    if os.environ.get(VARIABLE):
-        click.echo(f"{VARIABLE} is set, and goes before this sign-in: unset it to be {wire.printable(me.user.name)}.")
+    keep(url, token, authority, workspace)
 
 
 @click.command()
@@ -91,11 +89,29 @@ def logout(server: str | None) -> None:
         click.echo("Clusters run with the engine of your own process again.")
 
 
+def keep(url: str, token: Secret, authority: str | None, workspace: str | None = None) -> None:
+    """Make ``url`` the server in use, with this token, and say who that is there and where clusters go."""
+    connection = Connection(url, lambda: token, authority=authority)
+    try:
+        me = RemotePeople(connection).me()
+    finally:
+        connection.close()
+    credentials = load_credentials()
+    chosen = _workspace(me, workspace or credentials.of(url).workspace, asked=workspace is not None)
+    entry = Login(token=token, user=me.user.name, workspace=chosen, authority=authority)
+    save_credentials(credentials.with_login(url, entry, current=True))
+    name = wire.printable(me.user.name)
+    click.echo(f"Signed in to {url} as {name}.")
+    _say_workspace(me, chosen)
+    if os.environ.get(VARIABLE):
+        click.echo(f"{VARIABLE} is set, and goes before this sign-in: unset it to be {name}.", err=True)
+
+
 def _no_server() -> str:
     raise BadRequest("which server? Write its address: tradewind login https://tradewind.example.org")
 
 
-def _trusted(url: str, known: Login, fingerprint: str | None) -> str | None:
+def trusted(url: str, known: Login, fingerprint: str | None) -> str | None:
     """Return what vouches for the server; asks the user where nothing on this machine does."""
     if not url.startswith("https://"):
         return None

@@ -1,4 +1,4 @@
-"""``tradewind member``, ``invitation`` and ``accept``: who is in a workspace, and how they come to be."""
+"""``tradewind member`` and ``invitation``: who is in a workspace, and how they come to be."""
 
 from __future__ import annotations
 
@@ -8,9 +8,7 @@ from rich.text import Text
 from tradewind import wire
 from tradewind.cli.signed_in import people, workspace_option
 from tradewind.cli.terminal import json_option, now, open_console, print_json
-from tradewind.client.door import find_place
 from tradewind.client.tables import QUIET, local_text, plain_table
-from tradewind.errors import BadRequest, SignInNeeded
 from tradewind.model.people import MemberRole
 
 ROLES = click.Choice([role.value for role in MemberRole])
@@ -120,30 +118,3 @@ def revoke_invitation(invitation_id: str, workspace: str | None) -> None:
     with people(workspace) as (asked, meant):
         asked.revoke_invitation(meant, invitation_id)
     click.echo(f"Invitation {invitation_id} is revoked.")
-
-
-@click.command()
-@click.argument("link", metavar="URL|SECRET")
-def accept(link: str) -> None:
-    """Become a member of a workspace by the link of an invitation, or the secret at its end."""
-    secret = secret_of(link)
-    server = find_place().server
-    if server is None or ("://" in link and not link.startswith(f"{server}/")):
-        where = link.split("://", 1)[-1].split("/", 1)[0] if "://" in link else "tradewind.example.org"
-        raise SignInNeeded(
-            "you aren't signed in to the server that this invitation is of. Open its link in a browser, which also "
-            f"makes you a user; or, if you are one: tradewind login https://{where}"
-        )
-    with people() as (asked, _):
-        found = asked.accept(secret)
-    click.echo(f"You are {found.role.value} of {wire.printable(found.workspace)} now.")
-    click.echo(f"To let your clusters go there: tradewind workspace use {wire.printable(found.workspace)}")
-
-
-def secret_of(link: str) -> str:
-    """Return the secret of an invitation's link: what stands after the # or the last slash."""
-    text = link.strip()
-    secret = text.rpartition("#")[2] if "#" in text else text.rstrip("/").rpartition("/")[2]
-    if not secret:
-        raise BadRequest(f"{link!r} isn't the link of an invitation: it ends with a secret of some 43 letters.")
-    return secret

@@ -15,11 +15,12 @@ from tradewind import wire
 from tradewind.cli.terminal import engine, json_option, now, open_console, print_json
 from tradewind.client.tables import QUIET, cost_rows, cost_table, local_text, sum_of, total_row
 from tradewind.config import parse_duration
+from tradewind.errors import BadRequest
 from tradewind.model.usage import Cost, CostLine
-from tradewind.planning.meter import KEYS
+from tradewind.planning.grouping import COMPUTATION, KEYS, TAG, TIMES, dimensions
+from tradewind.planning.tally import SEPARATOR
 
-GROUPS = (*KEYS, "day", "computation")
-TAG = "tag:"
+GROUPS = (*KEYS, *TIMES, COMPUTATION)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,9 +36,14 @@ class UsageReport:
 
 def parse_group(ctx: click.Context, parameter: click.Parameter, value: str) -> str:
     """Return what a cost table is grouped by, or say what it can be."""
-    if value not in GROUPS and not (value.startswith(TAG) and value != TAG):
-        raise click.BadParameter(f"{value!r} is no group; there are: {', '.join(GROUPS)}, tag:KEY.", ctx, parameter)
-    return value
+    try:
+        return ",".join(dimensions(value))
+    except BadRequest:
+        raise click.BadParameter(
+            f"{value!r} is no group; there are: {', '.join(GROUPS)}, tag:KEY, and several with commas between.",
+            ctx,
+            parameter,
+        ) from None
 
 
 def parse_moment(ctx: click.Context, parameter: click.Parameter, value: str | None) -> datetime | None:
@@ -71,7 +77,7 @@ def usage() -> None:
     default="cluster",
     show_default=True,
     metavar="GROUP",
-    help=f"What makes a line: {', '.join(GROUPS)} or tag:KEY.",
+    help=f"What makes a line: {', '.join(GROUPS)} or tag:KEY; or several, as user,tag:project,day.",
 )
 @click.option(
     "--since", callback=parse_moment, metavar="WHEN", help="From here on: a day, a time (UTC), or as 7d, 36h ago."
@@ -111,10 +117,13 @@ def show(by: str, since: datetime | None, until: datetime | None, as_json: bool)
 
 def usage_table(by: str, lines: Sequence[CostLine]) -> Table:
     """Return cost lines with a bar each, and their sum."""
-    table = cost_table(None, by.removeprefix(TAG))
+    asked = dimensions(by)
+    table = cost_table(None, SEPARATOR.join(one.removeprefix(TAG) for one in asked))
     rows = []
     for line in lines:
-        label = Text.assemble(line.name, (f"  {line.key[:8]}", QUIET)) if line.name else Text(line.key)
+        label = Text(line.title)
+        if line.name:  # an id stands in it somewhere: its beginning is what other commands take
+            label.append(f"  {line.keys[asked.index(COMPUTATION)][:8]}", style=QUIET)
         rows.append((label, line.cost))
     total = sum_of(lines)
     cost_rows(table, rows, total)

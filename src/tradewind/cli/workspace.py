@@ -71,11 +71,15 @@ def show(name: str | None, as_json: bool) -> None:
 @click.argument("name")
 @click.option("--title", default="", help="For people: its full name.")
 @click.option("--use", "used", is_flag=True, help="Make it the one in use.")
-def create(name: str, title: str, used: bool) -> None:
+@json_option
+def create(name: str, title: str, used: bool, as_json: bool) -> None:
     """Make a workspace, which you will own."""
     with people() as (asked, _):
         made = asked.create_workspace(name, title)
-    click.echo(f"Workspace {wire.printable(made.name)} is there, and you own it.")
+    if as_json:
+        print_json(wire.dump(made))
+    else:
+        click.echo(f"Workspace {wire.printable(made.name)} is there, and you own it.")
     if used:
         _use(made.name)
 
@@ -107,7 +111,7 @@ def _use(name: str) -> None:
     credentials = load_credentials()
     entry = replace(credentials.of(place.server), workspace=name)
     save_credentials(credentials.with_login(place.server, entry))
-    click.echo(f"Clusters and commands go to workspace {name} now.")
+    click.echo(f"Clusters and commands go to workspace {name} now.", err=True)
     meant = find_place().settings.workspace
     if meant != name:
         click.echo(f"But the settings name workspace {meant}, and they go first: take that out of them.", err=True)

@@ -72,7 +72,11 @@ class Api(Protocol):
     async def usage(
         self, *, by: str = "cluster", since: datetime | None = None, until: datetime | None = None
     ) -> Sequence[CostLine]:
-        """Return cost lines by "cluster", "computation", "day" or "tag:<key>", within a time range."""
+        """Return cost lines by "cluster", "computation", "day", "tag:<key>", …, within a time range.
+
+        Or by several with commas between, as "user,tag:project,day": a line for each combination there is; see
+        :func:`tradewind.planning.meter.cost_by`. Raises BadRequest for what cost can't be shown by.
+        """
 
     async def receipt(self, cluster_id: str) -> Receipt:
         """Return what a cluster cost up to now. Raises NotFound."""

@@ -15,10 +15,12 @@ from tradewind.model.joining import (
     MadeInvitation,
     MadeToken,
     Me,
+    Newcomer,
     NewInvitation,
     NewRole,
     NewToken,
     NewWorkspace,
+    Welcomed,
 )
 from tradewind.model.people import AuditEntry, Invitation, Member, MemberRole, Token, Workspace
 
@@ -47,7 +49,7 @@ class RemotePeople:
 
     def create_workspace(self, name: str, title: str = "") -> Workspace:
         """Make a workspace; who makes it owns it."""
-        return self._create(Workspace, "workspaces", NewWorkspace(name=name, title=title))
+        return self._create(Workspace, "workspaces", NewWorkspace(name=name, title=title), key=uuid.uuid4().hex)
 
     def members(self, workspace: str) -> Sequence[Member]:
         """Return who is in a workspace."""
@@ -82,6 +84,14 @@ class RemotePeople:
         """Become a member by an invitation's secret."""
         return self._create(Member, path("invitations", "accept"), Accepting(secret=secret))
 
+    def sign_up(self, new: Newcomer) -> Welcomed:
+        """Become a user and a member, by an invitation's secret."""
+        return self._create(Welcomed, path("invitations", "sign-up"), new)
+
+    def claim(self, new: Newcomer) -> Welcomed:
+        """Become the server's first user, by the secret that it printed when it started."""
+        return self._create(Welcomed, "claim", new)
+
     def tokens(self) -> Sequence[Token]:
         """Return one's own tokens; never their texts."""
         return self._get(Page[Token], path("me", "tokens")).items
@@ -110,9 +120,10 @@ class RemotePeople:
     def _get(self, kind: type[T], where: str) -> T:
         return self._connection.ask_here(Question(method="GET", path=where), kind)
 
-    def _create(self, kind: type[T], where: str, body: object) -> T:
+    def _create(self, kind: type[T], where: str, body: object, *, key: str | None = None) -> T:
+        """Ask for something new; again only with a ``key``, which what holds a secret has none of: none is kept."""
         data = wire.dump_json(body).encode()
-        return self._connection.ask_here(Question(method="POST", path=where, body=data, key=uuid.uuid4().hex), kind)
+        return self._connection.ask_here(Question(method="POST", path=where, body=data, key=key), kind)
 
     def _do(self, method: str, where: str, body: object = None) -> None:
         data = wire.dump_json(body).encode() if body is not None else None

@@ -14,7 +14,7 @@ from tradewind import wire
 from tradewind.boot.process import KeyPair
 from tradewind.client.connection import Connection, Interrupted, Question, path
 from tradewind.client.examine import examine
-from tradewind.errors import NotFound
+from tradewind.errors import NotFound, ServerError
 from tradewind.model.cluster import Cluster, ClusterSpec, Scaling
 from tradewind.model.computation import Computation, Insight
 from tradewind.model.environment import Environment
@@ -45,6 +45,9 @@ class OwnLoop:
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """Wait in this thread for ``coroutine``."""
         with self._lock:
+            if self._loop.is_closed():
+                coroutine.close()
+                raise ServerError("this program's connection to its server was closed: make a new Cluster(name=…)")
             if self._thread.ident is None:
                 self._thread.start()
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()

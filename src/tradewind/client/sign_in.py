@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 from tradewind import wire
 from tradewind.client.connection import Connection, Interrupted, Question
@@ -11,17 +11,8 @@ from tradewind.errors import ServerError, SignInNeeded
 from tradewind.model.joining import HubToken, LoginToken, PendingLogin, Poll
 from tradewind.model.secret import Secret
 
-HUB_VARIABLES = ("JUPYTERHUB_API_TOKEN", "JUPYTERHUB_USER")
-"""Both stand in every notebook server that a hub starts, and hardly anywhere else."""
 POLL_S = 2.0
 CONFIRM_WITHIN_S = 600.0
-
-
-def hub_token(environ: Mapping[str, str]) -> Secret | None:
-    """Return the token that a JupyterHub gave to this notebook; None outside of one."""
-    if not all(environ.get(name) for name in HUB_VARIABLES):
-        return None
-    return Secret(environ[HUB_VARIABLES[0]])
 
 
 def with_hub(connection: Connection, token: Secret) -> Secret:

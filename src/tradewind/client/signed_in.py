@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 from collections.abc import Mapping
 from dataclasses import replace
@@ -9,16 +10,24 @@ from dataclasses import replace
 from tradewind.client.connection import Connection
 from tradewind.client.credentials import load_credentials, save_credentials
 from tradewind.client.remote import Remote
-from tradewind.client.sign_in import hub_token, with_hub
 from tradewind.errors import TradewindError
 from tradewind.model.secret import Secret
 
 VARIABLE = "TRADEWIND_TOKEN"
+HUB_VARIABLES = ("JUPYTERHUB_API_TOKEN", "JUPYTERHUB_USER")
+"""Both stand in every notebook server that a hub starts, and hardly anywhere else."""
 
 
 def open_remote(server: str, workspace: str) -> Remote:
     """Return the verbs of ``server``, for one workspace; asks nothing yet."""
     return Remote(connection_to(server), workspace)
+
+
+def hub_token(environ: Mapping[str, str]) -> Secret | None:
+    """Return the token that a JupyterHub gave to this notebook; None outside of one."""
+    if not all(environ.get(name) for name in HUB_VARIABLES):
+        return None
+    return Secret(environ[HUB_VARIABLES[0]])
 
 
 def connection_to(server: str, environ: Mapping[str, str] | None = None) -> Connection:
@@ -41,8 +50,10 @@ def connection_to(server: str, environ: Mapping[str, str] | None = None) -> Conn
         hub = hub_token(variables)
         if hub is None:
             return None
+        # Not imported above: the words of signing in are of use to those in a hub alone, and take some milliseconds.
+        with_hub = importlib.import_module("tradewind.client.sign_in").with_hub
         try:
-            token = with_hub(Connection(server, authority=login.authority), hub)
+            token: Secret = with_hub(Connection(server, authority=login.authority), hub)
         except TradewindError:
             return None
         save_credentials(load_credentials().with_login(server, replace(login, token=token)))

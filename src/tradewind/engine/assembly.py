@@ -6,6 +6,7 @@ import getpass
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from pathlib import Path
 
 from tradewind.config import Settings
@@ -22,6 +23,7 @@ from tradewind.engine.rounds import Rounds
 from tradewind.engine.service import Service
 from tradewind.model.cluster import ClusterStatus, Intent, StopReason
 from tradewind.model.people import Caller, MemberRole
+from tradewind.planning.funds import ROUND
 from tradewind.providers.base import Provider
 from tradewind.store.store import Store
 
@@ -86,8 +88,12 @@ class Means:
     """What all that it launches is marked with."""
     caller: Caller
     """For whom its service answers, until it is told otherwise."""
+    sweeps: tuple[str, ...] = ()
+    """Providers that are searched for what belongs to no live cluster, also while nothing is looked after there."""
     link: AgentLink | None = None
     """Its line to schedulers; None is the real one."""
+    pace: timedelta = ROUND
+    """How soon it looks again at what runs quietly and nobody watches."""
 
 
 def put_together(means: Means) -> Assembly:
@@ -102,6 +108,8 @@ def put_together(means: Means) -> Assembly:
         new_id=new_id,
         installation=means.installation,
         holder=this_process(),
+        pace=means.pace,
+        sweeps=means.sweeps,
     )
     settings = means.settings
     private_addresses = settings.webhooks.private_addresses

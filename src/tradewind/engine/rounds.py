@@ -18,12 +18,13 @@ from tradewind.engine.link import Access, AgentLink
 from tradewind.engine.watch import Listing, Watch
 from tradewind.errors import BadRequest, FundsChanged, LeaseLost, Unavailable
 from tradewind.model.cluster import Cluster, ClusterStatus
-from tradewind.model.instance import Contact, Instance, InstanceStatus, Role
+from tradewind.model.instance import Contact, Instance, InstanceStatus, ObservedInstance, Role
 from tradewind.model.status import StatusPage
 from tradewind.planning import meter
 from tradewind.planning.choose import Choice
 from tradewind.planning.funds import ROUND, Fund, draws, funds_of, own_fund, paid_for, without_new_money
 from tradewind.planning.plan import plan
+from tradewind.planning.settle import corrected
 from tradewind.planning.snapshot import Launch, Plan, Snapshot
 from tradewind.providers.base import Provider
 from tradewind.store.records import Changes, Lease
@@ -62,6 +63,8 @@ class Rounds:
     installation: str
     holder: str
     """Who takes the leases."""
+    sweeps: tuple[str, ...] = ()
+    """Names of providers that are swept in any case; else only those that something was looked after on."""
     pace: timedelta = ROUND
     """How soon to look again at what runs quietly and nobody watches."""
     pages: dict[str, StatusPage] = field(default_factory=dict)
@@ -171,11 +174,16 @@ class Rounds:
         before anything of it is launched.
         """
         ended = 0
-        for watch in list(self._watches.values()):
+        for name in (*self._watches, *(name for name in self.sweeps if name not in self._watches)):
+            watch = self._watch(self.provider_of(name))
             try:
-                seen = [o for o in (await watch.seen(self.clock.now())).seen if o.status.is_live]
-                live = await self.store.live_among({o.marks.cluster for o in seen})
-                strays = [o for o in seen if o.marks.cluster not in live]
+                listing = await watch.seen(self.clock.now())
+                since = listing.began - RECENT
+                recent = [o for o in listing.seen if o.stopped_at is None or o.stopped_at > since]
+                live = await self.store.live_among({o.marks.cluster for o in recent})
+                others = [o for o in recent if o.marks.cluster not in live]
+                strays = [o for o in others if o.status.is_live]
+                await self._correct(others, listing.began)
                 if strays:
                     log.warning("ending %d instances that belong to no live cluster", len(strays))
                     await watch.provider.terminate([o.handle for o in strays])
@@ -183,6 +191,16 @@ class Rounds:
             except Unavailable as error:
                 log.info("%s can't be swept now: %s", watch.provider.name, error)
         return ended
+
+    async def _correct(self, seen: Iterable[ObservedInstance], now: datetime) -> None:
+        """Bill what a provider shows of clusters that have stopped as the provider says, not as we thought."""
+        shown = {o.marks.instance: o for o in seen}
+        for row in await self.store.ended_instances(shown.keys()):
+            after = corrected(row, shown[row.id], now)
+            if after is not row:
+                log.warning("instance %s of a cluster that has stopped was there until %s", row.id, after.stopped_at)
+                cluster = await self.store.get_cluster(row.cluster_id)
+                await self.store.correct(after, meter.settle(row, after, (), cluster))
 
     async def _confirmed(self, cluster_id: str, held: Held | None, now: datetime) -> Held | None:
         """Return the cluster under a lease that was taken or renewed now; None where it is another's, or over."""
@@ -350,6 +368,7 @@ class Rounds:
             usages=held.usages,
             observed=observed,
             looked_at=listing.began if listing is not None else now,
+            is_shared_look=listing is not None and listing.began < now,
             page=page,
             choices=choices,
             funds=funds,
@@ -379,12 +398,16 @@ class Rounds:
             return None
 
     async def _observe(self, provider: Provider, since: datetime) -> Listing | None:
-        watch = self._watches.setdefault(provider.name, Watch(provider, self.clock))
         try:
-            return await watch.seen(since)
+            return await self._watch(provider).seen(since)
         except Unavailable as error:
             log.info("%s can't be looked at: %s", provider.name, error)
             return None
+
+    def _watch(self, provider: Provider) -> Watch:
+        if provider.name not in self._watches:
+            self._watches[provider.name] = Watch(provider, self.clock)
+        return self._watches[provider.name]
 
     async def _choices(self, cluster: Cluster) -> Mapping[Role, tuple[Choice, ...]] | None:
         """Return what could be launched. A cluster that can't grow now is looked after all the same."""

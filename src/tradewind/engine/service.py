@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence, Set
 from copy import copy
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -20,6 +20,7 @@ from tradewind.model.cluster import Cluster, ClusterSpec, Intent, ScaleMemory, S
 from tradewind.model.computation import Computation, Insight
 from tradewind.model.environment import Environment
 from tradewind.model.events import Event
+from tradewind.model.exchange import ClusterNews
 from tradewind.model.instance import Instance
 from tradewind.model.people import Caller, MemberRole
 from tradewind.model.secret import Secret
@@ -27,6 +28,7 @@ from tradewind.model.usage import CostLine, Receipt, Usage
 from tradewind.model.views import Check, ClusterView, DryRun
 from tradewind.planning import budget, meter
 from tradewind.planning.access import Action, may, refusal
+from tradewind.planning.grouping import COMPUTATION, dimensions
 from tradewind.planning.insights import insights
 from tradewind.planning.wishes import check_keepable, check_scaling, check_spec
 from tradewind.providers.base import Provider
@@ -37,6 +39,8 @@ from tradewind.store.store import Store
 HOUR = timedelta(hours=1)
 GIVE_BACK_S = (0.1, 1.0, 1.5)
 """Seconds to wait before asking anew for money that others took or hold ahead."""
+COMPUTATIONS_AT_ONCE = 1000
+"""Read from the store in one go, where all are wanted."""
 POLL_S = 0.25
 """Seconds between looks for what another process changed."""
 SLOW_POLL_S = 1.0
@@ -187,6 +191,11 @@ class Service:
         clusters = await self._store.list_clusters(self._workspace, live=live, limit=limit, cursor=cursor)
         return Page([await self.view(cluster.id) for cluster in clusters], clusters.next)
 
+    async def news(self, stopped_since: datetime) -> Sequence[ClusterNews]:
+        """Return how the live clusters stand, and those that stopped not long ago."""
+        self._refuse_unless(Action.SEE_WORKSPACE)
+        return await self._store.news(frozenset({self._workspace}), stopped_since)
+
     async def events(self, cluster_id: str, *, after: int = 0) -> Sequence[tuple[int, Event]]:
         """Return the journal."""
         await self._mine(cluster_id, Action.READ_DETAIL)
@@ -226,14 +235,16 @@ class Service:
     ) -> Sequence[CostLine]:
         """Return cost lines."""
         self._refuse_unless(Action.SEE_WORKSPACE)
+        asked = dimensions(by)
         usages = await self._store.usages(workspace=self._workspace, since=since, until=until)
-        computations: Sequence[Computation] = ()
-        if by == "computation":
-            computations = await self._store.computations(self._workspace, owners=self._readable(), limit=10_000)
-        try:
-            return meter.cost_by(usages, computations, by, self._clock.now(), since=since, until=until)
-        except ValueError as error:
-            raise BadRequest(str(error)) from None
+        readable, computations = self._readable(), []
+        if COMPUTATION in asked:
+            # A bill needs their names and times; their code and errors would fill the memory.
+            computations = [
+                replace(one, groups=(), activity_seconds={}, code=(), errors=())
+                async for one in self._all_computations(owners=readable)
+            ]
+        return meter.cost_by(usages, computations, by, self._clock.now(), since=since, until=until, readable=readable)
 
     async def receipt(self, cluster_id: str) -> Receipt:
         """Return what a cluster cost up to now."""
@@ -331,8 +342,19 @@ class Service:
 
     async def _story(self, cluster_id: str) -> tuple[Cluster, Sequence[Computation], Sequence[Usage]]:
         cluster = await self._mine(cluster_id, Action.READ_DETAIL)
-        computations, usages = await asyncio.gather(
-            self._store.computations(self._workspace, cluster_id=cluster_id, limit=10_000),
-            self._store.usages(cluster_ids=(cluster_id,)),
-        )
-        return cluster, computations, usages
+        computations = [one async for one in self._all_computations(cluster_id=cluster_id)]
+        return cluster, computations, await self._store.usages(cluster_ids=(cluster_id,))
+
+    async def _all_computations(
+        self, cluster_id: str | None = None, owners: Set[str] | None = None
+    ) -> AsyncIterator[Computation]:
+        """Yield all there are, a page at a time."""
+        cursor: str | None = None
+        while True:
+            page = await self._store.computations(
+                self._workspace, cluster_id=cluster_id, owners=owners, limit=COMPUTATIONS_AT_ONCE, cursor=cursor
+            )
+            for one in page:
+                yield one
+            if (cursor := page.next) is None:
+                return

@@ -11,6 +11,7 @@ from tradewind.engine.assembly import Assembly, Means, put_together
 from tradewind.engine.clock import SteadyClock
 from tradewind.engine.identity import is_dead, new_id
 from tradewind.engine.link import AgentLink
+from tradewind.engine.rounds import UNWATCHED
 from tradewind.errors import BadRequest, ConfigError
 from tradewind.model.people import Caller, MemberRole
 from tradewind.providers.base import Provider, ProviderSettings
@@ -73,7 +74,9 @@ class Shared:
                 provider_of=shared.provider,
                 installation=shared.installation,
                 caller=NOBODY,
+                sweeps=shared.allowed,
                 link=link,
+                pace=UNWATCHED,
             )
         )
         shared._assembly.engine.start()
@@ -141,6 +144,7 @@ async def free_leases_of_the_dead(store: Store) -> None:
 
     Nothing ends here: on a server, whoever asked for a cluster is not the process that died.
     """
+    now = SteadyClock().now()
     for lease in await store.leases():
         if is_dead(lease.holder):
-            await store.release_lease(lease)
+            await store.release_lease(lease, now)

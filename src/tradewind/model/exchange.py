@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from tradewind.model.cluster import ClusterSpec, Scaling
+from tradewind.model.cluster import ClusterSpec, ClusterStatus, Scaling
 from tradewind.model.environment import Environment
 from tradewind.model.events import Event
 from tradewind.model.instance import Instance
@@ -63,6 +63,19 @@ class JournalLine:
     seq: int
     """Grows; what to give as ``after`` to get those that follow."""
     event: Event
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClusterNews:
+    """How a cluster stands: the data of an event that says it changed."""
+
+    cluster_id: str
+    workspace: str
+    name: str
+    owner: str
+    status: ClusterStatus
+    revision: int
+    """Grows with every change of the record; the same number is the same news."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

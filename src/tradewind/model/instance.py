@@ -127,7 +127,7 @@ class Instance:
     stopped_at: datetime | None = None
     exit_code: int | None = None
     end: InstanceEnd | None = None
-    """Set with ``stopped_at``; a cluster's own row doesn't change after it."""
+    """Set with ``stopped_at``; a row doesn't change after it, but for times that its provider later shows to differ."""
     detail: str = ""
     """Why it ended or what it waits for, for a person."""
     wanted: bool = True

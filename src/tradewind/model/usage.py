@@ -73,8 +73,10 @@ class CostLine:
     """One row of a cost table."""
 
     key: str
-    """What it was grouped by: a cluster's name, a tag's value, a day, a computation's id."""
+    """What it was grouped by: a cluster's name, a tag's value, a day, a computation's id; of several, all of them."""
     cost: Cost
+    keys: tuple[str, ...] = ()
+    """The same apart: one for each of what it was grouped by, in the order asked for."""
     name: str = ""
     """What to call it for a person, where ``key`` is an id; else empty."""
 

@@ -5,32 +5,44 @@ Every second of an instance between ``started_at`` and ``stopped_at`` is in one 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
 
-from tradewind.errors import BadRequest
 from tradewind.model.cluster import Cluster
 from tradewind.model.computation import Computation
 from tradewind.model.instance import Instance
 from tradewind.model.money import Money
 from tradewind.model.offer import Offer
 from tradewind.model.usage import Cost, CostLine, Receipt, Usage
+from tradewind.planning.grouping import (
+    COMPUTATION,
+    KEYS,
+    NOT_COMPUTING,
+    NOT_YOURS_TO_READ,
+    TIMES,
+    days,
+    dimensions,
+    in_order,
+    name_of,
+)
 from tradewind.planning.share import Burning, Running, Shares, share
-from tradewind.planning.tally import EPOCH, HOUR, SECOND, Amounts, Units, lines, micros, plus, times
+from tradewind.planning.tally import HOUR, Amounts, Units, lines, micros, plus, times
 
-NOT_COMPUTING = "not computing"
-DAY = 24 * 3600 * SECOND
-
-KEYS: Mapping[str, Callable[[Usage], str]] = {
-    "cluster": lambda usage: usage.cluster_name,
-    "user": lambda usage: usage.owner,
-    "provider": lambda usage: usage.provider,
-    "region": lambda usage: usage.region or "(no region)",
-    "role": lambda usage: usage.role.value,
-}
-"""What whole usages can be grouped by; days and computations cut them, tags are open-ended."""
+__all__ = [
+    "KEYS",
+    "NOT_COMPUTING",
+    "burn_per_hour",
+    "close_usage",
+    "cost",
+    "cost_by",
+    "cost_per_hour",
+    "open_usage",
+    "receipt",
+    "settle",
+]
 
 
 def open_usage(cluster: Cluster, instance: Instance, sequence: int = 0) -> Usage:
@@ -86,9 +98,9 @@ def settle(
         return ()
     mine = [usage for usage in open_usages if usage.instance_id == after.id]
     last = max(mine, key=lambda usage: usage.sequence, default=None)
+    if before is not None and before.stopped_at is not None:
+        return _corrected(before, after, last, cluster)
     if last is None:
-        if before is not None and before.stopped_at is not None:
-            return ()  # Its bill was complete before this round.
         usage = open_usage(cluster, after)
     elif last.stopped_at is None:
         if after.stopped_at is None:
@@ -96,12 +108,17 @@ def settle(
         usage = last
     elif after.stopped_at is None or after.stopped_at > last.stopped_at:
         # It goes on though its last usage is closed: without a gap, the next one begins there.
-        if before is not None and before.stopped_at is not None:
-            return ()
         usage = replace(open_usage(cluster, after, last.sequence + 1), started_at=last.stopped_at)
     else:
         return ()
     return (usage if after.stopped_at is None else close_usage(usage, after.stopped_at),)
+
+
+def _corrected(before: Instance, after: Instance, last: Usage | None, cluster: Cluster) -> tuple[Usage, ...]:
+    """Return the one usage of an instance whose bill was complete, and turned out to be wrong."""
+    if after.stopped_at is None or (before.started_at, before.stopped_at) == (after.started_at, after.stopped_at):
+        return ()
+    return (close_usage(last or open_usage(cluster, after), after.stopped_at),)
 
 
 def burn_per_hour(usages: Iterable[Usage], now: datetime, currency: str) -> Money:
@@ -144,6 +161,7 @@ def cost_by(
     now: datetime,
     since: datetime | None = None,
     until: datetime | None = None,
+    readable: Set[str] | None = None,
 ) -> tuple[CostLine, ...]:
     """Return cost lines; their money adds up exactly to that of :func:`cost` over the same usages and range.
 
@@ -156,45 +174,54 @@ def cost_by(
         computation ran in is the last line, "not computing". Give all of those clusters, or their share is billed to
         the others.
     by : str
-        "cluster", "user", "provider", "region", "role", "day" (UTC), "computation" or "tag:<key>".
+        "cluster", "user", "provider", "region", "vm_type", "role", "day" and "month" (UTC), "computation" or
+        "tag:<key>"; or several with commas between, as "user,tag:project,day": a line for each combination there is.
     now : datetime
         Aware UTC; what runs is billed up to here.
     since, until : datetime, optional
         Bill the time from ``since`` (included) to ``until`` (excluded) only.
+    readable : set of str, optional
+        Owners whose computations may be told; the time of all others is one line, "of others". None is everybody.
 
     Raises
     ------
     BadRequest
         ``by`` is none of these.
     """
-    usages = tuple(usages)
+    asked = dimensions(by)
+    usages, computations = tuple(usages), tuple(computations)
     units = Units.of(usages)
-    if by == "computation":
-        computations = tuple(computations)
-        shares, units = _shared(usages, computations, units, now, since, until)
-        ordered = _dearest_first(shares.by_computation)
-        names = {computation.id: computation.name for computation in computations}
-        return lines(ordered | {NOT_COMPUTING: shares.rest} if any(shares.rest) else ordered, units, names)
-
-    key_of = _key_of(by)
-    tallies: dict[str, Amounts] = {}
+    groups: dict[tuple[str, ...], list[Burning]] = {}
     for burning, usage in zip(_burning(usages, units, now, since, until), usages, strict=True):
-        if burning.start == burning.stop:
-            continue
-        pieces = _days(burning) if key_of is None else ((key_of(usage), burning.stop - burning.start),)
-        for key, length in pieces:
-            tallies[key] = plus(tallies.get(key, units.nothing), times(burning.rate, length))
-    return lines(dict(sorted(tallies.items())) if by == "day" else _dearest_first(tallies), units)
+        is_told = readable is None or usage.owner in readable
+        pieces = days(burning.start, burning.stop) if TIMES.keys() & asked else ((burning.start, burning.stop),)
+        for start, stop in pieces:
+            if start == stop:
+                continue
+            names = tuple(name_of(dimension, usage, start) for dimension in asked)
+            if not is_told:
+                names = tuple(
+                    NOT_YOURS_TO_READ if dimension == COMPUTATION else name
+                    for dimension, name in zip(asked, names, strict=True)
+                )
+            groups.setdefault(names, []).append(replace(burning, start=start, stop=stop))
+    if COMPUTATION not in asked:
+        tallies = {names: _sum(burnings, units) for names, burnings in groups.items()}
+        return lines(in_order(tallies, asked), units)
+    tallies, units = _by_computation(groups, asked.index(COMPUTATION), computations, units, now)
+    titles = {computation.id: computation.name for computation in computations}
+    return lines(in_order(tallies, asked), units, titles)
 
 
 def receipt(cluster: Cluster, usages: Iterable[Usage], computations: Iterable[Computation], now: datetime) -> Receipt:
     """Return what ``cluster`` cost up to ``now``; usages and computations of others are left aside."""
     mine = tuple(usage for usage in usages if usage.cluster_id == cluster.id)
-    computations = tuple(computations)
-    names = {computation.id: computation.name for computation in computations}
-    shares, units = _shared(mine, computations, Units.of(mine), now, None, None)
-    ordered = _dearest_first(shares.by_computation)
-    *by_computation, not_computing = lines(ordered | {NOT_COMPUTING: shares.rest}, units, names)
+    units, computations = Units.of(mine), tuple(computations)
+    titles = {computation.id: computation.name for computation in computations}
+    shares = share(tuple(_burning(mine, units, now, None, None)), _running(computations, now), units.nothing)
+    tallies: dict[tuple[str, ...], Amounts] = {(id_,): amounts for id_, amounts in shares.by_computation.items()}
+    tallies[NOT_COMPUTING,] = shares.rest
+    *by_computation, not_computing = lines(in_order(tallies, (COMPUTATION,)), units.shared_by(shares.parts), titles)
     return Receipt(
         cluster_id=cluster.id,
         cluster_name=cluster.name,
@@ -205,19 +232,6 @@ def receipt(cluster: Cluster, usages: Iterable[Usage], computations: Iterable[Co
         by_computation=tuple(by_computation),
         not_computing=not_computing.cost,
     )
-
-
-def _key_of(by: str) -> Callable[[Usage], str] | None:
-    """Return what names a usage's line; None where a usage is cut into days."""
-    if by == "day":
-        return None
-    if by in KEYS:
-        return KEYS[by]
-    kind, _, tag = by.partition(":")
-    if kind != "tag" or not tag:
-        known = ", ".join(f'"{name}"' for name in (*KEYS, "day", "computation", "tag:<key>"))
-        raise BadRequest(f"cost can't be shown by {by!r}: use one of {known}")
-    return lambda usage: usage.tags.get(tag, f"(no {tag})")
 
 
 def _burning(
@@ -238,15 +252,8 @@ def _burning(
         )
 
 
-def _shared(
-    usages: Sequence[Usage],
-    computations: Iterable[Computation],
-    units: Units,
-    now: datetime,
-    since: datetime | None,
-    until: datetime | None,
-) -> tuple[Shares, Units]:
-    running = [
+def _running(computations: Iterable[Computation], now: datetime) -> list[Running]:
+    return [
         Running(
             id=computation.id,
             cluster_id=computation.cluster_id,
@@ -256,19 +263,43 @@ def _shared(
         for computation in computations
         if computation.started_at is not None
     ]
-    shares = share(tuple(_burning(usages, units, now, since, until)), running, units.nothing)
-    return shares, units.shared_by(shares.parts)
 
 
-def _days(burning: Burning) -> Iterable[tuple[str, int]]:
-    start = burning.start
-    while start < burning.stop:
-        day = start // DAY
-        stop = min(burning.stop, (day + 1) * DAY)
-        yield (EPOCH + timedelta(days=day)).date().isoformat(), stop - start
-        start = stop
+def _by_computation(
+    groups: Mapping[tuple[str, ...], Sequence[Burning]],
+    position: int,
+    computations: Iterable[Computation],
+    units: Units,
+    now: datetime,
+) -> tuple[dict[tuple[str, ...], Amounts], Units]:
+    """Return tallies with a computation's id at ``position``: each group's burn is shared by itself."""
+    running: dict[str, list[Running]] = {}
+    for one in _running(computations, now):
+        running.setdefault(one.cluster_id, []).append(one)
+    shared: list[tuple[tuple[str, ...], Shares]] = []
+    closed: dict[tuple[str, ...], Amounts] = {}
+    for names, burnings in groups.items():
+        if names[position] == NOT_YOURS_TO_READ:
+            closed[names] = _sum(burnings, units)
+            continue
+        first, last = min(one.start for one in burnings), max(one.stop for one in burnings)
+        clusters = dict.fromkeys(one.cluster_id for one in burnings)
+        beside = [
+            one for cluster in clusters for one in running.get(cluster, ()) if one.start < last and one.stop > first
+        ]
+        shared.append((names, share(burnings, beside, units.nothing)))
+    parts = math.lcm(*(shares.parts for _, shares in shared))
+    tallies = {names: times(amounts, parts) for names, amounts in closed.items()}
+    for names, shares in shared:
+        for id_, amounts in (*shares.by_computation.items(), (NOT_COMPUTING, shares.rest)):
+            if any(amounts):
+                whole = (*names[:position], id_, *names[position + 1 :])
+                tallies[whole] = times(amounts, parts // shares.parts)
+    return tallies, units.shared_by(parts)
 
 
-def _dearest_first(tallies: Mapping[str, Amounts]) -> dict[str, Amounts]:
-    """Sort by money, currency after currency, then by time, then by name."""
-    return dict(sorted(tallies.items(), key=lambda item: (*(-n for n in item[1][5:]), -item[1][0], item[0])))
+def _sum(burnings: Iterable[Burning], units: Units) -> Amounts:
+    total = units.nothing
+    for burning in burnings:
+        total = plus(total, times(burning.rate, burning.stop - burning.start))
+    return total

@@ -14,7 +14,7 @@ from tradewind.model.usage import Usage
 from tradewind.planning import funds, meter, scale, stop
 from tradewind.planning.funds import Draw
 from tradewind.planning.reconcile import keep_up, stopping, take_down
-from tradewind.planning.settle import Sighting, settle
+from tradewind.planning.settle import Sighting, corrected, settle
 from tradewind.planning.snapshot import Plan, Snapshot
 
 REMEMBER = timedelta(seconds=5)
@@ -96,11 +96,12 @@ def _settled(snapshot: Snapshot, now: datetime) -> tuple[tuple[Instance, ...], t
             settle(
                 instance,
                 seen.get(instance.id),
-                is_up=instance.id in up or (answered and instance.role is scheduler),
+                is_up=(instance.id in up or (answered and instance.role is scheduler))
+                and (not snapshot.is_shared_look or _is_billed(seen.get(instance.id))),
                 sighting=sighting,
             )
             if instance.status is not stopped
-            else instance
+            else _corrected(instance, seen.get(instance.id), snapshot.looked_at)
             for instance in snapshot.instances
         ]
     )
@@ -113,6 +114,15 @@ def _settled(snapshot: Snapshot, now: datetime) -> tuple[tuple[Instance, ...], t
         ]
     )
     return instances, strays
+
+
+def _is_billed(observed: ObservedInstance | None) -> bool:
+    """Whether the list knows that it is billed. Else its bill would begin when the list was asked: too early."""
+    return observed is not None and observed.status.is_billed
+
+
+def _corrected(instance: Instance, seen: ObservedInstance | None, now: datetime) -> Instance:
+    return instance if seen is None else corrected(instance, seen, now)
 
 
 def _noted(snapshot: Snapshot, instances: tuple[Instance, ...], now: datetime) -> Cluster:
@@ -173,6 +183,8 @@ def _failures(snapshot: Snapshot, instances: tuple[Instance, ...], now: datetime
             continue
         if after.running_at is not None and before.running_at is None:
             failed, retry_at = 0, None
+        elif not before.status.is_live:
+            continue  # its times were corrected; its failure was counted when it was noticed
         elif after.end in {InstanceEnd.DIED, InstanceEnd.VANISHED} and after.running_at is None:
             failed += 1
             retry_at = now + scale.retry_delay(failed)

@@ -12,6 +12,10 @@ RANK = {status: rank for rank, status in enumerate(InstanceStatus)}
 ON_ITS_WAY = timedelta(seconds=20)
 """An order may still be given, by an engine that is slow or was taken over, until its lease of 15 s has run out."""
 
+LISTED_LATE = timedelta(seconds=10)
+"""How much longer than it promised a list is waited for, where it never showed the instance: what is given up too soon
+lives on, and is billed."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sighting:
@@ -66,6 +70,32 @@ def settle(instance: Instance, seen: ObservedInstance | None, *, is_up: bool, si
     )
 
 
+def corrected(instance: Instance, seen: ObservedInstance, now: datetime) -> Instance:
+    """Return an instance that had ended by its row, with the times that its provider says; the same object if equal.
+
+    The row was wrong: a list came late, or an order was given by an engine that had stood still for long. What the
+    provider still lists is billed up to ``now``, and to its end once that is known. It stays STOPPED: who looks for
+    things that no live row knows, ends it.
+
+    Parameters
+    ----------
+    instance : Instance
+        The row, STOPPED.
+    seen : ObservedInstance
+        What the provider lists under its mark.
+    now : datetime
+        When it was asked.
+    """
+    is_over = seen.status is STOPPED
+    started_at = instance.started_at or seen.started_at or (now if seen.status.is_billed else None)
+    if started_at is None or (is_over and seen.stopped_at is None):
+        return instance
+    stopped_at = max(seen.stopped_at or now, started_at)
+    if (instance.started_at, instance.stopped_at) == (started_at, stopped_at):
+        return instance
+    return replace(instance, handle=seen.handle, started_at=started_at, stopped_at=stopped_at)
+
+
 def abandoned(instance: Instance, now: datetime) -> Instance:
     """Return the instance as one that we want to end; the same object where it is already."""
     return replace(instance, wanted=False, unwanted_at=now) if instance.wanted else instance
@@ -94,7 +124,8 @@ def _absent(instance: Instance, sighting: Sighting) -> Instance:
         if instance.wanted or age <= sighting.list_lag + ON_ITS_WAY:
             return instance
         return refused(instance, InstanceEnd.NEVER_LAUNCHED, "it was given up first", sighting.now)
-    if age <= sighting.list_lag:
+    was_seen = instance.status is not InstanceStatus.REQUESTED
+    if age <= sighting.list_lag + (timedelta(0) if was_seen else LISTED_LATE):
         return instance
     # Nobody saw it after the last sighting, so nobody is billed for it.
     stopped_at = max(sighting.last or sighting.now, instance.started_at or instance.requested_at)

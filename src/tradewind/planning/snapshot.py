@@ -29,6 +29,8 @@ class Snapshot:
     """What the provider lists for this cluster; None where it didn't answer."""
     looked_at: datetime
     """When the provider was asked; the answer, and all that was read after it, came later."""
+    is_shared_look: bool = False
+    """Whether the provider was asked before this round began, for others as well: then the page knows more."""
     page: StatusPage | None
     """None where it wasn't asked or didn't answer."""
     choices: Mapping[Role, tuple[Choice, ...]] | None

@@ -24,6 +24,8 @@ CPU = 1_000_000
 """Cores are counted in millionths: infrastructures give fractions of one."""
 PLACES = 12
 """Of a money amount. A microsecond of the cheapest machine is less, and sums are exact, so only a total is rounded."""
+SEPARATOR = " · "
+"""Between the keys of a line that was grouped by several."""
 HEAD = 5
 """Position of the first currency in `Amounts`."""
 
@@ -123,12 +125,18 @@ class Units:
 
 
 def lines(
-    tallies: Mapping[str, Amounts], units: Units, names: Mapping[str, str] = MappingProxyType({})
+    tallies: Mapping[tuple[str, ...], Amounts], units: Units, titles: Mapping[str, str] = MappingProxyType({})
 ) -> tuple[CostLine, ...]:
-    """Return one line for each key, in the mapping's order."""
+    """Return one line for each tuple of keys, in the mapping's order; ``titles`` are for keys that are ids."""
     costs = units.costs(tuple(tallies.values()))
     return tuple(
-        CostLine(key=key, cost=cost, name=names.get(key, "")) for key, cost in zip(tallies, costs, strict=True)
+        CostLine(
+            key=SEPARATOR.join(keys),
+            keys=keys,
+            cost=cost,
+            name=SEPARATOR.join(titles.get(key) or key for key in keys) if any(map(titles.get, keys)) else "",
+        )
+        for keys, cost in zip(tallies, costs, strict=True)
     )
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from http import HTTPStatus
 
 from fastapi import FastAPI
@@ -16,14 +17,17 @@ from tradewind import __version__
 from tradewind.config import Settings
 from tradewind.engine.assembly import Assembly
 from tradewind.errors import TradewindError
-from tradewind.server import clusters, health, history, openapi, people, problems
+from tradewind.server import clusters, health, history, logins, openapi, people, problems, stream
 from tradewind.server.context import request_id
 from tradewind.server.guard import Guard
 from tradewind.server.limits import Limits, Streams
 from tradewind.server.metrics import Metrics
+from tradewind.server.news import News
+from tradewind.server.oidc import OpenIdProvider
 from tradewind.server.operation import Operation, by_path
+from tradewind.server.pages.places import PLACES
 
-TABLES = (clusters.table, history.table, people.table)
+TABLES = (clusters.table, history.table, stream.table, people.table, logins.table)
 OPERATIONS: tuple[Operation, ...] = tuple(operation for table in TABLES for operation in table.operations)
 """Everything that can be asked, in the order it is documented."""
 
@@ -40,7 +44,15 @@ def create_app(assembly: Assembly, settings: Settings, *, public_url: str | None
     public_url : str, optional
         How people reach it; default what the settings say. The Host header of a request is never believed.
     """
-    app = FastAPI(title="Tradewind", version=__version__, openapi_url=None, docs_url=None, redoc_url=None)
+
+    @contextlib.asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        yield
+        await app.state.news.aclose()
+
+    app = FastAPI(
+        title="Tradewind", version=__version__, openapi_url=None, docs_url=None, redoc_url=None, lifespan=lifespan
+    )
     state = app.state
     state.assembly = assembly
     state.settings = settings
@@ -48,12 +60,16 @@ def create_app(assembly: Assembly, settings: Settings, *, public_url: str | None
     state.metrics = Metrics()
     state.limits = Limits(settings.serve.requests_per_second, settings.serve.burst, time.monotonic)
     state.streams = Streams()
+    state.news = News(assembly.store, assembly.clock)
     state.ending = asyncio.Event()
 
     for path, operations in by_path(OPERATIONS).items():
         app.add_route(path, _dispatch(operations), methods=[each.method for each in operations])
     for path, answer in {**health.PLACES, **openapi.PLACES}.items():
-        app.add_route(path, answer, methods=["GET"])
+        app.add_route(path, _named(path, answer), methods=["GET"])
+    for path, (answer_page, methods) in PLACES.items():
+        app.add_route(path, _named(path, answer_page), methods=list(methods))
+    state.oidc = OpenIdProvider(settings.oidc, assembly.clock) if settings.oidc.issuer is not None else None
     state.openapi = openapi.document(OPERATIONS)
 
     app.add_exception_handler(TradewindError, _told)
@@ -79,6 +95,16 @@ def _dispatch(operations: list[Operation]) -> Callable[[Request], Awaitable[Resp
         return await methods["GET" if request.method == "HEAD" else request.method].answer_to(request)
 
     return answer
+
+
+def _named(path: str, answer: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
+    """Return ``answer``, with its path told to whoever counts."""
+
+    async def named(request: Request) -> Response:
+        request.scope["tradewind.path"] = path
+        return await answer(request)
+
+    return named
 
 
 async def _told(request: Request, error: Exception) -> Response:

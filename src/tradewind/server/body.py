@@ -13,11 +13,11 @@ PATIENCE_S = 10.0
 """Seconds in which a body must have arrived: an honest one takes less than one."""
 
 
-async def read(request: Request) -> bytes:
-    """Return the body, JSON by its own account. Raises HTTPException 408, 413 or 415."""
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind != "application/json":
-        raise HTTPException(415, "send JSON, with the header Content-Type: application/json")
+async def read(request: Request, kind: str = "application/json") -> bytes:
+    """Return the body, of this ``kind`` by its own account. Raises HTTPException 408, 413 or 415."""
+    told_kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if told_kind != kind:
+        raise HTTPException(415, f"send the body with the header Content-Type: {kind}")
     if request.headers.get("content-encoding", "identity").lower() != "identity":
         raise HTTPException(415, "send the body as it is, without a Content-Encoding")
     settings: Settings = request.app.state.settings

@@ -35,6 +35,14 @@ class Which:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Some:
+    """Which part of a list."""
+
+    cursor: str | None = None
+    limit: int = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Living:
     """Whether only a live cluster will do."""
 
@@ -76,7 +84,8 @@ class Lines:
 async def list_all(asked: Asked[Nothing, Which]) -> Page[ClusterView]:
     """List clusters, newest first."""
     limit = within(asked.query.limit, "limit", MOST_ITEMS)
-    return Page(items=tuple(await asked.service.list_clusters(live=asked.query.live, limit=limit)))
+    found = await asked.service.list_clusters(live=asked.query.live, limit=limit, cursor=asked.query.cursor)
+    return Page(items=found, next=found.next)
 
 
 @table.on(
@@ -170,10 +179,12 @@ async def logs(asked: Asked[Nothing, Lines]) -> Page[InstanceLog]:
     return Page(items=tuple(InstanceLog(instance=instance, lines=tuple(text)) for instance, text in found))
 
 
-@table.on("GET", ONE + "/computations", answer=Page[Computation], problems=(NotFound,))
-async def computations(asked: Asked[Nothing, Nothing]) -> Page[Computation]:
-    """Return the computations of a cluster, newest first."""
-    return Page(items=tuple(await asked.service.computations(_cluster(asked), limit=MOST_ITEMS)))
+@table.on("GET", ONE + "/computations", query=Some, answer=Page[Computation], problems=(NotFound,))
+async def computations(asked: Asked[Nothing, Some]) -> Page[Computation]:
+    """List the computations of a cluster, newest first."""
+    limit = within(asked.query.limit, "limit", MOST_ITEMS)
+    found = await asked.service.computations(_cluster(asked), limit=limit, cursor=asked.query.cursor)
+    return Page(items=found, next=found.next)
 
 
 @table.on("GET", ONE + "/insights", answer=Page[Insight], problems=(NotFound,))

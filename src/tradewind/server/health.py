@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict
 from datetime import timedelta
+from decimal import Decimal
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -51,14 +52,30 @@ async def metrics(request: Request) -> Response:
         signed = await auth.signed_in(request)
         if not signed.user.is_operator:
             raise Forbidden("figures are for operators, and for programs on the server's own machine")
-    figures: Metrics = request.app.state.metrics
+    counted: Metrics = request.app.state.metrics
     assembly: Assembly = request.app.state.assembly
     for name, value in asdict(assembly.engine.figures()).items():
-        figures.stands(f"engine_{name}", f"Of this replica's engine: {name.replace('_', ' ')}.", value)
-    return Response(figures.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
+        counted.stands(f"engine_{name}", f"Of this replica's engine: {name.replace('_', ' ')}.", value)
+    found = await assembly.store.figures(assembly.clock.now())
+    tables: dict[str, tuple[str, str, Mapping[str, int | Decimal]]] = {
+        "clusters": ("status", "Live clusters of all replicas.", found.clusters),
+        "instances": ("status", "Live instances of all replicas.", found.instances),
+        "burn_per_hour": ("currency", "What an hour costs at the present size.", found.burn_per_hour),
+    }
+    for name, (label, words, table) in tables.items():
+        counted.forget(name)
+        for key, number in table.items():
+            counted.stands(name, words, float(number), **{label: key})
+    counted.stands("leases", "Live clusters that some replica looks after.", found.leases)
+    counted.stands("overdue_clusters", "Live clusters that are due and that nobody looks after.", found.overdue)
+    return Response(counted.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
 
-PLACES: dict[str, Callable[[Request], object]] = {"/healthz": healthz, "/readyz": readyz, "/metrics": metrics}
+PLACES: dict[str, Callable[[Request], Awaitable[Response]]] = {
+    "/healthz": healthz,
+    "/readyz": readyz,
+    "/metrics": metrics,
+}
 """Where each stands; outside of the versions, since it is for programs that look after servers."""
 
 

@@ -9,18 +9,10 @@ from tradewind.errors import BadRequest, NotFound
 from tradewind.model.computation import Computation
 from tradewind.model.exchange import Page
 from tradewind.model.usage import CostLine
-from tradewind.server.clusters import MOST_ITEMS, within
+from tradewind.server.clusters import MOST_ITEMS, Some, within
 from tradewind.server.operation import Asked, Nothing, Table
 
 table = Table("history")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Some:
-    """How much of a list."""
-
-    cursor: str | None = None
-    limit: int = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,7 +20,7 @@ class Grouped:
     """What costs are added up by, and for when."""
 
     by: str = "cluster"
-    """As "cluster", "computation", "day" or "tag:project"."""
+    """As "cluster", "computation", "day" or "tag:project"; or several, as "user,tag:project,day"."""
     since: datetime | None = None
     until: datetime | None = None
 
@@ -37,7 +29,8 @@ class Grouped:
 async def computations(asked: Asked[Nothing, Some]) -> Page[Computation]:
     """List the computations that you may read, newest first."""
     limit = within(asked.query.limit, "limit", MOST_ITEMS)
-    return Page(items=tuple(await asked.service.computations(limit=limit)))
+    found = await asked.service.computations(limit=limit, cursor=asked.query.cursor)
+    return Page(items=found, next=found.next)
 
 
 @table.on(

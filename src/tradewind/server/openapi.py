@@ -6,7 +6,7 @@ import dataclasses
 import html
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -31,7 +31,7 @@ def document(operations: Sequence[Operation]) -> dict[str, Any]:
     paths: dict[str, Any] = {}
     for operation in operations:
         paths.setdefault(operation.path, {})[operation.method.lower()] = _operation(operation, schema_of, named)
-    queries = {SCHEMAS.format(name=o.query.__name__) for o in operations if o.query is not None}
+    queries = {_name(schema_of[repr(o.query)]) for o in operations if o.query is not None}
     return {
         "openapi": "3.1.0",
         "info": {
@@ -42,7 +42,7 @@ def document(operations: Sequence[Operation]) -> dict[str, Any]:
         "servers": [{"url": "/"}],
         "paths": paths,
         "components": {
-            "schemas": {name: schema for name, schema in named.items() if SCHEMAS.format(name=name) not in queries},
+            "schemas": {name: schema for name, schema in named.items() if name not in queries},
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
         },
     }
@@ -69,9 +69,11 @@ def _operation(operation: Operation, schema_of: dict[str, Any], named: dict[str,
         "operationId": operation.name,
         "summary": operation.summary,
         "tags": [operation.tag],
-        "parameters": [*_path_parameters(operation), *_query_parameters(operation, named)],
+        "parameters": [*_path_parameters(operation), *_query_parameters(operation, schema_of, named)],
         "responses": {str(operation.status): _success(operation, schema_of)},
     }
+    for status in operation.also:
+        said["responses"][str(status)] = {"description": HTTPStatus(status).phrase}
     for status in sorted(statuses(operation)):
         said["responses"][str(status)] = {
             "description": HTTPStatus(status).phrase,
@@ -108,16 +110,21 @@ def _path_parameters(operation: Operation) -> list[dict[str, Any]]:
     ]
 
 
-def _query_parameters(operation: Operation, named: dict[str, Any]) -> list[dict[str, Any]]:
+def _query_parameters(operation: Operation, schema_of: dict[str, Any], named: dict[str, Any]) -> list[dict[str, Any]]:
     if operation.query is None:
         return []
-    schema = named[operation.query.__name__]
+    schema = named[_name(schema_of[repr(operation.query)])]
     required = set(schema.get("required", ()))
     return [
         {"name": field.name, "in": "query", "required": field.name in required, "schema": _texts(said)}
         for field in dataclasses.fields(operation.query)
         for said in (schema["properties"][field.name],)
     ]
+
+
+def _name(schema: dict[str, Any]) -> str:
+    """Return what a schema that stands elsewhere is called there."""
+    return str(schema["$ref"]).rsplit("/", 1)[1]
 
 
 def _texts(schema: dict[str, Any]) -> dict[str, Any]:
@@ -151,7 +158,7 @@ async def as_page(request: Request) -> Response:
     return Response(page, media_type="text/html; charset=utf-8", headers={"Content-Security-Policy": policy})
 
 
-PLACES: dict[str, Callable[[Request], Any]] = {PREFIX + "/openapi.json": as_json, "/api": as_page}
+PLACES: dict[str, Callable[[Request], Awaitable[Response]]] = {PREFIX + "/openapi.json": as_json, "/api": as_page}
 
 _PAGE = re.sub(
     r"\n +",

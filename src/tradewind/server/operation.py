@@ -91,6 +91,8 @@ class Operation:
     answer: Any
     """Type of the answer; None has no content."""
     status: int
+    also: tuple[int, ...]
+    """Other statuses of success, without content."""
     problems: tuple[type[TradewindError], ...]
     """What it raises beside what every operation may."""
     is_create: bool
@@ -137,7 +139,7 @@ class Operation:
         )
         key = request.headers.get("idempotency-key")
         if self.is_create and key is not None and who is not None:
-            return await once.answered(asked, key, raw, lambda: self._done(asked))
+            return await once.answered(request, who.user.id, key, raw, lambda: self._done(asked))
         return await self._done(asked)
 
     async def _done(self, asked: Asked[Any, Any]) -> Response:
@@ -166,6 +168,7 @@ class Table:
         query: type | None = None,
         door: Door = Door.MEMBER,
         status: int | None = None,
+        also: tuple[int, ...] = (),
         problems: tuple[type[TradewindError], ...] = (),
         is_create: bool = False,
         media_type: str = "application/json",
@@ -185,6 +188,8 @@ class Table:
             Who is let in before the verb itself decides.
         status : int, optional
             Of the answer; default 200, or 204 without content.
+        also : tuple of int
+            Other statuses of success, without content.
         problems : tuple of error classes
             What it raises beside what every operation may.
         is_create : bool
@@ -207,6 +212,7 @@ class Table:
                     query=query,
                     answer=answer,
                     status=status or (200 if answer is not None else 204),
+                    also=also,
                     problems=problems,
                     is_create=is_create,
                     media_type=media_type,

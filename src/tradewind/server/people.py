@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -25,20 +24,12 @@ from tradewind.model.joining import (
     UserChange,
 )
 from tradewind.model.people import AuditEntry, Invitation, Member, Token, User, Workspace
+from tradewind.server.clusters import MOST_ITEMS, Some, within
 from tradewind.server.context import request_id
 from tradewind.server.operation import Asked, Door, Nothing, Table
 
 table = Table("people")
 IN = "/workspaces/{workspace}"
-MOST_ITEMS = 500
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Some:
-    """Which part of a list."""
-
-    cursor: str | None = None
-    limit: int = 100
 
 
 # Oneself
@@ -140,7 +131,7 @@ async def remove(asked: Asked[Nothing, Nothing]) -> None:
 @table.on("GET", IN + "/audit", query=Some, answer=Page[AuditEntry])
 async def audit(asked: Asked[Nothing, Some]) -> Page[AuditEntry]:
     """List who changed what in a workspace, newest first."""
-    limit = _limit(asked.query)
+    limit = within(asked.query.limit, "limit", MOST_ITEMS)
     return _entries(await _members(asked).audit(_number(asked.query.cursor), limit + 1), limit)
 
 
@@ -187,7 +178,7 @@ async def accept(asked: Asked[Accepting, Nothing]) -> Member:
 @table.on("GET", "/users", query=Some, answer=Page[User], door=Door.SIGNED)
 async def users(asked: Asked[Nothing, Some]) -> Page[User]:
     """List the server's users by name, for operators."""
-    limit = _limit(asked.query)
+    limit = within(asked.query.limit, "limit", MOST_ITEMS)
     found = await _person(asked).users(asked.query.cursor or "", limit + 1)
     return Page(items=tuple(found[:limit]), next=found[limit - 1].name if len(found) > limit else None)
 
@@ -226,7 +217,7 @@ async def appoint(asked: Asked[Appointment, Nothing]) -> Member:
 @table.on("GET", "/audit", query=Some, answer=Page[AuditEntry], door=Door.SIGNED)
 async def server_audit(asked: Asked[Nothing, Some]) -> Page[AuditEntry]:
     """List who changed what about the server as a whole, newest first; for operators."""
-    limit = _limit(asked.query)
+    limit = within(asked.query.limit, "limit", MOST_ITEMS)
     return _entries(await _person(asked).audit(_number(asked.query.cursor), limit + 1), limit)
 
 
@@ -241,12 +232,6 @@ def _person(asked: Asked[Any, Any]) -> Person:
 
 def _members(asked: Asked[Any, Any]) -> Members:
     return asked.assembly.people.within(asked.caller, request_id() or None)
-
-
-def _limit(query: Some) -> int:
-    if not 1 <= query.limit <= MOST_ITEMS:
-        raise BadRequest(f"limit is a number from 1 to {MOST_ITEMS}, not {query.limit}")
-    return query.limit
 
 
 def _number(cursor: str | None) -> int | None:

@@ -6,14 +6,15 @@ from collections.abc import Callable, Sequence, Set
 from dataclasses import replace
 from datetime import datetime
 
-from sqlalchemy import Connection, case, or_, select, update
+from sqlalchemy import Connection, case, insert, or_, select, update
 
 from tradewind import wire
 from tradewind.errors import NameTaken, NotFound
 from tradewind.model.budget import Reservation
 from tradewind.model.cluster import Cluster, ClusterStatus, Intent
+from tradewind.model.exchange import ClusterNews
 from tradewind.store import ledger, pages, rows
-from tradewind.store.database import insert
+from tradewind.store.database import insert_unless_there
 from tradewind.store.pages import Page
 from tradewind.store.records import ClusterSecrets
 from tradewind.store.schema import IS_LIVE, clusters, secrets
@@ -31,14 +32,12 @@ def create(
 ) -> None:
     """Write a new cluster; the unique index decides who was first."""
     values = rows.new_cluster_values(cluster) | {"lease_holder": holder, "lease_until": until}
-    unless_taken = insert(connection, clusters).on_conflict_do_nothing(
-        index_elements=["workspace", "name"], index_where=IS_LIVE
-    )
-    while not connection.execute(unless_taken, values).rowcount:
+    live_name = {"index_elements": ["workspace", "name"], "index_where": IS_LIVE}
+    while not insert_unless_there(connection, clusters, values, **live_name):
         other = find(connection, cluster.spec.workspace, cluster.name, True)
         if other is not None:  # else it stopped in between, and the name is free now
             raise NameTaken(_taken(other))
-    connection.execute(insert(connection, secrets), rows.secrets_values(cluster.id, keys))
+    connection.execute(insert(secrets), rows.secrets_values(cluster.id, keys))
     ledger.commit(connection, opening, opening=True)
 
 
@@ -68,6 +67,25 @@ def live_among(connection: Connection, cluster_ids: Set[str]) -> frozenset[str]:
     """Return which of these are live."""
     statement = select(clusters.c.id).where(clusters.c.id.in_(cluster_ids), IS_LIVE)
     return frozenset(connection.execute(statement).scalars())
+
+
+def news(connection: Connection, workspaces: Set[str], stopped_since: datetime) -> tuple[ClusterNews, ...]:
+    """Return how the clusters of these workspaces stand: few columns, since it is asked every second."""
+    of = clusters.c
+    statement = select(of.id, of.workspace, of.name, of.owner, of.status, of.revision).where(
+        of.workspace.in_(workspaces), or_(IS_LIVE, of.stopped_at >= stopped_since)
+    )
+    return tuple(
+        ClusterNews(
+            cluster_id=row.id,
+            workspace=row.workspace,
+            name=row.name,
+            owner=row.owner,
+            status=ClusterStatus(row.status),
+            revision=row.revision,
+        )
+        for row in connection.execute(statement)
+    )
 
 
 def list_all(
@@ -104,7 +122,7 @@ def change_intent(
     connection: Connection, cluster_id: str, change: Callable[[Intent], Intent], now: datetime
 ) -> Cluster:
     """Read, change and write what people want; the row is locked meanwhile."""
-    locked = select(clusters).where(clusters.c.id == cluster_id).with_for_update()
+    locked = select(clusters).where(clusters.c.id == cluster_id).with_for_update(key_share=True)
     row = connection.execute(locked).mappings().first()
     if row is None:
         raise missing(cluster_id)

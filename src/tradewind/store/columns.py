@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from decimal import Decimal
 
@@ -9,6 +10,9 @@ from sqlalchemy import BigInteger, DateTime, Dialect, Integer, Text, TypeDecorat
 
 Serial = BigInteger().with_variant(Integer, "sqlite")
 """A key the database counts up itself; SQLite counts only what is declared INTEGER."""
+
+
+_UNKEPT = re.compile("[\0\ud800-\udfff]")
 
 
 class UtcTime(TypeDecorator[datetime]):
@@ -34,6 +38,23 @@ class UtcTime(TypeDecorator[datetime]):
         if value.tzinfo is UTC:
             return value
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class Words(TypeDecorator[str]):
+    """What an infrastructure or a machine said: kept whatever is in it, since no round may fail for that.
+
+    PostgreSQL keeps no NUL, and neither database a half of a surrogate pair, as in a path that is no UTF-8: they are
+    replaced. What people gave stays :class:`~sqlalchemy.Text`, and they are told.
+    """
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        """Return ``value`` as any database can keep it."""
+        if value is None or (value.isascii() and "\0" not in value):
+            return value
+        return _UNKEPT.sub("\ufffd", value)
 
 
 class ExactDecimal(TypeDecorator[Decimal]):

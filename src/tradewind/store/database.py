@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from types import ModuleType
@@ -16,9 +16,13 @@ from sqlalchemy.pool import QueuePool
 
 from tradewind.errors import BadRequest, StoreError
 from tradewind.store import postgresql, sqlite
+from tradewind.store.patience import Attempt
 
 CONNECTIONS = 8
 """Transactions under way at once on PostgreSQL, of one process. On SQLite there is one: it knows one writer anyway."""
+
+ANSWER_TIMEOUT_S = 40.0
+"""How long a transaction may take; ours take milliseconds, and PostgreSQL itself ends a statement after 30 s."""
 
 _UPSERTS: dict[tuple[str, str], Any] = {}
 _KINDS = {"sqlite": sqlite, "postgresql": postgresql}
@@ -78,17 +82,31 @@ def migrating(engine: Engine, place: str) -> AbstractContextManager[Connection]:
     return made
 
 
-def insert(connection: Connection, table: Table) -> Any:
-    """Return an INSERT that knows ``on_conflict_do_nothing``, in the words of the database in use."""
-    # That dialect was imported when its engine was made; the other one would cost each start-up 60 ms.
-    return importlib.import_module(f"sqlalchemy.dialects.{connection.dialect.name}").insert(table)
+def is_worth_another_try(engine: Engine, error: DBAPIError, attempt: Attempt) -> bool:
+    """Whether the whole transaction is to be begun again: nothing of it was kept, and the next may go well."""
+    answer: bool = _kind(engine).is_worth_another_try(error, attempt)
+    return answer
+
+
+def cut(connection: Connection) -> None:
+    """End the connection from another thread than the one that waits for its answer."""
+    _KINDS[connection.dialect.name].cut(connection)
+
+
+def insert_unless_there(connection: Connection, table: Table, values: Mapping[str, Any], **conflict: Any) -> bool:
+    """Write a new row and return True; False where its key, or the index that ``conflict`` names, has one already.
+
+    Of several transactions at once one writes it, and the others wait until it has.
+    """
+    statement = _insert(connection, table).on_conflict_do_nothing(**conflict)
+    return connection.execute(statement, values, execution_options={"preserve_rowcount": True}).rowcount > 0
 
 
 def upsert(connection: Connection, table: Table) -> Any:
     """Return the statement that writes rows of ``table``, new or changed."""
     made = _UPSERTS.get((connection.dialect.name, table.name))
     if made is None:
-        made = insert(connection, table)
+        made = _insert(connection, table)
         keys = [column.name for column in table.primary_key]
         changed = {column.name: made.excluded[column.name] for column in table.columns if column.name not in keys}
         made = made.on_conflict_do_update(index_elements=keys, set_=changed)
@@ -97,21 +115,26 @@ def upsert(connection: Connection, table: Table) -> Any:
 
 
 @contextmanager
-def explained(engine: Engine, place: str) -> Iterator[None]:
+def explained(engine: Engine, place: str, attempt: Attempt) -> Iterator[None]:
     """Turn what the database says inside into an error that names ``place``, the fact and the next step."""
     try:
         yield
     except DBAPIError as error:
-        raise _kind(engine).explain(place, error.orig or error, False) from error
+        raise _kind(engine).explain(place, error.orig or error, attempt) from error
     except StatementError as error:
         # A value that a column refused (a naive time): the caller's fault, in the column's own words.
         raise (error.orig or error) from None
     except sqlite3.Error as error:  # from the listeners of SQLite, which SQLAlchemy doesn't wrap
-        raise sqlite.explain(place, error, False) from error
+        raise sqlite.explain(place, error, attempt) from error
     except UnicodeEncodeError as error:
         raise BadRequest(f"{error.object!r:.200} isn't text that can be kept: its bytes are no UTF-8") from None
     except OverflowError as error:
         raise BadRequest(f"the database can't keep this: {error}") from None
+
+
+def _insert(connection: Connection, table: Table) -> Any:
+    # The dialect in use was imported when its engine was made; the other one would cost each start-up 60 ms.
+    return importlib.import_module(f"sqlalchemy.dialects.{connection.dialect.name}").insert(table)
 
 
 def _kind(engine: Engine) -> ModuleType:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Connection, select
 
-from tradewind.store.database import insert
+from tradewind.store.database import insert_unless_there
 from tradewind.store.schema import facts
 from tradewind.store.transactions import Transactions
 
@@ -27,6 +27,6 @@ def _find(connection: Connection, name: str) -> str | None:
 
 
 def _agree(connection: Connection, name: str, value: str) -> str:
-    connection.execute(insert(connection, facts).on_conflict_do_nothing(), {"name": name, "value": value})
+    insert_unless_there(connection, facts, {"name": name, "value": value})
     stands: str = connection.execute(select(facts.c.value).where(facts.c.name == name)).scalar_one()
     return stands

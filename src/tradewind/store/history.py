@@ -92,7 +92,7 @@ def computations(
     if owners is not None:
         statement = statement.where(table.c.cluster_id.in_(_clusters_of(owners)))
     if cursor is not None:
-        at, last, its_cluster = pages.place(cursor, (datetime, str, str))
+        at, last, its_cluster = pages.place(cursor, (datetime | None, str, str))
         beyond = or_(table.c.id > last, and_(table.c.id == last, table.c.cluster_id > its_cluster))
         if at is None:
             statement = statement.where(or_(table.c.started_at.is_not(None), beyond))

@@ -8,7 +8,7 @@ from enum import Enum
 
 from sqlalchemy import Connection, delete, select, update
 
-from tradewind.store.database import insert
+from tradewind.store.database import insert_unless_there
 from tradewind.store.schema import idempotency as table
 from tradewind.store.transactions import Transactions
 
@@ -69,7 +69,7 @@ class Idempotency:
 def _begin(connection: Connection, user_id: str, key: str, request_hash: str, now: datetime) -> Begun | Done:
     connection.execute(delete(table).where(table.c.created_at <= now - KEPT))
     values = {"user_id": user_id, "key": key, "request_hash": request_hash, "created_at": now}
-    if connection.execute(insert(connection, table).on_conflict_do_nothing(), values).rowcount:
+    if insert_unless_there(connection, table, values):
         return Begun.FRESH
     ours = (table.c.user_id == user_id, table.c.key == key)
     row = connection.execute(select(table).where(*ours).with_for_update()).mappings().first()

@@ -14,7 +14,7 @@ from tradewind.model.budget import Account, Budget, BudgetScope, Period, Reserva
 from tradewind.model.money import Money
 from tradewind.planning import limits
 from tradewind.planning.funds import AFFORDABLE
-from tradewind.store.database import insert, upsert
+from tradewind.store.database import insert_unless_there, upsert
 from tradewind.store.schema import accounts, budgets, reservations
 
 SOON = timedelta(seconds=1)
@@ -109,7 +109,7 @@ def open_account(connection: Connection, budget: Budget, now: datetime) -> None:
         "told": 0,
         "wake_at": now + SOON,
     }
-    connection.execute(insert(connection, accounts).on_conflict_do_nothing(), [row])
+    insert_unless_there(connection, accounts, row)
 
 
 def reservations_of(connection: Connection, budget_id: str, starts_at: datetime) -> tuple[Reservation, ...]:

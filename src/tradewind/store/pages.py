@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import TypeAlias, TypeVar
+from types import UnionType
+from typing import Any, TypeAlias, TypeVar
 
 from tradewind.errors import BadRequest
 
@@ -43,25 +43,24 @@ def cursor(place: Place) -> str:
     return base64.urlsafe_b64encode(json.dumps(values, separators=(",", ":")).encode()).decode().rstrip("=")
 
 
-def place(cursor: str, kinds: tuple[type[datetime] | type[str] | type[int], ...]) -> list[datetime | str | int | None]:
-    """Return the place that a cursor stands for; one that isn't ours is a BadRequest."""
+def place(cursor: str, kinds: tuple[type | UnionType, ...]) -> list[datetime | str | int | None]:
+    """Return the values that a cursor stands for, each of its kind; one that isn't ours is a BadRequest."""
     try:
         values = json.loads(base64.urlsafe_b64decode(cursor.encode("ascii") + b"=" * (-len(cursor) % 4)))
+        if not isinstance(values, list):
+            raise TypeError(values)
         return [_read(value, kind) for value, kind in zip(values, kinds, strict=True)]
-    except (ValueError, TypeError, binascii.Error, RecursionError):
+    except (ValueError, TypeError, RecursionError):
         raise BadRequest(
             f"the cursor {cursor!r:.100} isn't one that this list gave; leave it out to begin anew"
         ) from None
 
 
-def _read(value: object, kind: type[datetime] | type[str] | type[int]) -> datetime | str | int | None:
-    if value is None:
-        return None
-    if kind is datetime:
-        moment = datetime.fromisoformat(value) if isinstance(value, str) else None
-        if moment is None or moment.tzinfo is None:
+def _read(value: Any, kind: type | UnionType) -> Any:
+    if isinstance(value, str) and not isinstance("", kind):
+        value = datetime.fromisoformat(value)
+        if value.tzinfo is None:
             raise ValueError(value)
-        return moment
-    if not isinstance(value, kind) or isinstance(value, bool):
+    if not isinstance(value, kind):
         raise TypeError(value)
     return value

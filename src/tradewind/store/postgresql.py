@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import QueuePool
 
 from tradewind.errors import BadRequest, MissingExtra, StoreError, TradewindError
+from tradewind.store.patience import Attempt
 
 CONNECT_TIMEOUT_S = 5
 """How long to wait for a server that doesn't answer at all."""
@@ -120,26 +124,47 @@ def migrating(engine: Engine, place: str) -> Iterator[Connection]:
         yield connection
 
 
-def explain(place: str, error: BaseException, is_committing: bool) -> TradewindError:
+def explain(place: str, error: BaseException, attempt: Attempt) -> TradewindError:
     """Return what the database says as an error of ours."""
     state: str | None = getattr(error, "sqlstate", None)
     # Its first line is the fact; what follows are hints and the statement.
     said = (str(error).strip().splitlines() or [type(error).__name__])[0]
-    if is_refused_value(error):
+    if _is_refused_value(error):
         return BadRequest(f"the database can't keep this: {said}")
     for prefix, advice in _ADVICE.items():
         if state is not None and state.startswith(prefix):
             return StoreError(f"{place}: {advice} ({said})")
-    if state is None:
-        kept = "it isn't known whether the last change was kept: look" if is_committing else _NOTHING
-        return StoreError(
-            f"{place}: PostgreSQL can't be reached; {kept}. Look whether it runs and whether this machine may "
-            f"connect to it ({said})"
-        )
-    return StoreError(f"{place}: the database says: {said} ({state}); {_NOTHING}")
+    if state is not None:
+        return StoreError(f"{place}: the database says: {said} ({state}); {_NOTHING}")
+    fact = "PostgreSQL gave no answer for too long" if attempt.was_cut else "PostgreSQL can't be reached"
+    # The one moment in which nobody can know: the word to keep it was sent, and the answer never came.
+    kept = "whether the last change was kept isn't known" if attempt.is_keeping else _NOTHING
+    return StoreError(
+        f"{place}: {fact}; {kept}. See that it runs and that this machine may connect to it; "
+        f"then it is tried again by itself ({said})"
+    )
 
 
-def is_refused_value(error: BaseException) -> bool:
+def is_worth_another_try(error: DBAPIError, attempt: Attempt) -> bool:
+    """Whether the transaction is to be begun again at once."""
+    state: str | None = getattr(error.orig, "sqlstate", None)
+    if state in {"40001", "40P01"}:  # others were quicker; the same will go well when they are done
+        return True
+    # A connection that was kept for long may have died meanwhile, as when PostgreSQL was restarted, and it is found
+    # out only now: cheaper than to ask each time before. The pool replaces it, and those of its age.
+    return error.connection_invalidated and not attempt.is_keeping and not attempt.was_cut
+
+
+def cut(connection: Connection) -> None:
+    """End the connection under the thread that waits for its answer; that one gets an error."""
+    raw = connection.connection.driver_connection
+    if raw is None or raw.closed:
+        return
+    with socket.socket(fileno=os.dup(raw.fileno())) as line, suppress(OSError):
+        line.shutdown(socket.SHUT_RDWR)
+
+
+def _is_refused_value(error: BaseException) -> bool:
     """Whether a value can't be kept: a text with a NUL in it, a number that is too large."""
     state: str | None = getattr(error, "sqlstate", None)
     return type(error).__name__ == "DataError" if state is None else state.startswith("22")
@@ -148,5 +173,6 @@ def is_refused_value(error: BaseException) -> bool:
 def _name_of(url: URL) -> str:
     """Return the URL without its password, wherever in it that stands."""
     host = url.query.get("host", url.host or "localhost")
-    named = url.set(drivername="postgresql", password=None, host=str(host), query={})
-    return named.render_as_string(hide_password=True)
+    hosts = host if isinstance(host, str) else ",".join(host)
+    named = URL.create("postgresql", username=url.username, host=hosts, port=url.port, database=url.database)
+    return named.render_as_string()

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import Connection, RowMapping, case, delete, insert, or_, select, update
+from sqlalchemy import Connection, RowMapping, Select, case, delete, insert, or_, select, update
 
 from tradewind.errors import LeaseLost
 from tradewind.model.cluster import Cluster
@@ -19,20 +20,37 @@ from tradewind.store.schema import IS_LIVE, clusters, computations, events, inst
 def due(connection: Connection, now: datetime, holder: str | None, limit: int) -> tuple[str, ...]:
     """Return ids of live clusters that want to be looked at and that ``holder`` may take, the longest due first.
 
-    A hint and no promise: two may get the same id, and :func:`take_lease` decides. On PostgreSQL the same
-    statement takes ``with_for_update(skip_locked=True)``.
+    A hint and no promise: two may get the same id, and :func:`take_lease` decides.
     """
-    statement = (
-        select(clusters.c.id)
-        .where(
-            IS_LIVE,
-            clusters.c.wake_at <= now,
-            or_(clusters.c.lease_until.is_(None), clusters.c.lease_until <= now, clusters.c.lease_holder == holder),
+    return tuple(connection.execute(_due(now, holder, limit)).scalars())
+
+
+def take_due(connection: Connection, now: datetime, holder: str, until: datetime, limit: int) -> tuple[Lease, ...]:
+    """Take the leases of what is due, the longest due first; of several who ask at once each gets others."""
+    # Whoever comes second doesn't wait for the rows of the first, and by the time it sees them they are taken.
+    rows_due = _due(now, holder, limit).with_for_update(skip_locked=True, key_share=True)
+    found = connection.execute(rows_due).mappings().all()
+    taken = tuple(
+        Lease(
+            cluster_id=row["id"],
+            holder=holder,
+            epoch=row["lease_epoch"] + (row["lease_holder"] != holder),
+            until=until,
         )
-        .order_by(clusters.c.wake_at)
-        .limit(limit)
+        for row in found
     )
-    return tuple(connection.execute(statement).scalars())
+    if taken:
+        ours = clusters.c.lease_holder == holder
+        connection.execute(
+            update(clusters)
+            .where(clusters.c.id.in_([lease.cluster_id for lease in taken]))
+            .values(
+                lease_epoch=case((ours, clusters.c.lease_epoch), else_=clusters.c.lease_epoch + 1),
+                lease_holder=holder,
+                lease_until=until,
+            )
+        )
+    return taken
 
 
 def take_lease(connection: Connection, cluster_id: str, holder: str, now: datetime, until: datetime) -> Lease | None:
@@ -163,6 +181,16 @@ def save(connection: Connection, lease: Lease, changes: Changes) -> None:
     ledger.commit(connection, changes.reservations)
 
 
+def _due(now: datetime, holder: str | None, limit: int) -> Select[Any]:
+    free = or_(clusters.c.lease_until.is_(None), clusters.c.lease_until <= now, clusters.c.lease_holder == holder)
+    return (
+        select(clusters.c.id, clusters.c.lease_holder, clusters.c.lease_epoch)
+        .where(IS_LIVE, clusters.c.wake_at <= now, free)
+        .order_by(clusters.c.wake_at)
+        .limit(limit)
+    )
+
+
 def _locked(connection: Connection, cluster_id: str) -> RowMapping | None:
     """Return what a decision about the lease needs; on PostgreSQL the row is ours until the transaction ends."""
     statement = select(
@@ -175,7 +203,7 @@ def _locked(connection: Connection, cluster_id: str) -> RowMapping | None:
         clusters.c.wake_at,
         clusters.c.revision,
     ).where(clusters.c.id == cluster_id)
-    return connection.execute(statement.with_for_update()).mappings().first()
+    return connection.execute(statement.with_for_update(key_share=True)).mappings().first()
 
 
 def _values_of(cluster: Cluster, row: RowMapping, wake_at: datetime | None) -> rows.Values:

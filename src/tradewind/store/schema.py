@@ -17,7 +17,7 @@ from sqlalchemy import (
     text,
 )
 
-from tradewind.store.columns import ExactDecimal, Serial, UtcTime
+from tradewind.store.columns import ExactDecimal, Serial, UtcTime, Words
 
 IS_LIVE = text("status != 'stopped'")
 
@@ -45,13 +45,13 @@ clusters = Table(
     # What the engine found and did: only save writes these.
     Column("status", Text, nullable=False),
     Column("stop_reason", Text),
-    Column("stop_detail", Text, nullable=False),
+    Column("stop_detail", Words, nullable=False),
     Column("scale_wanted", Integer, nullable=False),
     Column("scale_surplus_since", UtcTime),
     Column("scale_surplus_peak", Integer, nullable=False),
-    Column("scheduler_address", Text),
-    Column("agent_address", Text),
-    Column("dashboard_address", Text),
+    Column("scheduler_address", Words),
+    Column("agent_address", Words),
+    Column("dashboard_address", Words),
     Column("started_at", UtcTime),
     Column("stopping_at", UtcTime),
     Column("stopped_at", UtcTime),
@@ -97,13 +97,13 @@ instances = Table(
     Column("status", Text, nullable=False),
     Column("requested_at", UtcTime, nullable=False),
     Column("expires_at", UtcTime),
-    Column("handle", Text),
+    Column("handle", Words),
     Column("started_at", UtcTime),
     Column("running_at", UtcTime),
     Column("stopped_at", UtcTime),
     Column("exit_code", Integer),
     Column("end", Text),
-    Column("detail", Text, nullable=False),
+    Column("detail", Words, nullable=False),
     Column("wanted", Boolean, nullable=False),
     Column("unwanted_at", UtcTime),
 )
@@ -118,8 +118,8 @@ usages = Table(
     Column("workspace", Text, nullable=False),
     Column("owner", Text, nullable=False),
     Column("provider", Text, nullable=False),
-    Column("region", Text),
-    Column("vm_type", Text, nullable=False),
+    Column("region", Words),
+    Column("vm_type", Words, nullable=False),
     Column("role", Text, nullable=False),
     Column("cpus", Float, nullable=False),
     Column("memory", BigInteger, nullable=False),
@@ -132,6 +132,8 @@ usages = Table(
     Column("stopped_at", UtcTime),
     Column("tags", Text, nullable=False),
     PrimaryKeyConstraint("instance_id", "sequence"),
+    # What overlaps a range ended after its beginning or runs still; history before it isn't looked at.
+    Index(None, "workspace", "stopped_at"),
     Index(None, "workspace", "started_at"),
 )
 
@@ -143,7 +145,7 @@ events = Table(
     Column("at", UtcTime, nullable=False),
     Column("kind", Text, nullable=False),
     Column("level", Text, nullable=False),
-    Column("message", Text, nullable=False),
+    Column("message", Words, nullable=False),
     Column("instance_id", Text),
     Index(None, "cluster_id", "seq"),
     sqlite_autoincrement=True,  # a number is never given twice, so "after seq" stays true when rows are deleted
@@ -317,7 +319,7 @@ outbox = Table(
     Column("attempts", Integer, nullable=False),
     # None once it was delivered or given up; then "error" tells which.
     Column("wake_at", UtcTime),
-    Column("error", Text),
+    Column("error", Words),
     Column("delivered_at", UtcTime),
     Index(None, "wake_at"),
 )

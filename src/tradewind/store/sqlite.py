@@ -10,9 +10,11 @@ from pathlib import Path
 
 import psutil
 from sqlalchemy import URL, Connection, Engine, create_engine, event
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import QueuePool, SingletonThreadPool
 
 from tradewind.errors import StoreError, TradewindError
+from tradewind.store.patience import Attempt
 from tradewind.store.place import is_on_network, make_private
 
 LOCK_TIMEOUT_S = 10.0
@@ -78,13 +80,22 @@ def migrating(engine: Engine, place: str) -> Iterator[Connection]:
             raise StoreError(f"{place}: upgrading it would lose rows; it was left as it is")
 
 
-def explain(place: str, error: BaseException, is_committing: bool) -> TradewindError:
+def explain(place: str, error: BaseException, attempt: Attempt) -> TradewindError:
     """Return what the database says as an error of ours."""
     name: str = getattr(error, "sqlite_errorname", "")  # extended, as SQLITE_IOERR_WRITE
     for prefix, advice in _ADVICE.items():
         if name.startswith(prefix):
             return StoreError(f"{place}: {advice} ({error})")
     return StoreError(f"{place}: the database says: {error}; nothing was written")
+
+
+def is_worth_another_try(error: DBAPIError, attempt: Attempt) -> bool:
+    """Whether the transaction is to be begun again. Never: who waits for a lock has waited long enough by then."""
+    return False
+
+
+def cut(connection: Connection) -> None:
+    """Leave it be: there is no peer that could hang, only a disk, and that can't be left."""
 
 
 @contextmanager

@@ -10,10 +10,12 @@ from tradewind.model.budget import Reservation
 from tradewind.model.cluster import Cluster, ClusterStatus, Intent
 from tradewind.model.computation import Computation
 from tradewind.model.events import Event
+from tradewind.model.exchange import ClusterNews
 from tradewind.model.instance import Instance
 from tradewind.model.usage import Usage
-from tradewind.store import clusters, database, history, rounds
+from tradewind.store import clusters, corrections, database, figures, history, rounds
 from tradewind.store.facts import Facts
+from tradewind.store.figures import StoreFigures
 from tradewind.store.idempotency import Idempotency
 from tradewind.store.money import Treasury
 from tradewind.store.outbox import Outbox
@@ -125,6 +127,14 @@ class Store:
         """Return which of these are live clusters of any workspace."""
         return await self._transactions.read(clusters.live_among, cluster_ids)
 
+    async def news(self, workspaces: Set[str], stopped_since: datetime) -> tuple[ClusterNews, ...]:
+        """Return how the clusters of these workspaces stand: the live ones, and those that stopped not long ago."""
+        return await self._transactions.read(clusters.news, workspaces, stopped_since)
+
+    async def figures(self, now: datetime) -> StoreFigures:
+        """Count what lives in all workspaces, for those who run the server."""
+        return await self._transactions.read(figures.figures, now)
+
     async def change_intent(self, cluster_id: str, change: Callable[[Intent], Intent], now: datetime) -> Cluster:
         """Change what people want of a cluster, and wake whoever looks after it.
 
@@ -161,6 +171,14 @@ class Store:
         Those under another's valid lease are left out; ``holder`` also gets its own.
         """
         return await self._transactions.read(rounds.due, now, holder, limit)
+
+    async def take_due(self, now: datetime, holder: str, until: datetime, limit: int = 100) -> tuple[Lease, ...]:
+        """Take the leases of live clusters to be looked at now, the longest due first.
+
+        As :meth:`due` and then :meth:`take_lease` for each, at the price of one; replicas that ask at the same moment
+        get different clusters, and none waits for another.
+        """
+        return await self._transactions.write(rounds.take_due, now, holder, until, limit)
 
     async def take_lease(self, cluster_id: str, holder: str, now: datetime, until: datetime) -> Lease | None:
         """Take the lease, or renew it; None while another's is valid.
@@ -226,6 +244,14 @@ class Store:
             A budget has no room for what it shall hold; nothing was written.
         """
         await self._transactions.write(rounds.save, lease, changes)
+
+    async def ended_instances(self, ids: Set[str]) -> tuple[Instance, ...]:
+        """Return those of these instances that have ended, of clusters that have stopped."""
+        return await self._transactions.read(corrections.ended, ids)
+
+    async def correct(self, instance: Instance, usages: Sequence[Usage]) -> None:
+        """Write what an instance of a stopped cluster turned out to have been; nobody's lease is needed any more."""
+        await self._transactions.write(corrections.correct, instance, usages)
 
     async def secrets(self, cluster_id: str) -> ClusterSecrets | None:
         """Return what the cluster's keys are made from; None once it has stopped."""

@@ -9,18 +9,28 @@ from pathlib import Path
 from typing import Concatenate, ParamSpec, TypeVar
 
 from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import DBAPIError
 
 from tradewind.store import database, migrate
+from tradewind.store.patience import Attempt, Patience
 
 T = TypeVar("T")
 P = ParamSpec("P")
 
 
+TRIES = 4
+"""How often a transaction is begun that others get in the way of."""
+
+
 class Transactions:
     """Runs functions of a connection, each in a transaction of its own: as a whole or not at all.
 
-    Every run may raise :class:`~tradewind.errors.StoreError`; then nothing was written, and the next may succeed once
-    the cause is gone. When the caller is cancelled, a transaction that had begun still ends, one way or the other.
+    Every run may raise :class:`~tradewind.errors.StoreError`; then nothing was written (but for a connection that
+    broke in the very moment of keeping it: the message says so), and the next may succeed once the cause is gone.
+    BadRequest is a value that no database keeps. When the caller is cancelled, a transaction that had begun still
+    ends, one way or the other.
+
+    A function may run several times until its transaction is kept once: it must do nothing but read and write there.
     """
 
     def __init__(self, engine: Engine, place: str, threads: ThreadPoolExecutor) -> None:
@@ -28,6 +38,7 @@ class Transactions:
         self._reader = database.reader(engine)
         self._writer = database.writer(engine)
         self._threads = threads
+        self._patience = Patience(database.ANSWER_TIMEOUT_S, database.cut)
         self._closed = False
         self.place = place
         """The file or the database, for messages."""
@@ -66,17 +77,34 @@ class Transactions:
     async def _run(
         self, engine: Engine, operation: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> T:
-        def transaction() -> T:
-            with database.explained(self._engine, self.place), engine.begin() as connection:
-                return operation(connection, *args, **kwargs)
+        loop = asyncio.get_running_loop()
+        self._patience.look(loop)
+        return await loop.run_in_executor(
+            self._threads, self._tried, engine, lambda connection: operation(connection, *args, **kwargs)
+        )
 
-        return await asyncio.get_running_loop().run_in_executor(self._threads, transaction)
+    def _tried(self, engine: Engine, operation: Callable[[Connection], T]) -> T:
+        for left in reversed(range(TRIES)):
+            attempt = Attempt()
+            with database.explained(self._engine, self.place, attempt):
+                try:
+                    return self._attempted(engine, operation, attempt)
+                except DBAPIError as error:
+                    if not left or not database.is_worth_another_try(self._engine, error, attempt):
+                        raise
+        raise AssertionError("unreachable")
+
+    def _attempted(self, engine: Engine, operation: Callable[[Connection], T], attempt: Attempt) -> T:
+        with engine.connect() as connection, self._patience.waiting(connection, attempt), connection.begin():
+            answer = operation(connection)
+            attempt.is_keeping = True
+        return answer
 
 
 def _opened(url: str | Path, connections: int) -> tuple[Engine, str]:
     engine, place = database.connect(url, connections)
     try:
-        with database.explained(engine, place):
+        with database.explained(engine, place, Attempt()):
             migrate.bring_up_to_date(engine, place)
     except BaseException:
         engine.dispose()

@@ -218,9 +218,8 @@ class FakeAgents:
         now = self._world.clock.now()
         return [
             machine
-            for machine in self._world.alive()
-            if machine.marks.cluster == cluster
-            and machine.marks.role is Role.WORKER
+            for machine in self._world.alive_of(cluster)
+            if machine.marks.role is Role.WORKER
             and machine.retired_at is None
             and (at := self._world.running_at(machine)) is not None
             and now >= at

@@ -67,14 +67,20 @@ class FakeProvider(Provider):
         """Return a door to this process's world, with the time of this machine.
 
         Options are seconds: ``pending_s``, ``latency_s`` (from the begin of the bill until Dask is up),
-        ``stopping_s``, ``list_lag_s``; default 0.
+        ``stopping_s``, ``list_lag_s``; default 0. With ``world``, host and port, the world is another process's, which
+        has times of its own.
 
         Raises
         ------
         ConfigError
             An option isn't known, or isn't a number of seconds.
         """
-        timing = _timing(settings.options)
+        timing = _timing({name: value for name, value in settings.options.items() if name != "world"})
+        if settings.options.get("world") is not None:
+            # The only import in a function here: that door is a kind of this one.
+            from tradewind.providers.fake.remote import open_remote
+
+            return open_remote(settings, timing)  # type: ignore[return-value]  # whoever asks for a fake gets one
         world = _worlds.setdefault((settings.state_directory, timing), FakeWorld(WallClock(), timing=timing))
         return cls(settings, world=world)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import heapq
+import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -11,6 +13,7 @@ from tradewind.errors import NoCapacity, Rejected, Unavailable
 from tradewind.model.instance import Contact, ObservedInstance, Role
 from tradewind.providers.fake import faults as f
 from tradewind.providers.fake.agents import FakeAgents
+from tradewind.providers.fake.lists import Lists
 from tradewind.providers.fake.machine import Billed, End, Machine
 from tradewind.providers.fake.sizes import SIZES, Size
 
@@ -98,8 +101,15 @@ class FakeWorld:
         self._machines: dict[str, Machine] = {}
         self._by_order: dict[tuple[str, str], str] = {}
         self._schedulers: dict[str, str] = {}
-        self._settled_at: datetime | None = None
-        """When everything due was last let end; None where something became due since."""
+        self._by_agent: dict[str, str] = {}
+        # What exists, in order of launch, of all clusters and of each: thousands are looked at many times a second.
+        self._alive: dict[str, None] = {}
+        self._alive_of: dict[str, dict[str, None]] = {}
+        self._ends: list[tuple[datetime, int, str]] = []
+        """When to look whether a machine has ended, soonest first. Too early is no harm; too late would be."""
+        self._count = itertools.count()
+        self._lists: dict[str, Lists] = {}
+        self._version = 0
 
     @property
     def machines(self) -> Mapping[str, Machine]:
@@ -109,7 +119,13 @@ class FakeWorld:
 
     def alive(self) -> tuple[Machine, ...]:
         """Return what exists now."""
-        return tuple(machine for machine in self.machines.values() if machine.is_alive)
+        self._settle()
+        return tuple([self._machines[handle] for handle in self._alive])
+
+    def alive_of(self, cluster: str) -> tuple[Machine, ...]:
+        """Return what exists of one cluster now."""
+        self._settle()
+        return tuple([self._machines[handle] for handle in self._alive_of.get(cluster, ())])
 
     def find(self, instance: str) -> Machine | None:
         """Return the machine that carries this instance's mark, or None."""
@@ -190,13 +206,9 @@ class FakeWorld:
     def listed(self, installation: str) -> tuple[ObservedInstance, ...]:
         """Return what the list shows to one installation now. For providers."""
         now = self.clock.now()
-        shown = tuple(
-            machine.observed(now, self.running_at(machine))
-            for machine in self.machines.values()
-            if machine.marks.installation == installation
-            and now >= machine.listed_from
-            and (machine.stopped is None or self._remembers(machine.stopped, now))
-        )
+        machines = self.machines.values()  # lets what is due end first
+        mine = self._lists.setdefault(installation, Lists(self, installation))
+        shown = mine.shown(machines, self._version, now)
         return shown * 2 if self.faults.strike(f.ListsTwice) else shown
 
     def end(self, handles: Iterable[str]) -> None:
@@ -231,16 +243,16 @@ class FakeWorld:
 
     def reached(self, contact: Contact) -> Machine | None:
         """Return the scheduler that listens at ``contact`` now, or None."""
-        now = self.clock.now()
-        for machine in self.alive():
-            if machine.contact == contact and machine.up_at is not None and now >= machine.up_at:
-                return machine
-        return None
+        self._settle()
+        machine = self._machines.get(self._by_agent.get(contact.agent, ""))
+        if machine is None or not machine.is_alive or machine.contact != contact:
+            return None
+        return machine if machine.up_at is not None and self.clock.now() >= machine.up_at else None
 
     def _is_full(self, size: Size) -> bool:
         if size.capacity is None:
             return False
-        let = (m for m in self._machines.values() if m.is_alive)
+        let = (self._machines[handle] for handle in self._alive)
         return sum((m.offer.vm_type, m.offer.region) == (size.vm_type, size.region) for m in let) >= size.capacity
 
     def _made(self, order: Order, handle: str) -> Machine:
@@ -268,36 +280,60 @@ class FakeWorld:
             end = End(at=at, exit_code=fault.exit_code, detail=fault.detail)
         return replace(machine, ends=(*machine.ends, end))
 
-    def _remembers(self, end: End, now: datetime) -> bool:
-        return end.remembered and now < end.at + self.timing.remember
-
     def _scheduler(self, cluster: str) -> Machine | None:
         handle = self._schedulers.get(cluster)
         return None if handle is None else self._machines[handle]
 
     def _keep(self, machine: Machine) -> None:
-        self._machines[machine.handle] = machine
-        if machine.marks.role is Role.SCHEDULER:
-            self._schedulers[machine.marks.cluster] = machine.handle
-        if self._due(machine) is not None:
-            self._settled_at = None
+        handle, cluster = machine.handle, machine.marks.cluster
+        self._machines[handle] = machine
+        self._version += 1
+        if machine.is_alive:
+            self._alive[handle] = None
+            self._alive_of.setdefault(cluster, {})[handle] = None
+        self._expect(machine)
+        if machine.marks.role is Role.SCHEDULER and machine.contact is not None:
+            self._schedulers[cluster] = handle
+            self._by_agent[machine.contact.agent] = handle
+            self._expect_crew(cluster)
+
+    def _expect(self, machine: Machine) -> None:
+        """Look at it again when it will have ended, as far as is known now."""
+        end = self._first_end(machine)
+        if end is not None:
+            heapq.heappush(self._ends, (end.at, next(self._count), machine.handle))
+
+    def _expect_crew(self, cluster: str) -> None:
+        """Look at its workers again: when they end depends on their scheduler."""
+        for handle in self._alive_of.get(cluster, ()):
+            if self._machines[handle].marks.role is Role.WORKER:
+                self._expect(self._machines[handle])
 
     def _settle(self) -> None:
         """Let everything end that was due, at the time it was due: schedulers first, since workers follow them."""
         now = self.clock.now()
-        if now == self._settled_at:
-            return
-        self._settled_at = now
-        for role in (Role.SCHEDULER, Role.WORKER):
-            for machine in [m for m in self._machines.values() if m.is_alive and m.marks.role is role]:
-                if (end := self._due(machine)) is not None:
-                    self._machines[machine.handle] = replace(machine, stopped=end)
+        while self._ends and self._ends[0][0] <= now:
+            due: dict[str, None] = {}
+            while self._ends and self._ends[0][0] <= now:
+                due[heapq.heappop(self._ends)[2]] = None
+            for handle in sorted(due, key=lambda handle: self._machines[handle].marks.role is Role.WORKER):
+                machine = self._machines[handle]
+                if not machine.is_alive:
+                    continue
+                end = self._first_end(machine)
+                if end is None or end.at > now:
+                    self._expect(machine)  # Somebody looked after it meanwhile.
+                    continue
+                self._machines[handle] = replace(machine, stopped=end)
+                self._version += 1
+                del self._alive[handle], self._alive_of[machine.marks.cluster][handle]
+                if machine.marks.role is Role.SCHEDULER:
+                    self._expect_crew(machine.marks.cluster)
 
-    def _due(self, machine: Machine) -> End | None:
-        """Return the first thing that has ended it by now, or None."""
+    def _first_end(self, machine: Machine) -> End | None:
+        """Return the first thing that ends it, as far as is known now, or None."""
         own = self._orphaned(machine) if machine.marks.role is Role.SCHEDULER else self._lonely(machine)
-        first = min([*machine.ends, *own], key=lambda end: end.at, default=None)
-        return first if first is not None and first.at <= self.clock.now() else None
+        return min([*machine.ends, *own], key=lambda end: end.at, default=None)
 
     def _orphaned(self, machine: Machine) -> Iterable[End]:
         if machine.up_at is None:

@@ -184,6 +184,8 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("user_id", "key", name="pk_idempotency"),
     )
     op.create_index("ix_idempotency_created_at", "idempotency", ["created_at"])
+    # Not for people, but for the report of a month.
+    op.create_index("ix_usages_workspace_stopped_at", "usages", ["workspace", "stopped_at"])
     op.create_table(
         "facts",
         sa.Column("name", sa.Text(), nullable=False),
@@ -194,6 +196,7 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     """Drop them all."""
+    op.drop_index("ix_usages_workspace_stopped_at")
     for table in (
         "facts",
         "idempotency",

@@ -1,0 +1,36 @@
+"""Where each page stands."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from tradewind.server.pages import own, signing
+from tradewind.server.pages.frame import static
+
+Answer = Callable[[Request], Awaitable[Response]]
+READ, WRITE, BOTH = ("GET",), ("POST",), ("GET", "POST")
+
+PLACES: Mapping[str, tuple[Answer, tuple[str, ...]]] = {
+    "/": (own.home, READ),
+    "/welcome": (signing.welcome, BOTH),
+    "/sign-in": (signing.sign_in, BOTH),
+    "/sign-in/oidc": (signing.depart, BOTH),
+    signing.CALLBACK: (signing.arrive, READ),
+    "/sign-out": (signing.sign_out, WRITE),
+    "/invitations/accept": (signing.invited, BOTH),
+    "/logins/{request}": (signing.confirm, BOTH),
+    "/settings": (own.settings, READ),
+    "/settings/tokens": (own.create_token, WRITE),
+    "/settings/tokens/{token}/revoke": (own.revoke_token, WRITE),
+    "/settings/mentoring": (own.agree, WRITE),
+    "/workspaces": (own.create_workspace, WRITE),
+    "/workspaces/{workspace}": (own.workspace, READ),
+    "/workspaces/{workspace}/invitations": (own.invite, WRITE),
+    "/workspaces/{workspace}/invitations/{invitation}/withdraw": (own.withdraw, WRITE),
+    "/workspaces/{workspace}/members/{user}": (own.change_member, WRITE),
+    "/static/{name}": (static, READ),
+}
+"""Each page's address, what answers there, and to which methods."""

@@ -1,0 +1,91 @@
+"""What differs with a server from an engine of one's own: who looks after clusters, and who hears what."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+
+import pytest
+
+from tests.e2e.conftest import eventually
+from tradewind import Cluster
+from tradewind.client.credentials import load_credentials, save_credentials
+from tradewind.client.door import open_api
+from tradewind.client.remote import Remote
+from tradewind.errors import NotFound, SignInNeeded
+from tradewind.model.cluster import StopReason
+from tradewind.model.secret import Secret
+
+pytestmark = [pytest.mark.timeout(120), pytest.mark.parametrize("home", ["server"], indirect=True)]
+
+
+def test_a_cluster_outlives_the_program_that_died_and_ends_when_nobody_comes_back(home):
+    code = (
+        "from tradewind import Cluster; import os; c = Cluster(name='orphan', n_workers=1, no_client_timeout='2 s',"
+        "show_widget=False); print(c.cluster_id, flush=True); os._exit(1)"
+    )
+    died = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    api = open_api()
+    cluster_id = died.stdout.strip()
+    assert cluster_id, died.stderr
+    eventually(lambda: not api.run(api.view(cluster_id)).cluster.status.is_live, 20, "the server ends it")
+    assert api.run(api.view(cluster_id)).cluster.stop_reason is StopReason.NO_CLIENT
+
+
+def test_a_program_that_ends_leaves_nothing_running(home):
+    code = "from tradewind import Cluster; c = Cluster(n_workers=1, show_widget=False); print(c.cluster_id)"
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    assert ended.returncode == 0, ended.stderr
+    api = open_api()
+    view = api.run(api.view(ended.stdout.strip()))
+    assert not view.cluster.status.is_live
+    assert view.cluster.stop_reason is StopReason.ASKED
+
+
+def test_no_engine_is_opened_in_this_process(home, tmp_path):
+    code = (
+        "import sys; from tradewind import Cluster; print(Cluster.plan(n_workers=1));"
+        "heavy = ('tradewind.engine', 'tradewind.store', 'sqlalchemy', 'httpx');"
+        "print([m for m in sys.modules if m.startswith(heavy)])"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    assert ran.stdout.splitlines()[-1] == "[]", ran.stderr
+    assert not (tmp_path / "tradewind.db").exists()
+
+
+def test_a_record_holds_nothing_of_the_callers_variables(home, monkeypatch):
+    monkeypatch.setenv("CALLERS_OWN", "never-to-be-seen")
+    with Cluster(n_workers=0, show_widget=False) as cluster:
+        api = cluster._session.api
+        assert isinstance(api, Remote)
+        spec = api.run(api.view(cluster.cluster_id)).cluster.spec
+    assert "never-to-be-seen" not in repr(spec)
+
+
+def test_a_revoked_token_stops_the_display_and_not_the_cluster(home, tmp_path, caplog):
+    with Cluster(n_workers=0, show_widget=False) as cluster:
+        good = load_credentials()
+        url = good.current
+        assert url is not None
+        save_credentials(good.with_login(url, replace(good.of(url), token=Secret("tw_" + "x" * 43))))
+        with pytest.raises(SignInNeeded, match=f"tradewind login {url}"):
+            cluster.receipt()
+        save_credentials(good)  # somebody signs in again, in a terminal
+        assert cluster.receipt().cluster_name == cluster.name
+
+
+def test_another_workspace_is_as_if_there_were_none(home):
+    with pytest.raises(NotFound, match="elsewhere"):
+        Cluster(workspace="elsewhere", n_workers=0, show_widget=False)
+
+
+def test_a_variable_with_a_token_is_enough(home, served, tmp_path):
+    login = load_credentials().of(served.url)
+    save_credentials(replace(load_credentials(), current=None).with_login(served.url, replace(login, token=None)))
+    environ = {**os.environ, "TRADEWIND_SERVER": served.url, "TRADEWIND_TOKEN": served.token.reveal()}
+    words = [sys.executable, "-c", "from tradewind.cli import main; main()", "workspace", "list", "--json"]
+    ran = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False, env=environ)
+    assert [member["workspace"] for member in json.loads(ran.stdout)] == ["default"], ran.stderr
