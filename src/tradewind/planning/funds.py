@@ -109,6 +109,18 @@ class Draw:
         return span if self.fund.ends_at is None else max(timedelta(0), min(span, self.fund.ends_at - now))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """What holds for all funds of a cluster."""
+
+    ahead: timedelta
+    """The longest it ever holds money for."""
+    ends_within: timedelta
+    """How long its provider may bill what was told to end."""
+    told: timedelta | None = None
+    """How long its scheduler was told that it may live without being asked again; None where it wasn't told."""
+
+
 def own_fund(cluster: Cluster) -> tuple[Fund, ...]:
     """Return the limit that came with the cluster itself, if one did."""
     limit = cluster.spec.budget
@@ -243,9 +255,35 @@ def _winding(fund: Fund) -> timedelta:
     return WINDING if fund.budget_id is not None else timedelta(0)
 
 
-def reservation(
-    draw: Draw, cluster: Cluster, use: Use, now: datetime, *, ahead: timedelta, ends_within: timedelta
-) -> Reservation | None:
+def target(draw: Draw, now: datetime, terms: Terms, *, more_per_hour: Decimal = Decimal(0)) -> timedelta:
+    """Return for how long a cluster should hold money.
+
+    Never longer than what is free lasts for everybody: so all hold about half of what is left, and run dry together.
+    """
+    if draw.per_hour + more_per_hour == 0:
+        return timedelta(0)
+    least = least_ahead(terms.ends_within)
+    return max(least, min(terms.ahead, draw.lasts_for_all(now, more_per_hour=more_per_hour)))
+
+
+def covers(found: Sequence[Draw], offers: Sequence[Offer], terms: Terms) -> bool:
+    """Whether there is the money for ``offers`` to live as long as the scheduler was told that it may live."""
+    return all(
+        not draw.fund.is_hard
+        or terms.told is None
+        or draw.spent + _cost(draw.per_hour + _rates(offers, draw), terms.told + terms.ends_within)
+        <= draw.fund.held + max(Decimal(0), draw.fund.free)
+        for draw in found
+    )
+
+
+def pay_ahead(found: Sequence[Draw], offers: Sequence[Offer], now: datetime, terms: Terms) -> timedelta | None:
+    """Return the longest that the scheduler should be told that it may live; None where nothing limits it."""
+    spans = [target(draw, now, terms, more_per_hour=_rates(offers, draw)) for draw in found if draw.fund.is_hard]
+    return min(spans, default=None)
+
+
+def reservation(draw: Draw, cluster: Cluster, use: Use, now: datetime, terms: Terms) -> Reservation | None:
     """Return what the cluster shall hold from now on; None where it is near enough to what it holds.
 
     Parameters
@@ -258,18 +296,17 @@ def reservation(
         How much it is in use.
     now : datetime
         Aware UTC.
-    ahead : timedelta
-        The longest it ever holds money for.
-    ends_within : timedelta
-        How long its provider may bill what was told to end.
+    terms : Terms
+        What holds for all of its funds.
     """
     fund, before = draw.fund, draw.fund.reservation
     if fund.budget_id is None or fund.since is None or not fund.is_open:
         return None
-    least = least_ahead(ends_within)
-    # Never longer than what is free lasts for everybody: so all hold about half of what is left, and run dry together.
-    target = max(least, min(ahead, draw.lasts_for_all(now))) if draw.per_hour else timedelta(0)
-    most = draw.spent + _cost(draw.per_hour, target)
+    least, span = least_ahead(terms.ends_within), target(draw, now, terms)
+    if terms.told is not None:
+        # Should every server die now, it lives for as long as it was told: that much isn't given back.
+        span = max(span, terms.told + terms.ends_within)
+    most = draw.spent + _cost(draw.per_hour, span)
     if fund.is_hard:
         # What is spent is spent, whoever allowed it; more than there is isn't asked for.
         most = max(draw.spent, min(most, fund.held + max(Decimal(0), fund.free)))
@@ -278,8 +315,8 @@ def reservation(
     elif cluster.stopping_at is not None:
         most = max(draw.spent, fund.held)
     if before is not None and draw.per_hour and cluster.stopping_at is None:
-        low = draw.spent + _cost(draw.per_hour, max(least - ROUND, target / 2))
-        high = draw.spent + _cost(draw.per_hour, target * 3 / 2)
+        low = draw.spent + _cost(draw.per_hour, max(least - 2 * ROUND, span / 2))
+        high = draw.spent + _cost(draw.per_hour, span * 3 / 2)
         if low <= fund.held <= high:
             most = fund.held
     after = Reservation(
@@ -324,7 +361,7 @@ def needed_ahead(ends_within: timedelta) -> timedelta:
 
 def least_ahead(ends_within: timedelta) -> timedelta:
     """Return the shortest that a cluster holds money for: it must not be at its end whenever it is looked at."""
-    return 3 * ROUND + ends_within
+    return 5 * ROUND + ends_within
 
 
 def without_new_money(funds: Iterable[Fund]) -> tuple[Fund, ...]:
@@ -340,6 +377,10 @@ def _lasts(amount: Decimal, per_hour: Decimal) -> timedelta:
         return timedelta(0)
     hours = amount / per_hour
     return FOREVER if hours > 800_000 else timedelta(seconds=float(hours * _HOUR))
+
+
+def _rates(offers: Iterable[Offer], draw: Draw) -> Decimal:
+    return sum((rate(offer, draw.fund.limit.currency) for offer in offers), Decimal(0))
 
 
 def _cost(per_hour: Decimal, span: timedelta) -> Decimal:
