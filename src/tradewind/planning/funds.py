@@ -95,6 +95,12 @@ class Draw:
         amount = self.fund.held + self.fund.free - self.spent if self.fund.is_open else Decimal(0)
         return self._within(amount, per_hour + self.fund.others_per_hour, now)
 
+    def holds(self, more_per_hour: Decimal) -> bool:
+        """Whether it was promised enough for a time of use, with so much more of it."""
+        per_hour = self.per_hour + more_per_hour
+        # A second less: what was rounded on the way must not keep it from what it was promised.
+        return self.fund.is_open and self.fund.held - self.spent >= _cost(per_hour, AFFORDABLE - ROUND)
+
     def paid_for(self, now: datetime) -> timedelta | None:
         """Return how long what it holds already lasts; None where nothing limits it, or it never asked yet."""
         if not self.fund.is_hard or self.per_hour == 0:
@@ -238,14 +244,26 @@ def can_hold(fund: Fund, offer: Offer) -> bool:
     return price is not None and (price.is_free or price.currency == fund.limit.currency)
 
 
-def affordable(found: Sequence[Draw], offers: Sequence[Offer], now: datetime, minimum: timedelta = AFFORDABLE) -> int:
-    """Return how many of ``offers``, the first first, can be launched and paid for ``minimum``, a time of use."""
+def affordable(
+    found: Sequence[Draw],
+    offers: Sequence[Offer],
+    now: datetime,
+    minimum: timedelta = AFFORDABLE,
+    *,
+    is_new: bool = False,
+) -> int:
+    """Return how many of ``offers``, the first first, can be launched and paid for ``minimum``, a time of use.
+
+    A new cluster was admitted with what it holds, and may begin on that.
+    """
     more = {id(draw): Decimal(0) for draw in found}
     for count, offer in enumerate(offers):
         for draw in found:
             if not can_hold(draw.fund, offer):
                 return count
             more[id(draw)] += rate(offer, draw.fund.limit.currency)
+            if is_new and draw.holds(more[id(draw)]):
+                continue
             if draw.lasts_for_all(now, more_per_hour=more[id(draw)]) < minimum + _winding(draw.fund):
                 return count
     return len(offers)

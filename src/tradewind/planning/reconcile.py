@@ -90,7 +90,9 @@ def keep_up(
         retire_any = -gap - len(early) if snapshot.page is not None else 0
 
     minimum = AFFORDABLE + snapshot.starts_within + snapshot.ends_within
-    paid = affordable(draws, [launch.choice.offer for launch in launches], now, minimum)
+    paid = affordable(
+        draws, [launch.choice.offer for launch in launches], now, minimum, is_new=cluster.started_at is None
+    )
     if paid < len(launches):
         if launches[0].role is Role.SCHEDULER and not paid and now >= cluster.created_at + OTHERS_GIVE_BACK:
             return _cant_pay(cluster, snapshot, instances, draws, now)
