@@ -11,19 +11,21 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import ROUND_UP, Decimal
 
-from tradewind.model.budget import Budget, Reservation, Use
+from tradewind.model.budget import Account, Budget, Period, Reservation, Use
 from tradewind.model.cluster import Cluster
 from tradewind.model.instance import Instance, InstanceStatus
 from tradewind.model.money import Money
 from tradewind.model.offer import Offer
 from tradewind.model.status import StatusPage
 from tradewind.model.usage import Usage
-from tradewind.planning.limits import spent, title
+from tradewind.planning.limits import applies, is_open, period_at, spent, title
 
 ROUND = timedelta(seconds=1)
 """How often a running cluster is looked at, and so the grain of a hard budget."""
 AFFORDABLE = timedelta(minutes=1)
 """Nothing is started that a budget wouldn't pay for this long: it would stop before it was of use."""
+WINDING = timedelta(minutes=1)
+"""The last time of what is shared: who goes so that others can go on is chosen then, so it's of no use to newcomers."""
 FOREVER = timedelta(days=36500)
 _HOUR = Decimal(3600)
 _QUANTUM = Decimal("1E-12")
@@ -94,9 +96,12 @@ class Draw:
         return self._within(amount, per_hour + self.fund.others_per_hour, now)
 
     def paid_for(self, now: datetime) -> timedelta | None:
-        """Return how long what it holds already lasts; None where nothing limits it."""
+        """Return how long what it holds already lasts; None where nothing limits it, or it never asked yet."""
         if not self.fund.is_hard or self.per_hour == 0:
             return None
+        mine = self.fund.reservation
+        if self.fund.budget_id is not None and self.fund.is_open and (mine is None or mine.reserved == mine.spent):
+            return None  # The budget is new, and was told what this cluster had spent. It asks in this very round.
         return self._within(self.fund.held - self.spent if self.fund.is_open else Decimal(0), self.per_hour, now)
 
     def _within(self, amount: Decimal, per_hour: Decimal, now: datetime) -> timedelta:
@@ -110,19 +115,52 @@ def own_fund(cluster: Cluster) -> tuple[Fund, ...]:
     return () if limit is None else (Fund(name=f"its budget of {limit}", limit=limit, held=limit.amount),)
 
 
-def fund_of(budget: Budget, *, is_open: bool, period: tuple[datetime, datetime], ends_at: datetime | None) -> Fund:
-    """Return the fund of a budget that nobody holds anything of."""
+def funds_of(
+    cluster: Cluster,
+    accounts: Iterable[tuple[Budget, Account | None]],
+    held: Iterable[Reservation],
+    now: datetime,
+) -> tuple[Fund, ...]:
+    """Return the budgets that limit ``cluster`` at ``now``.
+
+    Parameters
+    ----------
+    cluster : Cluster
+        Its owner, name and tags say which.
+    accounts : iterable of tuple
+        The budgets of its workspace, each with the account of the present period; None where nobody opened it yet.
+    held : iterable of Reservation
+        What the cluster holds of any account.
+    now : datetime
+        Aware UTC.
+    """
+    mine = {(one.budget_id, one.starts_at): one for one in held}
+    return tuple(
+        _fund(budget, account, mine.get((budget.id, period_at(budget, now)[0])), now)
+        for budget, account in accounts
+        if applies(budget, cluster)
+    )
+
+
+def _fund(budget: Budget, account: Account | None, mine: Reservation | None, now: datetime) -> Fund:
+    starts_at, ends_at = period_at(budget, now)
+    committed, burn = Decimal(0), Decimal(0)
+    # An account that was read before the month turned is another one's.
+    if account is not None and account.starts_at == starts_at:
+        committed, burn = account.committed.amount, account.burn_per_hour.amount
     return Fund(
         name=title(budget),
         limit=budget.limit,
         is_hard=budget.is_hard,
-        is_open=is_open,
-        since=period[0],
-        until=period[1],
-        ends_at=ends_at,
-        held=Decimal(0),
-        free=budget.limit.amount,
+        is_open=is_open(budget, now),
+        since=starts_at,
+        until=ends_at,
+        ends_at=ends_at if budget.period is Period.GRANT else None,
+        held=mine.reserved.amount if mine is not None else Decimal(0),
+        free=budget.limit.amount - committed,
+        others_per_hour=max(Decimal(0), burn - (mine.burn_per_hour.amount if mine is not None else Decimal(0))),
         budget_id=budget.id,
+        reservation=mine,
     )
 
 
@@ -188,17 +226,21 @@ def can_hold(fund: Fund, offer: Offer) -> bool:
     return price is not None and (price.is_free or price.currency == fund.limit.currency)
 
 
-def affordable(found: Sequence[Draw], offers: Sequence[Offer], now: datetime) -> int:
-    """Return how many of ``offers``, the first first, can be launched and paid for a time that is of use."""
+def affordable(found: Sequence[Draw], offers: Sequence[Offer], now: datetime, minimum: timedelta = AFFORDABLE) -> int:
+    """Return how many of ``offers``, the first first, can be launched and paid for ``minimum``, a time of use."""
     more = {id(draw): Decimal(0) for draw in found}
     for count, offer in enumerate(offers):
         for draw in found:
             if not can_hold(draw.fund, offer):
                 return count
             more[id(draw)] += rate(offer, draw.fund.limit.currency)
-            if draw.lasts_for_all(now, more_per_hour=more[id(draw)]) < AFFORDABLE:
+            if draw.lasts_for_all(now, more_per_hour=more[id(draw)]) < minimum + _winding(draw.fund):
                 return count
     return len(offers)
+
+
+def _winding(fund: Fund) -> timedelta:
+    return WINDING if fund.budget_id is not None else timedelta(0)
 
 
 def reservation(
@@ -258,6 +300,12 @@ def reservation(
         before.use,
     )
     return None if same else after
+
+
+def paid_for(found: Iterable[Draw], now: datetime, ends_within: timedelta) -> timedelta | None:
+    """Return how long a cluster may live on what it holds, its end included; None where nothing limits it."""
+    spans = [span for draw in found if (span := draw.paid_for(now)) is not None]
+    return max(timedelta(0), min(spans) - ends_within) if spans else None
 
 
 def use_of(page: StatusPage | None) -> Use:

@@ -37,6 +37,8 @@ class Snapshot:
     """What could be launched for each role, best first; None where the provider didn't answer."""
     funds: tuple[Fund, ...] = ()
     """All that limits what it may spend, its own limit apart; as they were when the cluster was loaded, or later."""
+    starts_within: timedelta = timedelta(0)
+    """The provider's: how long what is billed takes until Dask is up on it."""
     ends_within: timedelta = timedelta(0)
     """The provider's: how long what was told to end may still be billed."""
     list_lag: timedelta = timedelta(0)

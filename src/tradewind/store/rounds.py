@@ -11,7 +11,7 @@ from sqlalchemy import Connection, RowMapping, Select, case, delete, insert, or_
 from tradewind.errors import LeaseLost
 from tradewind.model.cluster import Cluster
 from tradewind.store import clusters as people
-from tradewind.store import history, rows
+from tradewind.store import history, ledger, rows
 from tradewind.store.database import upsert
 from tradewind.store.records import Changes, ClusterSecrets, Lease, Loaded
 from tradewind.store.schema import IS_LIVE, clusters, computations, events, instances, secrets, usages
@@ -134,6 +134,7 @@ def load(connection: Connection, cluster_id: str, ended_since: datetime | None) 
         revision=people.revision(connection, cluster_id),
         cluster=people.get(connection, cluster_id),
         instances=history.instances(connection, cluster_id, ended_since),
+        reservations=ledger.reservations_of_cluster(connection, cluster_id),
         open_usages=history.open_usages(connection, cluster_id),
         secrets=secrets_of(connection, cluster_id),
     )
@@ -176,6 +177,8 @@ def save(connection: Connection, lease: Lease, changes: Changes) -> None:
         connection.execute(insert(events), [rows.event_values(event) for event in changes.events])
     if changes.cluster is not None and not changes.cluster.status.is_live:
         connection.execute(delete(secrets).where(secrets.c.cluster_id == lease.cluster_id))
+    # Last, since from here on others wait for the accounts.
+    ledger.commit(connection, changes.reservations)
 
 
 def _due(now: datetime, holder: str | None, limit: int) -> Select[Any]:
@@ -221,6 +224,7 @@ def _check_belongings(cluster_id: str, changes: Changes) -> None:
     owners = {instance.cluster_id for instance in changes.instances}
     owners |= {usage.cluster_id for usage in changes.usages}
     owners |= {event.cluster_id for event in changes.events}
+    owners |= {reservation.cluster_id for reservation in changes.reservations}
     owners |= {computation.cluster_id for computation in changes.computations}
     if changes.cluster is not None:
         owners.add(changes.cluster.id)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence, Set
 from datetime import datetime
 from pathlib import Path
 
+from tradewind.model.budget import Reservation
 from tradewind.model.cluster import Cluster, ClusterStatus, Intent
 from tradewind.model.computation import Computation
 from tradewind.model.events import Event
@@ -16,6 +17,8 @@ from tradewind.store import clusters, corrections, database, figures, history, r
 from tradewind.store.facts import Facts
 from tradewind.store.figures import StoreFigures
 from tradewind.store.idempotency import Idempotency
+from tradewind.store.money import Treasury
+from tradewind.store.outbox import Outbox
 from tradewind.store.pages import Page
 from tradewind.store.people import People
 from tradewind.store.records import Changes, ClusterSecrets, Lease, Loaded
@@ -39,6 +42,8 @@ class Store:
         self.people = People(transactions)
         self.facts = Facts(transactions)
         self.idempotency = Idempotency(transactions)
+        self.money = Treasury(transactions)
+        self.outbox = Outbox(transactions)
 
     @property
     def place(self) -> str:
@@ -73,16 +78,26 @@ class Store:
     # What people do
 
     async def create_cluster(
-        self, cluster: Cluster, secrets: ClusterSecrets, *, holder: str | None = None, until: datetime | None = None
+        self,
+        cluster: Cluster,
+        secrets: ClusterSecrets,
+        *,
+        holder: str | None = None,
+        until: datetime | None = None,
+        opening: Sequence[Reservation] = (),
     ) -> None:
         """Write down a new cluster, due at once, and leased to ``holder`` where that is given.
 
+        ``opening`` is what it holds of budgets from the start.
+
         Raises
         ------
+        FundsChanged
+            A budget has no room for that; nothing was written.
         NameTaken
             A live cluster of this workspace has the name; the message says its status and what to do.
         """
-        await self._transactions.write(clusters.create, cluster, secrets, holder, until)
+        await self._transactions.write(clusters.create, cluster, secrets, holder, until, opening)
 
     async def find_cluster(self, workspace: str, name_or_id: str, live: bool = True) -> Cluster | None:
         """Return the newest cluster of this name or id (``live`` only, or any), or None."""
@@ -225,6 +240,8 @@ class Store:
         ------
         LeaseLost
             Somebody else looks after it now; nothing was written.
+        FundsChanged
+            A budget has no room for what it shall hold; nothing was written.
         """
         await self._transactions.write(rounds.save, lease, changes)
 

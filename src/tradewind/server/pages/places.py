@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from starlette.requests import Request
 from starlette.responses import Response
 
-from tradewind.server.pages import own, signing
+from tradewind.server.pages import overview, own, signing
 from tradewind.server.pages.frame import static
 
 Answer = Callable[[Request], Awaitable[Response]]
@@ -27,7 +27,11 @@ _PLACES: Mapping[str, tuple[Answer, tuple[str, ...]]] = {
     "/settings/tokens/{token}/revoke": (own.revoke_token, WRITE),
     "/settings/mentoring": (own.agree, WRITE),
     "/workspaces": (own.create_workspace, WRITE),
-    "/workspaces/{workspace}": (own.workspace, READ),
+    "/workspaces/{workspace}": (overview.overview, READ),
+    "/workspaces/{workspace}/now": (overview.now, READ),
+    "/workspaces/{workspace}/clusters/{cluster}": (overview.cluster, READ),
+    "/workspaces/{workspace}/clusters/{cluster}/stop": (overview.stop, WRITE),
+    "/workspaces/{workspace}/people": (own.workspace, READ),
     "/workspaces/{workspace}/invitations": (own.invite, WRITE),
     "/workspaces/{workspace}/invitations/{invitation}/withdraw": (own.withdraw, WRITE),
     "/workspaces/{workspace}/members/{user}": (own.change_member, WRITE),
