@@ -24,6 +24,7 @@ COMMANDS = {
     "token": ("tradewind.cli.token:token", "What stands for you in programs: create, list, revoke."),
     "audit": ("tradewind.cli.token:audit", "Who changed what in a workspace."),
     "serve": ("tradewind.cli.serve:serve", "Look after the clusters of a group: the shared server."),
+    "store": ("tradewind.cli.store:store", "The database that keeps it all: check, backup, restore."),
     "demo": ("tradewind.cli.demo:demo", "Compute a climate trend map of real data on a cluster."),
     "completion": ("tradewind.cli.completion:completion", "Print the script that completes commands in your shell."),
 }
