@@ -4,7 +4,7 @@ A server on the fake infrastructure, which lives in its own process, so its memo
 Clusters of 20 instances are made over HTTP, in steps; at each step the server is left alone for a while, which tells
 what a quiet round costs, and then asked by 50 clients at once.
 
-``--most 100 --seconds 5`` is a short run; ``--plot FILE`` draws, ``--json FILE`` keeps the figures.
+``--steps 10 100 --seconds 5`` is a short run; ``--plot FILE`` draws, ``--json FILE`` keeps the figures.
 """
 
 from __future__ import annotations
@@ -319,7 +319,7 @@ async def main() -> None:
     """Measure."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--serve", nargs=2, metavar=("URL", "DIRECTORY"), help=argparse.SUPPRESS)
-    parser.add_argument("--most", type=int, default=STEPS[-1], help="clusters at the end")
+    parser.add_argument("--steps", type=int, nargs="+", default=STEPS, help="numbers of clusters, rising")
     parser.add_argument("--seconds", type=float, default=20, help="of each measurement")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--plot", type=Path)
@@ -335,7 +335,7 @@ async def main() -> None:
             clients = [Client(number, port, times) for number in range(CLIENTS)]
             await at_once(clients, Client.open)
             known: list[tuple[str, str]] = []
-            for count in (*(s for s in STEPS if s < options.most), options.most):
+            for count in options.steps:
                 steps.append(await step(server, clients, known, count, options.seconds))
     if options.json:
         options.json.write_text(json.dumps(steps, indent=1))

@@ -53,7 +53,9 @@ def take_due(connection: Connection, now: datetime, holder: str, until: datetime
     return taken
 
 
-def take_lease(connection: Connection, cluster_id: str, holder: str, now: datetime, until: datetime) -> Lease | None:
+def take_lease(
+    connection: Connection, cluster_id: str, holder: str, now: datetime, until: datetime, read: int | None
+) -> Lease | None:
     """Take or renew; None while it is another's."""
     row = _locked(connection, cluster_id)
     if row is None:
@@ -63,11 +65,11 @@ def take_lease(connection: Connection, cluster_id: str, holder: str, now: dateti
         if row["lease_until"] is not None and row["lease_until"] > now:
             return None
         epoch += 1
-    connection.execute(
-        update(clusters)
-        .where(clusters.c.id == cluster_id)
-        .values(lease_holder=holder, lease_epoch=epoch, lease_until=until)
-    )
+    values: rows.Values = {"lease_holder": holder, "lease_epoch": epoch, "lease_until": until}
+    if row["revision"] == read and row["wake_at"] is not None:
+        # Nobody wrote since the holder looked, so the wake-up is one of its own, and for others.
+        values["wake_at"] = max(row["wake_at"], until)
+    connection.execute(update(clusters).where(clusters.c.id == cluster_id).values(values))
     return Lease(cluster_id=cluster_id, holder=holder, epoch=epoch, until=until, revision=row["revision"])
 
 
