@@ -66,7 +66,7 @@ def reader(engine: Engine) -> Engine:
 
 
 def asker(engine: Engine) -> Engine:
-    """Return the same engine for what reads with one statement."""
+    """Return the same engine for single statements that only read."""
     made: Engine = _kind(engine).asker(engine)
     return made
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from tradewind.model.budget import Reservation
 from tradewind.model.cluster import Cluster
 from tradewind.model.computation import Computation
 from tradewind.model.events import Event
@@ -49,6 +50,8 @@ class Loaded:
     """Those that still run."""
     secrets: ClusterSecrets | None
     """None once it has stopped."""
+    reservations: tuple[Reservation, ...] = ()
+    """What it holds of budgets."""
     revision: int = 0
     """The number that every save and every change of intent raises."""
 
@@ -78,5 +81,7 @@ class Changes:
     usages: tuple[Usage, ...] = ()
     events: tuple[Event, ...] = ()
     computations: tuple[Computation, ...] = ()
+    reservations: tuple[Reservation, ...] = ()
+    """What the cluster shall hold of budgets; where there is no room for it, nothing is written."""
     wake_at: datetime | None = None
     """When to look at it again; None: only people wake it."""

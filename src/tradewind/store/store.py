@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence, Set
 from datetime import datetime
 from pathlib import Path
 
+from tradewind.model.budget import Reservation
 from tradewind.model.cluster import Cluster, ClusterStatus, Intent
 from tradewind.model.computation import Computation
 from tradewind.model.events import Event
@@ -13,9 +14,12 @@ from tradewind.model.exchange import ClusterNews
 from tradewind.model.instance import Instance
 from tradewind.model.usage import Usage
 from tradewind.store import clusters, corrections, database, figures, history, rounds
+from tradewind.store.archive import Archive
 from tradewind.store.facts import Facts
 from tradewind.store.figures import StoreFigures
 from tradewind.store.idempotency import Idempotency
+from tradewind.store.money import Treasury
+from tradewind.store.outbox import Outbox
 from tradewind.store.pages import Page
 from tradewind.store.people import People
 from tradewind.store.records import Changes, ClusterSecrets, Lease, Loaded, Story
@@ -36,9 +40,12 @@ class Store:
 
     def __init__(self, transactions: Transactions) -> None:
         self._transactions = transactions
+        self.archive = Archive(transactions)
         self.people = People(transactions)
         self.facts = Facts(transactions)
         self.idempotency = Idempotency(transactions)
+        self.money = Treasury(transactions)
+        self.outbox = Outbox(transactions)
 
     @property
     def place(self) -> str:
@@ -73,16 +80,26 @@ class Store:
     # What people do
 
     async def create_cluster(
-        self, cluster: Cluster, secrets: ClusterSecrets, *, holder: str | None = None, until: datetime | None = None
+        self,
+        cluster: Cluster,
+        secrets: ClusterSecrets,
+        *,
+        holder: str | None = None,
+        until: datetime | None = None,
+        opening: Sequence[Reservation] = (),
     ) -> None:
         """Write down a new cluster, due at once, and leased to ``holder`` where that is given.
 
+        ``opening`` is what it holds of budgets from the start.
+
         Raises
         ------
+        FundsChanged
+            A budget has no room for that; nothing was written.
         NameTaken
             A live cluster of this workspace has the name; the message says its status and what to do.
         """
-        await self._transactions.write(clusters.create, cluster, secrets, holder, until)
+        await self._transactions.write(clusters.create, cluster, secrets, holder, until, opening)
 
     async def find_cluster(self, workspace: str, name_or_id: str, live: bool = True) -> Cluster | None:
         """Return the newest cluster of this name or id (``live`` only, or any), or None."""
@@ -114,7 +131,7 @@ class Store:
 
     async def news(self, workspaces: Set[str], stopped_since: datetime) -> tuple[ClusterNews, ...]:
         """Return how the clusters of these workspaces stand: the live ones, and those that stopped not long ago."""
-        return await self._transactions.read(clusters.news, workspaces, stopped_since)
+        return await self._transactions.ask(clusters.news, workspaces, stopped_since)
 
     async def figures(self, now: datetime) -> StoreFigures:
         """Count what lives in all workspaces, for those who run the server."""
@@ -230,6 +247,8 @@ class Store:
         ------
         LeaseLost
             Somebody else looks after it now; nothing was written.
+        FundsChanged
+            A budget has no room for what it shall hold; nothing was written.
         """
         await self._transactions.write(rounds.save, lease, changes)
 
@@ -285,7 +304,7 @@ class Store:
 
         ``cursor`` is the ``next`` of an earlier page; one that isn't raises BadRequest.
         """
-        return await self._transactions.read(history.computations, workspace, cluster_id, owners, limit, cursor)
+        return await self._transactions.ask(history.computations, workspace, cluster_id, owners, limit, cursor)
 
     async def computation(self, workspace: str, id_prefix: str, owners: Set[str] | None = None) -> Computation:
         """Return the computation whose id is or begins with ``id_prefix``.
@@ -297,4 +316,4 @@ class Store:
         BadRequest
             Several do; the message names them.
         """
-        return await self._transactions.read(history.computation, workspace, id_prefix, owners)
+        return await self._transactions.ask(history.computation, workspace, id_prefix, owners)

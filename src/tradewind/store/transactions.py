@@ -64,7 +64,11 @@ class Transactions:
         return await self._run(self._reader, operation, *args, **kwargs)
 
     async def ask(self, operation: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Return what ``operation`` reads with one statement: quicker than :meth:`read` where the database is far."""
+        """Return what ``operation`` reads with a single statement.
+
+        A statement sees one moment by itself, so it needs no transaction around it: on PostgreSQL that is one way
+        there and back, and :meth:`read` takes three.
+        """
         return await self._run(self._asker, operation, *args, **kwargs)
 
     async def write(self, operation: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
