@@ -66,7 +66,7 @@ class Taken:
     "/workspaces/{workspace}/export",
     query=Taken,
     answer=bytes,
-    media_type="application/octet-stream",
+    media_type=", ".join(sorted({each.media_type for each in Format})),
     patience_s=None,
 )
 async def export(asked: Asked[Nothing, Taken]) -> StreamingResponse:
