@@ -35,6 +35,8 @@ from tradewind.store.store import Store
 ROOT = Path(__file__).parents[2]
 ANSWER_S = 8.0
 """How long a user waits for an answer."""
+START_S = 60.0
+"""Within this the first replicas serve, on a machine with other work."""
 SETTLE_S = 90.0
 """Within this everything has ended once nothing goes wrong any more."""
 ROUGH = {
@@ -163,6 +165,16 @@ class Chaos:
             self._seats.append(Seat(number, _free_port(), proxy))
         for seat in self._seats:
             await self._bear(seat)
+        for seat in self._seats:
+            await self._until_served(seat)
+
+    async def _until_served(self, seat: Seat) -> None:
+        async with asyncio.timeout(START_S):
+            while True:
+                with suppress(httpx.HTTPError):
+                    if (await self._http.get(f"http://127.0.0.1:{seat.port}/readyz")).is_success:
+                        return
+                await asyncio.sleep(0.1)
 
     async def _bear(self, seat: Seat, **doom: Any) -> None:
         seat.births += 1
@@ -252,7 +264,7 @@ class Chaos:
         loop = asyncio.get_running_loop()
         until = loop.time() + self.run.duration_s
         kinds = {
-            "kill": 8, "die_at_step": 10, "die_at_turn": 8, "pause": 3, "cut_line": 4, "slow_line": 2, "silent_line": 1,
+            "kill": 8, "die_at_step": 10, "die_at_turn": 8, "pause": 3, "pause_at_step": 3, "cut_line": 4, "slow_line": 2, "silent_line": 1,
             "half_line": 2, "closed_line": 2, "terminate_backends": 4, "restart_database": 0.4, "crash_database": 0.4,
             "world_outage": 2, "no_capacity": 2, "instance_dies": 6, "lists_late": 2, "lists_twice": 1,
             "ignores_terminate": 2, "deaf_agent": 3, "never_up": 1, "workers_cling": 1, "leave": 2,
@@ -272,6 +284,11 @@ class Chaos:
 
     def _any_seat(self) -> Seat:
         return self._dice.choice([seat for seat in self._seats if not seat.is_doomed] or self._seats)
+
+    def _seat_to_doom(self) -> Seat | None:
+        """Return one whose replica may be doomed; None where only one is left that isn't."""
+        free = [seat for seat in self._seats if not seat.is_doomed]
+        return self._dice.choice(free) if len(free) > 1 else None
 
     async def _kill(self) -> None:
         seat = self._any_seat()
@@ -298,7 +315,9 @@ class Chaos:
         await self._bear(seat)
 
     async def _die_at_step(self) -> None:
-        seat = self._any_seat()
+        seat = self._seat_to_doom()
+        if seat is None:
+            return
         self._killed(seat)
         doom = {
             "dies_at": self._dice.choice(STEPS),
@@ -309,10 +328,35 @@ class Chaos:
         self._later(self._dice.uniform(1, 4), partial(self._reborn, seat, seat.pid, f"dies at {doom['dies_at']}"))
 
     async def _die_at_turn(self) -> None:
-        seat = self._any_seat()
+        seat = self._seat_to_doom()
+        if seat is None:
+            return
         self._killed(seat)
         await self._bear(seat, dies_at="turn", dies_count=self._dice.randint(20, 4000))
         self._later(self._dice.uniform(1, 4), partial(self._reborn, seat, seat.pid, "dies at a turn"))
+
+    async def _pause_at_step(self) -> None:
+        """Let a replica stand still in the middle of a step, and go on with it when its lease is another's."""
+        seat = self._seat_to_doom()
+        if seat is None:
+            return
+        self._killed(seat)
+        doom = {
+            "dies_at": self._dice.choice(("save", "launch", "terminate", "load", "observe", "change_intent")),
+            "dies_after": self._dice.random() < 0.3,
+            "dies_count": self._dice.randint(2, 12),
+            "dies_by": "SIGSTOP",
+        }
+        await self._bear(seat, **doom)
+        pid, lasts = seat.pid, LEASE.total_seconds() * self._dice.uniform(1.2, 2.2)
+
+        async def wake() -> None:
+            if _stands_still(pid):
+                self.found.struck[f"stands still at {doom['dies_at']}"] += 1
+            await self._go_on(pid)
+            seat.is_doomed = seat.is_doomed and seat.pid != pid
+
+        self._later(4 + lasts, wake)
 
     async def _pause(self) -> None:
         """Let a replica stand still, half of the time for longer than its leases last."""
@@ -520,6 +564,14 @@ def _exists(pid: int) -> bool:
     except ProcessLookupError:
         return False
     return True
+
+
+def _stands_still(pid: int) -> bool:
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return stat[stat.rindex(b")") + 2 :].startswith(b"T")
 
 
 def _environ() -> dict[str, str]:

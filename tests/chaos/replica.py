@@ -54,6 +54,8 @@ class Replica:
     sweep_s: float = 10.0
     dies_at: str = ""
     """One of :data:`STEPS` or "turn"; empty lives on."""
+    dies_by: str = "SIGKILL"
+    """Or by SIGSTOP: then it stands still there, until somebody lets it go on."""
     dies_after: bool = False
     """Whether the step is done first."""
     dies_count: int = 1
@@ -111,8 +113,8 @@ def _doom(replica: Replica) -> None:
         nonlocal left
         left -= 1
         if left == 0:
-            os.kill(os.getpid(), signal.SIGKILL)
-            time.sleep(60)  # the signal comes at once, but not within this very instruction
+            os.kill(os.getpid(), signal.Signals[replica.dies_by])
+            time.sleep(0.01)  # the signal comes at once, but not within this very instruction
 
     if replica.dies_at == "turn":
         turn = asyncio.events.Handle._run
