@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Coroutine, Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from tradewind.boot.process import KeyPair
@@ -80,6 +81,15 @@ class Api(Protocol):
 
     async def receipt(self, cluster_id: str) -> Receipt:
         """Return what a cluster cost up to now. Raises NotFound."""
+
+    async def export(
+        self, what: str, to: Path, *, since: datetime | None = None, until: datetime | None = None
+    ) -> None:
+        """Write a file that can be taken elsewhere; one that is there is replaced.
+
+        ``what`` is "focus-csv", "focus-parquet" or "csv": the workspace's usage within a time range; or "everything":
+        all that it has, as JSON lines in a ZIP, without secrets. Raises Forbidden, MissingExtra, OSError.
+        """
 
     async def doctor(self) -> Sequence[Check]:
         """Check this machine, the store and each provider."""

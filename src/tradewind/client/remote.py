@@ -8,13 +8,14 @@ import time
 import uuid
 from collections.abc import Coroutine, Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import Any, TypeVar
 
 from tradewind import wire
 from tradewind.boot.process import KeyPair
 from tradewind.client.connection import Connection, Interrupted, Question, path
 from tradewind.client.examine import examine
-from tradewind.errors import NotFound, ServerError
+from tradewind.errors import NotFound, ServerError, TooMany
 from tradewind.model.cluster import Cluster, ClusterSpec, Scaling
 from tradewind.model.computation import Computation, Insight
 from tradewind.model.environment import Environment
@@ -138,6 +139,10 @@ class Remote:
         where = self._path("clusters", cluster_id, "view", after_revision=revision, timeout_s=wait_s)
         try:
             return await self.connection.ask(Question(method="GET", path=where, wait_s=wait_s), ClusterView)
+        except TooMany as error:
+            # Others of this user's wait there already: look, but after a rest.
+            await asyncio.sleep(min(timeout_s, error.retry_after.total_seconds()))
+            return await self.view(cluster_id)
         except Interrupted:
             waited = time.monotonic() - began
             # A proxy that cuts silent lines does so after some seconds; what cuts at once is a server that is down.
@@ -184,6 +189,13 @@ class Remote:
     async def receipt(self, cluster_id: str) -> Receipt:
         """Return what a cluster cost up to now."""
         return await self._get(Receipt, self._path("clusters", cluster_id, "receipt"))
+
+    async def export(
+        self, what: str, to: Path, *, since: datetime | None = None, until: datetime | None = None
+    ) -> None:
+        """Write a file that can be taken elsewhere."""
+        span = {name: at.isoformat() for name, at in (("since", since), ("until", until)) if at is not None}
+        await self.connection.download(self._path("export", format=what, **span), to)
 
     async def doctor(self) -> Sequence[Check]:
         """Check this machine and the server."""

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime
 from decimal import Decimal
 
 from tradewind.engine.catalogue import Catalogue
-from tradewind.errors import BadRequest
-from tradewind.model.cluster import ClusterSpec
+from tradewind.errors import BadRequest, OverBudget
+from tradewind.model.budget import Budget, Reservation
+from tradewind.model.cluster import Cluster, ClusterSpec
 from tradewind.model.instance import Role
-from tradewind.model.money import Money
+from tradewind.model.money import Money, Price
 from tradewind.model.offer import SpotPolicy
 from tradewind.model.usage import Cost
 from tradewind.model.views import DryRun, PlannedInstances
-from tradewind.planning import budget, meter
+from tradewind.planning import budget, limits, meter
+from tradewind.planning.accounts import AccountState
+from tradewind.planning.funds import AFFORDABLE, WINDING
 from tradewind.providers.base import Provider
-
-AFFORDABLE = timedelta(minutes=1)
-"""A cluster is refused whose budget wouldn't last this long: it would stop before it was of use."""
+from tradewind.store.money import Treasury
 
 
 async def admit(spec: ClusterSpec, provider: Provider, catalogue: Catalogue) -> DryRun:
@@ -52,6 +53,72 @@ async def admit(spec: ClusterSpec, provider: Provider, catalogue: Catalogue) -> 
     lines = [line for line in lines if line.count]
     told = dict.fromkeys(line.offer.note for line in lines if line.offer.note)
     return DryRun(instances=tuple(lines), cost_per_hour=cost_per_hour, notes=(*notes, *told))
+
+
+async def set_aside(planned: DryRun, cluster: Cluster, treasury: Treasury, now: datetime) -> tuple[Reservation, ...]:
+    """Return what a new cluster shall hold of each budget, so that it can be of use for a moment at least.
+
+    Raises
+    ------
+    OverBudget
+        A budget can't pay for it: names the budget, what is left of it, what this needs, and what to do.
+    """
+    opening = []
+    for limit in await treasury.budgets(cluster.spec.workspace):
+        if not limits.applies(limit, cluster):
+            continue
+        state = await treasury.state(limit, now)
+        if limit.is_hard and (refusal := _refusal(planned, limit, state, now)) is not None:
+            raise OverBudget(f"{refusal}.")
+        per_hour = _per_hour(planned, limit.limit.currency)
+        if limits.is_open(limit, now) and per_hour:
+            opening.append(
+                Reservation(
+                    budget_id=limit.id,
+                    starts_at=limits.period_at(limit, now)[0],
+                    cluster_id=cluster.id,
+                    reserved=Price(per_hour=per_hour, currency=limit.limit.currency).cost_of(AFFORDABLE),
+                    spent=Money(amount=Decimal(0), currency=limit.limit.currency),
+                    burn_per_hour=Money(amount=per_hour, currency=limit.limit.currency),
+                    at=now,
+                )
+            )
+    return tuple(opening)
+
+
+def _refusal(planned: DryRun, limit: Budget, state: AccountState | None, now: datetime) -> str | None:
+    name, currency = limits.title(limit), limit.limit.currency
+    if all(line.offer.price is not None and line.offer.price.is_free for line in planned.instances):
+        return None
+    if not limits.is_open(limit, now):
+        starts_at, ends_at = limits.period_at(limit, now)
+        word = f"begins on {starts_at:%Y-%m-%d}" if now < starts_at else f"ended on {ends_at:%Y-%m-%d}"
+        return f"{name} {word}, and nothing may be spent outside of it: ask an admin to change it"
+    for line in planned.instances:
+        price = line.offer.price
+        if price is None:
+            return f"{name} can't be held on a {line.offer.vm_type}, which has no price: take another size or provider"
+        if not price.is_free and price.currency != currency:
+            return (
+                f"{name} is in {currency} and this costs {price}, and exchange rates are not Tradewind's business: "
+                f"ask an admin for a budget in {price.currency}"
+            )
+    per_hour = _per_hour(planned, currency)
+    stands = state.state(now) if state is not None else None
+    left = stands.left if stands is not None else limit.limit
+    running = stands.burn_per_hour.amount if stands is not None else Decimal(0)
+    needed = Price(per_hour=per_hour + running, currency=currency).cost_of(AFFORDABLE + WINDING)
+    if needed.amount <= left.amount:
+        return None
+    beside = f" beside the {Money(amount=running, currency=currency)} per hour that runs already" if running else ""
+    return (
+        f"{name} doesn't pay for this: {left} is left, and two minutes of it{beside} need {needed}; "
+        "ask for fewer or smaller workers, wait until others stop, or ask an admin to raise it"
+    )
+
+
+def _per_hour(planned: DryRun, currency: str) -> Decimal:
+    return next((money.amount for money in planned.cost_per_hour.money if money.currency == currency), Decimal(0))
 
 
 def honoured(spec: ClusterSpec, provider: Provider) -> tuple[str, ...]:
@@ -97,4 +164,4 @@ def _affordable(limit: Money, cost_per_hour: Cost) -> None:
     for per_hour in planned:
         refusal = budget.may_start(limit, nothing, per_hour, AFFORDABLE)
         if refusal is not None:
-            raise BadRequest(f"{refusal}.")
+            raise OverBudget(f"{refusal}.")

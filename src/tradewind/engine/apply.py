@@ -38,6 +38,8 @@ class Means:
     clock: Clock
     access: Access
     authority: Authority
+    paid_for: timedelta | None = None
+    """How long a scheduler may live before anybody asks for its page; None: as long as its orphan timeout."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,6 +95,7 @@ def order_for(cluster: Cluster, instance: Instance, means: Means, now: datetime)
         working_directory=spec.working_directory,
         python_path=spec.python_path,
         orphan_timeout_s=spec.lifetimes.orphan.total_seconds(),
+        paid_for_s=means.paid_for.total_seconds() if is_scheduler and means.paid_for is not None else None,
         expires_at=instance.expires_at,
         scheduler_address=None if is_scheduler or cluster.contact is None else cluster.contact.scheduler,
         record_history=spec.record_history,

@@ -10,11 +10,15 @@ from datetime import timedelta
 from pathlib import Path
 
 from tradewind.config import Settings
+from tradewind.engine.accounts import Accounts
+from tradewind.engine.budgets import Budgets
 from tradewind.engine.clock import Clock, SteadyClock
 from tradewind.engine.engine import Engine
 from tradewind.engine.identity import installation, is_dead, new_id, this_process
 from tradewind.engine.link import AgentLink, HttpAgentLink
+from tradewind.engine.outbox import Delivery
 from tradewind.engine.people import People
+from tradewind.engine.posting import HttpPoster
 from tradewind.engine.rounds import Rounds
 from tradewind.engine.service import Service
 from tradewind.model.cluster import ClusterStatus, Intent, StopReason
@@ -34,6 +38,8 @@ class Assembly:
     link: AgentLink
     clock: Clock
     people: People
+    budgets: Budgets
+    poster: HttpPoster
 
     async def aclose(self, *, hand_over: bool = False) -> None:
         """Stop looking after clusters and close the store; clusters stay.
@@ -43,6 +49,7 @@ class Assembly:
         await self.engine.aclose(hands_over=hand_over)
         if isinstance(self.link, HttpAgentLink):
             self.link.close()
+        self.poster.close()
         await self.store.aclose()
 
 
@@ -104,7 +111,14 @@ def put_together(means: Means) -> Assembly:
         pace=means.pace,
         sweeps=means.sweeps,
     )
-    engine = Engine(rounds, store, clock)
+    settings = means.settings
+    private_addresses = settings.webhooks.private_addresses
+    poster = HttpPoster(private_addresses=private_addresses)
+    accounts = Accounts(store=store, clock=clock, holder=rounds.holder, mails=settings.mail.host is not None)
+    delivery = Delivery(store=store, clock=clock, mail=settings.mail, poster=poster)
+    chores = (("accounts", accounts.look_at_all), ("delivery", delivery.deliver_all))
+    engine = Engine(rounds, store, clock, chores=chores)
+    accounts.poke = engine.poke
     service = Service(
         engine,
         store,
@@ -115,7 +129,24 @@ def put_together(means: Means) -> Assembly:
         new_token=lambda: secrets.token_urlsafe(32),
     )
     people = People(store, clock, means.settings, new_id=new_id)
-    return Assembly(service=service, engine=engine, store=store, link=link, clock=clock, people=people)
+    budgets = Budgets(
+        store,
+        clock,
+        caller=means.caller,
+        new_id=new_id,
+        new_token=lambda: secrets.token_urlsafe(32),
+        private_addresses=private_addresses,
+    )
+    return Assembly(
+        service=service,
+        engine=engine,
+        store=store,
+        link=link,
+        clock=clock,
+        people=people,
+        budgets=budgets,
+        poster=poster,
+    )
 
 
 async def inherit(store: Store, clock: Clock) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import heapq
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
 from weakref import WeakValueDictionary
 
@@ -26,6 +26,8 @@ RENEWAL = timedelta(seconds=1)
 """How often those leases are renewed of which half is gone."""
 SWEEP = timedelta(minutes=1)
 """How often providers are searched for what belongs to no live cluster."""
+Chore = tuple[str, Callable[[], Awaitable[object]]]
+"""What is done, in a word, and how."""
 AFTER_FAULT = timedelta(seconds=5)
 """How long to leave a cluster alone after a fault of ours in its round."""
 
@@ -33,8 +35,22 @@ AFTER_FAULT = timedelta(seconds=5)
 class Engine:
     """Runs rounds on the event loop it was started on."""
 
-    def __init__(self, rounds: Rounds, store: Store, clock: Clock) -> None:
+    def __init__(self, rounds: Rounds, store: Store, clock: Clock, chores: Sequence[Chore] = ()) -> None:
+        """Start nothing yet.
+
+        Parameters
+        ----------
+        rounds : Rounds
+            Of clusters.
+        store : Store
+            Where they are.
+        clock : Clock
+            Says when they are due.
+        chores : sequence of Chore
+            What else is done as often as the store is scanned; each looks by itself for what is due.
+        """
         self.rounds = rounds
+        self._chores = tuple(chores)
         self._store = store
         self._clock = clock
         self._wake_at: dict[str, datetime] = {}
@@ -61,6 +77,7 @@ class Engine:
             asyncio.create_task(self._every(SCAN, self._scan, at_once=True), name="tradewind scan"),
             asyncio.create_task(self._every(RENEWAL, self._renew), name="tradewind renewal"),
             asyncio.create_task(self._every(SWEEP, self._sweep), name="tradewind sweep"),
+            *(asyncio.create_task(self._every(SCAN, chore), name=f"tradewind {what}") for what, chore in self._chores),
         )
 
     def poke(self, cluster_id: str | None = None) -> None:
@@ -148,16 +165,16 @@ class Engine:
             self._wake_at[cluster_id] = at
             heapq.heappush(self._order, (at, cluster_id))
 
-    async def _every(self, period: timedelta, work: Callable[[], Awaitable[None]], *, at_once: bool = False) -> None:
+    async def _every(self, period: timedelta, work: Callable[[], Awaitable[object]], *, at_once: bool = False) -> None:
         if not at_once:
             await asyncio.sleep(period.total_seconds())
         while True:
             try:
                 await work()
             except TradewindError as error:
-                log.warning("%s, clusters go on without us: %s", _WHAT[work.__name__], error)
+                log.warning("%s, clusters go on without us: %s", _what(work), error)
             except Exception:
-                log.exception("a fault of ours: %s", _WHAT[work.__name__])
+                log.exception("a fault of ours: %s", _what(work))
             await asyncio.sleep(period.total_seconds())
 
     async def _scan(self) -> None:
@@ -214,6 +231,10 @@ class Engine:
             waiting = self._waiting.pop(key, None)
             if waiting is not None:
                 waiting.set()
+
+
+def _what(work: Callable[[], Awaitable[object]]) -> str:
+    return _WHAT.get(work.__name__, f"{work.__name__.replace('_', ' ')} has to wait")
 
 
 _WHAT = {

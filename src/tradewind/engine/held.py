@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
+from tradewind.model.budget import Reservation
 from tradewind.model.cluster import Cluster
 from tradewind.model.instance import Instance, Role
 from tradewind.model.status import StatusPage
@@ -25,10 +26,14 @@ class Held:
     loaded: Loaded
     """``loaded.revision`` is the store's, unless somebody else wrote since."""
     usages: tuple[Usage, ...]
-    """The open ones; all of them where a budget must be held."""
+    """The open ones; all of them where it ``has_whole_bill``."""
     acted_at: datetime
     """When something was last done for it, or it was read from the store: a provider's list that was begun before
     may lack what was launched."""
+    has_whole_bill: bool = False
+    """Whether what it used before counts too, because something limits what it may spend."""
+    pay_ahead: timedelta | None = None
+    """The longest that its scheduler is told that it may live; None: for what it holds."""
     told: StatusPage | None = None
     """The page when the revision was last raised."""
 
@@ -53,9 +58,10 @@ class Held:
                 self.loaded,
                 cluster=changes.cluster or self.cluster,
                 instances=_merged(self.loaded.instances, changes.instances),
+                reservations=_renewed(self.loaded.reservations, changes.reservations),
                 revision=self.loaded.revision + 1,
             ),
-            usages=_with(self.usages, changes.usages, keeps_closed=self.cluster.spec.budget is not None),
+            usages=_with(self.usages, changes.usages, keeps_closed=self.has_whole_bill),
         )
 
     def since(self, ended_since: datetime) -> Held:
@@ -90,6 +96,11 @@ def _merged(instances: tuple[Instance, ...], changed: Iterable[Instance]) -> tup
         return instances
     merged = {i.id: i for i in instances} | new
     return tuple(sorted(merged.values(), key=lambda i: (i.requested_at, i.id)))
+
+
+def _renewed(held: tuple[Reservation, ...], changed: Iterable[Reservation]) -> tuple[Reservation, ...]:
+    new = {(one.budget_id, one.starts_at): one for one in changed}
+    return tuple(({(one.budget_id, one.starts_at): one for one in held} | new).values()) if new else held
 
 
 def _with(usages: tuple[Usage, ...], changed: Iterable[Usage], *, keeps_closed: bool) -> tuple[Usage, ...]:

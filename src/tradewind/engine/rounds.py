@@ -13,15 +13,16 @@ from tradewind.engine.apply import Means, Outcome, apply
 from tradewind.engine.catalogue import Catalogue
 from tradewind.engine.clock import Clock
 from tradewind.engine.held import Held, says_the_same
+from tradewind.engine.limits import Limits
 from tradewind.engine.link import Access, AgentLink
 from tradewind.engine.watch import Listing, Watch
-from tradewind.errors import BadRequest, LeaseLost, Unavailable
+from tradewind.errors import BadRequest, FundsChanged, LeaseLost, Unavailable
 from tradewind.model.cluster import Cluster, ClusterStatus
 from tradewind.model.instance import Contact, Instance, InstanceStatus, ObservedInstance, Role
 from tradewind.model.status import StatusPage
 from tradewind.planning import meter
 from tradewind.planning.choose import Choice
-from tradewind.planning.funds import ROUND
+from tradewind.planning.funds import ROUND, Fund, draws, funds_of, own_fund, paid_for, without_new_money
 from tradewind.planning.plan import plan
 from tradewind.planning.settle import corrected
 from tradewind.planning.snapshot import Launch, Plan, Snapshot
@@ -43,6 +44,8 @@ DESKS = 8
 """Rounds that use the store at a time: others ask it as well, and must not wait behind a thousand rounds."""
 LONGEST_LIFE = timedelta(days=30)
 """The hard end of an instance, kept where it runs, where its cluster has none: its keys aren't valid for longer."""
+TRIES = 5
+"""How often a round decides anew because others took of the same budget."""
 RECENT = timedelta(minutes=10)
 """How long what ended stays in the snapshot: refusals and failures in a row are read from it."""
 
@@ -67,6 +70,7 @@ class Rounds:
     pages: dict[str, StatusPage] = field(default_factory=dict)
     """The last page of each cluster this engine looks after, without its computations."""
     catalogue: Catalogue = field(init=False)
+    limits: Limits = field(init=False)
     _watches: dict[str, Watch] = field(default_factory=dict)
     _under_way: set[str] = field(default_factory=set)
     _held: dict[str, Held] = field(default_factory=dict)
@@ -76,6 +80,7 @@ class Rounds:
 
     def __post_init__(self) -> None:
         self.catalogue = Catalogue(self.provider_of, self.clock)
+        self.limits = Limits(self.store, self.clock)
 
     async def round(self, cluster_id: str, *, afresh: bool = True) -> datetime | None:
         """Take one cluster a step further and return when to look again.
@@ -209,37 +214,20 @@ class Rounds:
             loaded = await self.store.load(cluster_id, ended_since=now - RECENT)
             if not loaded.cluster.status.is_live or loaded.secrets is None:
                 return None
-            usages = loaded.open_usages
-            if loaded.cluster.spec.budget is not None:
-                usages = tuple(await self.store.usages(cluster_ids=(cluster_id,)))
         if held is not None and is_same:
-            return replace(held, lease=lease, loaded=loaded, usages=usages)
-        return Held(lease=lease, loaded=loaded, usages=usages, acted_at=now)
+            return replace(held, lease=lease, loaded=loaded, usages=loaded.open_usages, has_whole_bill=False)
+        return Held(lease=lease, loaded=loaded, usages=loaded.open_usages, acted_at=now)
 
     async def _led(self, held: Held, since: datetime | None) -> datetime | None:
-        lease, before = held.lease, held.cluster
+        before = held.cluster
         secrets = held.loaded.secrets
         assert secrets is not None, "only what is live is held"
         provider = self.provider_of(before.spec.provider)
         access = Access(cluster_id=before.id, authority=secrets.authority_certificate, token=secrets.agent_token)
-        snapshot = await self._look(held, provider, access, since)
-        decided = plan(snapshot, self.clock.now())
-        orders = [self._row(decided.cluster, launch) for launch in decided.launches]
+        held, funds = await self._funded(held, since)
+        snapshot = await self._look(held, provider, access, since, funds)
+        held, decided, orders = await self._decided(held, snapshot)
         page = snapshot.page
-        changes = Changes(
-            cluster=decided.cluster,
-            instances=(*decided.instances, *orders),
-            usages=decided.usages,
-            events=decided.events,
-            computations=page.computations if page is not None else (),
-            wake_at=self._wake_of_others(decided, lease),
-        )
-        if _has_effects(decided) or self._is_news(held, changes, page):
-            async with self._desk:
-                await self.store.save(lease, changes)
-            held = replace(held.written(changes), told=page)
-        else:
-            held = held.seen_as(decided.cluster)
         # Only now: a cursor that moved before its computations were kept would lose them.
         if page is not None:
             self.pages[before.id] = replace(page, computations=()) if page.computations else page
@@ -251,6 +239,49 @@ class Rounds:
             self._forget(before.id)
         return decided.wake_at
 
+    async def _funded(self, held: Held, since: datetime | None) -> tuple[Held, tuple[Fund, ...]]:
+        """Return what limits the cluster's spending, and it with its whole bill where anything does."""
+        now = self.clock.now()
+        accounts = await self.limits.seen(since or now - ROUND, held.cluster.spec.workspace)
+        funds = funds_of(held.cluster, accounts, held.loaded.reservations, now)
+        if (funds or held.cluster.spec.budget is not None) and not held.has_whole_bill:
+            async with self._desk:
+                usages = await self.store.usages(cluster_ids=(held.cluster.id,))
+            held = replace(held, usages=tuple(usages), has_whole_bill=True)
+        return held, funds
+
+    async def _decided(self, held: Held, snapshot: Snapshot) -> tuple[Held, Plan, list[Instance]]:
+        """Decide and write it down, with what it costs set aside; where others took that meanwhile, decide again."""
+        page = snapshot.page
+        for tries_left in reversed(range(TRIES)):
+            decided = plan(snapshot, self.clock.now())
+            orders = [self._row(decided.cluster, launch) for launch in decided.launches]
+            changes = Changes(
+                cluster=decided.cluster,
+                instances=(*decided.instances, *orders),
+                usages=decided.usages,
+                events=decided.events,
+                computations=page.computations if page is not None else (),
+                reservations=decided.reservations,
+                wake_at=self._wake_of_others(decided, held.lease),
+            )
+            held = replace(held, pay_ahead=decided.pay_ahead)
+            if not (_has_effects(decided) or self._is_news(held, changes, page)):
+                return held.seen_as(decided.cluster), decided, orders
+            try:
+                async with self._desk:
+                    await self.store.save(held.lease, changes)
+            except FundsChanged as error:
+                log.info("cluster %s decides again: %s", held.cluster.id, error)
+                now = self.clock.now()
+                accounts = await self.limits.seen(now, held.cluster.spec.workspace, anew=True)
+                funds = funds_of(held.cluster, accounts, held.loaded.reservations, now)
+                # The last time it makes do with what it holds, so that whoever races, everybody's round ends.
+                snapshot = replace(snapshot, funds=funds if tries_left > 1 else without_new_money(funds))
+            else:
+                return replace(held.written(changes), told=page), decided, orders
+        raise FundsChanged(f"what cluster {held.cluster.id} holds of its budgets changed {TRIES} times in one round")
+
     async def _act(self, held: Held, decided: Plan, orders: list[Instance], provider: Provider, access: Access) -> Held:
         secrets = held.loaded.secrets
         assert secrets is not None, "only what is live is held"
@@ -261,6 +292,7 @@ class Rounds:
             if lease is None or lease.epoch != held.lease.epoch:
                 raise LeaseLost(held.cluster.id)
             held = replace(held, lease=lease)
+        paid = await self._paid_for(held, provider)
         means = Means(
             installation=self.installation,
             provider=provider,
@@ -268,6 +300,7 @@ class Rounds:
             clock=self.clock,
             access=access,
             authority=Authority(certificate=secrets.authority_certificate, key=secrets.authority_key),
+            paid_for=None if paid is None else max(timedelta(0), paid - provider.capabilities.starts_within),
         )
         ordered = {i.id for i in orders}
         crew = [i for i in held.loaded.instances if i.id not in ordered]
@@ -279,9 +312,19 @@ class Rounds:
             raise LeaseLost(held.cluster.id) from None
         return replace(await self._keep(held, decided, outcome), acted_at=self.clock.now())
 
+    async def _paid_for(self, held: Held, provider: Provider) -> timedelta | None:
+        """Return how long it may live on what it holds, should nobody ever ask for its page again."""
+        cluster, now = held.cluster, self.clock.now()
+        accounts = await self.limits.seen(now - 2 * ROUND, cluster.spec.workspace)
+        funds = (*own_fund(cluster), *funds_of(cluster, accounts, held.loaded.reservations, now))
+        if not funds:
+            return None
+        drawn = draws(funds, held.loaded.instances, held.usages, now, seen_at=cluster.observed_at)
+        return paid_for(drawn, now, provider.capabilities.ends_within)
+
     def _is_news(self, held: Held, changes: Changes, page: StatusPage | None) -> bool:
         """Whether a round found anything that is worth a write."""
-        if changes.instances or changes.usages or changes.events or changes.computations:
+        if changes.instances or changes.usages or changes.events or changes.computations or changes.reservations:
             return True
         if changes.cluster is not None and not held.is_as_written(changes.cluster):
             return True
@@ -304,19 +347,26 @@ class Rounds:
         self._doubted.discard(cluster_id)
         self.link.forget(cluster_id)
 
-    async def _look(self, held: Held, provider: Provider, access: Access, since: datetime | None) -> Snapshot:
+    async def _look(
+        self, held: Held, provider: Provider, access: Access, since: datetime | None, funds: tuple[Fund, ...]
+    ) -> Snapshot:
         """Return what there is to see; of the provider, as of ``since``, or recent enough for what we did."""
         cluster, now = held.cluster, self.clock.now()
         is_up = cluster.contact is not None
+        paid = await self._paid_for(held, provider)
+        said = paid if paid is None or held.pay_ahead is None else min(paid, held.pay_ahead)
         listing, choices, page = await asyncio.gather(
             self._observe(provider, since or max(held.acted_at, now - provider.capabilities.poll_every)),
             self._choices(cluster),
-            self._page(cluster, cluster.contact, access),
+            self._page(cluster, cluster.contact, access, said),
         )
         observed = listing.of(cluster.id) if listing is not None else None
+        # One that didn't answer may have heard us, or keep to what it was told before: both are paid for.
+        told = (said if page is not None else paid) if is_up else None
         if not is_up and observed is not None:
             contact = next((o.contact for o in observed if o.contact and o.status.is_live), None)
-            page = await self._page(cluster, contact, access)
+            page = await self._page(cluster, contact, access, said)
+            told = said if page is not None else None
         return Snapshot(
             cluster=cluster,
             instances=held.loaded.instances,
@@ -326,12 +376,18 @@ class Rounds:
             is_shared_look=listing is not None and listing.began < now,
             page=page,
             choices=choices,
+            funds=funds,
+            starts_within=provider.capabilities.starts_within,
+            ends_within=provider.capabilities.ends_within,
+            told=None if told is None else min(told, cluster.spec.lifetimes.orphan),
             list_lag=provider.capabilities.list_lag,
             poll_every=provider.capabilities.poll_every,
             pace=min(self.pace, ROUND) if self._is_watched(cluster.id) else self.pace,
         )
 
-    async def _page(self, cluster: Cluster, contact: Contact | None, access: Access) -> StatusPage | None:
+    async def _page(
+        self, cluster: Cluster, contact: Contact | None, access: Access, paid: timedelta | None
+    ) -> StatusPage | None:
         if contact is None or cluster.status.rank >= ClusterStatus.STOPPING.rank:
             return None
         seen = self.pages.get(cluster.id)
@@ -341,6 +397,7 @@ class Rounds:
                 access,
                 cursor=seen.cursor if seen is not None else 0,
                 target_duration=cluster.intent.scaling.target_duration,
+                paid_for=paid,
             )
         except Unavailable as error:
             log.info("%s", error)

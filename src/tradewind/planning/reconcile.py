@@ -10,7 +10,7 @@ from tradewind.model.events import Event, Level
 from tradewind.model.instance import Instance, InstanceEnd, InstanceStatus, Role
 from tradewind.planning import scale
 from tradewind.planning.choose import Choice
-from tradewind.planning.funds import ROUND, Draw, affordable
+from tradewind.planning.funds import AFFORDABLE, ROUND, Draw, affordable, covers, least_ahead, pay_ahead
 from tradewind.planning.settle import abandoned
 from tradewind.planning.snapshot import Launch, Plan, Snapshot
 from tradewind.planning.stop import DRAINED
@@ -89,7 +89,10 @@ def keep_up(
         # Who can be spared, Dask alone knows; where it doesn't answer now, that waits until it does.
         retire_any = -gap - len(early) if snapshot.page is not None else 0
 
-    paid = affordable(draws, [launch.choice.offer for launch in launches], now)
+    minimum = AFFORDABLE + snapshot.starts_within + snapshot.ends_within
+    paid = affordable(
+        draws, [launch.choice.offer for launch in launches], now, minimum, is_new=cluster.started_at is None
+    )
     if paid < len(launches):
         if launches[0].role is Role.SCHEDULER and not paid and now >= cluster.created_at + OTHERS_GIVE_BACK:
             return _cant_pay(cluster, snapshot, instances, draws, now)
@@ -98,6 +101,14 @@ def keep_up(
             events.append(_event(cluster, now, "budget.short", words, Level.WARNING))
         launches = launches[:paid]
         cluster = replace(cluster, retry_at=now + (TIGHT if cluster.started_at is not None else ROUND))
+    ahead = pay_ahead(draws, [launch.choice.offer for launch in launches], now, snapshot.terms)
+    if launches and not covers(draws, [launch.choice.offer for launch in launches], snapshot.terms):
+        # Its scheduler was told that it may live for longer than so many could be paid for. It's told better first, and
+        # less than would do just now: what is left is less by then.
+        launches, shown = [], True
+        ahead = ahead and max(ROUND, ahead * 3 / 4 - snapshot.ends_within)
+    else:
+        shown = bool(launches)
     again = {i.id for i in instances if i.handle is None and _is_to_be_launched(i)} - leaving if may_launch else set()
     after = instances
     if leaving or again:
@@ -116,9 +127,10 @@ def keep_up(
         launches=tuple(launches),
         relaunches=relaunches,
         terminations=_departed(snapshot, after, now),
+        pay_ahead=ahead,
         retire=_to_retire(snapshot, after),
         retire_any=retire_any,
-        wake_at=_wake(snapshot, cluster, after, now, changing=bool(launches or leaving)),
+        wake_at=_wake(snapshot, cluster, after, now, draws, changing=bool(shown or leaving)),
     )
 
 
@@ -248,26 +260,36 @@ def _departed(snapshot: Snapshot, instances: tuple[Instance, ...], now: datetime
 
 
 def _wake(
-    snapshot: Snapshot, cluster: Cluster, instances: tuple[Instance, ...], now: datetime, *, changing: bool
+    snapshot: Snapshot,
+    cluster: Cluster,
+    instances: tuple[Instance, ...],
+    now: datetime,
+    draws: tuple[Draw, ...],
+    *,
+    changing: bool,
 ) -> datetime:
     running, stopped = InstanceStatus.RUNNING, InstanceStatus.STOPPED
     settled = cluster.status is ClusterStatus.RUNNING and all(
         [i.status is running or i.status is stopped for i in instances]
     )
     if settled and not changing:
-        return _next_look(snapshot, cluster, now)
+        return _next_look(snapshot, cluster, now, draws)
     if cluster.retry_at is not None and cluster.retry_at > now and cluster.status is not ClusterStatus.RUNNING:
         return min(cluster.retry_at, now + ROUND)
     return now + min(snapshot.poll_every, ROUND)
 
 
-def _next_look(snapshot: Snapshot, cluster: Cluster, now: datetime) -> datetime:
+def _next_look(snapshot: Snapshot, cluster: Cluster, now: datetime, draws: tuple[Draw, ...]) -> datetime:
     """Return when to look again at a cluster that only runs: soon where a round's length matters, else at its pace."""
     page = snapshot.page
     grows = cluster.intent.scaling.is_adaptive and page is not None and page.tasks_running > 0
-    if grows or cluster.spec.budget is not None:
+    tight = least_ahead(snapshot.ends_within) + 2 * snapshot.pace
+    if grows or cluster.intent.ends_by is not None or any(draw.lasts_for_all(now) < tight for draw in draws):
         return now + min(ROUND, snapshot.pace)
     at = now + snapshot.pace
+    spans = [span for draw in draws if (span := draw.paid_for(now)) is not None]
+    if spans and min(spans) < tight:
+        return now + min(ROUND, snapshot.pace)
     return at if cluster.expires_at is None else min(at, max(cluster.expires_at, now))
 
 

@@ -32,6 +32,8 @@ class Capabilities:
     logs_of_the_dead: bool = False
     self_expiry: bool = False
     """Whether ``expires_at`` holds without us."""
+    starts_within: timedelta = timedelta(0)
+    """How long after its bill began Dask is up on an instance, usually; what is launched has the money for it."""
     ends_within: timedelta = timedelta(0)
     """How long what was told to end may still be billed; kept back from every hard budget."""
     list_lag: timedelta = timedelta(0)

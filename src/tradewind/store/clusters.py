@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Set
+from collections.abc import Callable, Sequence, Set
 from dataclasses import replace
 from datetime import datetime
 
@@ -10,9 +10,10 @@ from sqlalchemy import Connection, case, insert, or_, select, update
 
 from tradewind import wire
 from tradewind.errors import NameTaken, NotFound
+from tradewind.model.budget import Reservation
 from tradewind.model.cluster import Cluster, ClusterStatus, Intent
 from tradewind.model.exchange import ClusterNews
-from tradewind.store import pages, rows
+from tradewind.store import ledger, pages, rows
 from tradewind.store.database import insert_unless_there
 from tradewind.store.pages import Page
 from tradewind.store.records import ClusterSecrets
@@ -22,7 +23,12 @@ STOPPED = ClusterStatus.STOPPED.value
 
 
 def create(
-    connection: Connection, cluster: Cluster, keys: ClusterSecrets, holder: str | None, until: datetime | None
+    connection: Connection,
+    cluster: Cluster,
+    keys: ClusterSecrets,
+    holder: str | None,
+    until: datetime | None,
+    opening: Sequence[Reservation] = (),
 ) -> None:
     """Write a new cluster; the unique index decides who was first."""
     values = rows.new_cluster_values(cluster) | {"lease_holder": holder, "lease_until": until}
@@ -32,6 +38,7 @@ def create(
         if other is not None:  # else it stopped in between, and the name is free now
             raise NameTaken(_taken(other))
     connection.execute(insert(secrets), rows.secrets_values(cluster.id, keys))
+    ledger.commit(connection, opening, opening=True)
 
 
 def find(connection: Connection, workspace: str, name_or_id: str, live: bool) -> Cluster | None:
@@ -137,6 +144,12 @@ def revision(connection: Connection, cluster_id: str) -> int:
     if found is None:
         raise missing(cluster_id)
     return found
+
+
+def revisions(connection: Connection, cluster_ids: Sequence[str]) -> dict[str, int]:
+    """Return that number of each that is there."""
+    statement = select(clusters.c.id, clusters.c.revision).where(clusters.c.id.in_(cluster_ids))
+    return {row[0]: row[1] for row in connection.execute(statement)}
 
 
 def missing(cluster_id: str) -> NotFound:

@@ -7,50 +7,45 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, and_, select, update
+from sqlalchemy import ColumnElement, Connection, RowMapping, and_, select, update
 
 from tradewind.errors import FundsChanged
 from tradewind.model.budget import Account, Budget, BudgetScope, Period, Reservation, Use
-from tradewind.model.cluster import Cluster
 from tradewind.model.money import Money
 from tradewind.planning import limits
-from tradewind.planning.funds import AFFORDABLE, Fund, fund_of
+from tradewind.planning.funds import AFFORDABLE
 from tradewind.store.database import insert_unless_there, upsert
 from tradewind.store.schema import accounts, budgets, reservations
 
 SOON = timedelta(seconds=1)
 """An account whose burn has changed is looked at after this: others are about to change theirs as well."""
 NOTHING = Decimal(0)
+HOUR = Decimal(3600)
+MINIMUM_S = Decimal(AFFORDABLE.total_seconds())
 
 
-def funds(connection: Connection, cluster: Cluster, now: datetime) -> tuple[Fund, ...]:
-    """Return what limits ``cluster`` at ``now``, its own limit apart, with what it holds of each."""
+def open_accounts(connection: Connection, now: datetime) -> tuple[tuple[Budget, Account | None], ...]:
+    """Return every budget that holds, of all workspaces, with its account of the period of ``now``, if it has one."""
     account = and_(accounts.c.budget_id == budgets.c.id, accounts.c.starts_at <= now, accounts.c.ends_at > now)
-    mine = and_(
-        reservations.c.budget_id == accounts.c.budget_id,
-        reservations.c.starts_at == accounts.c.starts_at,
-        reservations.c.cluster_id == cluster.id,
-    )
     statement = (
-        select(
-            budgets,
-            accounts.c.committed,
-            accounts.c.burn_per_hour,
-            *(column.label(f"my_{column.name}") for column in reservations.c),
-        )
-        .select_from(budgets.outerjoin(accounts, account).outerjoin(reservations, mine))
-        .where(budgets.c.workspace == cluster.spec.workspace, budgets.c.removed_at.is_(None))
+        select(budgets, *(column.label(f"account_{column.name}") for column in accounts.c))
+        .select_from(budgets.outerjoin(accounts, account))
+        .where(budgets.c.removed_at.is_(None))
         .order_by(budgets.c.id)
     )
-    found = []
-    for row in connection.execute(statement).mappings():
-        budget = budget_from(row)
-        if limits.applies(budget, cluster):
-            found.append(_fund(budget, row, now))
-    return tuple(found)
+    return tuple(
+        (budget_from(row), account_from(row, "account_") if row["account_budget_id"] is not None else None)
+        for row in connection.execute(statement).mappings()
+    )
 
 
-def commit(connection: Connection, wanted: Sequence[Reservation], now: datetime, *, opening: bool = False) -> None:
+def reservations_of_cluster(connection: Connection, cluster_id: str) -> tuple[Reservation, ...]:
+    """Return what a cluster holds and held, of all accounts."""
+    statement = select(reservations).where(reservations.c.cluster_id == cluster_id)
+    return tuple(map(reservation_from, connection.execute(statement).mappings()))
+
+
+def commit(connection: Connection, wanted: Sequence[Reservation], *, opening: bool = False) -> None:
     """Write what a cluster shall hold, if there is room for it in every account.
 
     Parameters
@@ -59,8 +54,6 @@ def commit(connection: Connection, wanted: Sequence[Reservation], now: datetime,
         Its transaction keeps the rows of the accounts locked until it ends, so this comes last in it.
     wanted : sequence of Reservation
         Of one cluster.
-    now : datetime
-        Aware UTC.
     opening : bool
         Whether the cluster is new: then what is left must last everybody for a time that is of use.
 
@@ -71,7 +64,7 @@ def commit(connection: Connection, wanted: Sequence[Reservation], now: datetime,
     """
     # Always in the same order: two that each hold what the other waits for would wait for ever.
     for reservation in sorted(wanted, key=lambda one: (one.budget_id, one.starts_at)):
-        budget, account = _locked(connection, reservation, now)
+        budget, account = _locked(connection, reservation)
         if budget is None or account is None:
             continue  # The budget was removed, or the period is over and settled.
         before = _before(connection, reservation)
@@ -85,22 +78,25 @@ def commit(connection: Connection, wanted: Sequence[Reservation], now: datetime,
         others = committed - reservation.reserved.amount
         if budget.is_hard and opening and (budget.limit.amount - others) * HOUR < burn * MINIMUM_S:
             raise FundsChanged(f"{limits.title(budget)} doesn't last for one more; read what is left, and plan again")
-        connection.execute(upsert(connection, reservations), [_reservation_values(reservation)])
+        put(connection, (reservation,))
         values: dict[str, Any] = {"committed": committed, "burn_per_hour": burn}
         if burn != account["burn_per_hour"]:
-            values["wake_at"] = min(account["wake_at"] or now + SOON, now + SOON)
-        connection.execute(update(accounts).where(*_is(reservation)).values(values))
+            values["wake_at"] = min(account["wake_at"] or reservation.at + SOON, reservation.at + SOON)
+        connection.execute(
+            update(accounts).where(*is_account(reservation.budget_id, reservation.starts_at)).values(values)
+        )
 
 
-def put(connection: Connection, reservation: Reservation) -> None:
-    """Write what a cluster holds, whether or not there is room; the account is locked and has its sums made anew."""
-    connection.execute(upsert(connection, reservations), [_reservation_values(reservation)])
+def put(connection: Connection, held: Sequence[Reservation]) -> None:
+    """Write what clusters hold, whether or not there is room; the account is locked, and has its sums made anew."""
+    if held:
+        connection.execute(upsert(connection, reservations), [_reservation_values(one) for one in held])
 
 
 def open_account(connection: Connection, budget: Budget, now: datetime) -> None:
     """See to it that the account of the period that ``now`` is in exists."""
     starts_at, ends_at = limits.period_at(budget, now)
-    there = select(accounts.c.budget_id).where(accounts.c.budget_id == budget.id, accounts.c.starts_at == starts_at)
+    there = select(accounts.c.budget_id).where(*is_account(budget.id, starts_at))
     if connection.execute(there).first() is not None:
         return
     row = {
@@ -116,7 +112,7 @@ def open_account(connection: Connection, budget: Budget, now: datetime) -> None:
     insert_unless_there(connection, accounts, row)
 
 
-def live_and_settled(connection: Connection, budget_id: str, starts_at: datetime) -> tuple[Reservation, ...]:
+def reservations_of(connection: Connection, budget_id: str, starts_at: datetime) -> tuple[Reservation, ...]:
     """Return all reservations of an account."""
     statement = select(reservations).where(reservations.c.budget_id == budget_id, reservations.c.starts_at == starts_at)
     return tuple(map(reservation_from, connection.execute(statement).mappings()))
@@ -124,10 +120,10 @@ def live_and_settled(connection: Connection, budget_id: str, starts_at: datetime
 
 def sum_up(connection: Connection, budget_id: str, starts_at: datetime) -> None:
     """Make the sums of a locked account anew from its reservations."""
-    rows = live_and_settled(connection, budget_id, starts_at)
+    rows = reservations_of(connection, budget_id, starts_at)
     connection.execute(
         update(accounts)
-        .where(accounts.c.budget_id == budget_id, accounts.c.starts_at == starts_at)
+        .where(*is_account(budget_id, starts_at))
         .values(
             committed=sum((one.reserved.amount for one in rows), NOTHING),
             burn_per_hour=sum((one.burn_per_hour.amount for one in rows), NOTHING),
@@ -137,8 +133,13 @@ def sum_up(connection: Connection, budget_id: str, starts_at: datetime) -> None:
 
 def lock(connection: Connection, budget_id: str, starts_at: datetime) -> RowMapping | None:
     """Return an account's row, ours until the transaction ends."""
-    statement = select(accounts).where(accounts.c.budget_id == budget_id, accounts.c.starts_at == starts_at)
+    statement = select(accounts).where(*is_account(budget_id, starts_at))
     return connection.execute(statement.with_for_update()).mappings().first()
+
+
+def is_account(budget_id: str, starts_at: datetime) -> tuple[ColumnElement[bool], ...]:
+    """Return what picks one account."""
+    return accounts.c.budget_id == budget_id, accounts.c.starts_at == starts_at
 
 
 def budget_from(row: RowMapping) -> Budget:
@@ -159,67 +160,41 @@ def budget_from(row: RowMapping) -> Budget:
     )
 
 
-def account_from(row: RowMapping) -> Account:
-    """Return the account of a row of ``accounts``."""
-    return Account(
-        budget_id=row["budget_id"],
-        starts_at=row["starts_at"],
-        ends_at=row["ends_at"],
-        committed=Money(amount=row["committed"], currency=row["currency"]),
-        burn_per_hour=Money(amount=row["burn_per_hour"], currency=row["currency"]),
-        told=row["told"],
-    )
-
-
-def reservation_from(row: RowMapping, prefix: str = "") -> Reservation:
-    """Return the reservation of a row that holds one under names with ``prefix``."""
+def account_from(row: RowMapping, prefix: str = "") -> Account:
+    """Return the account of a row that holds one under names with ``prefix``."""
     currency = row[f"{prefix}currency"]
-    return Reservation(
+    return Account(
         budget_id=row[f"{prefix}budget_id"],
         starts_at=row[f"{prefix}starts_at"],
-        cluster_id=row[f"{prefix}cluster_id"],
-        reserved=Money(amount=row[f"{prefix}reserved"], currency=currency),
-        spent=Money(amount=row[f"{prefix}spent"], currency=currency),
+        ends_at=row[f"{prefix}ends_at"],
+        committed=Money(amount=row[f"{prefix}committed"], currency=currency),
         burn_per_hour=Money(amount=row[f"{prefix}burn_per_hour"], currency=currency),
-        at=row[f"{prefix}at"],
-        use=Use(row[f"{prefix}use"]),
+        told=row[f"{prefix}told"],
     )
 
 
-HOUR = Decimal(3600)
-MINIMUM_S = Decimal(AFFORDABLE.total_seconds())
-
-
-def _fund(budget: Budget, row: RowMapping, now: datetime) -> Fund:
-    from dataclasses import replace
-
-    mine = reservation_from(row, "my_") if row["my_cluster_id"] is not None else None
-    fund = fund_of(
-        budget,
-        is_open=limits.is_open(budget, now),
-        period=limits.period_at(budget, now),
-        ends_at=budget.ends_at if budget.period is Period.GRANT else None,
-    )
-    if row["committed"] is None:
-        return fund
-    return replace(
-        fund,
-        held=mine.reserved.amount if mine else NOTHING,
-        free=budget.limit.amount - row["committed"],
-        others_per_hour=row["burn_per_hour"] - (mine.burn_per_hour.amount if mine else NOTHING),
-        reservation=mine,
+def reservation_from(row: RowMapping) -> Reservation:
+    """Return the reservation of a row of ``reservations``."""
+    currency = row["currency"]
+    return Reservation(
+        budget_id=row["budget_id"],
+        starts_at=row["starts_at"],
+        cluster_id=row["cluster_id"],
+        reserved=Money(amount=row["reserved"], currency=currency),
+        spent=Money(amount=row["spent"], currency=currency),
+        burn_per_hour=Money(amount=row["burn_per_hour"], currency=currency),
+        at=row["at"],
+        use=Use(row["use"]),
     )
 
 
-def _locked(
-    connection: Connection, reservation: Reservation, now: datetime
-) -> tuple[Budget, RowMapping] | tuple[None, None]:
+def _locked(connection: Connection, reservation: Reservation) -> tuple[Budget, RowMapping] | tuple[None, None]:
     row = connection.execute(select(budgets).where(budgets.c.id == reservation.budget_id)).mappings().first()
     if row is None or row["removed_at"] is not None:
         return None, None
     budget = budget_from(row)
-    if limits.period_at(budget, now)[0] == reservation.starts_at:
-        open_account(connection, budget, now)
+    if limits.period_at(budget, reservation.at)[0] == reservation.starts_at:
+        open_account(connection, budget, reservation.at)
     account = lock(connection, reservation.budget_id, reservation.starts_at)
     return (budget, account) if account is not None else (None, None)
 
@@ -232,10 +207,6 @@ def _before(connection: Connection, reservation: Reservation) -> Reservation | N
     )
     row = connection.execute(statement).mappings().first()
     return reservation_from(row) if row is not None else None
-
-
-def _is(reservation: Reservation) -> tuple[Any, ...]:
-    return accounts.c.budget_id == reservation.budget_id, accounts.c.starts_at == reservation.starts_at
 
 
 def _reservation_values(reservation: Reservation) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from tradewind.model.budget import Reservation
 from tradewind.model.cluster import Cluster
 from tradewind.model.computation import Computation
 from tradewind.model.events import Event
@@ -49,8 +50,23 @@ class Loaded:
     """Those that still run."""
     secrets: ClusterSecrets | None
     """None once it has stopped."""
+    reservations: tuple[Reservation, ...] = ()
+    """What it holds of budgets."""
     revision: int = 0
     """The number that every save and every change of intent raises."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Story:
+    """A cluster with all that ever belonged to it, read at one moment."""
+
+    cluster: Cluster
+    instances: tuple[Instance, ...]
+    """The stopped ones too, in the order they were asked for."""
+    usages: tuple[Usage, ...]
+    """Oldest first."""
+    revision: int
+    """As long as the cluster has this number, nothing of it is another, but for when it was last seen."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,5 +81,7 @@ class Changes:
     usages: tuple[Usage, ...] = ()
     events: tuple[Event, ...] = ()
     computations: tuple[Computation, ...] = ()
+    reservations: tuple[Reservation, ...] = ()
+    """What the cluster shall hold of budgets; where there is no room for it, nothing is written."""
     wake_at: datetime | None = None
     """When to look at it again; None: only people wake it."""

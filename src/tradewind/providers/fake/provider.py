@@ -55,8 +55,12 @@ class FakeProvider(Provider):
         self._world = world
         lag = world.timing.list_lag
         # Each world has a lag of its own, where a real infrastructure's is a fact for all.
-        ends_within = max(world.timing.stopping, world.timing.follow)
-        self.capabilities = replace(type(self).capabilities, list_lag=lag, ends_within=ends_within)  # type: ignore[misc]
+        self.capabilities = replace(  # type: ignore[misc]
+            type(self).capabilities,
+            list_lag=lag,
+            starts_within=world.timing.starting,
+            ends_within=max(world.timing.stopping, world.timing.follow),
+        )
 
     @classmethod
     def from_settings(cls, settings: ProviderSettings) -> Self:

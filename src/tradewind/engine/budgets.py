@@ -1,0 +1,286 @@
+"""What people ask of budgets and webhooks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from copy import copy
+from dataclasses import replace
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from tradewind.engine.clock import Clock
+from tradewind.engine.posting import check_url
+from tradewind.errors import BadRequest, Forbidden, NameTaken
+from tradewind.model.budget import (
+    Budget,
+    BudgetScope,
+    BudgetState,
+    BudgetView,
+    Period,
+    Reservation,
+    Webhook,
+)
+from tradewind.model.money import Money
+from tradewind.model.people import AuditEntry, Caller
+from tradewind.model.secret import Secret
+from tradewind.model.usage import Usage
+from tradewind.planning import limits, meter
+from tradewind.planning.access import Action, may, refusal
+from tradewind.planning.forecast import LOOKBACK, forecast
+from tradewind.store.store import Store
+
+MOST = 200
+"""Budgets of a workspace: each round of each cluster looks at all of them."""
+
+
+class Budgets:
+    """Answers who is allowed to ask. Changes hold at the next round of each cluster, within seconds."""
+
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        *,
+        caller: Caller,
+        new_id: Callable[[str], str],
+        new_token: Callable[[], str],
+        private_addresses: bool = False,
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._caller = caller
+        self._new_id = new_id
+        self._new_token = new_token
+        self._private_addresses = private_addresses
+
+    def as_(self, caller: Caller) -> Budgets:
+        """Return the same verbs, answered for ``caller``."""
+        other = copy(self)
+        other._caller = caller
+        return other
+
+    async def list(self) -> Sequence[BudgetView]:
+        """Return the budgets of the workspace, the oldest first."""
+        self._refuse_unless(Action.SEE_WORKSPACE)
+        found = await self._store.money.budgets(self._caller.workspace)
+        return [await self._view(budget) for budget in found]
+
+    async def get(self, budget_id: str) -> BudgetView:
+        """Return one. Raises NotFound."""
+        self._refuse_unless(Action.SEE_WORKSPACE)
+        return await self._view(await self._store.money.budget(self._caller.workspace, budget_id))
+
+    async def create(
+        self,
+        limit: Money,
+        *,
+        scope: BudgetScope = BudgetScope.WORKSPACE,
+        key: str = "",
+        period: Period = Period.MONTH,
+        starts_at: datetime | None = None,
+        ends_at: datetime | None = None,
+        is_hard: bool = True,
+        request_id: str | None = None,
+    ) -> BudgetView:
+        """Set a limit; what was spent in its period already counts.
+
+        Raises
+        ------
+        BadRequest
+            The limit, the key or the dates can't be used.
+        NameTaken
+            The same is limited already.
+        Forbidden
+            This caller may not.
+        """
+        self._refuse_unless(Action.MANAGE_BUDGETS)
+        now = self._clock.now()
+        budget = Budget(
+            id=self._new_id("budget"),
+            workspace=self._caller.workspace,
+            scope=scope,
+            key=key,
+            limit=limit,
+            period=period,
+            starts_at=starts_at,
+            ends_at=ends_at,
+            is_hard=is_hard,
+            created_by=self._caller.user,
+            created_at=now,
+        )
+        _check(budget)
+        others = await self._store.money.budgets(budget.workspace)
+        if len(others) >= MOST:
+            raise BadRequest(f"a workspace has at most {MOST} budgets; remove those that are of no use any more")
+        for other in others:
+            if _names(other) == _names(budget):
+                raise NameTaken(f"{limits.title(other)} is there already ({other.id}): change it, or remove it first")
+        entry = self._entry("budget.created", budget, limits.title(budget), request_id)
+        await self._store.money.add(budget, await self._opening(budget), entry)
+        return await self._view(budget)
+
+    async def change(
+        self,
+        budget_id: str,
+        *,
+        limit: Money | None = None,
+        is_hard: bool | None = None,
+        request_id: str | None = None,
+    ) -> BudgetView:
+        """Raise or lower a limit, or make it hard or soft; running clusters feel it within seconds. Raises NotFound."""
+        self._refuse_unless(Action.MANAGE_BUDGETS)
+        before = await self._store.money.budget(self._caller.workspace, budget_id)
+        after = replace(
+            before,
+            limit=limit if limit is not None else before.limit,
+            is_hard=is_hard if is_hard is not None else before.is_hard,
+        )
+        _check(after)
+        if after.limit.currency != before.limit.currency:
+            raise BadRequest(
+                f"{limits.title(before)} is kept in {before.limit.currency}, and what was spent of it can't be "
+                f"changed into {after.limit.currency}: remove it and set another"
+            )
+        detail = f"from {before.limit}, {_hardness(before)}, to {after.limit}, {_hardness(after)}"
+        await self._store.money.change(after, self._entry("budget.changed", after, detail, request_id))
+        return await self._view(after)
+
+    async def remove(self, budget_id: str, *, request_id: str | None = None) -> None:
+        """Let a limit hold no longer. Raises NotFound."""
+        self._refuse_unless(Action.MANAGE_BUDGETS)
+        budget = await self._store.money.budget(self._caller.workspace, budget_id)
+        gone = replace(budget, removed_at=self._clock.now())
+        await self._store.money.change(gone, self._entry("budget.removed", gone, limits.title(gone), request_id))
+
+    async def webhooks(self) -> Sequence[Webhook]:
+        """Return where notifications of the workspace are posted to."""
+        self._refuse_unless(Action.MANAGE_BUDGETS)
+        return await self._store.outbox.webhooks(self._caller.workspace)
+
+    async def add_webhook(self, url: str, *, request_id: str | None = None) -> tuple[Webhook, Secret]:
+        """Have notifications posted to ``url``; the key that signs them is shown this once. Raises BadRequest."""
+        self._refuse_unless(Action.MANAGE_BUDGETS)
+        check_url(url, private_addresses=self._private_addresses)
+        now = self._clock.now()
+        webhook = Webhook(
+            id=self._new_id("hook"),
+            workspace=self._caller.workspace,
+            url=url,
+            created_by=self._caller.user,
+            created_at=now,
+        )
+        key = Secret(self._new_token())
+        # Its host alone: a path may be what keeps strangers out.
+        entry = self._audit("webhook.created", webhook.id, url.partition("//")[2].partition("/")[0], request_id)
+        await self._store.outbox.add_webhook(webhook, key, entry)
+        return webhook, key
+
+    async def remove_webhook(self, webhook_id: str, *, request_id: str | None = None) -> None:
+        """Post no more to it. Raises NotFound."""
+        self._refuse_unless(Action.MANAGE_BUDGETS)
+        entry = self._audit("webhook.removed", webhook_id, "", request_id)
+        await self._store.outbox.remove_webhook(self._caller.workspace, webhook_id, entry)
+
+    async def _view(self, budget: Budget) -> BudgetView:
+        now = self._clock.now()
+        starts_at, ends_at = limits.period_at(budget, now)
+        account = await self._store.money.state(budget, now)
+        nothing = Money(amount=Decimal(0), currency=budget.limit.currency)
+        if account is not None:
+            # The limit as it was just written, should it have changed since the account was read.
+            account = replace(account, budget=budget)
+            state = account.state(now)
+            reserved = max(Decimal(0), account.account.committed.amount - state.spent.amount)
+        else:
+            state, reserved = BudgetState(limit=budget.limit, spent=nothing, burn_per_hour=nothing), Decimal(0)
+        usages = await self._counted(budget, now - LOOKBACK, now)
+        return BudgetView(
+            budget=budget,
+            starts_at=starts_at,
+            ends_at=ends_at,
+            state=state,
+            reserved=Money(amount=reserved, currency=budget.limit.currency),
+            forecast=forecast(
+                budget.limit, state.spent.amount, state.burn_per_hour.amount, usages, now, starts_at, ends_at
+            ),
+        )
+
+    async def _opening(self, budget: Budget) -> tuple[Reservation, ...]:
+        """Return what every cluster has spent in the period already, by the bill."""
+        now, currency = budget.created_at, budget.limit.currency
+        starts_at, ends_at = limits.period_at(budget, now)
+        by_cluster: dict[str, list[Usage]] = {}
+        for usage in await self._counted(budget, starts_at, ends_at):
+            by_cluster.setdefault(usage.cluster_id, []).append(usage)
+        opening = []
+        for cluster_id, usages in by_cluster.items():
+            spent = limits.spent(usages, currency, now, starts_at, ends_at)
+            opening.append(
+                Reservation(
+                    budget_id=budget.id,
+                    starts_at=starts_at,
+                    cluster_id=cluster_id,
+                    reserved=spent,
+                    spent=spent,
+                    burn_per_hour=meter.burn_per_hour(usages, now, currency),
+                    at=now,
+                )
+            )
+        return tuple(opening)
+
+    async def _counted(self, budget: Budget, since: datetime, until: datetime) -> tuple[Usage, ...]:
+        usages = await self._store.usages(workspace=budget.workspace, since=since, until=until)
+        return tuple(usage for usage in usages if limits.counts(budget, usage))
+
+    def _entry(self, action: str, budget: Budget, detail: str, request_id: str | None) -> AuditEntry:
+        return self._audit(action, budget.id, detail, request_id)
+
+    def _audit(self, action: str, subject: str, detail: str, request_id: str | None) -> AuditEntry:
+        return AuditEntry(
+            seq=0,
+            at=self._clock.now(),
+            workspace=self._caller.workspace,
+            user=self._caller.user,
+            action=action,
+            subject=subject,
+            detail=detail,
+            request_id=request_id,
+        )
+
+    def _refuse_unless(self, action: Action) -> None:
+        if not may(self._caller, action):
+            raise Forbidden(refusal(self._caller, action))
+
+
+def _check(budget: Budget) -> None:
+    limit = budget.limit
+    if not limit.amount.is_finite() or limit.amount < 0 or limit.amount >= Decimal("1E12"):
+        raise BadRequest(f"{limit.amount} is no limit: give an amount from 0 up, as 50 USD")
+    if not limit.currency.isascii() or not 2 <= len(limit.currency) <= 8 or not limit.currency.isupper():
+        raise BadRequest(f"{limit.currency!r} is no currency: give its code, as USD, EUR, or SU for service units")
+    if budget.scope is BudgetScope.WORKSPACE and budget.key:
+        raise BadRequest(f"a budget of the whole workspace has no key; {budget.key!r} would limit nothing")
+    if budget.scope is not BudgetScope.WORKSPACE and not budget.key:
+        raise BadRequest(f"say which {budget.scope.value} the budget is for")
+    if budget.scope is BudgetScope.TAG and not all(budget.key.partition("=")):
+        raise BadRequest(f"{budget.key!r} names no tag with its value: write it as project=enso")
+    dates = (budget.starts_at, budget.ends_at)
+    if budget.period is Period.MONTH:
+        if any(dates):
+            raise BadRequest("a month begins and ends by the calendar: leave out the dates, or make it a grant")
+        return
+    if budget.starts_at is None or budget.ends_at is None:
+        raise BadRequest("a grant has a first day and an end: give both")
+    if any(date is not None and date.utcoffset() is None for date in dates):
+        raise BadRequest("the dates of a grant need a time zone: write them as 2026-11-01T00:00:00Z")
+    if not timedelta(0) < budget.ends_at - budget.starts_at:
+        raise BadRequest("a grant ends after it begins; these dates are the other way round")
+
+
+def _names(budget: Budget) -> tuple[object, ...]:
+    period = (budget.period, budget.starts_at, budget.ends_at)
+    return (budget.scope, budget.key, budget.limit.currency, budget.is_hard, *period)
+
+
+def _hardness(budget: Budget) -> str:
+    return "hard" if budget.is_hard else "soft"

@@ -1,0 +1,55 @@
+"""Budgets for tests on a stage, and a witness of what is spent that bypasses our own bill."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+
+from tests.engine.stage import Stage
+from tradewind.engine.accounts import Accounts
+from tradewind.engine.budgets import Budgets
+from tradewind.model.budget import Account
+from tradewind.model.money import Money
+from tradewind.model.people import Caller, MemberRole
+
+OWNER = Caller(user_id="u-ada", user="ada", workspace="lab", role=MemberRole.OWNER)
+
+
+def usd(amount: str | Decimal) -> Money:
+    """Return so many dollars."""
+    return Money(amount=Decimal(amount), currency="USD")
+
+
+def budgets(stage: Stage, caller: Caller = OWNER) -> Budgets:
+    """Return the verbs of budgets for ``caller``."""
+    return Budgets(
+        stage.store,
+        stage.clock,
+        caller=caller,
+        new_id=lambda prefix: f"{prefix}-{next(stage.numbers):05d}",
+        new_token=lambda: f"secret {next(stage.numbers)}",
+    )
+
+
+def accounts(stage: Stage, holder: str = "A") -> Accounts:
+    """Return a process that looks at accounts."""
+    return Accounts(store=stage.store, clock=stage.clock, holder=holder)
+
+
+def truly_spent(stage: Stage, since: datetime | None = None) -> Decimal:
+    """Return what the infrastructure charges up to now, by its own ledger."""
+    now = stage.clock.now()
+    total = Decimal(0)
+    for line in stage.world.ledger():
+        assert line.price is not None
+        start = max(line.started_at, since or line.started_at)
+        stop = max(start, line.stopped_at or now)
+        total += line.price.cost_of(stop - start).amount
+    return total
+
+
+async def account(stage: Stage) -> Account:
+    """Return the one account there is."""
+    ((_, found),) = await stage.store.money.open_accounts(stage.clock.now())
+    assert found is not None
+    return found
