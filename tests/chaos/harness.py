@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,13 +22,14 @@ from typing import Any
 import httpx
 
 from tests.chaos.proxy import Line, Proxy
-from tests.chaos.replica import STEPS
-from tests.chaos.witness import Seconds, Witness
+from tests.chaos.replica import STARTING_S, STEPS
+from tests.chaos.witness import Overrun, Seconds, Witness
 from tests.postgres import Postgres
 from tradewind import wire
 from tradewind.engine.rounds import LEASE
 from tradewind.model.cluster import ClusterSpec, Lifetimes, Scaling
-from tradewind.model.exchange import NewCluster, Resize
+from tradewind.model.exchange import NewBudget, NewCluster, Resize
+from tradewind.model.money import Money
 from tradewind.model.people import Token, User, Workspace
 from tradewind.store.audit import By
 from tradewind.store.store import Store
@@ -65,6 +67,8 @@ class Run:
     """Clocks of replicas are ahead or behind by up to half of this."""
     faults: tuple[str, ...] = ()
     """Only these kinds; none named is all."""
+    budget: Decimal | None = None
+    """Hard limit of the workspace, in the currency of the world; None is none."""
     most_faults: int | None = None
     """Ends early once so many have struck."""
 
@@ -79,6 +83,7 @@ class Findings:
     answers: Counter[int] = field(default_factory=Counter)
     """What users were told, by the number of HTTP."""
     seconds: Seconds | None = None
+    overrun: Overrun | None = None
     faults: list[str] = field(default_factory=list)
     """What must not be; empty is what a run is for."""
     late_acts: list[str] = field(default_factory=list)
@@ -130,6 +135,10 @@ class Chaos:
         self._http = httpx.AsyncClient(timeout=ANSWER_S, headers={"Authorization": f"Bearer {token}"})
         try:
             await self._seat(database)
+            if self.run.budget is not None:
+                limit = NewBudget(limit=Money(amount=self.run.budget, currency="USD"))
+                if await self._ask("POST", "/budgets", limit) is None:
+                    raise RuntimeError(f"no budget could be set: {self.found.answers}")
             await self._witness.world("weather", **ROUGH, delay_s=2.0)
             users = [asyncio.create_task(self._use(n)) for n in range(self.run.clusters)]
             watch = asyncio.create_task(self._watch())
@@ -263,14 +272,9 @@ class Chaos:
     async def _make_trouble(self) -> None:
         loop = asyncio.get_running_loop()
         until = loop.time() + self.run.duration_s
-        kinds = {
-            "kill": 8, "die_at_step": 10, "die_at_turn": 8, "pause": 3, "pause_at_step": 3, "cut_line": 4, "slow_line": 2, "silent_line": 1,
-            "half_line": 2, "closed_line": 2, "terminate_backends": 4, "restart_database": 0.4, "crash_database": 0.4,
-            "world_outage": 2, "no_capacity": 2, "instance_dies": 6, "lists_late": 2, "lists_twice": 1,
-            "ignores_terminate": 2, "deaf_agent": 3, "never_up": 1, "workers_cling": 1, "leave": 2,
-        }  # fmt: skip
+        kinds = KINDS
         if self.run.faults:
-            kinds = {kind: weight for kind, weight in kinds.items() if kind in self.run.faults}
+            kinds = {kind: weight for kind, weight in KINDS.items() if kind in self.run.faults}
         while loop.time() < until and not self._is_enough():
             kind = self._dice.choices(list(kinds), list(kinds.values()))[0]
             await getattr(self, f"_{kind}")()
@@ -518,11 +522,23 @@ class Chaos:
         found.faults += await witness.leaks()
         found.seconds, wrong = await witness.billed()
         found.faults += wrong
+        if self.run.budget is not None:
+            found.overrun = await witness.overrun(self.run.budget)
+            if found.overrun.rounds > 1:
+                found.faults.append(f"a hard limit was passed: {found.overrun}")
         found.faults += witness.usurped(self._pid_of)
         found.faults += witness.doubles()
         found.late_acts = await witness.late_acts(timedelta(seconds=0.5))
 
 
+KINDS = {
+    "kill": 8, "die_at_step": 10, "die_at_turn": 8, "pause": 3, "pause_at_step": 3, "leave": 2,
+    "cut_line": 4, "slow_line": 2, "silent_line": 1, "half_line": 2, "closed_line": 2,
+    "terminate_backends": 4, "restart_database": 0.4, "crash_database": 0.4,
+    "world_outage": 2, "no_capacity": 2, "instance_dies": 6, "never_up": 1, "deaf_agent": 3,
+    "lists_late": 2, "lists_twice": 1, "ignores_terminate": 2, "workers_cling": 1,
+}  # fmt: skip
+"""How often each kind is chosen, against the others; each is a method of :class:`Chaos`."""
 HARNESS_KINDS = frozenset(
     {"slow_line", "silent_line", "half_line", "closed_line", "restart_database", "crash_database"}
 )
@@ -551,7 +567,7 @@ async def _person(database: str) -> str:
 
 
 async def _world(seed: int) -> tuple[asyncio.subprocess.Process, str]:
-    times = ("--pending-s", "0.1", "--latency-s", "0.4", "--stopping-s", "0.3")
+    times = ("--pending-s", "0.1", "--latency-s", str(STARTING_S), "--stopping-s", "0.3")
     command = (sys.executable, "-m", "tradewind.providers.fake.process", "--seed", str(seed), *times)
     world = await asyncio.create_subprocess_exec(*command, cwd=ROOT, env=_environ(), stdout=asyncio.subprocess.PIPE)
     assert world.stdout is not None

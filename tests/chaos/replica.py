@@ -24,6 +24,8 @@ from tradewind.server.run import Started, serve
 from tradewind.store.store import Store
 from tradewind.store.transactions import Transactions
 
+STARTING_S = 0.4
+"""From the begin of an instance's bill until Dask is up, as the world is told and as its door promises."""
 STEPS = (
     "due",
     "take_lease",
@@ -84,7 +86,7 @@ async def run(replica: Replica) -> None:
             _wrap(Transactions, kind, lambda: _rest(dice.uniform(0, replica.disk_delay_s)), None)
     _doom(replica)
     often = ServeSettings(port=replica.port, tls=False, providers=("fake",), requests_per_second=10_000.0, burst=10_000)
-    settings = Settings(store=replica.store, serve=often, fake=FakeSettings(world=replica.world))
+    settings = Settings(store=replica.store, serve=often, fake=FakeSettings(world=replica.world, latency_s=STARTING_S))
     # A service is started anew for as long as its database doesn't answer.
     while True:
         try:
