@@ -284,6 +284,7 @@ async def step(server: Server, clients: list[Client], known: list[tuple[str, str
         "lag_p99_s": after["lag_p99_s"],
         "lag_max_s": after["lag_max_s"],
         "reads_per_s": len(reads) / seconds,
+        "cpu_per_read_s": (busy["cpu_s"] - after["cpu_s"]) / max(1, len(reads)),
         "read_p50_s": quantile(reads, 0.5),
         "read_p99_s": quantile(reads, 0.99),
         **{f"{kind}_p99_s": quantile(times.get(kind, []), 0.99) for kind in ("list", "find", "view")},

@@ -93,16 +93,18 @@ class Seat:
     proxy: Proxy
     pid: int = 0
     births: int = 0
-    stopped: bool = False
+    is_doomed: bool = False
+    """It dies by itself soon, and nobody else shall kill it before."""
 
 
 class Chaos:
     """One run."""
 
-    def __init__(self, run: Run, postgres: Postgres, directory: Path) -> None:
+    def __init__(self, run: Run, postgres: Postgres, database: str, directory: Path) -> None:
         self.run = run
         self.found = Findings()
         self._postgres = postgres
+        self._database = database
         self._directory = directory
         self._dice = random.Random(run.seed)
         self._seats: list[Seat] = []
@@ -113,7 +115,7 @@ class Chaos:
 
     async def go(self) -> Findings:
         """Run, settle, ask the witnesses."""
-        database = self._postgres.create(self._postgres.template)
+        database = self._database
         self._database_name = database.rpartition("/")[2]
         world, address = await _world(self.run.seed)
         nursery = self._nursery = await asyncio.create_subprocess_exec(
@@ -164,7 +166,7 @@ class Chaos:
 
     async def _bear(self, seat: Seat, **doom: Any) -> None:
         seat.births += 1
-        seat.stopped = False
+        seat.is_doomed = "dies_at" in doom
         name = f"replica{seat.number}.{seat.births}"
         spread = self.run.clock_spread_s
         slow = self._dice.random() < 0.2
@@ -260,7 +262,8 @@ class Chaos:
         while loop.time() < until and not self._is_enough():
             kind = self._dice.choices(list(kinds), list(kinds.values()))[0]
             await getattr(self, f"_{kind}")()
-            self.found.struck[kind] += 1
+            if kind in HARNESS_KINDS:
+                self.found.struck[kind] += 1
             self._disturbed_at = loop.time()
             await asyncio.sleep(self._dice.expovariate(1 / self.run.pause_s))
 
@@ -268,39 +271,48 @@ class Chaos:
         return self.run.most_faults is not None and self.found.struck.total() >= self.run.most_faults
 
     def _any_seat(self) -> Seat:
-        return self._dice.choice(self._seats)
+        return self._dice.choice([seat for seat in self._seats if not seat.is_doomed] or self._seats)
 
     async def _kill(self) -> None:
         seat = self._any_seat()
-        self._signal(seat, signal.SIGKILL)
+        self._killed(seat)
         await self._bear(seat)
+
+    def _killed(self, seat: Seat) -> None:
+        if self._signal(seat, signal.SIGKILL):
+            self.found.struck["kill"] += 1
 
     async def _leave(self) -> None:
         seat = self._any_seat()
-        self._signal(seat, signal.SIGTERM)
+        if self._signal(seat, signal.SIGTERM):
+            self.found.struck["leave"] += 1
         self._later(self._dice.uniform(0.5, 3), partial(self._reborn, seat, seat.pid))
 
-    async def _reborn(self, seat: Seat, pid: int) -> None:
-        if seat.pid == pid:
+    async def _reborn(self, seat: Seat, pid: int, doom: str | None = None) -> None:
+        if seat.pid != pid:
+            return
+        if doom is not None and not _exists(pid):
+            self.found.struck[doom] += 1
+        else:
             self._signal(seat, signal.SIGKILL)
-            await self._bear(seat)
+        await self._bear(seat)
 
     async def _die_at_step(self) -> None:
         seat = self._any_seat()
-        self._signal(seat, signal.SIGKILL)
+        self._killed(seat)
         doom = {
             "dies_at": self._dice.choice(STEPS),
             "dies_after": self._dice.random() < 0.5,
             "dies_count": self._dice.randint(1, 8),
         }
         await self._bear(seat, **doom)
-        self._later(self._dice.uniform(1, 4), partial(self._reborn, seat, seat.pid))
+        self._later(self._dice.uniform(1, 4), partial(self._reborn, seat, seat.pid, f"dies at {doom['dies_at']}"))
 
     async def _die_at_turn(self) -> None:
         seat = self._any_seat()
-        self._signal(seat, signal.SIGKILL)
+        self._killed(seat)
         await self._bear(seat, dies_at="turn", dies_count=self._dice.randint(20, 4000))
-        self._later(self._dice.uniform(1, 4), partial(self._reborn, seat, seat.pid))
+        self._later(self._dice.uniform(1, 4), partial(self._reborn, seat, seat.pid, "dies at a turn"))
 
     async def _pause(self) -> None:
         """Let a replica stand still, half of the time for longer than its leases last."""
@@ -309,6 +321,7 @@ class Chaos:
             long = LEASE.total_seconds()
             seconds = self._dice.choice([self._dice.uniform(0.5, 5), self._dice.uniform(long, long * 1.6)])
             pid = seat.pid
+            self.found.struck["pause"] += 1
             self._later(seconds, partial(self._go_on, pid))
 
     async def _go_on(self, pid: int) -> None:
@@ -316,7 +329,8 @@ class Chaos:
             os.kill(pid, signal.SIGCONT)
 
     async def _cut_line(self) -> None:
-        self._any_seat().proxy.cut()
+        if self._any_seat().proxy.cut():
+            self.found.struck["cut_line"] += 1
 
     async def _line(self, line: Line, seconds: float) -> None:
         proxy = self._any_seat().proxy
@@ -341,7 +355,8 @@ class Chaos:
         await self._line(Line.CLOSED, self._dice.uniform(0.5, 5))
 
     async def _terminate_backends(self) -> None:
-        await asyncio.to_thread(self._postgres.cut)
+        if await asyncio.to_thread(self._postgres.cut):
+            self.found.struck["terminate_backends"] += 1
 
     async def _restart_database(self) -> None:
         await self._while_down(signal.SIGINT)
@@ -354,7 +369,8 @@ class Chaos:
         try:
             await asyncio.to_thread(self._postgres.stop, how)
             await asyncio.sleep(self._dice.uniform(0, 2))
-            await asyncio.to_thread(self._postgres.start)
+            # Not on another thread: the server is told to die with the thread that started it.
+            self._postgres.start()
         finally:
             self._down = False
             self._disturbed_at = asyncio.get_running_loop().time()
@@ -371,6 +387,7 @@ class Chaos:
         alive = await self._witness.world("alive")
         if alive:
             await self._arm("InstanceDies", instance=self._dice.choice(alive), after=self._dice.uniform(0, 1))
+            self.found.struck["InstanceDies"] += 1
 
     async def _lists_late(self) -> None:
         await self._arm("ListsLate", by=self._dice.uniform(0.5, 4))
@@ -462,6 +479,10 @@ class Chaos:
         found.late_acts = await witness.late_acts(timedelta(seconds=0.5))
 
 
+HARNESS_KINDS = frozenset(
+    {"slow_line", "silent_line", "half_line", "closed_line", "restart_database", "crash_database"}
+)
+"""Faults that come to pass when they are made; others may find nothing to strike, and are counted where they do."""
 WORKSPACE = "chaos"
 LONG = Lifetimes(
     idle=timedelta(days=1), no_client=timedelta(days=1), orphan=timedelta(hours=2), start=timedelta(minutes=5)

@@ -137,6 +137,30 @@ async def test_a_server_that_means_harm_is_unavailable_and_soon(line: HttpAgentL
         assert "only for the agent" not in str(caught.value)
 
 
+async def test_others_go_on_while_a_huge_page_is_read(line: HttpAgentLink, tmp_path: Path) -> None:
+    failure = {"at": NOW.isoformat(), "key": "", "prefix": "", "exception": "", "traceback": ""}
+    span = {"id": "", "cluster_id": "", "name": "", "started_at": None, "stopped_at": None, "done": True}
+    page = {"at": NOW.isoformat(), "workers": [], "computations": [{**span, "errors": [failure] * 100}] * 600}
+    gaps: list[float] = []
+
+    async def tick() -> None:
+        last = time.monotonic()
+        while True:
+            await asyncio.sleep(0.005)
+            gaps.append(time.monotonic() - last)
+            last = time.monotonic()
+
+    async with server(tmp_path, says(json.dumps(page).encode())) as contact:
+        ticking = asyncio.create_task(tick())
+        began = time.monotonic()
+        await pull(line, contact)
+        took = time.monotonic() - began
+        ticking.cancel()
+
+    assert len(gaps) > 5
+    assert max(gaps) < took / 2, "it was read in one go"
+
+
 async def test_who_has_a_certificate_of_another_cluster_never_sees_the_token(
     line: HttpAgentLink, tmp_path: Path
 ) -> None:

@@ -40,6 +40,7 @@ class Stage:
     async def open(cls, directory: Path, settings: Settings | None = None) -> Stage:
         """Return one without people."""
         settings = settings or Settings()
+        settings = replace(settings, serve=replace(settings.serve, providers=("fake",)))
         given = ProviderSettings(installation="any", state_directory=str(directory), options=asdict(settings.fake))
         provider = open_provider("fake", given)
         assert isinstance(provider, FakeProvider)

@@ -147,6 +147,7 @@ LIES: dict[str, Callable[[Claims], str]] = {
     "about nobody": lambda c: signed({k: v for k, v in c.items() if k != "sub"}),
     "about a number": lambda c: signed(c | {"sub": 1}),
     "about an endless name": lambda c: signed(c | {"sub": "x" * 300}),
+    "about what can't be kept": lambda c: signed(c | {"sub": "a\x00b"}),
     "signed by nobody": unsigned,
     "signed with another key of the same name": lambda c: signed(c, key=OTHER_KEY),
     "signed with a key nobody knows": lambda c: signed(c, {"kid": "two"}, OTHER_KEY),

@@ -13,7 +13,7 @@ from tradewind.engine.clock import Clock
 from tradewind.engine.members import Members
 from tradewind.engine.person import TOKEN_LIFE, Person
 from tradewind.engine.signing import Signer, code_of, hash_of, new_token
-from tradewind.errors import BadRequest, Forbidden, SignInNeeded
+from tradewind.errors import BadRequest, Forbidden, NameTaken, SignInNeeded
 from tradewind.model.people import EVERY_SCOPE, Caller, Identity, Invitation, Scope, Signed, Token, User, Workspace
 from tradewind.model.secret import Secret
 from tradewind.planning.names import email_address, fitting_name, user_name
@@ -194,13 +194,20 @@ class People:
         if invitation is None and joins is None and not self._is_open_to(arrival):
             raise Forbidden("you are new here: ask a member for an invitation, and sign in through its link")
         fresh = self._new_user(fitting_name(arrival.name), _usable(arrival))
-        return await self._people.create_user(
-            fresh,
-            self._by(fresh.name),
-            identity=Identity(issuer=arrival.issuer, subject=arrival.subject, user_id=fresh.id),
-            invitation_hash=hash_of(invitation) if invitation is not None else None,
-            joins=joins,
-        )
+        try:
+            return await self._people.create_user(
+                fresh,
+                self._by(fresh.name),
+                identity=Identity(issuer=arrival.issuer, subject=arrival.subject, user_id=fresh.id),
+                invitation_hash=hash_of(invitation) if invitation is not None else None,
+                joins=joins,
+            )
+        except NameTaken:
+            # They arrived twice at once, as by a double click, and the other one was first.
+            first = await self._people.by_identity(arrival.issuer, arrival.subject)
+            if first is None:
+                raise
+            return first
 
     # What stands for who came in
 

@@ -32,6 +32,8 @@ TOKEN_LIFE = timedelta(days=90)
 """Of a token whose maker didn't say: long enough for a quarter's work, short enough to be forgotten safely."""
 LONGEST_LIFE = timedelta(days=366)
 MOST_TOKENS = 100
+"""Of those that people make; browsers' and lent ones end by themselves within the day."""
+KIND = "token"
 
 
 class Person:
@@ -229,10 +231,11 @@ class Person:
         if self._signed.is_brief and ends is not None:
             # Another system lends us this user for some hours: nothing made in that time may outlast it.
             expires_at = ends if expires_at is None else min(expires_at, ends)
-        if len(await self._kept.tokens(self._signed.user.id, now)) >= MOST_TOKENS:
+        made = [token for token in await self._kept.tokens(self._signed.user.id, now) if token.id.startswith(KIND)]
+        if len(made) >= MOST_TOKENS:
             raise BadRequest(f"you have {MOST_TOKENS} tokens, which is the most; revoke those you don't use")
         return Token(
-            id=self._new_id("token"),
+            id=self._new_id(KIND),
             user_id=self._signed.user.id,
             label=short_text(label, "the label") or "token",
             scopes=frozenset(scopes),

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable, Sequence, Set
 from copy import copy
 from dataclasses import replace
 from datetime import datetime, timedelta
+from pathlib import Path
 
 from tradewind.boot.process import KeyPair
 from tradewind.boot.tls import Authority
@@ -14,7 +15,9 @@ from tradewind.engine.admission import admit, set_aside
 from tradewind.engine.clock import Clock
 from tradewind.engine.doctor import examine
 from tradewind.engine.engine import Engine
+from tradewind.engine.export import Format, everything, usage_table
 from tradewind.engine.rounds import LEASE, LONGEST_LIFE
+from tradewind.engine.stories import Stories
 from tradewind.errors import BadRequest, Forbidden, FundsChanged, NotFound, OverBudget
 from tradewind.model.cluster import Cluster, ClusterSpec, Intent, ScaleMemory, Scaling
 from tradewind.model.computation import Computation, Insight
@@ -33,14 +36,14 @@ from tradewind.planning.insights import insights
 from tradewind.planning.wishes import check_keepable, check_scaling, check_spec
 from tradewind.providers.base import Provider
 from tradewind.store.pages import Page
-from tradewind.store.records import ClusterSecrets
+from tradewind.store.records import ClusterSecrets, Story
 from tradewind.store.store import Store
 
 HOUR = timedelta(hours=1)
-GIVE_BACK_S = (0.1, 1.0, 1.5)
-"""Seconds to wait before asking anew for money that others took or hold ahead."""
 COMPUTATIONS_AT_ONCE = 1000
 """Read from the store in one go, where all are wanted."""
+GIVE_BACK_S = (0.1, 1.0, 1.5)
+"""Seconds to wait before asking anew for money that others took or hold ahead."""
 POLL_S = 0.25
 """Seconds between looks for what another process changed."""
 SLOW_POLL_S = 1.0
@@ -63,6 +66,7 @@ class Service:
     ) -> None:
         self._engine = engine
         self._store = store
+        self._stories = Stories(store)
         self._clock = clock
         self._provider_of = provider_of
         self._caller = caller
@@ -115,22 +119,9 @@ class Service:
 
     async def view(self, cluster_id: str) -> ClusterView:
         """Return all there is to show."""
-        revision = await self._store.revision(cluster_id)
-        cluster = await self._of_workspace(cluster_id)
-        is_open = may(self._caller, Action.READ_DETAIL, owner=cluster.owner)
-        instances, usages = await asyncio.gather(
-            self._store.instances(cluster_id), self._store.usages(cluster_ids=(cluster_id,))
-        )
-        now = self._clock.now()
-        limit = cluster.spec.budget
-        return ClusterView(
-            cluster=self._shown(cluster),
-            instances=tuple(instances),
-            cost=meter.cost(usages, now),
-            budget=budget.budget_state(limit, usages, now) if limit is not None else None,
-            page=self._engine.rounds.pages.get(cluster_id) if is_open else None,
-            revision=revision,
-        )
+        self._refuse_unless(Action.SEE_WORKSPACE)
+        story = await self._stories.of(cluster_id)
+        return self._view(story, self._within(story.cluster))
 
     async def keys(self, cluster_id: str) -> KeyPair:
         """Return a client's keys."""
@@ -169,6 +160,9 @@ class Service:
 
     async def wait_changed(self, cluster_id: str, revision: int, timeout_s: float) -> ClusterView:
         """Return the view as soon as its revision is past ``revision``."""
+        # Before any waiting: how long it takes would tell others of a cluster that isn't theirs.
+        self._refuse_unless(Action.SEE_WORKSPACE)
+        await self._of_workspace(cluster_id)
         until = self._clock.now() + timedelta(seconds=timeout_s)
         asked_at = self._clock.now()
         while (left := (until - self._clock.now()).total_seconds()) > 0:
@@ -189,7 +183,8 @@ class Service:
         """Return clusters, newest first; after those of the page whose ``next`` is ``cursor``."""
         self._refuse_unless(Action.SEE_WORKSPACE)
         clusters = await self._store.list_clusters(self._workspace, live=live, limit=limit, cursor=cursor)
-        return Page([await self.view(cluster.id) for cluster in clusters], clusters.next)
+        stories = await self._stories.of_all([cluster.id for cluster in clusters])
+        return Page([self._view(story, story.cluster) for story in stories], clusters.next)
 
     async def news(self, stopped_since: datetime) -> Sequence[ClusterNews]:
         """Return how the live clusters stand, and those that stopped not long ago."""
@@ -250,6 +245,34 @@ class Service:
         """Return what a cluster cost up to now."""
         cluster, computations, usages = await self._story(cluster_id)
         return meter.receipt(cluster, usages, computations, self._clock.now())
+
+    async def exported(
+        self, what: Format, *, since: datetime | None = None, until: datetime | None = None
+    ) -> AsyncIterator[bytes]:
+        """Return what :meth:`export` writes, piece by piece. Raises before the first piece."""
+        self._refuse_unless(Action.EXPORT)
+        if what is Format.EVERYTHING:
+            if since is not None or until is not None:
+                raise BadRequest("everything is everything: leave out since and until, or export usage")
+            return everything(self._store, self._workspace, self._clock.now())
+        pieces = usage_table(self._store, self._workspace, what, self._clock.now(), since, until)
+        first = await anext(pieces, b"")  # what it can't do, it says now
+
+        async def all_of() -> AsyncIterator[bytes]:
+            yield first
+            async for piece in pieces:
+                yield piece
+
+        return all_of()
+
+    async def export(
+        self, what: str, to: Path, *, since: datetime | None = None, until: datetime | None = None
+    ) -> None:
+        """Write a file."""
+        pieces = await self.exported(Format(what), since=since, until=until)
+        with to.open("wb") as file:
+            async for piece in pieces:
+                file.write(piece)  # noqa: ASYNC101 - on the engine of the one who asks
 
     async def doctor(self) -> Sequence[Check]:
         """Check this machine, the store and each provider."""
@@ -326,14 +349,27 @@ class Service:
         return replace(cluster, spec=closed, contact=None, environment=None)
 
     async def _of_workspace(self, cluster_id: str) -> Cluster:
-        self._refuse_unless(Action.SEE_WORKSPACE)
-        cluster = await self._store.get_cluster(cluster_id)
+        return self._within(await self._store.get_cluster(cluster_id))
+
+    def _within(self, cluster: Cluster) -> Cluster:
         if cluster.spec.workspace != self._workspace:
             # The words of a cluster that isn't there: nobody learns what another workspace has.
             raise NotFound(
-                f"there is no cluster {cluster_id!r} in this store; list those that are there and take its id"
+                f"there is no cluster {cluster.id!r} in this store; list those that are there and take its id"
             )
         return cluster
+
+    def _view(self, story: Story, cluster: Cluster) -> ClusterView:
+        is_open = may(self._caller, Action.READ_DETAIL, owner=cluster.owner)
+        limit, now = cluster.spec.budget, self._clock.now()
+        return ClusterView(
+            cluster=self._shown(cluster),
+            instances=story.instances,
+            cost=meter.cost(story.usages, now),
+            budget=budget.budget_state(limit, story.usages, now) if limit is not None else None,
+            page=self._engine.rounds.pages.get(cluster.id) if is_open else None,
+            revision=story.revision,
+        )
 
     async def _mine(self, cluster_id: str, action: Action) -> Cluster:
         cluster = await self._of_workspace(cluster_id)

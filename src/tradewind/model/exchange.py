@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Generic, TypeVar
 
+from tradewind.model.budget import BudgetScope, Period, Webhook
 from tradewind.model.cluster import ClusterSpec, ClusterStatus, Scaling
 from tradewind.model.environment import Environment
 from tradewind.model.events import Event
 from tradewind.model.instance import Instance
+from tradewind.model.money import Money
 
 T = TypeVar("T")
 
@@ -109,3 +112,46 @@ class Health:
 
     ok: bool
     facts: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewBudget:
+    """Ask for a limit."""
+
+    limit: Money
+    scope: BudgetScope = BudgetScope.WORKSPACE
+    key: str = ""
+    """Whose: see :class:`~tradewind.model.budget.BudgetScope`."""
+    period: Period = Period.MONTH
+    starts_at: datetime | None = None
+    ends_at: datetime | None = None
+    is_hard: bool = True
+
+    @property
+    def aim(self) -> tuple[object, ...]:
+        """See :attr:`tradewind.model.budget.Budget.aim`."""
+        return (self.scope, self.key, self.limit.currency, self.period, self.starts_at, self.ends_at)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BudgetChange:
+    """Ask for another limit; what is left out stays."""
+
+    limit: Money | None = None
+    is_hard: bool | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewWebhook:
+    """Ask that notifications are posted somewhere."""
+
+    url: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MadeWebhook:
+    """A webhook that was just made."""
+
+    webhook: Webhook
+    signing_key: str
+    """Signs each delivery; shown this once."""

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import importlib
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from http import HTTPStatus
+from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
 from starlette.exceptions import HTTPException
@@ -16,8 +18,8 @@ from starlette.responses import Response
 from tradewind import __version__
 from tradewind.config import Settings
 from tradewind.engine.assembly import Assembly
-from tradewind.errors import TradewindError
-from tradewind.server import clusters, health, history, logins, openapi, people, problems, stream
+from tradewind.errors import MissingExtra, TradewindError
+from tradewind.server import budgets, clusters, health, history, logins, openapi, people, problems, stream
 from tradewind.server.context import request_id
 from tradewind.server.guard import Guard
 from tradewind.server.limits import Limits, Streams
@@ -27,7 +29,10 @@ from tradewind.server.oidc import OpenIdProvider
 from tradewind.server.operation import Operation, by_path
 from tradewind.server.pages.places import PLACES
 
-TABLES = (clusters.table, history.table, stream.table, people.table, logins.table)
+if TYPE_CHECKING:
+    from tradewind.server.telemetry import Traces
+
+TABLES = (clusters.table, history.table, budgets.table, stream.table, people.table, logins.table)
 OPERATIONS: tuple[Operation, ...] = tuple(operation for table in TABLES for operation in table.operations)
 """Everything that can be asked, in the order it is documented."""
 
@@ -49,6 +54,9 @@ def create_app(assembly: Assembly, settings: Settings, *, public_url: str | None
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         yield
         await app.state.news.aclose()
+        if app.state.traces is not None:
+            # A receiver that doesn't answer is waited for on another thread, or nobody else could end either.
+            await asyncio.to_thread(app.state.traces.close)
 
     app = FastAPI(
         title="Tradewind", version=__version__, openapi_url=None, docs_url=None, redoc_url=None, lifespan=lifespan
@@ -60,6 +68,7 @@ def create_app(assembly: Assembly, settings: Settings, *, public_url: str | None
     state.metrics = Metrics()
     state.limits = Limits(settings.serve.requests_per_second, settings.serve.burst, time.monotonic)
     state.streams = Streams()
+    state.traces = _traces(settings.serve.otlp_endpoint)
     state.news = News(assembly.store, assembly.clock)
     state.ending = asyncio.Event()
 
@@ -74,7 +83,9 @@ def create_app(assembly: Assembly, settings: Settings, *, public_url: str | None
 
     app.add_exception_handler(TradewindError, _told)
     app.add_exception_handler(HTTPException, _told_by_number)
-    app.add_middleware(Guard, limits=state.limits, metrics=state.metrics, public_url=state.public_url)
+    app.add_middleware(
+        Guard, limits=state.limits, metrics=state.metrics, public_url=state.public_url, traces=state.traces
+    )
     return app
 
 
@@ -85,6 +96,22 @@ def default_url(settings: Settings) -> str:
         return serve.public_url.rstrip("/")
     host = f"[{serve.host}]" if ":" in serve.host else serve.host
     return f"{'https' if serve.tls else 'http'}://{host}:{serve.port}"
+
+
+def _traces(endpoint: str | None) -> Traces | None:
+    """Return where traces go. Raises MissingExtra."""
+    if endpoint is None:
+        return None
+    try:
+        # Only who wants traces has its libraries, and waits for their import.
+        telemetry = importlib.import_module("tradewind.server.telemetry")
+    except ModuleNotFoundError as error:
+        raise MissingExtra(
+            f"[serve] otlp_endpoint needs the library {error.name!r}, which isn't installed: "
+            "pip install 'tradewind[server,telemetry]'"
+        ) from error
+    made: Traces = telemetry.Traces(endpoint)
+    return made
 
 
 def _dispatch(operations: list[Operation]) -> Callable[[Request], Awaitable[Response]]:

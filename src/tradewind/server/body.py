@@ -11,6 +11,8 @@ from tradewind.config import Settings
 
 PATIENCE_S = 10.0
 """Seconds in which a body must have arrived: an honest one takes less than one."""
+CLOSE = {"Connection": "close"}
+"""Given with answers to requests whose rest nobody will read: else their sender would hold the line with it."""
 
 
 async def read(request: Request, kind: str = "application/json") -> bytes:
@@ -35,11 +37,11 @@ async def read(request: Request, kind: str = "application/json") -> bytes:
                     raise _too_large(limit)
                 parts.append(part)
     except TimeoutError:
-        raise HTTPException(408, f"the body didn't arrive within {PATIENCE_S:g} s") from None
+        raise HTTPException(408, f"the body didn't arrive within {PATIENCE_S:g} s", CLOSE) from None
     except ClientDisconnect:
         raise HTTPException(400, "the connection was closed before the body had arrived") from None
     return b"".join(parts)
 
 
 def _too_large(limit: int) -> HTTPException:
-    return HTTPException(413, f"the body is longer than {limit} bytes, which is the most this server reads")
+    return HTTPException(413, f"the body is longer than {limit} bytes, which is the most this server reads", CLOSE)

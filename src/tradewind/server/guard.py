@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import secrets
 import time
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -16,9 +17,16 @@ from tradewind.server.context import About, current
 from tradewind.server.limits import Limits
 from tradewind.server.metrics import Metrics
 
+if TYPE_CHECKING:
+    from tradewind.server.telemetry import Traces
+
 log = logging.getLogger("tradewind.server.access")
 
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+LONGEST_ADDRESS = 8 * 1024
+"""Bytes of a path and what stands behind its question mark."""
+LARGEST_HEAD = 32 * 1024
+"""Bytes of all headers of a request."""
 HEADERS = (
     (b"x-content-type-options", b"nosniff"),
     (b"x-frame-options", b"DENY"),
@@ -35,8 +43,11 @@ HEADERS = (
 class Guard:
     """The outermost layer of the application."""
 
-    def __init__(self, app: ASGIApp, *, limits: Limits, metrics: Metrics, public_url: str) -> None:
+    def __init__(
+        self, app: ASGIApp, *, limits: Limits, metrics: Metrics, public_url: str, traces: Traces | None = None
+    ) -> None:
         self._app = app
+        self._traces = traces
         self._limits = limits
         self._metrics = metrics
         self._origin = origin(public_url)
@@ -46,6 +57,14 @@ class Guard:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        if self._traces is None:
+            await self._answer(scope, receive, send)
+            return
+        with self._traces.request(scope) as span:
+            status, about = await self._answer(scope, receive, send)
+            self._traces.answered(span, scope["method"], _route(scope), status, about)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> tuple[int, About]:
         about = About(request_id=secrets.token_hex(8))
         token = current.set(about)
         began = time.perf_counter()
@@ -72,9 +91,15 @@ class Guard:
             log.info(
                 "%s %s %s", scope["method"], _route(scope), status, extra={"status": status, "duration_s": seconds}
             )
+            about = current.get() or about
             current.reset(token)
+        return status, about
 
     async def _let_in(self, scope: Scope, receive: Receive, send: Send, request_id: str) -> None:
+        too_long = _too_long(scope)
+        if too_long is not None:
+            await problems.problem(*too_long, request_id)(scope, receive, send)
+            return
         wait = self._limits.take(scope)
         if wait is not None:
             error = TooMany("you ask more than this server answers to one; wait a moment", retry_after=wait)
@@ -106,6 +131,15 @@ def _route(scope: Scope) -> str:
     """Return the path as a pattern: names and secrets of people don't belong into logs and labels."""
     known = scope.get("tradewind.path") or getattr(scope.get("route"), "path", None)
     return known if isinstance(known, str) else "(no such path)"
+
+
+def _too_long(scope: Scope) -> tuple[int, str, str] | None:
+    """Return the status, error and words for an address or a head that no honest request has."""
+    if len(scope.get("raw_path") or b"") + len(scope["query_string"]) > LONGEST_ADDRESS:
+        return 414, "BadRequest", f"an address here is at most {LONGEST_ADDRESS} bytes long"
+    if sum(len(name) + len(value) for name, value in scope["headers"]) > LARGEST_HEAD:
+        return 431, "BadRequest", f"the headers of a request are at most {LARGEST_HEAD} bytes long"
+    return None
 
 
 def _with_headers(headers: list[tuple[bytes, bytes]], request_id: str) -> list[tuple[bytes, bytes]]:

@@ -171,7 +171,7 @@ class OpenIdProvider:
 
     def _arrival(self, claims: dict[str, Any]) -> Arrival:
         subject = claims.get("sub")
-        if not isinstance(subject, str) or not subject or len(subject) > 255:
+        if not isinstance(subject, str) or not 0 < len(subject) <= 255 or not subject.isprintable():
             raise self._no_provider("its sub is no text of up to 255 characters")
         email = claims.get("email")
         email = email if isinstance(email, str) else None

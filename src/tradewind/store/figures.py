@@ -33,10 +33,10 @@ def figures(connection: Connection, now: datetime) -> StoreFigures:
     """Count what lives."""
     of, one = clusters.c, instances.c
     by_status = connection.execute(select(of.status, func.count()).where(IS_LIVE).group_by(of.status))
+    live = select(of.id).where(IS_LIVE)
     crew = (
         select(one.status, func.count())
-        .join(clusters, of.id == one.cluster_id)
-        .where(IS_LIVE, one.status != InstanceStatus.STOPPED.value)
+        .where(one.cluster_id.in_(live), one.status != InstanceStatus.STOPPED.value)
         .group_by(one.status)
     )
     held = select(func.count()).select_from(clusters).where(IS_LIVE, of.lease_until > now)
@@ -44,8 +44,7 @@ def figures(connection: Connection, now: datetime) -> StoreFigures:
     price = usages.c
     prices = (
         select(price.currency, price.price_per_hour, func.count())
-        .join(clusters, of.id == price.cluster_id)
-        .where(IS_LIVE, price.stopped_at.is_(None), price.price_per_hour.is_not(None))
+        .where(price.cluster_id.in_(live), price.stopped_at.is_(None), price.price_per_hour.is_not(None))
         .group_by(price.currency, price.price_per_hour)
     )
     burn: dict[str, Decimal] = {}

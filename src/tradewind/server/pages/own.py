@@ -133,7 +133,7 @@ async def _members(request: Request) -> Members:
 
 
 def _back(request: Request) -> Response:
-    return go(f"/workspaces/{quote(request.path_params['workspace'])}")
+    return go(f"/workspaces/{quote(request.path_params['workspace'])}/people")
 
 
 async def _settings(

@@ -7,13 +7,13 @@ from collections.abc import Awaitable, Callable, Mapping
 from starlette.requests import Request
 from starlette.responses import Response
 
-from tradewind.server.pages import own, signing
+from tradewind.server.pages import overview, own, signing
 from tradewind.server.pages.frame import static
 
 Answer = Callable[[Request], Awaitable[Response]]
 READ, WRITE, BOTH = ("GET",), ("POST",), ("GET", "POST")
 
-PLACES: Mapping[str, tuple[Answer, tuple[str, ...]]] = {
+_PLACES: Mapping[str, tuple[Answer, tuple[str, ...]]] = {
     "/": (own.home, READ),
     "/welcome": (signing.welcome, BOTH),
     "/sign-in": (signing.sign_in, BOTH),
@@ -27,10 +27,26 @@ PLACES: Mapping[str, tuple[Answer, tuple[str, ...]]] = {
     "/settings/tokens/{token}/revoke": (own.revoke_token, WRITE),
     "/settings/mentoring": (own.agree, WRITE),
     "/workspaces": (own.create_workspace, WRITE),
-    "/workspaces/{workspace}": (own.workspace, READ),
+    "/workspaces/{workspace}": (overview.overview, READ),
+    "/workspaces/{workspace}/now": (overview.now, READ),
+    "/workspaces/{workspace}/clusters/{cluster}": (overview.cluster, READ),
+    "/workspaces/{workspace}/clusters/{cluster}/stop": (overview.stop, WRITE),
+    "/workspaces/{workspace}/people": (own.workspace, READ),
     "/workspaces/{workspace}/invitations": (own.invite, WRITE),
     "/workspaces/{workspace}/invitations/{invitation}/withdraw": (own.withdraw, WRITE),
     "/workspaces/{workspace}/members/{user}": (own.change_member, WRITE),
     "/static/{name}": (static, READ),
 }
+
+
+def _at(path: str, answer: Answer) -> Answer:
+    async def answered(request: Request) -> Response:
+        # For the log and the figures: names and secrets that stand in addresses don't belong there.
+        request.scope["tradewind.path"] = path
+        return await answer(request)
+
+    return answered
+
+
+PLACES = {path: (_at(path, answer), methods) for path, (answer, methods) in _PLACES.items()}
 """Each page's address, what answers there, and to which methods."""

@@ -157,7 +157,6 @@ async def confirm(request: Request) -> Response:
     signed = await auth.signed_in(request)
     if request.method == "GET":
         return show(request, "login.html", signed=signed, code=code, is_done=False)
-    await form(request)
     await people.as_(signed, request_id() or None).confirm_login(secret_hash)
     return show(request, "login.html", signed=signed, code=code, is_done=True)
 

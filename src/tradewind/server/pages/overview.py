@@ -1,0 +1,161 @@
+"""What runs in a workspace, what it costs and how it fares: for those who look rather than read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any
+from urllib.parse import quote
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from tradewind.engine.service import Service
+from tradewind.errors import NotFound
+from tradewind.model.instance import InstanceStatus, Role
+from tradewind.model.people import Caller
+from tradewind.model.usage import CostLine
+from tradewind.model.views import ClusterView
+from tradewind.planning.access import Action, may
+from tradewind.server import auth
+from tradewind.server.pages import charts
+from tradewind.server.pages.frame import go, page, show
+
+DAYS = 30
+"""Of the chart."""
+ENDED_SHOWN = 10
+LIVE_SHOWN = 200
+JOURNAL_SHOWN = 40
+COMPUTATIONS_SHOWN = 50
+LINES_SHOWN = 12
+
+
+@page
+async def overview(request: Request) -> Response:
+    """Show what runs, the budgets, and what was spent."""
+    signed = await auth.signed_in(request)
+    caller, service = await _asked(request)
+    now: datetime = request.app.state.assembly.clock.now()
+    since = (now - timedelta(days=DAYS - 1)).replace(hour=0, minute=0, second=0, microsecond=0)
+    lines = await service.usage(by="day", since=since)
+    return show(
+        request,
+        "overview.html",
+        signed=signed,
+        caller=caller,
+        workspace=caller.workspace,
+        days=[(currency, _days(lines, currency, since)) for currency in _currencies(lines)],
+        by_user=_largest(await service.usage(by="user", since=since)),
+        by_provider=_largest(await service.usage(by="provider", since=since)),
+        since=since,
+        **await _now(service, now),
+    )
+
+
+@page
+async def now(request: Request) -> Response:
+    """Return the part of the overview that changes, for the page to put in place of the old."""
+    await auth.signed_in(request)
+    caller, service = await _asked(request)
+    moment: datetime = request.app.state.assembly.clock.now()
+    return show(request, "now.html", caller=caller, workspace=caller.workspace, **await _now(service, moment))
+
+
+@page
+async def cluster(request: Request) -> Response:
+    """Show one cluster: what it is, when what ran, what it computed, what it cost."""
+    signed = await auth.signed_in(request)
+    caller, service = await _asked(request)
+    found = await service.find(request.path_params["cluster"], live=False)
+    if found is None:
+        raise NotFound("there is no such cluster in this workspace")
+    view = await service.view(found.id)
+    is_open = may(caller, Action.READ_DETAIL, owner=found.owner)
+    moment: datetime = request.app.state.assembly.clock.now()
+    return show(
+        request,
+        "cluster.html",
+        signed=signed,
+        caller=caller,
+        workspace=caller.workspace,
+        view=view,
+        figures=_figures(view),
+        lives=charts.lives(view.instances, moment),
+        left_out=max(0, len(view.instances) - charts.MOST_ROWS),
+        is_open=is_open,
+        changes=may(caller, Action.CHANGE_CLUSTER, owner=found.owner),
+        events=[event for _, event in await service.events(found.id)][-JOURNAL_SHOWN:][::-1] if is_open else (),
+        computations=await service.computations(found.id, limit=COMPUTATIONS_SHOWN) if is_open else (),
+        insights=await service.insights(found.id) if is_open else (),
+        receipt=await service.receipt(found.id) if is_open else None,
+        now=moment,
+    )
+
+
+@page
+async def stop(request: Request) -> Response:
+    """End a cluster, and show it."""
+    caller, service = await _asked(request)
+    found = await service.find(request.path_params["cluster"], live=False)
+    if found is None:
+        raise NotFound("there is no such cluster in this workspace")
+    await service.stop(found.id, f"{caller.user} stopped it from the page")
+    return go(f"/workspaces/{quote(caller.workspace)}/clusters/{quote(found.id)}")
+
+
+async def _asked(request: Request) -> tuple[Caller, Service]:
+    caller = await auth.caller(request, request.path_params["workspace"])
+    service: Service = request.app.state.assembly.service
+    return caller, service.as_(caller)
+
+
+async def _now(service: Service, now: datetime) -> dict[str, Any]:
+    live = await service.list_clusters(live=True, limit=LIVE_SHOWN)
+    ended = await service.list_clusters(live=False, limit=ENDED_SHOWN)
+    return {
+        "live": [(view, _figures(view)) for view in live],
+        "ended": [(view, _figures(view)) for view in ended],
+        "now": now,
+    }
+
+
+def _figures(view: ClusterView) -> dict[str, object]:
+    workers = [i for i in view.instances if i.role is Role.WORKER]
+    running = [i for i in workers if i.status is InstanceStatus.RUNNING]
+    has = [i.offer.resources for i in view.instances if i.status.is_billed]
+    return {
+        "running": len(running),
+        "wanted": sum(1 for i in workers if i.status.is_live and i.wanted),
+        "cores": sum(resources.cpus for resources in has),
+        "memory": sum(resources.memory for resources in has),
+        "failed": view.cluster.stop_reason is not None and view.cluster.stop_reason.is_failure,
+    }
+
+
+def _currencies(lines: Sequence[CostLine]) -> list[str]:
+    return sorted({money.currency for line in lines for money in line.cost.money if money.amount})
+
+
+def _days(lines: Sequence[CostLine], currency: str, since: datetime) -> object:
+    """Return the chart of one currency: every day has its place, also those on which nothing ran."""
+    spent = {line.key: money for line in lines for money in line.cost.money if money.currency == currency}
+    bars = []
+    for number in range(DAYS):
+        day = since + timedelta(days=number)
+        money = spent.get(f"{day:%Y-%m-%d}")
+        bars.append(
+            charts.Bar(
+                label=f"{day:%d %b}",
+                amount=money.amount if money is not None else Decimal(0),
+                text=str(money) if money is not None else "nothing",
+            )
+        )
+    return charts.columns(bars, title="What was spent each day", unit=currency)
+
+
+def _largest(lines: Sequence[CostLine]) -> list[CostLine]:
+    def size(line: CostLine) -> tuple[Decimal, float]:
+        return max((money.amount for money in line.cost.money), default=Decimal(0)), line.cost.cpu_seconds
+
+    return sorted(lines, key=size, reverse=True)[:LINES_SHOWN]

@@ -1,0 +1,91 @@
+"""The pages about what runs: who sees what, and that names stay names."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.server.stage import API, Stage, new
+from tradewind.model.people import MemberRole
+
+HOSTILE = "<img src=x onerror=alert(1)>"
+
+
+@pytest.fixture
+async def lab(stage: Stage) -> Stage:
+    """A workspace with four people, and a cluster of one of them."""
+    await stage.workspace(
+        "fjord",
+        {"ada": MemberRole.OWNER, "bob": MemberRole.MEMBER, "eve": MemberRole.MEMBER, "meg": MemberRole.MENTOR},
+    )
+    await stage.workspace("elsewhere", {"zoe": MemberRole.OWNER})
+    async with stage.client("bob") as bob:
+        made = await bob.post(f"{API}/workspaces/fjord/clusters", json=new("tides", "fjord", tags={"why": HOSTILE}))
+        assert made.status_code == 201, made.text
+    return stage
+
+
+async def test_every_member_sees_what_runs_and_who_runs_it(lab: Stage) -> None:
+    for user in ("ada", "bob", "eve", "meg"):
+        async with lab.client(user) as client:
+            page = await client.get("/workspaces/fjord")
+        assert page.status_code == 200
+        assert "tides" in page.text
+        assert "bob" in page.text
+
+
+async def test_the_changing_part_alone_is_no_whole_page(lab: Stage) -> None:
+    async with lab.client("eve") as client:
+        part = await client.get("/workspaces/fjord/now")
+
+    assert "tides" in part.text
+    assert "<html" not in part.text
+
+
+async def test_who_is_in_another_workspace_sees_nothing_of_it(lab: Stage) -> None:
+    async with lab.client("zoe") as client:
+        for path in ("/workspaces/fjord", "/workspaces/fjord/now", "/workspaces/fjord/clusters/tides"):
+            page = await client.get(path)
+            assert page.status_code == 404
+            assert "tides" not in page.text.replace(path, "")
+
+
+async def test_the_journal_is_for_the_owner_and_those_who_look_after_all(lab: Stage) -> None:
+    seen = {}
+    for user in ("ada", "bob", "eve", "meg"):
+        async with lab.client(user) as client:
+            page = await client.get("/workspaces/fjord/clusters/tides")
+        assert page.status_code == 200
+        seen[user] = "Ordering" in page.text
+
+    assert seen == {"ada": True, "bob": True, "eve": False, "meg": False}
+
+
+async def test_a_mentor_reads_on_once_a_member_has_agreed(lab: Stage) -> None:
+    async with lab.client("bob") as bob:
+        await bob.patch(f"{API}/me/memberships/fjord", json={"agreed_to_mentoring": True})
+    async with lab.client("meg") as meg:
+        page = await meg.get("/workspaces/fjord/clusters/tides")
+
+    assert "Ordering" in page.text
+
+
+async def test_only_who_may_can_stop_a_cluster_from_its_page(lab: Stage) -> None:
+    ours = {"Sec-Fetch-Site": "same-origin"}
+    async with lab.client("eve") as eve:
+        refused = await eve.post("/workspaces/fjord/clusters/tides/stop", headers=ours)
+    async with lab.client("ada") as ada:
+        done = await ada.post("/workspaces/fjord/clusters/tides/stop", headers=ours)
+        record = (await ada.get(f"{API}/workspaces/fjord/clusters/tides?live=false")).json()
+
+    assert refused.status_code == 403
+    assert done.status_code in {200, 303}
+    assert record["intent"]["stop"] is True
+    assert "ada" in record["intent"]["stop_detail"]
+
+
+async def test_a_page_for_a_cluster_that_is_not_there_says_so(lab: Stage) -> None:
+    async with lab.client("ada") as client:
+        page = await client.get(f"/workspaces/fjord/clusters/{HOSTILE}")
+
+    assert page.status_code == 404
+    assert HOSTILE not in page.text
