@@ -13,6 +13,7 @@ COMMANDS = {
     "cluster": ("tradewind.cli.cluster:cluster", "What runs and what ran: list, show, create, logs, stop."),
     "usage": ("tradewind.cli.usage:usage", "What was used and what it cost."),
     "export": ("tradewind.cli.export:export", "Everything of your workspace, in open formats."),
+    "budget": ("tradewind.cli.budget:budget", "Limits on what is spent: set, show, remove."),
     "computation": ("tradewind.cli.computation:computation", "What was computed, where the time went, what failed."),
     "doctor": ("tradewind.cli.doctor:doctor", "Check this machine, the store and each provider."),
     "login": ("tradewind.cli.login:login", "Sign in to a server; clusters and commands are then asked of it."),

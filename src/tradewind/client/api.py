@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from tradewind.boot.process import KeyPair
+from tradewind.model.budget import BudgetView
 from tradewind.model.cluster import Cluster, ClusterSpec, Scaling
 from tradewind.model.computation import Computation, Insight
 from tradewind.model.environment import Environment
 from tradewind.model.events import Event
+from tradewind.model.exchange import NewBudget
 from tradewind.model.instance import Instance
 from tradewind.model.usage import CostLine, Receipt
 from tradewind.model.views import Check, ClusterView, DryRun
@@ -78,6 +80,15 @@ class Api(Protocol):
         Or by several with commas between, as "user,tag:project,day": a line for each combination there is; see
         :func:`tradewind.planning.meter.cost_by`. Raises BadRequest for what cost can't be shown by.
         """
+
+    async def budgets(self) -> Sequence[BudgetView]:
+        """Return the limits on the workspace's spending, the oldest first, with how they stand."""
+
+    async def set_budget(self, wanted: NewBudget) -> BudgetView:
+        """Set a limit, in place of the one that is there for the same. Raises BadRequest, Forbidden."""
+
+    async def remove_budget(self, budget_id: str) -> None:
+        """Let a limit hold no longer. Raises NotFound, Forbidden."""
 
     async def receipt(self, cluster_id: str) -> Receipt:
         """Return what a cluster cost up to now. Raises NotFound."""

@@ -16,11 +16,22 @@ from tradewind.boot.process import KeyPair
 from tradewind.client.connection import Connection, Interrupted, Question, path
 from tradewind.client.examine import examine
 from tradewind.errors import NotFound, ServerError, TooMany
+from tradewind.model.budget import BudgetView
 from tradewind.model.cluster import Cluster, ClusterSpec, Scaling
 from tradewind.model.computation import Computation, Insight
 from tradewind.model.environment import Environment
 from tradewind.model.events import Event
-from tradewind.model.exchange import InstanceLog, JournalLine, Keys, NewCluster, Page, Resize, Wish
+from tradewind.model.exchange import (
+    BudgetChange,
+    InstanceLog,
+    JournalLine,
+    Keys,
+    NewBudget,
+    NewCluster,
+    Page,
+    Resize,
+    Wish,
+)
 from tradewind.model.instance import Instance
 from tradewind.model.secret import Secret
 from tradewind.model.usage import CostLine, Receipt
@@ -185,6 +196,23 @@ class Remote:
         """Return cost lines."""
         span = {name: at.isoformat() for name, at in (("since", since), ("until", until)) if at is not None}
         return (await self._get(Page[CostLine], self._path("usage", by=by, **span))).items
+
+    async def budgets(self) -> Sequence[BudgetView]:
+        """Return the limits on the workspace's spending."""
+        return (await self._get(Page[BudgetView], self._path("budgets"))).items
+
+    async def set_budget(self, wanted: NewBudget) -> BudgetView:
+        """Set a limit, in place of the one that is there for the same."""
+        for view in await self.budgets():
+            if view.budget.aim == wanted.aim:
+                change = BudgetChange(limit=wanted.limit, is_hard=wanted.is_hard)
+                body, where = wire.dump_json(change).encode(), self._path("budgets", view.budget.id)
+                return await self.connection.ask(Question(method="PATCH", path=where, body=body), BudgetView)
+        return await self._create(self._path("budgets"), wanted, BudgetView)
+
+    async def remove_budget(self, budget_id: str) -> None:
+        """Let a limit hold no longer."""
+        await self.ask("DELETE", self._path("budgets", budget_id))
 
     async def receipt(self, cluster_id: str) -> Receipt:
         """Return what a cluster cost up to now."""

@@ -91,7 +91,11 @@ def keep_up(
 
     minimum = AFFORDABLE + snapshot.starts_within + snapshot.ends_within
     paid = affordable(
-        draws, [launch.choice.offer for launch in launches], now, minimum, is_new=cluster.started_at is None
+        draws,
+        [launch.choice.offer for launch in launches],
+        now,
+        minimum,
+        is_new=not any(i.status.is_live for i in instances),
     )
     if paid < len(launches):
         if launches[0].role is Role.SCHEDULER and not paid and now >= cluster.created_at + OTHERS_GIVE_BACK:
