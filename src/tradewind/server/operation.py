@@ -126,7 +126,7 @@ class Operation:
         member = await auth.caller(request, request.path_params["workspace"]) if self.door is Door.MEMBER else None
         if who is not None:
             about(user=who.user.name, workspace=member.workspace if member is not None else None)
-            request.app.state.limits.vouch(request.scope)
+            request.app.state.limits.vouch(request.scope, who.token_id)
         query = wire.load_texts(self.query, dict(request.query_params)) if self.query is not None else Nothing()
         raw = await body.read(request) if self.body is not None else b""
         asked: Asked[Any, Any] = Asked(
