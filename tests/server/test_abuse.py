@@ -28,6 +28,7 @@ async def test_a_burst_from_one_token_is_refused_and_others_are_answered(stage: 
     async with stage.client("mia") as mia, stage.client("max") as others:
         assert (await mia.get(f"{API}/me")).status_code == 200
         assert (await others.get(f"{API}/me")).status_code == 200
+        began_at = time.monotonic()
         burst = asyncio.gather(*(mia.get(f"{API}/me") for _ in range(2000)))
         others_took = []
         while not burst.done():
@@ -37,10 +38,11 @@ async def test_a_burst_from_one_token_is_refused_and_others_are_answered(stage: 
             assert answer.status_code == 200
             await asyncio.sleep(0.05)
         answers = await burst
+        took = time.monotonic() - began_at
     statuses = [answer.status_code for answer in answers]
     refused = next(answer for answer in answers if answer.status_code == 429)
 
-    assert 190 <= statuses.count(200) < 1200
+    assert 190 <= statuses.count(200) <= 200 + 50 * took + 1
     assert set(statuses) == {200, 429}
     assert refused.json()["type"] == "urn:tradewind:TooMany"
     assert int(refused.headers["retry-after"]) >= 1
