@@ -32,7 +32,7 @@ from time import perf_counter, sleep
 
 import psutil
 from pairs import arguments, compare, machine, measure, report, take_turns
-from sides import free_port
+from sides import free_port, serving
 
 ONE_BY_ONE = 4
 """Clusters one after the other; the first is reported apart from the rest."""
@@ -152,6 +152,16 @@ def engine(directory: Path) -> Iterator[Side]:
 
 
 @contextmanager
+def server(directory: Path) -> Iterator[Side]:
+    """Give Tradewind's shared server, on SQLite."""
+    with serving(directory) as served:
+        os.environ.update(served.environ)
+        side = Tradewind(directory)
+        side.own = served.pids()
+        yield side
+
+
+@contextmanager
 def dask_gateway(directory: Path) -> Iterator[Side]:
     """Give the other server, with its proxy."""
     api, proxy = free_port(), free_port()
@@ -180,7 +190,7 @@ def dask_gateway(directory: Path) -> Iterator[Side]:
         process.wait(timeout=30)
 
 
-SIDES = {"tradewind-engine": engine, "dask-gateway": dask_gateway}
+SIDES = {"tradewind": server, "dask-gateway": dask_gateway, "tradewind-engine": engine}
 
 
 def measure_here(side_name: str) -> dict[str, float]:
@@ -194,13 +204,13 @@ def measure_here(side_name: str) -> dict[str, float]:
         figures["first result, first cluster"] = times[0]
         figures["first result, later clusters"] = statistics.median(times[1:])
         sleep(1)  # what ends, ends before memory is read
-        own_before, all_before = _pss(side.own), _pss(_family(side))
+        own_before, all_before = _rss(side.own), _pss(_family(side))
         began = perf_counter()
         clusters = asyncio.run(_many(side))
         figures["creates per minute"] = MANY / (perf_counter() - began) * 60
         if side.own:
-            figures["server, MiB"] = own_before / MIB
-            figures["server per cluster, MiB"] = (_pss(side.own) - own_before) / MIB / MANY
+            figures["server at rest, all its processes, MiB"] = all_before / MIB
+            figures["server's growth per cluster, MiB"] = (_rss(side.own) - own_before) / MIB / MANY
             figures["all processes per cluster, MiB"] = (_pss(_family(side)) - all_before) / MIB / MANY
         asyncio.run(_stop(side, clusters))
         return figures
@@ -256,6 +266,14 @@ def _family(side: Side) -> tuple[int, ...]:
     return tuple(found)
 
 
+def _rss(pids: tuple[int, ...]) -> float:
+    """Return the bytes that these processes have in memory.
+
+    For growth: of what processes share, each one's part in :func:`_pss` shrinks with every process that is forked.
+    """
+    return float(sum(psutil.Process(pid).memory_info().rss for pid in pids))
+
+
 def _pss(pids: tuple[int, ...]) -> float:
     """Return the bytes that these processes hold, pages that several share counted once in all."""
     total = 0.0
@@ -270,7 +288,7 @@ def _pss(pids: tuple[int, ...]) -> float:
 def main() -> None:
     """Measure, compare, report; or, with ``--measure``, be one of the measured processes."""
     parser = arguments("Tradewind against dask-gateway-server.", pairs=5)
-    parser.add_argument("--sides", nargs="+", choices=SIDES, default=list(SIDES))
+    parser.add_argument("--sides", nargs="+", choices=SIDES, default=["tradewind", "dask-gateway"])
     parser.add_argument("--measure", choices=SIDES, help="measure one side in this process and print JSON")
     options = parser.parse_args()
     if options.measure:

@@ -7,7 +7,8 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,54 +50,72 @@ class Served:
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """A server on a free port, with a file for a store; started when a test first asks for it."""
     directory = tmp_path_factory.mktemp("served")
-    environ = {name: text for name, text in os.environ.items() if not name.startswith("TRADEWIND_")}
-    process = subprocess.Popen(
-        [sys.executable, "-c", "from tradewind.cli import main; main()", "serve", "--port", "0"],
-        stdout=subprocess.PIPE,
-        stderr=(directory / "log").open("w"),
-        text=True,
-        env={
-            **environ,
-            "PYTHONPATH": str(SRC),
-            "TRADEWIND_DATA_DIR": str(directory),
-            "TRADEWIND_CONFIG_DIR": str(directory),
-        },
-    )
+    process, url = start_server(directory)
     try:
-        assert process.stdout is not None
-        first = process.stdout.readline()
-        assert " at https://" in first, (first, (directory / "log").read_text())
-        url = first.split()[-1]
-        token = asyncio.run(_first_user(directory / "tradewind.db"))
-        stranger = meet(url)
-        yield Served(
-            url=url,
-            directory=directory,
-            fingerprint=stranger.fingerprint,
-            token=token,
-            authority=stranger.authority,
-            pid=process.pid,
-        )
+        yield meet_server(directory, process, url, asyncio.run(first_user(directory)))
     finally:
-        process.send_signal(signal.SIGTERM)
-        try:
-            process.wait(15)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-        if process.stdout is not None:
-            process.stdout.close()
+        end_server(process)
     log = (directory / "log").read_text()
     assert "Traceback" not in log, log[-5000:]
 
 
-async def _first_user(place: Path) -> Secret:
-    store = await Store.open(place)
+def start_server(directory: Path, port: int = 0) -> tuple[subprocess.Popen[str], str]:
+    """Start a server that keeps everything in ``directory``, and return its process and URL once it listens."""
+    environ = {name: text for name, text in os.environ.items() if not name.startswith("TRADEWIND_")}
+    home = {"TRADEWIND_DATA_DIR": str(directory), "TRADEWIND_CONFIG_DIR": str(directory)}
+    with (directory / "log").open("a") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-c", "from tradewind.cli import main; main()", "serve", "--port", str(port)],
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+            env={**environ, **home, "PYTHONPATH": str(SRC)},
+        )
+    assert process.stdout is not None
+    first = process.stdout.readline()
+    assert " at https://" in first, (first, (directory / "log").read_text())
+    return process, first.split()[-1]
+
+
+def meet_server(directory: Path, process: subprocess.Popen[str], url: str, token: Secret) -> Served:
+    """Return what a test needs to know of a server."""
+    stranger = meet(url)
+    return Served(
+        url=url,
+        directory=directory,
+        fingerprint=stranger.fingerprint,
+        token=token,
+        authority=stranger.authority,
+        pid=process.pid,
+    )
+
+
+def end_server(process: subprocess.Popen[str]) -> None:
+    """End a server as its operator does."""
+    process.send_signal(signal.SIGTERM)
     try:
-        people = People(store, SteadyClock(), Settings(), new_id=new_id)
+        process.wait(15)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+    if process.stdout is not None:
+        process.stdout.close()
+
+
+@asynccontextmanager
+async def people_of(directory: Path) -> AsyncIterator[People]:
+    """Open the doors of a server from the inside, past its HTTP: what somebody did elsewhere."""
+    store = await Store.open(directory / "tradewind.db")
+    try:
+        yield People(store, SteadyClock(), Settings(), new_id=new_id)
+    finally:
+        await store.aclose()
+
+
+async def first_user(directory: Path) -> Secret:
+    """Make the first user, ada, and return a token of hers."""
+    async with people_of(directory) as people:
         secret = await people.first_admin_secret()
         assert secret is not None
         _, token = await people.claim(secret.reveal(), "ada")
         return token
-    finally:
-        await store.aclose()

@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,13 +22,14 @@ from typing import Any
 import httpx
 
 from tests.chaos.proxy import Line, Proxy
-from tests.chaos.replica import STEPS
-from tests.chaos.witness import Seconds, Witness
+from tests.chaos.replica import STARTING_S, STEPS
+from tests.chaos.witness import Overrun, Seconds, Witness
 from tests.postgres import Postgres
 from tradewind import wire
 from tradewind.engine.rounds import LEASE
 from tradewind.model.cluster import ClusterSpec, Lifetimes, Scaling
-from tradewind.model.exchange import NewCluster, Resize
+from tradewind.model.exchange import NewBudget, NewCluster, Resize
+from tradewind.model.money import Money
 from tradewind.model.people import Token, User, Workspace
 from tradewind.store.audit import By
 from tradewind.store.store import Store
@@ -35,6 +37,8 @@ from tradewind.store.store import Store
 ROOT = Path(__file__).parents[2]
 ANSWER_S = 8.0
 """How long a user waits for an answer."""
+START_S = 60.0
+"""Within this the first replicas serve, on a machine with other work."""
 SETTLE_S = 90.0
 """Within this everything has ended once nothing goes wrong any more."""
 ROUGH = {
@@ -63,6 +67,8 @@ class Run:
     """Clocks of replicas are ahead or behind by up to half of this."""
     faults: tuple[str, ...] = ()
     """Only these kinds; none named is all."""
+    budget: Decimal | None = None
+    """Hard limit of the workspace, in the currency of the world; None is none."""
     most_faults: int | None = None
     """Ends early once so many have struck."""
 
@@ -77,6 +83,7 @@ class Findings:
     answers: Counter[int] = field(default_factory=Counter)
     """What users were told, by the number of HTTP."""
     seconds: Seconds | None = None
+    overrun: Overrun | None = None
     faults: list[str] = field(default_factory=list)
     """What must not be; empty is what a run is for."""
     late_acts: list[str] = field(default_factory=list)
@@ -93,16 +100,18 @@ class Seat:
     proxy: Proxy
     pid: int = 0
     births: int = 0
-    stopped: bool = False
+    is_doomed: bool = False
+    """It dies by itself soon, and nobody else shall kill it before."""
 
 
 class Chaos:
     """One run."""
 
-    def __init__(self, run: Run, postgres: Postgres, directory: Path) -> None:
+    def __init__(self, run: Run, postgres: Postgres, database: str, directory: Path) -> None:
         self.run = run
         self.found = Findings()
         self._postgres = postgres
+        self._database = database
         self._directory = directory
         self._dice = random.Random(run.seed)
         self._seats: list[Seat] = []
@@ -113,7 +122,7 @@ class Chaos:
 
     async def go(self) -> Findings:
         """Run, settle, ask the witnesses."""
-        database = self._postgres.create(self._postgres.template)
+        database = self._database
         self._database_name = database.rpartition("/")[2]
         world, address = await _world(self.run.seed)
         nursery = self._nursery = await asyncio.create_subprocess_exec(
@@ -126,6 +135,10 @@ class Chaos:
         self._http = httpx.AsyncClient(timeout=ANSWER_S, headers={"Authorization": f"Bearer {token}"})
         try:
             await self._seat(database)
+            if self.run.budget is not None:
+                limit = NewBudget(limit=Money(amount=self.run.budget, currency="USD"))
+                if await self._ask("POST", "/budgets", limit) is None:
+                    raise RuntimeError(f"no budget could be set: {self.found.answers}")
             await self._witness.world("weather", **ROUGH, delay_s=2.0)
             users = [asyncio.create_task(self._use(n)) for n in range(self.run.clusters)]
             watch = asyncio.create_task(self._watch())
@@ -161,10 +174,20 @@ class Chaos:
             self._seats.append(Seat(number, _free_port(), proxy))
         for seat in self._seats:
             await self._bear(seat)
+        for seat in self._seats:
+            await self._until_served(seat)
+
+    async def _until_served(self, seat: Seat) -> None:
+        async with asyncio.timeout(START_S):
+            while True:
+                with suppress(httpx.HTTPError):
+                    if (await self._http.get(f"http://127.0.0.1:{seat.port}/readyz")).is_success:
+                        return
+                await asyncio.sleep(0.1)
 
     async def _bear(self, seat: Seat, **doom: Any) -> None:
         seat.births += 1
-        seat.stopped = False
+        seat.is_doomed = "dies_at" in doom
         name = f"replica{seat.number}.{seat.births}"
         spread = self.run.clock_spread_s
         slow = self._dice.random() < 0.2
@@ -249,18 +272,14 @@ class Chaos:
     async def _make_trouble(self) -> None:
         loop = asyncio.get_running_loop()
         until = loop.time() + self.run.duration_s
-        kinds = {
-            "kill": 8, "die_at_step": 10, "die_at_turn": 8, "pause": 3, "cut_line": 4, "slow_line": 2, "silent_line": 1,
-            "half_line": 2, "closed_line": 2, "terminate_backends": 4, "restart_database": 0.4, "crash_database": 0.4,
-            "world_outage": 2, "no_capacity": 2, "instance_dies": 6, "lists_late": 2, "lists_twice": 1,
-            "ignores_terminate": 2, "deaf_agent": 3, "never_up": 1, "workers_cling": 1, "leave": 2,
-        }  # fmt: skip
+        kinds = KINDS
         if self.run.faults:
-            kinds = {kind: weight for kind, weight in kinds.items() if kind in self.run.faults}
+            kinds = {kind: weight for kind, weight in KINDS.items() if kind in self.run.faults}
         while loop.time() < until and not self._is_enough():
             kind = self._dice.choices(list(kinds), list(kinds.values()))[0]
             await getattr(self, f"_{kind}")()
-            self.found.struck[kind] += 1
+            if kind in HARNESS_KINDS:
+                self.found.struck[kind] += 1
             self._disturbed_at = loop.time()
             await asyncio.sleep(self._dice.expovariate(1 / self.run.pause_s))
 
@@ -268,39 +287,80 @@ class Chaos:
         return self.run.most_faults is not None and self.found.struck.total() >= self.run.most_faults
 
     def _any_seat(self) -> Seat:
-        return self._dice.choice(self._seats)
+        return self._dice.choice([seat for seat in self._seats if not seat.is_doomed] or self._seats)
+
+    def _seat_to_doom(self) -> Seat | None:
+        """Return one whose replica may be doomed; None where only one is left that isn't."""
+        free = [seat for seat in self._seats if not seat.is_doomed]
+        return self._dice.choice(free) if len(free) > 1 else None
 
     async def _kill(self) -> None:
         seat = self._any_seat()
-        self._signal(seat, signal.SIGKILL)
+        self._killed(seat)
         await self._bear(seat)
+
+    def _killed(self, seat: Seat) -> None:
+        if self._signal(seat, signal.SIGKILL):
+            self.found.struck["kill"] += 1
 
     async def _leave(self) -> None:
         seat = self._any_seat()
-        self._signal(seat, signal.SIGTERM)
+        if self._signal(seat, signal.SIGTERM):
+            self.found.struck["leave"] += 1
         self._later(self._dice.uniform(0.5, 3), partial(self._reborn, seat, seat.pid))
 
-    async def _reborn(self, seat: Seat, pid: int) -> None:
-        if seat.pid == pid:
+    async def _reborn(self, seat: Seat, pid: int, doom: str | None = None) -> None:
+        if seat.pid != pid:
+            return
+        if doom is not None and not _exists(pid):
+            self.found.struck[doom] += 1
+        else:
             self._signal(seat, signal.SIGKILL)
-            await self._bear(seat)
+        await self._bear(seat)
 
     async def _die_at_step(self) -> None:
-        seat = self._any_seat()
-        self._signal(seat, signal.SIGKILL)
+        seat = self._seat_to_doom()
+        if seat is None:
+            return
+        self._killed(seat)
         doom = {
             "dies_at": self._dice.choice(STEPS),
             "dies_after": self._dice.random() < 0.5,
             "dies_count": self._dice.randint(1, 8),
         }
         await self._bear(seat, **doom)
-        self._later(self._dice.uniform(1, 4), partial(self._reborn, seat, seat.pid))
+        self._later(self._dice.uniform(1, 4), partial(self._reborn, seat, seat.pid, f"dies at {doom['dies_at']}"))
 
     async def _die_at_turn(self) -> None:
-        seat = self._any_seat()
-        self._signal(seat, signal.SIGKILL)
+        seat = self._seat_to_doom()
+        if seat is None:
+            return
+        self._killed(seat)
         await self._bear(seat, dies_at="turn", dies_count=self._dice.randint(20, 4000))
-        self._later(self._dice.uniform(1, 4), partial(self._reborn, seat, seat.pid))
+        self._later(self._dice.uniform(1, 4), partial(self._reborn, seat, seat.pid, "dies at a turn"))
+
+    async def _pause_at_step(self) -> None:
+        """Let a replica stand still in the middle of a step, and go on with it when its lease is another's."""
+        seat = self._seat_to_doom()
+        if seat is None:
+            return
+        self._killed(seat)
+        doom = {
+            "dies_at": self._dice.choice(("save", "launch", "terminate", "load", "observe", "change_intent")),
+            "dies_after": self._dice.random() < 0.3,
+            "dies_count": self._dice.randint(2, 12),
+            "dies_by": "SIGSTOP",
+        }
+        await self._bear(seat, **doom)
+        pid, lasts = seat.pid, LEASE.total_seconds() * self._dice.uniform(1.2, 2.2)
+
+        async def wake() -> None:
+            if _stands_still(pid):
+                self.found.struck[f"stands still at {doom['dies_at']}"] += 1
+            await self._go_on(pid)
+            seat.is_doomed = seat.is_doomed and seat.pid != pid
+
+        self._later(4 + lasts, wake)
 
     async def _pause(self) -> None:
         """Let a replica stand still, half of the time for longer than its leases last."""
@@ -309,6 +369,7 @@ class Chaos:
             long = LEASE.total_seconds()
             seconds = self._dice.choice([self._dice.uniform(0.5, 5), self._dice.uniform(long, long * 1.6)])
             pid = seat.pid
+            self.found.struck["pause"] += 1
             self._later(seconds, partial(self._go_on, pid))
 
     async def _go_on(self, pid: int) -> None:
@@ -316,7 +377,8 @@ class Chaos:
             os.kill(pid, signal.SIGCONT)
 
     async def _cut_line(self) -> None:
-        self._any_seat().proxy.cut()
+        if self._any_seat().proxy.cut():
+            self.found.struck["cut_line"] += 1
 
     async def _line(self, line: Line, seconds: float) -> None:
         proxy = self._any_seat().proxy
@@ -341,7 +403,8 @@ class Chaos:
         await self._line(Line.CLOSED, self._dice.uniform(0.5, 5))
 
     async def _terminate_backends(self) -> None:
-        await asyncio.to_thread(self._postgres.cut)
+        if await asyncio.to_thread(self._postgres.cut):
+            self.found.struck["terminate_backends"] += 1
 
     async def _restart_database(self) -> None:
         await self._while_down(signal.SIGINT)
@@ -354,7 +417,8 @@ class Chaos:
         try:
             await asyncio.to_thread(self._postgres.stop, how)
             await asyncio.sleep(self._dice.uniform(0, 2))
-            await asyncio.to_thread(self._postgres.start)
+            # Not on another thread: the server is told to die with the thread that started it.
+            self._postgres.start()
         finally:
             self._down = False
             self._disturbed_at = asyncio.get_running_loop().time()
@@ -371,6 +435,7 @@ class Chaos:
         alive = await self._witness.world("alive")
         if alive:
             await self._arm("InstanceDies", instance=self._dice.choice(alive), after=self._dice.uniform(0, 1))
+            self.found.struck["InstanceDies"] += 1
 
     async def _lists_late(self) -> None:
         await self._arm("ListsLate", by=self._dice.uniform(0.5, 4))
@@ -457,11 +522,27 @@ class Chaos:
         found.faults += await witness.leaks()
         found.seconds, wrong = await witness.billed()
         found.faults += wrong
+        if self.run.budget is not None:
+            found.overrun = await witness.overrun(self.run.budget)
+            if found.overrun.rounds > 1:
+                found.faults.append(f"a hard limit was passed: {found.overrun}")
         found.faults += witness.usurped(self._pid_of)
         found.faults += witness.doubles()
         found.late_acts = await witness.late_acts(timedelta(seconds=0.5))
 
 
+KINDS = {
+    "kill": 8, "die_at_step": 10, "die_at_turn": 8, "pause": 3, "pause_at_step": 3, "leave": 2,
+    "cut_line": 4, "slow_line": 2, "silent_line": 1, "half_line": 2, "closed_line": 2,
+    "terminate_backends": 4, "restart_database": 0.4, "crash_database": 0.4,
+    "world_outage": 2, "no_capacity": 2, "instance_dies": 6, "never_up": 1, "deaf_agent": 3,
+    "lists_late": 2, "lists_twice": 1, "ignores_terminate": 2, "workers_cling": 1,
+}  # fmt: skip
+"""How often each kind is chosen, against the others; each is a method of :class:`Chaos`."""
+HARNESS_KINDS = frozenset(
+    {"slow_line", "silent_line", "half_line", "closed_line", "restart_database", "crash_database"}
+)
+"""Faults that come to pass when they are made; others may find nothing to strike, and are counted where they do."""
 WORKSPACE = "chaos"
 LONG = Lifetimes(
     idle=timedelta(days=1), no_client=timedelta(days=1), orphan=timedelta(hours=2), start=timedelta(minutes=5)
@@ -486,7 +567,7 @@ async def _person(database: str) -> str:
 
 
 async def _world(seed: int) -> tuple[asyncio.subprocess.Process, str]:
-    times = ("--pending-s", "0.1", "--latency-s", "0.4", "--stopping-s", "0.3")
+    times = ("--pending-s", "0.1", "--latency-s", str(STARTING_S), "--stopping-s", "0.3")
     command = (sys.executable, "-m", "tradewind.providers.fake.process", "--seed", str(seed), *times)
     world = await asyncio.create_subprocess_exec(*command, cwd=ROOT, env=_environ(), stdout=asyncio.subprocess.PIPE)
     assert world.stdout is not None
@@ -499,6 +580,14 @@ def _exists(pid: int) -> bool:
     except ProcessLookupError:
         return False
     return True
+
+
+def _stands_still(pid: int) -> bool:
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return stat[stat.rindex(b")") + 2 :].startswith(b"T")
 
 
 def _environ() -> dict[str, str]:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
+import subprocess
+import sys
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.cli.conftest import Run
-from tests.served import Served
+from tests.served import Served, people_of
 from tradewind.client.credentials import Credentials, load_credentials, save_credentials
 from tradewind.client.door import open_api
 
@@ -198,7 +202,14 @@ def test_signing_out_goes_back_to_the_engine_of_ones_own(ada, home, run):
     made = run("token", "create", "to-be-left").stdout.strip()
     kept = load_credentials()
     save_credentials(kept.with_login(ada.url, replace(kept.of(ada.url), token=type(ada.token)(made))))
-    assert "own process again" in done(run, "logout")
+    left = run("logout")
+    assert left.exit_code == 0
+    assert "own process again" in left.stdout
+    assert "couldn't be revoked" not in left.output
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TRADEWIND_SERVER", ada.url)
+        patch.setenv("TRADEWIND_TOKEN", made)
+        assert run("cluster", "list").exit_code == 1  # it is good for nothing any more
     assert load_credentials().current is None
     assert made not in (home / "credentials.toml").read_text()
     assert "There are no clusters yet" in done(run, "cluster", "list")
@@ -218,3 +229,66 @@ def test_what_others_wrote_cannot_command_this_terminal(ada, run):
         shown = done(run, *words)
         assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f]", shown), words
     done(run, "cluster", "stop", "hostile", "--yes")
+
+
+def test_everything_and_usage_are_exported_from_a_server(ada, run, tmp_path):
+    packed, table = tmp_path / "all.zip", tmp_path / "usage.parquet"
+    done(run, "export", str(packed))
+    done(run, "usage", "export", "--format", "focus-parquet", "-o", str(table))
+    with zipfile.ZipFile(packed) as files:
+        assert [json.loads(line)["user"] for line in files.read("members.jsonl").splitlines()] == ["ada"]
+    assert table.read_bytes().startswith(b"PAR1")
+
+
+def test_an_export_that_is_refused_leaves_no_file(ada, run, tmp_path):
+    result = run("usage", "export", "--since", "2026-01-01", "--format", "csv", "-o", str(tmp_path))
+    assert result.exit_code == 2
+    assert [file for file in tmp_path.iterdir() if file.name.startswith(".usage")] == []
+
+
+def test_two_people_come_in_by_links_alone(home, served, run):
+    served.sign_in(home)
+    link = run("invitation", "create", "--role", "member").stdout.strip()
+    (home / "credentials.toml").unlink()  # another person, at another machine
+    said = done(run, "accept", link, "--name", "grace", "--fingerprint", served.fingerprint)
+    assert f"Signed in to {served.url} as grace" in said
+    assert "workspace default, where you are member" in said
+    assert run("invitation", "create").exit_code == 1
+    again = run("accept", link, "--name", "edsger", "--fingerprint", served.fingerprint)
+    assert again.exit_code == 1
+    served.sign_in(home)
+    done(run, "member", "set", "grace", "viewer")
+    assert {(one["user"], one["role"]) for one in json.loads(done(run, "member", "list", "--json"))} >= {
+        ("grace", "viewer")
+    }
+    done(run, "member", "remove", "grace", "--yes")
+
+
+def test_a_login_is_confirmed_in_a_browser_that_shows_the_same_code(home, served):
+    words = ("login", served.url, "--no-browser", "--fingerprint", served.fingerprint)
+    code = "from tradewind.cli import main; main()"
+    with subprocess.Popen([sys.executable, "-c", code, *words], stderr=subprocess.PIPE, text=True) as program:
+        assert program.stderr is not None
+        told = ""
+        while "Waiting" not in told:
+            line = program.stderr.readline()
+            assert line, told
+            told += line
+        request = re.search(rf"{served.url}/logins/(\S+)", told)
+        assert request is not None
+
+        async def confirm() -> str:
+            async with people_of(served.directory) as people:
+                shown, secret_hash = await people.login_request(request[1])
+                await people.as_(await people.let_in(served.token.reveal())).confirm_login(secret_hash)
+                return shown
+
+        try:
+            assert asyncio.run(confirm()) in told
+            assert program.wait(20) == 0
+        finally:
+            program.kill()  # it would wait for ten minutes
+    token = load_credentials().of(served.url).token
+    assert token is not None
+    assert token != served.token
+    assert token.reveal() not in told

@@ -219,3 +219,37 @@ async def test_workers_that_nobody_can_pay_for_are_not_launched(stage: Stage) ->
     await run(stage, "c1", seconds=10)
     assert 0 < len(stage.machines()) < 20
     assert truly_spent(stage) <= Decimal("0.06")
+
+
+async def test_servers_that_die_after_a_cluster_gave_money_back_spend_no_more_than_is_left(stage: Stage) -> None:
+    await budgets(stage).create(usd("0.1"))
+    await stage.create("c1")
+    await run(stage, "c1", seconds=20)
+    engine = stage.engine()
+    for number in range(2, 5):
+        await stage.create(f"c{number}", scaling=Scaling.fixed(3))
+    # Each joins, and the first gives back; killed after each round.
+    for _ in range(6):
+        for number in (1, 2, 3, 4):
+            await engine.round(f"c{number}")
+            held = sum(
+                one.committed.amount for _, one in await stage.store.money.open_accounts(stage.clock.now()) if one
+            )
+            assert held <= Decimal("0.1")
+        stage.clock.advance(1)
+    stage.clock.advance(timedelta(hours=2))
+    assert truly_spent(stage) <= Decimal("0.1")
+
+
+async def test_a_cluster_that_grows_is_told_first_that_it_may_live_for_less(stage: Stage) -> None:
+    await budgets(stage).create(usd("0.3"))
+    await stage.create("c1", scaling=Scaling.fixed(1))
+    await run(stage, "c1", seconds=20)
+    await stage.scale(Scaling.fixed(20))
+    engine = stage.engine()
+    for _ in range(10):
+        await engine.round("c1")
+        stage.clock.advance(0.5)
+    assert len(stage.machines()) > 10
+    stage.clock.advance(timedelta(hours=2))
+    assert truly_spent(stage) <= Decimal("0.3")

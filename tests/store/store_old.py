@@ -94,6 +94,7 @@ SHARED: dict[str, dict[str, Any]] = {
         "burn_per_hour": Decimal("0.20"),
         "currency": "EUR",
         "at": T0,
+        "use": "used",
     },
     "outbox": {
         "id": "o1",

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+import traceback
 from dataclasses import replace
 
 import pytest
 from store_records import MINUTE, SECRETS, T0, hold, make_cluster
 
-from tradewind.errors import NameTaken, NotFound
+from tradewind.errors import NameTaken, NotFound, StoreError
 from tradewind.model.cluster import ClusterStatus, Intent, Scaling, StopReason
 from tradewind.store.store import Changes, Store
 
@@ -67,6 +68,17 @@ async def test_the_name_of_a_stopping_cluster_is_taken_until_it_has_stopped(stor
     assert [cluster.id for cluster in await store.list_clusters("lab", live=True)] == ["c2"]
     assert [cluster.id for cluster in await store.list_clusters("lab", live=False)] == ["c1"]
     assert [cluster.id for cluster in await store.list_clusters("lab", limit=1)] == ["c2"]
+
+
+async def test_no_key_is_in_an_error_nor_in_what_a_log_would_show_of_it(store: Store) -> None:
+    await store.create_cluster(make_cluster("c1"), SECRETS)
+
+    with pytest.raises(StoreError) as raised:
+        await store.create_cluster(make_cluster("c1", "another"), SECRETS)
+
+    shown = "".join(traceback.format_exception(raised.value))
+    assert "nobody-may-find" not in shown
+    assert "ocean" not in shown
 
 
 async def test_a_name_may_live_once_in_each_workspace(store: Store) -> None:

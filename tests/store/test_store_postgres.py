@@ -138,7 +138,7 @@ async def test_of_two_transactions_that_wait_for_each_other_both_are_done(transa
 
     found = await transactions.read(lambda c: c.execute(text("SELECT value FROM facts")).scalars().all())
     assert found == ["++", "++"]
-    assert len(one) + len(other) == 3
+    assert len(one) + len(other) >= 3
 
 
 async def test_a_read_sees_one_moment_whatever_is_written_meanwhile(transactions: Transactions, store: Store) -> None:

@@ -12,6 +12,8 @@ __all__ = ["main"]
 COMMANDS = {
     "cluster": ("tradewind.cli.cluster:cluster", "What runs and what ran: list, show, create, logs, stop."),
     "usage": ("tradewind.cli.usage:usage", "What was used and what it cost."),
+    "export": ("tradewind.cli.export:export", "Everything of your workspace, in open formats."),
+    "budget": ("tradewind.cli.budget:budget", "Limits on what is spent: set, show, remove."),
     "computation": ("tradewind.cli.computation:computation", "What was computed, where the time went, what failed."),
     "doctor": ("tradewind.cli.doctor:doctor", "Check this machine, the store and each provider."),
     "login": ("tradewind.cli.login:login", "Sign in to a server; clusters and commands are then asked of it."),
@@ -23,6 +25,7 @@ COMMANDS = {
     "token": ("tradewind.cli.token:token", "What stands for you in programs: create, list, revoke."),
     "audit": ("tradewind.cli.token:audit", "Who changed what in a workspace."),
     "serve": ("tradewind.cli.serve:serve", "Look after the clusters of a group: the shared server."),
+    "store": ("tradewind.cli.store:store", "The database that keeps it all: check, backup, restore."),
     "demo": ("tradewind.cli.demo:demo", "Compute a climate trend map of real data on a cluster."),
     "completion": ("tradewind.cli.completion:completion", "Print the script that completes commands in your shell."),
 }

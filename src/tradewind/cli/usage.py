@@ -6,12 +6,14 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 
 import click
 from rich.table import Table
 from rich.text import Text
 
 from tradewind import wire
+from tradewind.cli.export import write
 from tradewind.cli.terminal import engine, json_option, now, open_console, print_json
 from tradewind.client.tables import QUIET, cost_rows, cost_table, local_text, sum_of, total_row
 from tradewind.config import parse_duration
@@ -20,6 +22,7 @@ from tradewind.model.usage import Cost, CostLine
 from tradewind.planning.grouping import COMPUTATION, KEYS, TAG, TIMES, dimensions
 from tradewind.planning.tally import SEPARATOR
 
+TABLES = ("focus-csv", "focus-parquet", "csv")
 GROUPS = (*KEYS, *TIMES, COMPUTATION)
 
 
@@ -86,8 +89,7 @@ def usage() -> None:
 @json_option
 def show(by: str, since: datetime | None, until: datetime | None, as_json: bool) -> None:
     """Show cost lines that add up to the total. Days are UTC days."""
-    if since is not None and until is not None and since >= until:
-        raise click.BadParameter(f"it must be before --until, {until.isoformat()}.", param_hint="--since")
+    _refuse_empty(since, until)
     with engine() as api:
         lines: Sequence[CostLine] = api.run(api.usage(by=by, since=since, until=until))
     if as_json:
@@ -113,6 +115,32 @@ def show(by: str, since: datetime | None, until: datetime | None, as_json: bool)
     console.print(usage_table(by, lines))
     if span:
         console.print(span, style=QUIET)
+
+
+@usage.command("export")
+@click.option(
+    "--format",
+    "what",
+    type=click.Choice(TABLES),
+    default=TABLES[0],
+    show_default=True,
+    help="FOCUS is what finance offices' programs read; csv has a line for each interval as it was metered.",
+)
+@click.option("--since", callback=parse_moment, metavar="WHEN", help="From here on.")
+@click.option("--until", callback=parse_moment, metavar="WHEN", help="Up to here, not included. Default: now.")
+@click.option(
+    "-o", "--output", "to", type=click.Path(path_type=Path, dir_okay=False), required=True, help="The file to write."
+)
+def export_(what: str, since: datetime | None, until: datetime | None, to: Path) -> None:
+    """Write usage as a table for other programs."""
+    _refuse_empty(since, until)
+    write(to, what, since, until)
+    click.echo(f"Written to {to}.")
+
+
+def _refuse_empty(since: datetime | None, until: datetime | None) -> None:
+    if since is not None and until is not None and since >= until:
+        raise click.BadParameter(f"it must be before --until, {until.isoformat()}.", param_hint="--since")
 
 
 def usage_table(by: str, lines: Sequence[CostLine]) -> Table:

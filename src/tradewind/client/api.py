@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Coroutine, Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from tradewind.boot.process import KeyPair
+from tradewind.model.budget import BudgetView
 from tradewind.model.cluster import Cluster, ClusterSpec, Scaling
 from tradewind.model.computation import Computation, Insight
 from tradewind.model.environment import Environment
 from tradewind.model.events import Event
+from tradewind.model.exchange import NewBudget
 from tradewind.model.instance import Instance
 from tradewind.model.usage import CostLine, Receipt
 from tradewind.model.views import Check, ClusterView, DryRun
@@ -78,8 +81,26 @@ class Api(Protocol):
         :func:`tradewind.planning.meter.cost_by`. Raises BadRequest for what cost can't be shown by.
         """
 
+    async def budgets(self) -> Sequence[BudgetView]:
+        """Return the limits on the workspace's spending, the oldest first, with how they stand."""
+
+    async def set_budget(self, wanted: NewBudget) -> BudgetView:
+        """Set a limit, in place of the one that is there for the same. Raises BadRequest, Forbidden."""
+
+    async def remove_budget(self, budget_id: str) -> None:
+        """Let a limit hold no longer. Raises NotFound, Forbidden."""
+
     async def receipt(self, cluster_id: str) -> Receipt:
         """Return what a cluster cost up to now. Raises NotFound."""
+
+    async def export(
+        self, what: str, to: Path, *, since: datetime | None = None, until: datetime | None = None
+    ) -> None:
+        """Write a file that can be taken elsewhere; one that is there is replaced.
+
+        ``what`` is "focus-csv", "focus-parquet" or "csv": the workspace's usage within a time range; or "everything":
+        all that it has, as JSON lines in a ZIP, without secrets. Raises Forbidden, MissingExtra, OSError.
+        """
 
     async def doctor(self) -> Sequence[Check]:
         """Check this machine, the store and each provider."""

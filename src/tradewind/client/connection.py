@@ -14,6 +14,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TypeVar
 from urllib.parse import quote, urlencode, urlsplit
 
@@ -31,6 +32,7 @@ ANSWER_S = 60.0
 """Seconds for an answer to come, beyond what was asked to be waited for."""
 BODY_LIMIT = 64 * 1024 * 1024
 """Bytes of an answer; a thousand clusters of twenty instances take a third."""
+DOWNLOADED_AT_ONCE = 1 << 16
 TRIES = 5
 FIRST_REST_S = 0.2
 LONGEST_REST_S = 5.0
@@ -38,7 +40,10 @@ LONGEST_REST_S = 5.0
 IDLE_S = 4.0
 """A line unused for this long isn't used again: servers close theirs after five seconds, and a question sent into a
 line that is being closed may or may not have been heard."""
-THREADS = 64
+THREADS = 32
+WAITING_THREADS = 32
+"""Threads for questions that wait, apart from the others, so that a hundred clusters that are watched hold up nobody
+who asks for another. A server lets fifty of one user's wait."""
 
 
 class Interrupted(ServerError):
@@ -102,7 +107,7 @@ class Connection:
         self._lock = threading.Lock()
         self._idle: list[tuple[float, http.client.HTTPConnection]] = []
         self._busy: set[http.client.HTTPConnection] = set()
-        self._threads: ThreadPoolExecutor | None = None
+        self._threads: dict[bool, ThreadPoolExecutor] = {}
         self._is_closed = False
 
     async def ask(self, question: Question, kind: type[T]) -> T:
@@ -118,12 +123,38 @@ class Connection:
             What the server says.
         """
         stop = threading.Event()
-        future = self._pool().submit(self.ask_here, question, kind, stop)
+        future = self._pool(waits=question.wait_s > 0).submit(self.ask_here, question, kind, stop)
         try:
             return await asyncio.wrap_future(future)
         except asyncio.CancelledError:
             stop.set()
             raise
+
+    async def download(self, where: str, to: Path) -> None:
+        """Write the answer to a GET into a file, however long it is; raises as :meth:`ask` does."""
+        # A first look refreshes what lets us in: the download itself is asked for once.
+        await self.ask(Question(method="GET", path="me"), object)
+        await asyncio.wrap_future(self._pool(waits=False).submit(self._download, where, to))
+
+    def _download(self, where: str, to: Path) -> None:
+        token = self._token()
+        headers = {"User-Agent": f"tradewind/{__version__}", VERSION: __version__}
+        if token is not None:
+            headers["Authorization"] = f"Bearer {token.reveal()}"
+        line = self._line(ANSWER_S)
+        try:
+            line.request("GET", PREFIX + where, headers=headers)
+            response = line.getresponse()
+            if response.status != 200:
+                told = {name.lower(): value for name, value in response.getheaders()}
+                raise Answer(url=self.url, status=response.status, headers=told, body=response.read(BODY_LIMIT)).error()
+            with to.open("wb") as file:
+                while piece := response.read(DOWNLOADED_AT_ONCE):
+                    file.write(piece)
+        except (TimeoutError, http.client.HTTPException, ConnectionError, ssl.SSLError) as error:
+            raise Interrupted(f"the line to {self.url} was cut ({_words(error)}); {to} isn't whole.") from None
+        finally:
+            self._drop(line)
 
     def ask_here(self, question: Question, kind: type[T], stop: threading.Event | None = None) -> T:
         """Return the answer as :meth:`ask` does, waiting for it in this thread."""
@@ -148,12 +179,9 @@ class Connection:
                     if other is not None and other != token:
                         token = other
                         continue
-                # 429 was refused before anything was done; of a gateway's words nobody knows.
-                if not answer.is_passing or not tries_left or not (question.is_safe or answer.status == 429):
+                if not tries_left or not _is_worth_repeating(question, answer):
                     return answer
                 asked_to_rest = answer.retry_after_s
-                if asked_to_rest is not None and asked_to_rest > LONGEST_REST_S:
-                    return answer
             if stop.wait(asked_to_rest if asked_to_rest is not None else rest_s * random.uniform(0.5, 1.0)):
                 raise Interrupted(f"{self.url}: the question was taken back")
             rest_s = min(rest_s * 2, LONGEST_REST_S)
@@ -163,12 +191,10 @@ class Connection:
         """Open a line that the next question will use; a hint, so it fails in silence."""
 
         def open_one() -> None:
-            with suppress(OSError, ServerError):
-                line = self._new_line(CONNECT_S)
-                line.connect()
-                self._give_back(line)
+            with suppress(ServerError):
+                self._give_back(self._line(CONNECT_S))
 
-        self._pool().submit(open_one)
+        self._pool(waits=False).submit(open_one)
 
     def close(self) -> None:
         """Cut all lines; whoever waits for an answer is told so at once."""
@@ -176,23 +202,24 @@ class Connection:
             self._is_closed = True
             lines = [*self._busy, *(line for _, line in self._idle)]
             self._idle.clear()
-            threads = self._threads
+            pools = list(self._threads.values())
         for line in lines:
             if line.sock is not None:
                 with suppress(OSError):
                     line.sock.shutdown(socket.SHUT_RDWR)
-        if threads is not None:
-            threads.shutdown(wait=True, cancel_futures=True)
+        for pool in pools:
+            pool.shutdown(wait=True, cancel_futures=True)
         for line in lines:
             line.close()
 
-    def _pool(self) -> ThreadPoolExecutor:
+    def _pool(self, *, waits: bool) -> ThreadPoolExecutor:
         with self._lock:
             if self._is_closed:
                 raise ServerError(f"this program's connection to {self.url} was closed: make a new Cluster(name=…)")
-            if self._threads is None:
-                self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="tradewind server")
-            return self._threads
+            if waits not in self._threads:
+                many = WAITING_THREADS if waits else THREADS
+                self._threads[waits] = ThreadPoolExecutor(many, thread_name_prefix="tradewind server")
+            return self._threads[waits]
 
     def _once(self, question: Question, token: Secret | None) -> Answer:
         headers = {"Accept": "application/json", "User-Agent": f"tradewind/{__version__}", VERSION: __version__}
@@ -304,6 +331,14 @@ class Connection:
         if isinstance(error, socket.gaierror):
             return f"there is no machine of the name {urlsplit(self.url).hostname!r}: is the address {self.url} right?"
         return f"nobody answers at {self.url} ({_words(error)}): is the server up, and the address right?"
+
+
+def _is_worth_repeating(question: Question, answer: Answer) -> bool:
+    """Whether the same question may get another answer in a moment, and does no harm if it was heard."""
+    if not answer.is_passing or (answer.retry_after_s or 0.0) > LONGEST_REST_S:
+        return False
+    # Who waits for a change decides themselves. A 429 was refused before anything was done.
+    return not question.wait_s and (question.is_safe or answer.status == 429)
 
 
 def _words(error: Exception) -> str:

@@ -8,18 +8,30 @@ import time
 import uuid
 from collections.abc import Coroutine, Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import Any, TypeVar
 
 from tradewind import wire
 from tradewind.boot.process import KeyPair
 from tradewind.client.connection import Connection, Interrupted, Question, path
 from tradewind.client.examine import examine
-from tradewind.errors import NotFound, ServerError
+from tradewind.errors import NotFound, ServerError, TooMany
+from tradewind.model.budget import BudgetView
 from tradewind.model.cluster import Cluster, ClusterSpec, Scaling
 from tradewind.model.computation import Computation, Insight
 from tradewind.model.environment import Environment
 from tradewind.model.events import Event
-from tradewind.model.exchange import InstanceLog, JournalLine, Keys, NewCluster, Page, Resize, Wish
+from tradewind.model.exchange import (
+    BudgetChange,
+    InstanceLog,
+    JournalLine,
+    Keys,
+    NewBudget,
+    NewCluster,
+    Page,
+    Resize,
+    Wish,
+)
 from tradewind.model.instance import Instance
 from tradewind.model.secret import Secret
 from tradewind.model.usage import CostLine, Receipt
@@ -138,6 +150,10 @@ class Remote:
         where = self._path("clusters", cluster_id, "view", after_revision=revision, timeout_s=wait_s)
         try:
             return await self.connection.ask(Question(method="GET", path=where, wait_s=wait_s), ClusterView)
+        except TooMany as error:
+            # Others of this user's wait there already: look, but after a rest.
+            await asyncio.sleep(min(timeout_s, error.retry_after.total_seconds()))
+            return await self.view(cluster_id)
         except Interrupted:
             waited = time.monotonic() - began
             # A proxy that cuts silent lines does so after some seconds; what cuts at once is a server that is down.
@@ -181,9 +197,33 @@ class Remote:
         span = {name: at.isoformat() for name, at in (("since", since), ("until", until)) if at is not None}
         return (await self._get(Page[CostLine], self._path("usage", by=by, **span))).items
 
+    async def budgets(self) -> Sequence[BudgetView]:
+        """Return the limits on the workspace's spending."""
+        return (await self._get(Page[BudgetView], self._path("budgets"))).items
+
+    async def set_budget(self, wanted: NewBudget) -> BudgetView:
+        """Set a limit, in place of the one that is there for the same."""
+        for view in await self.budgets():
+            if view.budget.aim == wanted.aim:
+                change = BudgetChange(limit=wanted.limit, is_hard=wanted.is_hard)
+                body, where = wire.dump_json(change).encode(), self._path("budgets", view.budget.id)
+                return await self.connection.ask(Question(method="PATCH", path=where, body=body), BudgetView)
+        return await self._create(self._path("budgets"), wanted, BudgetView)
+
+    async def remove_budget(self, budget_id: str) -> None:
+        """Let a limit hold no longer."""
+        await self.ask("DELETE", self._path("budgets", budget_id))
+
     async def receipt(self, cluster_id: str) -> Receipt:
         """Return what a cluster cost up to now."""
         return await self._get(Receipt, self._path("clusters", cluster_id, "receipt"))
+
+    async def export(
+        self, what: str, to: Path, *, since: datetime | None = None, until: datetime | None = None
+    ) -> None:
+        """Write a file that can be taken elsewhere."""
+        span = {name: at.isoformat() for name, at in (("since", since), ("until", until)) if at is not None}
+        await self.connection.download(self._path("export", format=what, **span), to)
 
     async def doctor(self) -> Sequence[Check]:
         """Check this machine and the server."""

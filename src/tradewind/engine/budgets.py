@@ -20,6 +20,7 @@ from tradewind.model.budget import (
     Reservation,
     Webhook,
 )
+from tradewind.model.exchange import NewBudget
 from tradewind.model.money import Money
 from tradewind.model.people import AuditEntry, Caller
 from tradewind.model.secret import Secret
@@ -113,11 +114,28 @@ class Budgets:
         if len(others) >= MOST:
             raise BadRequest(f"a workspace has at most {MOST} budgets; remove those that are of no use any more")
         for other in others:
-            if _names(other) == _names(budget):
+            if other.aim == budget.aim:
                 raise NameTaken(f"{limits.title(other)} is there already ({other.id}): change it, or remove it first")
         entry = self._entry("budget.created", budget, limits.title(budget), request_id)
         await self._store.money.add(budget, await self._opening(budget), entry)
         return await self._view(budget)
+
+    async def set(self, wanted: NewBudget, *, request_id: str | None = None) -> BudgetView:
+        """Set a limit, in place of the one that is there for the same. Raises as :meth:`create`."""
+        self._refuse_unless(Action.MANAGE_BUDGETS)
+        for other in await self._store.money.budgets(self._caller.workspace):
+            if other.aim == wanted.aim:
+                return await self.change(other.id, limit=wanted.limit, is_hard=wanted.is_hard, request_id=request_id)
+        return await self.create(
+            wanted.limit,
+            scope=wanted.scope,
+            key=wanted.key,
+            period=wanted.period,
+            starts_at=wanted.starts_at,
+            ends_at=wanted.ends_at,
+            is_hard=wanted.is_hard,
+            request_id=request_id,
+        )
 
     async def change(
         self,
@@ -275,11 +293,6 @@ def _check(budget: Budget) -> None:
         raise BadRequest("the dates of a grant need a time zone: write them as 2026-11-01T00:00:00Z")
     if not timedelta(0) < budget.ends_at - budget.starts_at:
         raise BadRequest("a grant ends after it begins; these dates are the other way round")
-
-
-def _names(budget: Budget) -> tuple[object, ...]:
-    period = (budget.period, budget.starts_at, budget.ends_at)
-    return (budget.scope, budget.key, budget.limit.currency, budget.is_hard, *period)
 
 
 def _hardness(budget: Budget) -> str:

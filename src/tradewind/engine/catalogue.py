@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
 from tradewind.engine.clock import Clock
+from tradewind.errors import Unavailable
 from tradewind.model.cluster import ClusterSpec, Scaling
 from tradewind.model.instance import Role
 from tradewind.model.offer import Offer, SpotPolicy
@@ -18,6 +20,8 @@ FRESH = timedelta(minutes=1)
 """How long an answer may be used again; prices and room move slower than rounds."""
 MOST_KNOWN = 1000
 """Questions whose answers are remembered; then those that aren't fresh any more are forgotten."""
+PATIENCE_S = 5.0
+"""How long a provider may take to say what it offers; what it has is looked after meanwhile."""
 
 
 class Catalogue:
@@ -27,6 +31,8 @@ class Catalogue:
         self._provider_of = provider_of
         self._clock = clock
         self._known: dict[tuple[str, Need, bool, str | None], tuple[datetime, Sequence[Offer]]] = {}
+        self._chosen: dict[tuple[Need, SpotPolicy], tuple[list[Sequence[Offer]], tuple[Choice, ...]]] = {}
+        self._locks: dict[str, asyncio.Lock] = {}
 
     async def choices(self, spec: ClusterSpec, scaling: Scaling) -> Mapping[Role, tuple[Choice, ...]]:
         """Return what could be launched for each role, where ``scaling`` is what is wanted now.
@@ -44,21 +50,40 @@ class Catalogue:
         }
 
     async def _choices(self, spec: ClusterSpec, need: Need, policy: SpotPolicy) -> tuple[Choice, ...]:
-        offers: list[Offer] = []
+        answers: list[Sequence[Offer]] = []
         if policy is not SpotPolicy.ON_DEMAND:
-            offers += await self._offers(spec, need, spot=True)
+            answers.append(await self._offers(spec, need, spot=True))
         if policy is not SpotPolicy.SPOT:
-            offers += await self._offers(spec, need, spot=False)
-        return tuple(choose(offers, need, policy))
+            answers.append(await self._offers(spec, need, spot=False))
+        # A thousand rounds choose from the same answers.
+        known = self._chosen.get((need, policy))
+        if known is None or any(one is not other for one, other in zip(known[0], answers, strict=True)):
+            known = (answers, choose([offer for answer in answers for offer in answer], need, policy))
+            if len(self._chosen) >= MOST_KNOWN:
+                self._chosen.clear()
+            self._chosen[need, policy] = known
+        return known[1]
 
     async def _offers(self, spec: ClusterSpec, need: Need, *, spot: bool) -> Sequence[Offer]:
         key = (spec.provider, need, spot, spec.region)
-        now = self._clock.now()
+        known = self._fresh(key)
+        if known is not None:
+            return known
+        provider = self._provider_of(spec.provider)
+        try:
+            # One question at a time: when an answer is out of date, it is so for all rounds at once.
+            async with asyncio.timeout(PATIENCE_S), self._locks.setdefault(spec.provider, asyncio.Lock()):
+                known = self._fresh(key)
+                if known is None:
+                    known = await provider.offers(need, spot=spot, region=spec.region)
+                    now = self._clock.now()
+                    if len(self._known) >= MOST_KNOWN:
+                        self._known = {key: each for key, each in self._known.items() if now < each[0] + FRESH}
+                    self._known[key] = (now, known)
+        except TimeoutError:
+            raise Unavailable(f"{spec.provider} didn't say within {PATIENCE_S:.0f} s what it offers") from None
+        return known
+
+    def _fresh(self, key: tuple[str, Need, bool, str | None]) -> Sequence[Offer] | None:
         known = self._known.get(key)
-        if known is None or now >= known[0] + FRESH:
-            provider = self._provider_of(spec.provider)
-            known = (now, await provider.offers(need, spot=spot, region=spec.region))
-            if len(self._known) >= MOST_KNOWN:
-                self._known = {key: each for key, each in self._known.items() if now < each[0] + FRESH}
-            self._known[key] = known
-        return known[1]
+        return known[1] if known is not None and self._clock.now() < known[0] + FRESH else None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from tradewind.model.budget import Reservation
 from tradewind.model.cluster import Cluster
@@ -32,6 +32,8 @@ class Held:
     may lack what was launched."""
     has_whole_bill: bool = False
     """Whether what it used before counts too, because something limits what it may spend."""
+    pay_ahead: timedelta | None = None
+    """The longest that its scheduler is told that it may live; None: for what it holds."""
     told: StatusPage | None = None
     """The page when the revision was last raised."""
 

@@ -205,7 +205,8 @@ class Rounds:
     async def _confirmed(self, cluster_id: str, held: Held | None, now: datetime) -> Held | None:
         """Return the cluster under a lease that was taken or renewed now; None where it is another's, or over."""
         async with self._desk:
-            lease = await self.store.take_lease(cluster_id, self.holder, now, now + LEASE)
+            read = held.loaded.revision if held is not None else None
+            lease = await self.store.take_lease(cluster_id, self.holder, now, now + LEASE, read=read)
             if lease is None:
                 return None
             is_same = held is not None and held.lease.epoch == lease.epoch
@@ -265,6 +266,7 @@ class Rounds:
                 reservations=decided.reservations,
                 wake_at=self._wake_of_others(decided, held.lease),
             )
+            held = replace(held, pay_ahead=decided.pay_ahead)
             if not (_has_effects(decided) or self._is_news(held, changes, page)):
                 return held.seen_as(decided.cluster), decided, orders
             try:
@@ -353,15 +355,19 @@ class Rounds:
         cluster, now = held.cluster, self.clock.now()
         is_up = cluster.contact is not None
         paid = await self._paid_for(held, provider)
+        said = paid if paid is None or held.pay_ahead is None else min(paid, held.pay_ahead)
         listing, choices, page = await asyncio.gather(
             self._observe(provider, since or max(held.acted_at, now - provider.capabilities.poll_every)),
             self._choices(cluster),
-            self._page(cluster, cluster.contact, access, paid),
+            self._page(cluster, cluster.contact, access, said),
         )
         observed = listing.of(cluster.id) if listing is not None else None
+        # One that didn't answer may have heard us, or keep to what it was told before: both are paid for.
+        told = (said if page is not None else paid) if is_up else None
         if not is_up and observed is not None:
             contact = next((o.contact for o in observed if o.contact and o.status.is_live), None)
-            page = await self._page(cluster, contact, access, paid)
+            page = await self._page(cluster, contact, access, said)
+            told = said if page is not None else None
         return Snapshot(
             cluster=cluster,
             instances=held.loaded.instances,
@@ -374,6 +380,7 @@ class Rounds:
             funds=funds,
             starts_within=provider.capabilities.starts_within,
             ends_within=provider.capabilities.ends_within,
+            told=None if told is None else min(told, cluster.spec.lifetimes.orphan),
             list_lag=provider.capabilities.list_lag,
             poll_every=provider.capabilities.poll_every,
             pace=min(self.pace, ROUND) if self._is_watched(cluster.id) else self.pace,

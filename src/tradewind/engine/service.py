@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable, Sequence, Set
 from copy import copy
 from dataclasses import replace
 from datetime import datetime, timedelta
+from pathlib import Path
 
 from tradewind.boot.process import KeyPair
 from tradewind.boot.tls import Authority
@@ -15,12 +16,14 @@ from tradewind.engine.clock import Clock
 from tradewind.engine.doctor import examine
 from tradewind.engine.engine import Engine
 from tradewind.engine.rounds import LEASE, LONGEST_LIFE
+from tradewind.engine.stories import Stories
 from tradewind.errors import BadRequest, Forbidden, FundsChanged, NotFound, OverBudget
 from tradewind.model.cluster import Cluster, ClusterSpec, Intent, ScaleMemory, Scaling
 from tradewind.model.computation import Computation, Insight
 from tradewind.model.environment import Environment
 from tradewind.model.events import Event
 from tradewind.model.exchange import ClusterNews
+from tradewind.model.export import Format
 from tradewind.model.instance import Instance
 from tradewind.model.people import Caller, MemberRole
 from tradewind.model.secret import Secret
@@ -33,7 +36,7 @@ from tradewind.planning.insights import insights
 from tradewind.planning.wishes import check_keepable, check_scaling, check_spec
 from tradewind.providers.base import Provider
 from tradewind.store.pages import Page
-from tradewind.store.records import ClusterSecrets
+from tradewind.store.records import ClusterSecrets, Story
 from tradewind.store.store import Store
 
 HOUR = timedelta(hours=1)
@@ -63,6 +66,7 @@ class Service:
     ) -> None:
         self._engine = engine
         self._store = store
+        self._stories = Stories(store)
         self._clock = clock
         self._provider_of = provider_of
         self._caller = caller
@@ -116,22 +120,8 @@ class Service:
     async def view(self, cluster_id: str) -> ClusterView:
         """Return all there is to show."""
         self._refuse_unless(Action.SEE_WORKSPACE)
-        revision = await self._store.revision(cluster_id)
-        cluster = await self._of_workspace(cluster_id)
-        is_open = may(self._caller, Action.READ_DETAIL, owner=cluster.owner)
-        instances, usages = await asyncio.gather(
-            self._store.instances(cluster_id), self._store.usages(cluster_ids=(cluster_id,))
-        )
-        now = self._clock.now()
-        limit = cluster.spec.budget
-        return ClusterView(
-            cluster=self._shown(cluster),
-            instances=tuple(instances),
-            cost=meter.cost(usages, now),
-            budget=budget.budget_state(limit, usages, now) if limit is not None else None,
-            page=self._engine.rounds.pages.get(cluster_id) if is_open else None,
-            revision=revision,
-        )
+        story = await self._stories.of(cluster_id)
+        return self._view(story, self._within(story.cluster))
 
     async def keys(self, cluster_id: str) -> KeyPair:
         """Return a client's keys."""
@@ -193,7 +183,8 @@ class Service:
         """Return clusters, newest first; after those of the page whose ``next`` is ``cursor``."""
         self._refuse_unless(Action.SEE_WORKSPACE)
         clusters = await self._store.list_clusters(self._workspace, live=live, limit=limit, cursor=cursor)
-        return Page([await self.view(cluster.id) for cluster in clusters], clusters.next)
+        stories = await self._stories.of_all([cluster.id for cluster in clusters])
+        return Page([self._view(story, story.cluster) for story in stories], clusters.next)
 
     async def news(self, stopped_since: datetime) -> Sequence[ClusterNews]:
         """Return how the live clusters stand, and those that stopped not long ago."""
@@ -254,6 +245,37 @@ class Service:
         """Return what a cluster cost up to now."""
         cluster, computations, usages = await self._story(cluster_id)
         return meter.receipt(cluster, usages, computations, self._clock.now())
+
+    async def exported(
+        self, what: Format, *, since: datetime | None = None, until: datetime | None = None
+    ) -> AsyncIterator[bytes]:
+        """Return what :meth:`export` writes, piece by piece. Raises before the first piece."""
+        # Imported here: hardly anybody exports, and everybody waits for a cluster's start.
+        from tradewind.engine.export import everything, usage_table
+
+        self._refuse_unless(Action.EXPORT)
+        if what is Format.EVERYTHING:
+            if since is not None or until is not None:
+                raise BadRequest("everything is everything: leave out since and until, or export usage")
+            return everything(self._store, self._workspace, self._clock.now())
+        pieces = usage_table(self._store, self._workspace, what, self._clock.now(), since, until)
+        first = await anext(pieces, b"")  # what it can't do, it says now
+
+        async def all_of() -> AsyncIterator[bytes]:
+            yield first
+            async for piece in pieces:
+                yield piece
+
+        return all_of()
+
+    async def export(
+        self, what: str, to: Path, *, since: datetime | None = None, until: datetime | None = None
+    ) -> None:
+        """Write a file."""
+        pieces = await self.exported(Format(what), since=since, until=until)
+        with to.open("wb") as file:
+            async for piece in pieces:
+                file.write(piece)  # noqa: ASYNC101 - on the engine of the one who asks
 
     async def doctor(self) -> Sequence[Check]:
         """Check this machine, the store and each provider."""
@@ -330,13 +352,27 @@ class Service:
         return replace(cluster, spec=closed, contact=None, environment=None)
 
     async def _of_workspace(self, cluster_id: str) -> Cluster:
-        cluster = await self._store.get_cluster(cluster_id)
+        return self._within(await self._store.get_cluster(cluster_id))
+
+    def _within(self, cluster: Cluster) -> Cluster:
         if cluster.spec.workspace != self._workspace:
             # The words of a cluster that isn't there: nobody learns what another workspace has.
             raise NotFound(
-                f"there is no cluster {cluster_id!r} in this store; list those that are there and take its id"
+                f"there is no cluster {cluster.id!r} in this store; list those that are there and take its id"
             )
         return cluster
+
+    def _view(self, story: Story, cluster: Cluster) -> ClusterView:
+        is_open = may(self._caller, Action.READ_DETAIL, owner=cluster.owner)
+        limit, now = cluster.spec.budget, self._clock.now()
+        return ClusterView(
+            cluster=self._shown(cluster),
+            instances=story.instances,
+            cost=meter.cost(story.usages, now),
+            budget=budget.budget_state(limit, story.usages, now) if limit is not None else None,
+            page=self._engine.rounds.pages.get(cluster.id) if is_open else None,
+            revision=story.revision,
+        )
 
     async def _mine(self, cluster_id: str, action: Action) -> Cluster:
         cluster = await self._of_workspace(cluster_id)

@@ -28,6 +28,8 @@ else:
     Verbs = object  # the real ones are imported on the engine's thread, and found by __getattr__
 
 T = TypeVar("T")
+BUDGETS = {"budgets": "list", "set_budget": "set", "remove_budget": "remove"}
+"""The verbs that budgets answer, each with its name there; all others are the service's."""
 
 
 class Solo(Verbs):
@@ -66,7 +68,8 @@ class Solo(Verbs):
 
         async def call(*args: Any, **kwargs: Any) -> Any:
             opened = await asyncio.wrap_future(self._opened)
-            answer: Coroutine[Any, Any, Any] = getattr(opened.service, verb)(*args, **kwargs)
+            asked = (opened.budgets, BUDGETS[verb]) if verb in BUDGETS else (opened.service, verb)
+            answer: Coroutine[Any, Any, Any] = getattr(*asked)(*args, **kwargs)
             return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(answer, self._loop))
 
         return call

@@ -87,6 +87,11 @@ class Budget:
     created_at: datetime
     removed_at: datetime | None = None
 
+    @property
+    def aim(self) -> tuple[object, ...]:
+        """What tells it from the others of its workspace: whose spending, in which currency, when."""
+        return (self.scope, self.key, self.limit.currency, self.period, self.starts_at, self.ends_at)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Account:

@@ -127,6 +127,11 @@ class NewBudget:
     ends_at: datetime | None = None
     is_hard: bool = True
 
+    @property
+    def aim(self) -> tuple[object, ...]:
+        """See :attr:`tradewind.model.budget.Budget.aim`."""
+        return (self.scope, self.key, self.limit.currency, self.period, self.starts_at, self.ends_at)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BudgetChange:

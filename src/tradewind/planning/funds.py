@@ -95,6 +95,12 @@ class Draw:
         amount = self.fund.held + self.fund.free - self.spent if self.fund.is_open else Decimal(0)
         return self._within(amount, per_hour + self.fund.others_per_hour, now)
 
+    def holds(self, more_per_hour: Decimal) -> bool:
+        """Whether it was promised enough for a time of use, with so much more of it."""
+        per_hour = self.per_hour + more_per_hour
+        # A second less: what was rounded on the way must not keep it from what it was promised.
+        return self.fund.is_open and self.fund.held - self.spent >= _cost(per_hour, AFFORDABLE - ROUND)
+
     def paid_for(self, now: datetime) -> timedelta | None:
         """Return how long what it holds already lasts; None where nothing limits it, or it never asked yet."""
         if not self.fund.is_hard or self.per_hour == 0:
@@ -107,6 +113,18 @@ class Draw:
     def _within(self, amount: Decimal, per_hour: Decimal, now: datetime) -> timedelta:
         span = _lasts(amount, per_hour)
         return span if self.fund.ends_at is None else max(timedelta(0), min(span, self.fund.ends_at - now))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """What holds for all funds of a cluster."""
+
+    ahead: timedelta
+    """The longest it ever holds money for."""
+    ends_within: timedelta
+    """How long its provider may bill what was told to end."""
+    told: timedelta | None = None
+    """How long its scheduler was told that it may live without being asked again; None where it wasn't told."""
 
 
 def own_fund(cluster: Cluster) -> tuple[Fund, ...]:
@@ -226,14 +244,26 @@ def can_hold(fund: Fund, offer: Offer) -> bool:
     return price is not None and (price.is_free or price.currency == fund.limit.currency)
 
 
-def affordable(found: Sequence[Draw], offers: Sequence[Offer], now: datetime, minimum: timedelta = AFFORDABLE) -> int:
-    """Return how many of ``offers``, the first first, can be launched and paid for ``minimum``, a time of use."""
+def affordable(
+    found: Sequence[Draw],
+    offers: Sequence[Offer],
+    now: datetime,
+    minimum: timedelta = AFFORDABLE,
+    *,
+    is_new: bool = False,
+) -> int:
+    """Return how many of ``offers``, the first first, can be launched and paid for ``minimum``, a time of use.
+
+    A new cluster was admitted with what it holds, and may begin on that.
+    """
     more = {id(draw): Decimal(0) for draw in found}
     for count, offer in enumerate(offers):
         for draw in found:
             if not can_hold(draw.fund, offer):
                 return count
             more[id(draw)] += rate(offer, draw.fund.limit.currency)
+            if is_new and draw.holds(more[id(draw)]):
+                continue
             if draw.lasts_for_all(now, more_per_hour=more[id(draw)]) < minimum + _winding(draw.fund):
                 return count
     return len(offers)
@@ -243,9 +273,35 @@ def _winding(fund: Fund) -> timedelta:
     return WINDING if fund.budget_id is not None else timedelta(0)
 
 
-def reservation(
-    draw: Draw, cluster: Cluster, use: Use, now: datetime, *, ahead: timedelta, ends_within: timedelta
-) -> Reservation | None:
+def target(draw: Draw, now: datetime, terms: Terms, *, more_per_hour: Decimal = Decimal(0)) -> timedelta:
+    """Return for how long a cluster should hold money.
+
+    Never longer than what is free lasts for everybody: so all hold about half of what is left, and run dry together.
+    """
+    if draw.per_hour + more_per_hour == 0:
+        return timedelta(0)
+    least = least_ahead(terms.ends_within)
+    return max(least, min(terms.ahead, draw.lasts_for_all(now, more_per_hour=more_per_hour)))
+
+
+def covers(found: Sequence[Draw], offers: Sequence[Offer], terms: Terms) -> bool:
+    """Whether there is the money for ``offers`` to live as long as the scheduler was told that it may live."""
+    return all(
+        not draw.fund.is_hard
+        or terms.told is None
+        or draw.spent + _cost(draw.per_hour + _rates(offers, draw), terms.told + terms.ends_within)
+        <= draw.fund.held + max(Decimal(0), draw.fund.free)
+        for draw in found
+    )
+
+
+def pay_ahead(found: Sequence[Draw], offers: Sequence[Offer], now: datetime, terms: Terms) -> timedelta | None:
+    """Return the longest that the scheduler should be told that it may live; None where nothing limits it."""
+    spans = [target(draw, now, terms, more_per_hour=_rates(offers, draw)) for draw in found if draw.fund.is_hard]
+    return min(spans, default=None)
+
+
+def reservation(draw: Draw, cluster: Cluster, use: Use, now: datetime, terms: Terms) -> Reservation | None:
     """Return what the cluster shall hold from now on; None where it is near enough to what it holds.
 
     Parameters
@@ -258,18 +314,17 @@ def reservation(
         How much it is in use.
     now : datetime
         Aware UTC.
-    ahead : timedelta
-        The longest it ever holds money for.
-    ends_within : timedelta
-        How long its provider may bill what was told to end.
+    terms : Terms
+        What holds for all of its funds.
     """
     fund, before = draw.fund, draw.fund.reservation
     if fund.budget_id is None or fund.since is None or not fund.is_open:
         return None
-    least = least_ahead(ends_within)
-    # Never longer than what is free lasts for everybody: so all hold about half of what is left, and run dry together.
-    target = max(least, min(ahead, draw.lasts_for_all(now))) if draw.per_hour else timedelta(0)
-    most = draw.spent + _cost(draw.per_hour, target)
+    least, span = least_ahead(terms.ends_within), target(draw, now, terms)
+    if terms.told is not None:
+        # Should every server die now, it lives for as long as it was told: that much isn't given back.
+        span = max(span, terms.told + terms.ends_within)
+    most = draw.spent + _cost(draw.per_hour, span)
     if fund.is_hard:
         # What is spent is spent, whoever allowed it; more than there is isn't asked for.
         most = max(draw.spent, min(most, fund.held + max(Decimal(0), fund.free)))
@@ -278,8 +333,8 @@ def reservation(
     elif cluster.stopping_at is not None:
         most = max(draw.spent, fund.held)
     if before is not None and draw.per_hour and cluster.stopping_at is None:
-        low = draw.spent + _cost(draw.per_hour, max(least - ROUND, target / 2))
-        high = draw.spent + _cost(draw.per_hour, target * 3 / 2)
+        low = draw.spent + _cost(draw.per_hour, max(least - 2 * ROUND, span / 2))
+        high = draw.spent + _cost(draw.per_hour, span * 3 / 2)
         if low <= fund.held <= high:
             most = fund.held
     after = Reservation(
@@ -324,7 +379,7 @@ def needed_ahead(ends_within: timedelta) -> timedelta:
 
 def least_ahead(ends_within: timedelta) -> timedelta:
     """Return the shortest that a cluster holds money for: it must not be at its end whenever it is looked at."""
-    return 3 * ROUND + ends_within
+    return 5 * ROUND + ends_within
 
 
 def without_new_money(funds: Iterable[Fund]) -> tuple[Fund, ...]:
@@ -340,6 +395,10 @@ def _lasts(amount: Decimal, per_hour: Decimal) -> timedelta:
         return timedelta(0)
     hours = amount / per_hour
     return FOREVER if hours > 800_000 else timedelta(seconds=float(hours * _HOUR))
+
+
+def _rates(offers: Iterable[Offer], draw: Draw) -> Decimal:
+    return sum((rate(offer, draw.fund.limit.currency) for offer in offers), Decimal(0))
 
 
 def _cost(per_hour: Decimal, span: timedelta) -> Decimal:

@@ -10,7 +10,7 @@ from tradewind.model.events import Event, Level
 from tradewind.model.instance import Instance, InstanceEnd, InstanceStatus, Role
 from tradewind.planning import scale
 from tradewind.planning.choose import Choice
-from tradewind.planning.funds import AFFORDABLE, ROUND, Draw, affordable, least_ahead
+from tradewind.planning.funds import AFFORDABLE, ROUND, Draw, affordable, covers, least_ahead, pay_ahead
 from tradewind.planning.settle import abandoned
 from tradewind.planning.snapshot import Launch, Plan, Snapshot
 from tradewind.planning.stop import DRAINED
@@ -90,7 +90,13 @@ def keep_up(
         retire_any = -gap - len(early) if snapshot.page is not None else 0
 
     minimum = AFFORDABLE + snapshot.starts_within + snapshot.ends_within
-    paid = affordable(draws, [launch.choice.offer for launch in launches], now, minimum)
+    paid = affordable(
+        draws,
+        [launch.choice.offer for launch in launches],
+        now,
+        minimum,
+        is_new=not any(i.status.is_live for i in instances),
+    )
     if paid < len(launches):
         if launches[0].role is Role.SCHEDULER and not paid and now >= cluster.created_at + OTHERS_GIVE_BACK:
             return _cant_pay(cluster, snapshot, instances, draws, now)
@@ -99,6 +105,14 @@ def keep_up(
             events.append(_event(cluster, now, "budget.short", words, Level.WARNING))
         launches = launches[:paid]
         cluster = replace(cluster, retry_at=now + (TIGHT if cluster.started_at is not None else ROUND))
+    ahead = pay_ahead(draws, [launch.choice.offer for launch in launches], now, snapshot.terms)
+    if launches and not covers(draws, [launch.choice.offer for launch in launches], snapshot.terms):
+        # Its scheduler was told that it may live for longer than so many could be paid for. It's told better first, and
+        # less than would do just now: what is left is less by then.
+        launches, shown = [], True
+        ahead = ahead and max(ROUND, ahead * 3 / 4 - snapshot.ends_within)
+    else:
+        shown = bool(launches)
     again = {i.id for i in instances if i.handle is None and _is_to_be_launched(i)} - leaving if may_launch else set()
     after = instances
     if leaving or again:
@@ -117,9 +131,10 @@ def keep_up(
         launches=tuple(launches),
         relaunches=relaunches,
         terminations=_departed(snapshot, after, now),
+        pay_ahead=ahead,
         retire=_to_retire(snapshot, after),
         retire_any=retire_any,
-        wake_at=_wake(snapshot, cluster, after, now, draws, changing=bool(launches or leaving)),
+        wake_at=_wake(snapshot, cluster, after, now, draws, changing=bool(shown or leaving)),
     )
 
 

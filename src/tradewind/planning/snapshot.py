@@ -13,7 +13,7 @@ from tradewind.model.instance import Instance, ObservedInstance, Role
 from tradewind.model.status import StatusPage
 from tradewind.model.usage import Usage
 from tradewind.planning.choose import Choice
-from tradewind.planning.funds import Fund
+from tradewind.planning.funds import Fund, Terms
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,12 +41,19 @@ class Snapshot:
     """The provider's: how long what is billed takes until Dask is up on it."""
     ends_within: timedelta = timedelta(0)
     """The provider's: how long what was told to end may still be billed."""
+    told: timedelta | None = None
+    """How long its scheduler was told just now that it may live without being asked again; None: it wasn't told."""
     list_lag: timedelta = timedelta(0)
     """The provider's: a launch younger than this may be missing from ``observed``."""
     poll_every: timedelta = timedelta(seconds=1)
     """The provider's: how soon to look again while something changes."""
     pace: timedelta = timedelta(seconds=1)
     """How soon to look again at what runs and changes nothing."""
+
+    @property
+    def terms(self) -> Terms:
+        """What holds for all of its funds."""
+        return Terms(ahead=self.cluster.spec.lifetimes.orphan, ends_within=self.ends_within, told=self.told)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +83,8 @@ class Plan:
     """Names of workers that shall hand over their results and leave."""
     retire_any: int = 0
     """As many workers as this shall leave, whichever Dask can best spare."""
+    pay_ahead: timedelta | None = None
+    """The longest that its scheduler should be told that it may live; None where no budget says so."""
     reservations: tuple[Reservation, ...] = ()
     """What it shall hold of each fund, where that isn't what it holds; written with the rest, or nothing is."""
     say: tuple[str, ...] = ()

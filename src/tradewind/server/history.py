@@ -5,9 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from starlette.responses import StreamingResponse
+
 from tradewind.errors import BadRequest, NotFound
 from tradewind.model.computation import Computation
 from tradewind.model.exchange import Page
+from tradewind.model.export import Format
 from tradewind.model.usage import CostLine
 from tradewind.server.clusters import MOST_ITEMS, Some, within
 from tradewind.server.operation import Asked, Nothing, Table
@@ -47,6 +50,34 @@ async def usage(asked: Asked[Nothing, Grouped]) -> Page[CostLine]:
     asks = asked.query
     lines = await asked.service.usage(by=asks.by, since=aware(asks.since, "since"), until=aware(asks.until, "until"))
     return Page(items=tuple(lines))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Taken:
+    """What to export, and of when."""
+
+    format: Format = Format.FOCUS_CSV
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+@table.on(
+    "GET",
+    "/workspaces/{workspace}/export",
+    query=Taken,
+    answer=bytes,
+    media_type=", ".join(sorted({each.media_type for each in Format})),
+    patience_s=None,
+)
+async def export(asked: Asked[Nothing, Taken]) -> StreamingResponse:
+    """Export usage as a table (FOCUS as CSV or Parquet, or plain CSV), or everything as JSON lines in a ZIP."""
+    asks = asked.query
+    pieces = await asked.service.exported(
+        asks.format, since=aware(asks.since, "since"), until=aware(asks.until, "until")
+    )
+    name = f"tradewind-{asks.format.value}.{asks.format.ending}"
+    headers = {"Content-Disposition": f'attachment; filename="{name}"'}
+    return StreamingResponse(pieces, media_type=asks.format.media_type, headers=headers)
 
 
 def aware(moment: datetime | None, name: str) -> datetime | None:

@@ -70,8 +70,9 @@ async def create_token(asked: Asked[NewToken, Nothing]) -> MadeToken:
 
 @table.on("DELETE", "/me/tokens/{token}", door=Door.SIGNED, problems=(NotFound,))
 async def revoke_token(asked: Asked[Nothing, Nothing]) -> None:
-    """Make a token of one's own good for nothing, at once; twice is once."""
-    await _person(asked).revoke_token(asked.path("token"))
+    """Make a token of one's own good for nothing, at once; twice is once. ``current`` is the one that is asked with."""
+    token = asked.path("token")
+    await _person(asked).revoke_token(asked.signed.token_id if token == "current" else token)
 
 
 @table.on("PATCH", "/me/memberships/{workspace}", body=Agreement, door=Door.SIGNED, problems=(NotFound,))

@@ -56,10 +56,10 @@ def entries(
     statement = select(audit).where(audit.c.workspace == workspace).order_by(audit.c.seq.desc()).limit(limit)
     if before is not None:
         statement = statement.where(audit.c.seq < before)
-    return tuple(map(_entry, connection.execute(statement).mappings()))
+    return tuple(map(entry_from, connection.execute(statement).mappings()))
 
 
-def _entry(row: RowMapping) -> AuditEntry:
+def entry_from(row: RowMapping) -> AuditEntry:
     return AuditEntry(
         seq=row["seq"],
         at=row["at"],

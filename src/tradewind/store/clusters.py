@@ -146,6 +146,12 @@ def revision(connection: Connection, cluster_id: str) -> int:
     return found
 
 
+def revisions(connection: Connection, cluster_ids: Sequence[str]) -> dict[str, int]:
+    """Return that number of each that is there."""
+    statement = select(clusters.c.id, clusters.c.revision).where(clusters.c.id.in_(cluster_ids))
+    return {row[0]: row[1] for row in connection.execute(statement)}
+
+
 def missing(cluster_id: str) -> NotFound:
     """Return the error for a cluster that isn't there."""
     return NotFound(f"there is no cluster {cluster_id!r} in this store; list those that are there and take its id")

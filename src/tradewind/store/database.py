@@ -65,6 +65,12 @@ def reader(engine: Engine) -> Engine:
     return made
 
 
+def asker(engine: Engine) -> Engine:
+    """Return the same engine for single statements that only read."""
+    made: Engine = _kind(engine).asker(engine)
+    return made
+
+
 def writer(engine: Engine) -> Engine:
     """Return the same engine for transactions that write."""
     made: Engine = _kind(engine).writer(engine)

@@ -17,7 +17,7 @@ class Facts:
 
     async def agree(self, name: str, value: str) -> str:
         """Return what stands under ``name``: ``value`` where nothing did, and what was there first otherwise."""
-        found = await self._transactions.read(_find, name)
+        found = await self._transactions.ask(_find, name)
         return found if found is not None else await self._transactions.write(_agree, name, value)
 
 

@@ -15,6 +15,7 @@ from tradewind.model.usage import Usage
 from tradewind.store import pages, rows
 from tradewind.store import schema as tables
 from tradewind.store.pages import Page
+from tradewind.store.records import Story
 
 MATCHES_SHOWN = 5
 
@@ -30,6 +31,30 @@ def instances(connection: Connection, cluster_id: str, ended_since: datetime | N
         recent = or_(table.c.stopped_at.is_(None), table.c.stopped_at > ended_since)
         statement = statement.where(or_(recent, table.c.role == Role.SCHEDULER.value))
     return tuple(map(rows.instance_from, connection.execute(statement).mappings()))
+
+
+def stories(connection: Connection, cluster_ids: Sequence[str]) -> tuple[Story, ...]:
+    """Return all there is of these clusters, in three queries for all of them."""
+    table = tables.instances
+    found = connection.execute(select(tables.clusters).where(tables.clusters.c.id.in_(cluster_ids))).mappings()
+    known = {row["id"]: (rows.cluster_from(row), row["revision"]) for row in found}
+    instances: dict[str, list[Instance]] = {}
+    statement = select(table).where(table.c.cluster_id.in_(cluster_ids)).order_by(table.c.requested_at, table.c.id)
+    for row in connection.execute(statement).mappings():
+        instances.setdefault(row["cluster_id"], []).append(rows.instance_from(row))
+    billed: dict[str, list[Usage]] = {}
+    for usage in usages(connection, cluster_ids, None, None, None):
+        billed.setdefault(usage.cluster_id, []).append(usage)
+    return tuple(
+        Story(
+            cluster=known[id_][0],
+            instances=tuple(instances.get(id_, ())),
+            usages=tuple(billed.get(id_, ())),
+            revision=known[id_][1],
+        )
+        for id_ in cluster_ids
+        if id_ in known
+    )
 
 
 def open_usages(connection: Connection, cluster_id: str) -> tuple[Usage, ...]:

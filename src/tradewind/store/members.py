@@ -67,20 +67,20 @@ def no_workspace(name: str) -> NotFound:
 
 def membership(connection: Connection, user_id: str, name: str) -> Member | None:
     """Return what a user is in a workspace; None is no member."""
-    row = connection.execute(_members().where(members.c.user_id == user_id, members.c.workspace == name))
+    row = connection.execute(with_names().where(members.c.user_id == user_id, members.c.workspace == name))
     found = row.mappings().first()
     return member_from(found) if found else None
 
 
 def memberships(connection: Connection, user_id: str) -> tuple[Member, ...]:
     """Return what a user is, workspace by workspace."""
-    found = connection.execute(_members().where(members.c.user_id == user_id).order_by(members.c.workspace))
+    found = connection.execute(with_names().where(members.c.user_id == user_id).order_by(members.c.workspace))
     return tuple(map(member_from, found.mappings()))
 
 
 def members_of(connection: Connection, name: str) -> tuple[Member, ...]:
     """Return who is in a workspace, by name."""
-    found = connection.execute(_members().where(members.c.workspace == name).order_by(user_table.c.name))
+    found = connection.execute(with_names().where(members.c.workspace == name).order_by(user_table.c.name))
     return tuple(map(member_from, found.mappings()))
 
 
@@ -313,13 +313,16 @@ def invitation_from(row: RowMapping) -> Invitation:
     )
 
 
-def _members() -> Select[Any]:
+def with_names() -> Select[Any]:
+    """Select members with their names."""
     return select(members, user_table.c.name.label("user")).join(user_table, user_table.c.id == members.c.user_id)
 
 
 def _member_named(connection: Connection, name: str, user: str) -> Member:
     row = (
-        connection.execute(_members().where(members.c.workspace == name, user_table.c.name == user)).mappings().first()
+        connection.execute(with_names().where(members.c.workspace == name, user_table.c.name == user))
+        .mappings()
+        .first()
     )
     if row is None:
         raise NotFound(f"there is no member {user!r} in workspace {name!r}; list its members")

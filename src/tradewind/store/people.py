@@ -31,7 +31,7 @@ class People:
 
         None for one that is unknown, revoked or expired, and where its user is shut out.
         """
-        found = await self._transactions.read(users.token, secret_hash, now)
+        found = await self._transactions.ask(users.token, secret_hash, now)
         if found is not None and users.is_stale(found[1], now):
             await self._transactions.write(users.touch, found[1].id, now)
             found = (found[0], replace(found[1], last_used_at=now))
@@ -39,7 +39,7 @@ class People:
 
     async def membership(self, user_id: str, workspace: str) -> Member | None:
         """Return what a user is in a workspace; None is no member, or no such workspace."""
-        return await self._transactions.read(members.membership, user_id, workspace)
+        return await self._transactions.ask(members.membership, user_id, workspace)
 
     async def mentees(self, workspace: str) -> frozenset[str]:
         """Return the names of those who agreed to be read by the workspace's mentors."""
@@ -127,7 +127,7 @@ class People:
 
     async def tokens(self, user_id: str, now: datetime) -> tuple[Token, ...]:
         """Return the tokens that still let somebody in as this user, newest first."""
-        return await self._transactions.read(users.tokens_of, user_id, now)
+        return await self._transactions.ask(users.tokens_of, user_id, now)
 
     async def revoke_token(self, user_id: str, token_id: str, by: By) -> None:
         """Revoke one of a user's tokens; twice is once. Raises NotFound."""
@@ -149,7 +149,7 @@ class People:
 
     async def memberships(self, user_id: str) -> tuple[Member, ...]:
         """Return what a user is, workspace by workspace."""
-        return await self._transactions.read(members.memberships, user_id)
+        return await self._transactions.ask(members.memberships, user_id)
 
     async def members(self, workspace: str) -> tuple[Member, ...]:
         """Return who is in a workspace, by name."""

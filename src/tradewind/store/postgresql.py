@@ -29,8 +29,9 @@ MIGRATION_LOCK = 0x74726164657769
 _SESSION = {
     "statement_timeout": f"{STATEMENT_TIMEOUT_S}s",
     "lock_timeout": f"{LOCK_TIMEOUT_S}s",
-    # A server of ours that was stopped in the middle (SIGSTOP, a sleeping machine) must not keep rows from others.
-    "idle_in_transaction_session_timeout": f"{STATEMENT_TIMEOUT_S}s",
+    # A server of ours that was stopped in the middle (SIGSTOP, a sleeping machine) must not keep rows from others, who
+    # wait for a lock no longer than this.
+    "idle_in_transaction_session_timeout": f"{LOCK_TIMEOUT_S}s",
     "timezone": "UTC",
 }
 _NETWORK = {
@@ -81,6 +82,7 @@ def connect(url: URL, connections: int) -> tuple[Engine, str]:
             max_overflow=0,
             connect_args={**_NETWORK, "options": f"{session} {given}".strip()},
             use_native_hstore=False,
+            hide_parameters=True,  # some are keys, and errors of ours keep their traceback
         )
     except ModuleNotFoundError as error:
         raise MissingExtra(
@@ -106,6 +108,11 @@ def writer(engine: Engine) -> Engine:
 def reader(engine: Engine) -> Engine:
     """Return the engine for what reads: all of it as of one moment, and nothing is locked."""
     return engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+
+
+def asker(engine: Engine) -> Engine:
+    """Return the engine for single statements that read: without the words that begin and end a transaction."""
+    return engine.execution_options(isolation_level="AUTOCOMMIT")
 
 
 @contextmanager

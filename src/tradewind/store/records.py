@@ -57,6 +57,19 @@ class Loaded:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Story:
+    """A cluster with all that ever belonged to it, read at one moment."""
+
+    cluster: Cluster
+    instances: tuple[Instance, ...]
+    """The stopped ones too, in the order they were asked for."""
+    usages: tuple[Usage, ...]
+    """Oldest first."""
+    revision: int
+    """As long as the cluster has this number, nothing of it is another, but for when it was last seen."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Changes:
     """What one round found and did; written as a whole or not at all."""
 

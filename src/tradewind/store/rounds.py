@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, Select, case, delete, insert, or_, select, update
+from sqlalchemy import Connection, RowMapping, Select, and_, case, delete, insert, or_, select, update
 
 from tradewind.errors import LeaseLost
 from tradewind.model.cluster import Cluster
@@ -53,22 +53,38 @@ def take_due(connection: Connection, now: datetime, holder: str, until: datetime
     return taken
 
 
-def take_lease(connection: Connection, cluster_id: str, holder: str, now: datetime, until: datetime) -> Lease | None:
+def take_lease(
+    connection: Connection, cluster_id: str, holder: str, now: datetime, until: datetime, read: int | None
+) -> Lease | None:
     """Take or renew; None while it is another's."""
-    row = _locked(connection, cluster_id)
-    if row is None:
-        raise people.missing(cluster_id)
-    epoch: int = row["lease_epoch"]
-    if row["lease_holder"] != holder:
-        if row["lease_until"] is not None and row["lease_until"] > now:
-            return None
-        epoch += 1
-    connection.execute(
+    ours = clusters.c.lease_holder == holder
+    statement = (
         update(clusters)
-        .where(clusters.c.id == cluster_id)
-        .values(lease_holder=holder, lease_epoch=epoch, lease_until=until)
+        .where(
+            clusters.c.id == cluster_id,
+            or_(ours, clusters.c.lease_until.is_(None), clusters.c.lease_until <= now),
+        )
+        .values(
+            lease_epoch=case((ours, clusters.c.lease_epoch), else_=clusters.c.lease_epoch + 1),
+            lease_holder=holder,
+            lease_until=until,
+        )
     )
-    return Lease(cluster_id=cluster_id, holder=holder, epoch=epoch, until=until, revision=row["revision"])
+    if read is not None:
+        # While nobody wrote since the holder looked, the wake-up is one of its own, and for others.
+        is_read = and_(clusters.c.revision == read, clusters.c.wake_at < until)
+        statement = statement.values(wake_at=case((is_read, until), else_=clusters.c.wake_at))
+    told = clusters.c.lease_epoch, clusters.c.revision
+    if connection.dialect.name == "postgresql":
+        row = connection.execute(statement.returning(*told)).first()
+    else:
+        # SQLite knows RETURNING since 3.35 only, and some computing centres have older; here it would save nothing.
+        there = connection.execute(statement).rowcount
+        row = connection.execute(select(*told).where(clusters.c.id == cluster_id)).first() if there else None
+    if row is not None:
+        return Lease(cluster_id=cluster_id, holder=holder, epoch=row[0], until=until, revision=row[1])
+    people.revision(connection, cluster_id)  # Raises NotFound.
+    return None
 
 
 def renew_leases(
@@ -130,13 +146,18 @@ def release_lease(connection: Connection, lease: Lease, now: datetime | None) ->
 
 def load(connection: Connection, cluster_id: str, ended_since: datetime | None) -> Loaded:
     """Return the cluster with all that belongs to it, as of one moment."""
+    # One statement for what there is one of: each is a way to the database and back.
+    statement = select(clusters, secrets).outerjoin(secrets, secrets.c.cluster_id == clusters.c.id)
+    row = connection.execute(statement.where(clusters.c.id == cluster_id)).mappings().first()
+    if row is None:
+        raise people.missing(cluster_id)
     return Loaded(
-        revision=people.revision(connection, cluster_id),
-        cluster=people.get(connection, cluster_id),
+        revision=row["revision"],
+        cluster=rows.cluster_from(row),
         instances=history.instances(connection, cluster_id, ended_since),
         reservations=ledger.reservations_of_cluster(connection, cluster_id),
         open_usages=history.open_usages(connection, cluster_id),
-        secrets=secrets_of(connection, cluster_id),
+        secrets=rows.secrets_from(row) if row["cluster_id"] is not None else None,
     )
 
 

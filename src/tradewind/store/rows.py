@@ -274,7 +274,7 @@ def computation_from(row: RowMapping) -> Computation:
 # The same few texts come back at every round, and the values are frozen: each is read once.
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=2048)
 def _spec(text: str) -> ClusterSpec:
     return wire.load_json(ClusterSpec, text)
 

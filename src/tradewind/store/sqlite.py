@@ -39,7 +39,8 @@ _ADVICE = {
 def connect(url: URL) -> tuple[Engine, str]:
     """Return the engine of a file, made for this user alone where there is none, and its path."""
     if url.database in {None, "", ":memory:"}:
-        return _listen(create_engine(url, poolclass=SingletonThreadPool), "memory"), "the store in memory"
+        engine = create_engine(url, poolclass=SingletonThreadPool, hide_parameters=True)
+        return _listen(engine, "memory"), "the store in memory"
     place = Path(str(url.database)).expanduser().absolute()
     make_private(place)
     engine = create_engine(
@@ -47,6 +48,7 @@ def connect(url: URL) -> tuple[Engine, str]:
         poolclass=QueuePool,
         pool_size=1,
         max_overflow=0,
+        hide_parameters=True,  # some are keys, and errors of ours keep their traceback
         connect_args={"timeout": LOCK_TIMEOUT_S, "check_same_thread": False},
     )
     # The write-ahead log lives in memory that processes share. On a file system of several machines (a home directory
@@ -68,6 +70,9 @@ def writer(engine: Engine) -> Engine:
 def reader(engine: Engine) -> Engine:
     """Return the same engine: a transaction sees one moment from its first read on."""
     return engine
+
+
+asker = reader
 
 
 @contextmanager

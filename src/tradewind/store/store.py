@@ -14,6 +14,7 @@ from tradewind.model.exchange import ClusterNews
 from tradewind.model.instance import Instance
 from tradewind.model.usage import Usage
 from tradewind.store import clusters, corrections, database, figures, history, rounds
+from tradewind.store.archive import Archive
 from tradewind.store.facts import Facts
 from tradewind.store.figures import StoreFigures
 from tradewind.store.idempotency import Idempotency
@@ -21,7 +22,7 @@ from tradewind.store.money import Treasury
 from tradewind.store.outbox import Outbox
 from tradewind.store.pages import Page
 from tradewind.store.people import People
-from tradewind.store.records import Changes, ClusterSecrets, Lease, Loaded
+from tradewind.store.records import Changes, ClusterSecrets, Lease, Loaded, Story
 from tradewind.store.transactions import Transactions
 
 __all__ = ["Changes", "ClusterSecrets", "Lease", "Loaded", "Page", "Store"]
@@ -39,6 +40,7 @@ class Store:
 
     def __init__(self, transactions: Transactions) -> None:
         self._transactions = transactions
+        self.archive = Archive(transactions)
         self.people = People(transactions)
         self.facts = Facts(transactions)
         self.idempotency = Idempotency(transactions)
@@ -101,11 +103,11 @@ class Store:
 
     async def find_cluster(self, workspace: str, name_or_id: str, live: bool = True) -> Cluster | None:
         """Return the newest cluster of this name or id (``live`` only, or any), or None."""
-        return await self._transactions.read(clusters.find, workspace, name_or_id, live)
+        return await self._transactions.ask(clusters.find, workspace, name_or_id, live)
 
     async def get_cluster(self, cluster_id: str) -> Cluster:
         """Return the cluster. Raises NotFound."""
-        return await self._transactions.read(clusters.get, cluster_id)
+        return await self._transactions.ask(clusters.get, cluster_id)
 
     async def list_clusters(
         self,
@@ -121,15 +123,15 @@ class Store:
 
         ``cursor`` is the ``next`` of an earlier page; one that isn't raises BadRequest.
         """
-        return await self._transactions.read(clusters.list_all, workspace, live, owner, statuses, limit, cursor)
+        return await self._transactions.ask(clusters.list_all, workspace, live, owner, statuses, limit, cursor)
 
     async def live_among(self, cluster_ids: Set[str]) -> frozenset[str]:
         """Return which of these are live clusters of any workspace."""
-        return await self._transactions.read(clusters.live_among, cluster_ids)
+        return await self._transactions.ask(clusters.live_among, cluster_ids)
 
     async def news(self, workspaces: Set[str], stopped_since: datetime) -> tuple[ClusterNews, ...]:
         """Return how the clusters of these workspaces stand: the live ones, and those that stopped not long ago."""
-        return await self._transactions.read(clusters.news, workspaces, stopped_since)
+        return await self._transactions.ask(clusters.news, workspaces, stopped_since)
 
     async def figures(self, now: datetime) -> StoreFigures:
         """Count what lives in all workspaces, for those who run the server."""
@@ -161,7 +163,7 @@ class Store:
 
     async def revision(self, cluster_id: str) -> int:
         """Return the number that every save and every change of intent raises; cheap. Raises NotFound."""
-        return await self._transactions.read(clusters.revision, cluster_id)
+        return await self._transactions.ask(clusters.revision, cluster_id)
 
     # What the engine does
 
@@ -170,7 +172,7 @@ class Store:
 
         Those under another's valid lease are left out; ``holder`` also gets its own.
         """
-        return await self._transactions.read(rounds.due, now, holder, limit)
+        return await self._transactions.ask(rounds.due, now, holder, limit)
 
     async def take_due(self, now: datetime, holder: str, until: datetime, limit: int = 100) -> tuple[Lease, ...]:
         """Take the leases of live clusters to be looked at now, the longest due first.
@@ -180,13 +182,18 @@ class Store:
         """
         return await self._transactions.write(rounds.take_due, now, holder, until, limit)
 
-    async def take_lease(self, cluster_id: str, holder: str, now: datetime, until: datetime) -> Lease | None:
+    async def take_lease(
+        self, cluster_id: str, holder: str, now: datetime, until: datetime, *, read: int | None = None
+    ) -> Lease | None:
         """Take the lease, or renew it; None while another's is valid.
+
+        With ``read``, the revision that the holder has read: while the cluster still has it, the wake-up moves to
+        ``until``, since the holder knows by itself when to look, and nobody else may before that.
 
         A renewal keeps its epoch, also after ``until`` as long as nobody else took it; a take-over raises it.
         Raises NotFound.
         """
-        return await self._transactions.write(rounds.take_lease, cluster_id, holder, now, until)
+        return await self._transactions.write(rounds.take_lease, cluster_id, holder, now, until, read)
 
     async def renew_leases(
         self,
@@ -216,7 +223,7 @@ class Store:
 
     async def leases(self) -> tuple[Lease, ...]:
         """Return the leases on live clusters, those that ran out too."""
-        return await self._transactions.read(rounds.leases)
+        return await self._transactions.ask(rounds.leases)
 
     async def release_lease(self, lease: Lease, now: datetime | None = None) -> None:
         """Give the lease back; one that is lost already is a success. With ``now``, others find it due from then on."""
@@ -255,13 +262,21 @@ class Store:
 
     async def secrets(self, cluster_id: str) -> ClusterSecrets | None:
         """Return what the cluster's keys are made from; None once it has stopped."""
-        return await self._transactions.read(rounds.secrets_of, cluster_id)
+        return await self._transactions.ask(rounds.secrets_of, cluster_id)
 
     # What happened
 
+    async def stories(self, cluster_ids: Sequence[str]) -> tuple[Story, ...]:
+        """Return all there is of these clusters, in the same order; what doesn't exist is left out."""
+        return await self._transactions.read(history.stories, cluster_ids)
+
+    async def revisions(self, cluster_ids: Sequence[str]) -> dict[str, int]:
+        """Return the number of each that :meth:`revision` tells; what doesn't exist is left out."""
+        return await self._transactions.ask(clusters.revisions, cluster_ids)
+
     async def instances(self, cluster_id: str) -> tuple[Instance, ...]:
         """Return the instances of a cluster, the stopped ones too, in the order they were asked for."""
-        return await self._transactions.read(history.instances, cluster_id)
+        return await self._transactions.ask(history.instances, cluster_id)
 
     async def usages(
         self,
@@ -271,11 +286,11 @@ class Store:
         until: datetime | None = None,
     ) -> tuple[Usage, ...]:
         """Return usages that overlap the time range, oldest first and uncut; what is None doesn't restrict."""
-        return await self._transactions.read(history.usages, cluster_ids, workspace, since, until)
+        return await self._transactions.ask(history.usages, cluster_ids, workspace, since, until)
 
     async def events(self, cluster_id: str, after: int = 0) -> tuple[tuple[int, Event], ...]:
         """Return the journal of a cluster after the entry numbered ``after``, oldest first."""
-        return await self._transactions.read(history.events, cluster_id, after)
+        return await self._transactions.ask(history.events, cluster_id, after)
 
     async def computations(
         self,
@@ -289,7 +304,7 @@ class Store:
 
         ``cursor`` is the ``next`` of an earlier page; one that isn't raises BadRequest.
         """
-        return await self._transactions.read(history.computations, workspace, cluster_id, owners, limit, cursor)
+        return await self._transactions.ask(history.computations, workspace, cluster_id, owners, limit, cursor)
 
     async def computation(self, workspace: str, id_prefix: str, owners: Set[str] | None = None) -> Computation:
         """Return the computation whose id is or begins with ``id_prefix``.
@@ -301,4 +316,4 @@ class Store:
         BadRequest
             Several do; the message names them.
         """
-        return await self._transactions.read(history.computation, workspace, id_prefix, owners)
+        return await self._transactions.ask(history.computation, workspace, id_prefix, owners)

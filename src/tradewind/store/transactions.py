@@ -36,6 +36,7 @@ class Transactions:
     def __init__(self, engine: Engine, place: str, threads: ThreadPoolExecutor) -> None:
         self._engine = engine
         self._reader = database.reader(engine)
+        self._asker = database.asker(engine)
         self._writer = database.writer(engine)
         self._threads = threads
         self._patience = Patience(database.ANSWER_TIMEOUT_S, database.cut)
@@ -61,6 +62,14 @@ class Transactions:
     async def read(self, operation: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Return what ``operation`` reads, all as of one moment."""
         return await self._run(self._reader, operation, *args, **kwargs)
+
+    async def ask(self, operation: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Return what ``operation`` reads with a single statement.
+
+        A statement sees one moment by itself, so it needs no transaction around it: on PostgreSQL that is one way
+        there and back, and :meth:`read` takes three.
+        """
+        return await self._run(self._asker, operation, *args, **kwargs)
 
     async def write(self, operation: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Return what ``operation`` answers, once what it wrote is kept."""

@@ -16,6 +16,7 @@ import logging
 import random
 import sys
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from datetime import timedelta
 from typing import Any
@@ -26,6 +27,7 @@ from tradewind.model.instance import Contact, ObservedInstance
 from tradewind.model.resources import Need
 from tradewind.providers.base import Order, ProviderSettings
 from tradewind.providers.fake import faults
+from tradewind.providers.fake.machine import Billed
 from tradewind.providers.fake.pages import Page
 from tradewind.providers.fake.provider import FakeProvider
 from tradewind.providers.fake.remote import LINE_LIMIT
@@ -58,6 +60,23 @@ class Weather:
     """The longest delay, seconds."""
 
 
+class CountedPile(faults.Pile):
+    """Faults that are armed, with a count of those that struck."""
+
+    def __init__(self, struck: Counter[str]) -> None:
+        super().__init__(())
+        self._struck = struck
+
+    def strike(
+        self, kind: type[faults.F], concerns: Callable[[faults.F], bool] = lambda fault: True
+    ) -> faults.F | None:
+        """See :meth:`faults.Pile.strike`."""
+        found = super().strike(kind, concerns)
+        if found is not None:
+            self._struck[kind.__name__] += 1
+        return found
+
+
 class World:
     """Answers every call on the fake world that it keeps."""
 
@@ -68,6 +87,7 @@ class World:
         """How often each kind of trouble came to pass."""
         self.asked: list[dict[str, Any]] = []
         """Who asked for launches and ends, and when."""
+        self.world.faults = CountedPile(self.struck)
         self._dice = random.Random(seed)
         self._doors: dict[str, FakeProvider] = {}
         self._pages: dict[str, Page] = {}
@@ -178,7 +198,7 @@ class World:
             case "arm":
                 self.world.arm(_fault(given))
             case "calm":
-                self.world.faults = faults.Pile(())
+                self.world.faults = CountedPile(self.struck)
             case "stage":
                 self.world.agents.stage(**given)
             case "struck":
@@ -203,10 +223,11 @@ def _fault(given: dict[str, Any]) -> faults.Fault:
     return kind(**values)
 
 
-def _line(billed: Any) -> dict[str, Any]:
+def _line(billed: Billed) -> dict[str, Any]:
     return {
         "instance": billed.instance,
         "cluster": billed.cluster,
+        "price_per_hour": None if billed.price is None else str(billed.price.per_hour),
         "started_at": billed.started_at.isoformat(),
         "stopped_at": None if billed.stopped_at is None else billed.stopped_at.isoformat(),
     }
