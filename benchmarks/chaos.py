@@ -15,6 +15,7 @@ import sys
 import tempfile
 from collections import Counter
 from collections.abc import Sequence
+from decimal import Decimal
 from pathlib import Path
 from time import monotonic
 
@@ -43,6 +44,7 @@ def summary(runs: Sequence[tuple[Run, Findings]], took_s: float) -> dict[str, ob
         struck += found.struck
         answers += found.answers
     billed = [found.seconds for _, found in runs if found.seconds is not None]
+    overruns = [found.overrun for _, found in runs if found.overrun is not None]
     return {
         "runs": len(runs),
         "minutes": round(took_s / 60, 1),
@@ -52,6 +54,9 @@ def summary(runs: Sequence[tuple[Run, Findings]], took_s: float) -> dict[str, ob
         "seconds on the ledger": round(sum(each.ledger_s for each in billed), 3),
         "seconds metered": round(sum(each.usages_s for each in billed), 3),
         "worst difference of an instance, s": max((each.worst_s for each in billed), default=0.0),
+        "runs with a hard limit": len(overruns),
+        "runs that came within a tenth of it": sum(each.spent > each.limit * 9 / 10 for each in overruns),
+        "worst overrun, in rounds": max((each.rounds for each in overruns), default=0.0),
         "what must not be": sum(len(found.faults) for _, found in runs),
         "settled within, s": round(max(found.settled_within_s for _, found in runs), 1),
         "acts after a lease was lost": sum(len(found.late_acts) for _, found in runs),
@@ -71,6 +76,7 @@ def main() -> int:
     parser.add_argument("--only", nargs="+", default=(), help="only these kinds of fault")
     parser.add_argument("--clusters", type=int, default=8, help="that live at a time (default 8)")
     parser.add_argument("--pause-s", type=float, default=0.2, help="between two faults, on average (default 0.2)")
+    parser.add_argument("--budget", default="0.04", help="of every other run, USD (default 0.04)")
     parser.add_argument("--json", type=Path, help="also write everything to this file")
     options = parser.parse_args()
     where, began = machine(), monotonic()
@@ -85,6 +91,8 @@ def main() -> int:
             pause_s=options.pause_s,
             clock_spread_s=CLOCKS_S[seed % len(CLOCKS_S)],
             faults=tuple(options.only),
+            # Every other run hits a limit after some of its time.
+            budget=Decimal(options.budget) if seed % 2 else None,
         )
         directory = logs / str(seed)
         directory.mkdir()
@@ -92,7 +100,7 @@ def main() -> int:
         runs.append((run, found))
         total = sum(each.struck.total() for _, each in runs)
         print(
-            f"seed {seed}: {found.struck.total()} faults, {found.created} clusters, worst {found.seconds}, "
+            f"seed {seed}: {found.struck.total()} faults, {found.created} clusters, {found.seconds}, {found.overrun}, "
             f"settled in {found.settled_within_s:.0f} s, {len(found.faults)} found; {total} faults so far",
             flush=True,
         )

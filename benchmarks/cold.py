@@ -86,7 +86,12 @@ def main() -> None:
                 [sys.executable, "-c", MAIN, "cluster", "list", "--json"], env=asked, check=True, capture_output=True
             )
             names = [one["name"] for one in json.loads(lives.stdout)]
-            subprocess.run([sys.executable, "-c", MAIN, "cluster", "stop", "-y", *names], env=asked, check=True)
+            subprocess.run(
+                [sys.executable, "-c", MAIN, "cluster", "stop", "-y", *names],
+                env=asked,
+                check=True,
+                capture_output=True,
+            )
         finally:
             process.send_signal(signal.SIGTERM)
             process.wait(30)

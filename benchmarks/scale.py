@@ -4,7 +4,7 @@ A server on the fake infrastructure, which lives in its own process, so its memo
 Clusters of 20 instances are made over HTTP, in steps; at each step the server is left alone for a while, which tells
 what a quiet round costs, and then asked by 50 clients at once.
 
-``--most 100 --seconds 5`` is a short run; ``--plot FILE`` draws, ``--json FILE`` keeps the figures.
+``--steps 10 100 --seconds 5`` is a short run; ``--plot FILE`` draws, ``--json FILE`` keeps the figures.
 """
 
 from __future__ import annotations
@@ -251,8 +251,17 @@ def quantile(times: Sequence[float], part: float) -> float:
     return ordered[min(len(ordered) - 1, int(len(ordered) * part))] if ordered else 0.0
 
 
-async def step(server: Server, clients: list[Client], known: list[tuple[str, str]], count: int, seconds: float) -> Any:
-    """Go up to ``count`` clusters and measure."""
+async def at_rest(server: Server, seconds: float) -> float:
+    """Return what share of a processor a server without clusters uses: it looks whether there is anything to do."""
+    before = await server.figures()
+    await asyncio.sleep(seconds)
+    return float((await server.figures())["cpu_s"] - before["cpu_s"]) / seconds
+
+
+async def step(
+    server: Server, clients: list[Client], known: list[tuple[str, str]], count: int, seconds: float, rest: float
+) -> Any:
+    """Go up to ``count`` clusters and measure; ``rest`` is what a server without any uses."""
     times = clients[0].times
     times.clear()
     first = len(known)
@@ -278,7 +287,8 @@ async def step(server: Server, clients: list[Client], known: list[tuple[str, str
         "create_p99_s": quantile(creates, 0.99),
         "all_up_s": up_s,
         "rounds_per_s": rounds / seconds,
-        "cpu_per_round_s": (after["cpu_s"] - before["cpu_s"]) / max(1, rounds),
+        "cpu_per_round_s": max(0.0, after["cpu_s"] - before["cpu_s"] - rest * seconds) / max(1, rounds),
+        "cpu_share_without_clusters": rest,
         "cpu_share": (after["cpu_s"] - before["cpu_s"]) / seconds,
         "lag_p50_s": after["lag_p50_s"],
         "lag_p99_s": after["lag_p99_s"],
@@ -319,7 +329,7 @@ async def main() -> None:
     """Measure."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--serve", nargs=2, metavar=("URL", "DIRECTORY"), help=argparse.SUPPRESS)
-    parser.add_argument("--most", type=int, default=STEPS[-1], help="clusters at the end")
+    parser.add_argument("--steps", type=int, nargs="+", default=STEPS, help="numbers of clusters, rising")
     parser.add_argument("--seconds", type=float, default=20, help="of each measurement")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--plot", type=Path)
@@ -335,8 +345,9 @@ async def main() -> None:
             clients = [Client(number, port, times) for number in range(CLIENTS)]
             await at_once(clients, Client.open)
             known: list[tuple[str, str]] = []
-            for count in (*(s for s in STEPS if s < options.most), options.most):
-                steps.append(await step(server, clients, known, count, options.seconds))
+            rest = await at_rest(server, max(10.0, options.seconds))
+            for count in options.steps:
+                steps.append(await step(server, clients, known, count, options.seconds, rest))
     if options.json:
         options.json.write_text(json.dumps(steps, indent=1))
     if options.plot:

@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,13 +22,14 @@ from typing import Any
 import httpx
 
 from tests.chaos.proxy import Line, Proxy
-from tests.chaos.replica import STEPS
-from tests.chaos.witness import Seconds, Witness
+from tests.chaos.replica import STARTING_S, STEPS
+from tests.chaos.witness import Overrun, Seconds, Witness
 from tests.postgres import Postgres
 from tradewind import wire
 from tradewind.engine.rounds import LEASE
 from tradewind.model.cluster import ClusterSpec, Lifetimes, Scaling
-from tradewind.model.exchange import NewCluster, Resize
+from tradewind.model.exchange import NewBudget, NewCluster, Resize
+from tradewind.model.money import Money
 from tradewind.model.people import Token, User, Workspace
 from tradewind.store.audit import By
 from tradewind.store.store import Store
@@ -35,6 +37,8 @@ from tradewind.store.store import Store
 ROOT = Path(__file__).parents[2]
 ANSWER_S = 8.0
 """How long a user waits for an answer."""
+START_S = 60.0
+"""Within this the first replicas serve, on a machine with other work."""
 SETTLE_S = 90.0
 """Within this everything has ended once nothing goes wrong any more."""
 ROUGH = {
@@ -63,6 +67,8 @@ class Run:
     """Clocks of replicas are ahead or behind by up to half of this."""
     faults: tuple[str, ...] = ()
     """Only these kinds; none named is all."""
+    budget: Decimal | None = None
+    """Hard limit of the workspace, in the currency of the world; None is none."""
     most_faults: int | None = None
     """Ends early once so many have struck."""
 
@@ -77,6 +83,7 @@ class Findings:
     answers: Counter[int] = field(default_factory=Counter)
     """What users were told, by the number of HTTP."""
     seconds: Seconds | None = None
+    overrun: Overrun | None = None
     faults: list[str] = field(default_factory=list)
     """What must not be; empty is what a run is for."""
     late_acts: list[str] = field(default_factory=list)
@@ -128,6 +135,10 @@ class Chaos:
         self._http = httpx.AsyncClient(timeout=ANSWER_S, headers={"Authorization": f"Bearer {token}"})
         try:
             await self._seat(database)
+            if self.run.budget is not None:
+                limit = NewBudget(limit=Money(amount=self.run.budget, currency="USD"))
+                if await self._ask("POST", "/budgets", limit) is None:
+                    raise RuntimeError(f"no budget could be set: {self.found.answers}")
             await self._witness.world("weather", **ROUGH, delay_s=2.0)
             users = [asyncio.create_task(self._use(n)) for n in range(self.run.clusters)]
             watch = asyncio.create_task(self._watch())
@@ -163,6 +174,16 @@ class Chaos:
             self._seats.append(Seat(number, _free_port(), proxy))
         for seat in self._seats:
             await self._bear(seat)
+        for seat in self._seats:
+            await self._until_served(seat)
+
+    async def _until_served(self, seat: Seat) -> None:
+        async with asyncio.timeout(START_S):
+            while True:
+                with suppress(httpx.HTTPError):
+                    if (await self._http.get(f"http://127.0.0.1:{seat.port}/readyz")).is_success:
+                        return
+                await asyncio.sleep(0.1)
 
     async def _bear(self, seat: Seat, **doom: Any) -> None:
         seat.births += 1
@@ -251,14 +272,9 @@ class Chaos:
     async def _make_trouble(self) -> None:
         loop = asyncio.get_running_loop()
         until = loop.time() + self.run.duration_s
-        kinds = {
-            "kill": 8, "die_at_step": 10, "die_at_turn": 8, "pause": 3, "cut_line": 4, "slow_line": 2, "silent_line": 1,
-            "half_line": 2, "closed_line": 2, "terminate_backends": 4, "restart_database": 0.4, "crash_database": 0.4,
-            "world_outage": 2, "no_capacity": 2, "instance_dies": 6, "lists_late": 2, "lists_twice": 1,
-            "ignores_terminate": 2, "deaf_agent": 3, "never_up": 1, "workers_cling": 1, "leave": 2,
-        }  # fmt: skip
+        kinds = KINDS
         if self.run.faults:
-            kinds = {kind: weight for kind, weight in kinds.items() if kind in self.run.faults}
+            kinds = {kind: weight for kind, weight in KINDS.items() if kind in self.run.faults}
         while loop.time() < until and not self._is_enough():
             kind = self._dice.choices(list(kinds), list(kinds.values()))[0]
             await getattr(self, f"_{kind}")()
@@ -272,6 +288,11 @@ class Chaos:
 
     def _any_seat(self) -> Seat:
         return self._dice.choice([seat for seat in self._seats if not seat.is_doomed] or self._seats)
+
+    def _seat_to_doom(self) -> Seat | None:
+        """Return one whose replica may be doomed; None where only one is left that isn't."""
+        free = [seat for seat in self._seats if not seat.is_doomed]
+        return self._dice.choice(free) if len(free) > 1 else None
 
     async def _kill(self) -> None:
         seat = self._any_seat()
@@ -298,7 +319,9 @@ class Chaos:
         await self._bear(seat)
 
     async def _die_at_step(self) -> None:
-        seat = self._any_seat()
+        seat = self._seat_to_doom()
+        if seat is None:
+            return
         self._killed(seat)
         doom = {
             "dies_at": self._dice.choice(STEPS),
@@ -309,10 +332,35 @@ class Chaos:
         self._later(self._dice.uniform(1, 4), partial(self._reborn, seat, seat.pid, f"dies at {doom['dies_at']}"))
 
     async def _die_at_turn(self) -> None:
-        seat = self._any_seat()
+        seat = self._seat_to_doom()
+        if seat is None:
+            return
         self._killed(seat)
         await self._bear(seat, dies_at="turn", dies_count=self._dice.randint(20, 4000))
         self._later(self._dice.uniform(1, 4), partial(self._reborn, seat, seat.pid, "dies at a turn"))
+
+    async def _pause_at_step(self) -> None:
+        """Let a replica stand still in the middle of a step, and go on with it when its lease is another's."""
+        seat = self._seat_to_doom()
+        if seat is None:
+            return
+        self._killed(seat)
+        doom = {
+            "dies_at": self._dice.choice(("save", "launch", "terminate", "load", "observe", "change_intent")),
+            "dies_after": self._dice.random() < 0.3,
+            "dies_count": self._dice.randint(2, 12),
+            "dies_by": "SIGSTOP",
+        }
+        await self._bear(seat, **doom)
+        pid, lasts = seat.pid, LEASE.total_seconds() * self._dice.uniform(1.2, 2.2)
+
+        async def wake() -> None:
+            if _stands_still(pid):
+                self.found.struck[f"stands still at {doom['dies_at']}"] += 1
+            await self._go_on(pid)
+            seat.is_doomed = seat.is_doomed and seat.pid != pid
+
+        self._later(4 + lasts, wake)
 
     async def _pause(self) -> None:
         """Let a replica stand still, half of the time for longer than its leases last."""
@@ -474,11 +522,23 @@ class Chaos:
         found.faults += await witness.leaks()
         found.seconds, wrong = await witness.billed()
         found.faults += wrong
+        if self.run.budget is not None:
+            found.overrun = await witness.overrun(self.run.budget)
+            if found.overrun.rounds > 1:
+                found.faults.append(f"a hard limit was passed: {found.overrun}")
         found.faults += witness.usurped(self._pid_of)
         found.faults += witness.doubles()
         found.late_acts = await witness.late_acts(timedelta(seconds=0.5))
 
 
+KINDS = {
+    "kill": 8, "die_at_step": 10, "die_at_turn": 8, "pause": 3, "pause_at_step": 3, "leave": 2,
+    "cut_line": 4, "slow_line": 2, "silent_line": 1, "half_line": 2, "closed_line": 2,
+    "terminate_backends": 4, "restart_database": 0.4, "crash_database": 0.4,
+    "world_outage": 2, "no_capacity": 2, "instance_dies": 6, "never_up": 1, "deaf_agent": 3,
+    "lists_late": 2, "lists_twice": 1, "ignores_terminate": 2, "workers_cling": 1,
+}  # fmt: skip
+"""How often each kind is chosen, against the others; each is a method of :class:`Chaos`."""
 HARNESS_KINDS = frozenset(
     {"slow_line", "silent_line", "half_line", "closed_line", "restart_database", "crash_database"}
 )
@@ -507,7 +567,7 @@ async def _person(database: str) -> str:
 
 
 async def _world(seed: int) -> tuple[asyncio.subprocess.Process, str]:
-    times = ("--pending-s", "0.1", "--latency-s", "0.4", "--stopping-s", "0.3")
+    times = ("--pending-s", "0.1", "--latency-s", str(STARTING_S), "--stopping-s", "0.3")
     command = (sys.executable, "-m", "tradewind.providers.fake.process", "--seed", str(seed), *times)
     world = await asyncio.create_subprocess_exec(*command, cwd=ROOT, env=_environ(), stdout=asyncio.subprocess.PIPE)
     assert world.stdout is not None
@@ -520,6 +580,14 @@ def _exists(pid: int) -> bool:
     except ProcessLookupError:
         return False
     return True
+
+
+def _stands_still(pid: int) -> bool:
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return stat[stat.rindex(b")") + 2 :].startswith(b"T")
 
 
 def _environ() -> dict[str, str]:

@@ -24,6 +24,8 @@ from tradewind.server.run import Started, serve
 from tradewind.store.store import Store
 from tradewind.store.transactions import Transactions
 
+STARTING_S = 0.4
+"""From the begin of an instance's bill until Dask is up, as the world is told and as its door promises."""
 STEPS = (
     "due",
     "take_lease",
@@ -54,6 +56,8 @@ class Replica:
     sweep_s: float = 10.0
     dies_at: str = ""
     """One of :data:`STEPS` or "turn"; empty lives on."""
+    dies_by: str = "SIGKILL"
+    """Or by SIGSTOP: then it stands still there, until somebody lets it go on."""
     dies_after: bool = False
     """Whether the step is done first."""
     dies_count: int = 1
@@ -82,7 +86,7 @@ async def run(replica: Replica) -> None:
             _wrap(Transactions, kind, lambda: _rest(dice.uniform(0, replica.disk_delay_s)), None)
     _doom(replica)
     often = ServeSettings(port=replica.port, tls=False, providers=("fake",), requests_per_second=10_000.0, burst=10_000)
-    settings = Settings(store=replica.store, serve=often, fake=FakeSettings(world=replica.world))
+    settings = Settings(store=replica.store, serve=often, fake=FakeSettings(world=replica.world, latency_s=STARTING_S))
     # A service is started anew for as long as its database doesn't answer.
     while True:
         try:
@@ -111,8 +115,8 @@ def _doom(replica: Replica) -> None:
         nonlocal left
         left -= 1
         if left == 0:
-            os.kill(os.getpid(), signal.SIGKILL)
-            time.sleep(60)  # the signal comes at once, but not within this very instruction
+            os.kill(os.getpid(), signal.Signals[replica.dies_by])
+            time.sleep(0.01)  # the signal comes at once, but not within this very instruction
 
     if replica.dies_at == "turn":
         turn = asyncio.events.Handle._run

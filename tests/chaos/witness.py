@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 import psycopg
@@ -13,6 +14,7 @@ import psycopg
 from tradewind.providers.fake.remote import exchange
 
 SECOND = timedelta(seconds=1)
+HOUR = timedelta(hours=1)
 
 DIARY = """
 CREATE TABLE chaos_diary (
@@ -41,6 +43,16 @@ class Seconds:
     usages_s: float
     worst_s: float
     """The largest difference of one instance."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Overrun:
+    """What was spent of a limit, by the world's ledger."""
+
+    limit: Decimal
+    spent: Decimal
+    rounds: float
+    """By how many seconds at the pace at which the limit was passed it was passed; 0 if it wasn't."""
 
 
 class Witness:
@@ -132,6 +144,25 @@ class Witness:
             worst_s=worst.total_seconds(),
         )
         return total, faults
+
+    async def overrun(self, limit: Decimal) -> Overrun:
+        """Return how far all that the world billed went over ``limit``."""
+        now = datetime.now(UTC)
+        steps: list[tuple[datetime, Decimal]] = []
+        for line in await self.world("ledger"):
+            price, ended = Decimal(line["price_per_hour"] or 0), line["stopped_at"]
+            steps.append((datetime.fromisoformat(line["started_at"]), price))
+            steps.append((now if ended is None else datetime.fromisoformat(ended), -price))
+        steps.sort()
+        spent = burn = at_limit = Decimal(0)
+        for (at, change), (until, _) in zip(steps, [*steps[1:], (now, Decimal(0))], strict=True):
+            burn += change
+            before, spent = spent, spent + burn * Decimal((until - at) / HOUR)
+            if before <= limit < spent:
+                at_limit = burn
+        over = max(Decimal(0), spent - limit)
+        rounds = over / (at_limit * Decimal(SECOND / HOUR)) if at_limit else Decimal(0)
+        return Overrun(limit=limit, spent=spent, rounds=float(rounds))
 
     def usurped(self, pid_of: Mapping[str, int]) -> list[str]:
         """Return saves by somebody who didn't hold the lease, and epochs that two have held."""

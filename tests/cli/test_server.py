@@ -7,6 +7,7 @@ import json
 import re
 import subprocess
 import sys
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -228,6 +229,21 @@ def test_what_others_wrote_cannot_command_this_terminal(ada, run):
         shown = done(run, *words)
         assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f]", shown), words
     done(run, "cluster", "stop", "hostile", "--yes")
+
+
+def test_everything_and_usage_are_exported_from_a_server(ada, run, tmp_path):
+    packed, table = tmp_path / "all.zip", tmp_path / "usage.parquet"
+    done(run, "export", str(packed))
+    done(run, "usage", "export", "--format", "focus-parquet", "-o", str(table))
+    with zipfile.ZipFile(packed) as files:
+        assert [json.loads(line)["user"] for line in files.read("members.jsonl").splitlines()] == ["ada"]
+    assert table.read_bytes().startswith(b"PAR1")
+
+
+def test_an_export_that_is_refused_leaves_no_file(ada, run, tmp_path):
+    result = run("usage", "export", "--since", "2026-01-01", "--format", "csv", "-o", str(tmp_path))
+    assert result.exit_code == 2
+    assert [file for file in tmp_path.iterdir() if file.name.startswith(".usage")] == []
 
 
 def test_two_people_come_in_by_links_alone(home, served, run):

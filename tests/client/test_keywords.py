@@ -11,7 +11,15 @@ from typing import Any
 import pytest
 
 from tradewind.client.cluster import Cluster
-from tradewind.client.keywords import KNOWN_ELSEWHERE, UNSET, reject_unknown, scaling_from, share_from, spec_from
+from tradewind.client.keywords import (
+    DEFAULTS,
+    KNOWN_ELSEWHERE,
+    UNSET,
+    reject_unknown,
+    scaling_from,
+    share_from,
+    spec_from,
+)
 from tradewind.config import HistorySettings, Settings
 from tradewind.errors import BadRequest, UnknownKeyword
 from tradewind.model.cluster import ClusterSpec, Scaling
@@ -229,3 +237,15 @@ def test_what_coiled_knows_and_nothing_here_can_honour_is_said_and_let_pass_wher
     with pytest.raises(BadRequest, match=f"can't honour {keyword}='x' yet"):
         reject_unknown({keyword: "x"}, KEYWORDS)
     reject_unknown({keyword: None}, KEYWORDS)
+
+
+def test_defaults_for_those_who_cannot_wait_are_the_constructors_own():
+    signature = inspect.signature(Cluster.__init__).parameters
+
+    assert {name: signature[name].default for name in DEFAULTS} == DEFAULTS
+
+
+def test_a_server_elsewhere_learns_nothing_of_where_the_caller_stands():
+    spec = spec_from(DEFAULTS, Settings(), default_name="x", shares_files=False)
+
+    assert (spec.working_directory, spec.python_path) == (None, ())

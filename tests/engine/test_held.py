@@ -84,6 +84,20 @@ async def test_a_lease_is_renewed_before_it_runs_out_however_quiet_it_is(stage: 
         assert await stage.store.due(stage.clock.now(), holder="B") == ()
 
 
+async def test_what_nobody_wrote_to_is_not_due_for_its_holder_either(stage: Stage) -> None:
+    await stage.create()
+    engine = await at_rest(stage, stage.engine("A"))
+    await stage.scale(Scaling.fixed(2), dismiss=("nobody",))
+    for _ in range(4):  # this changes nothing that a round would write
+        await look_as_the_loop_does(stage, engine)
+        stage.clock.advance(0.1)
+    assert await stage.store.due(stage.clock.now(), holder="A") == ()
+    for _ in range(40):
+        stage.clock.advance(1)
+        await engine.round("c1", afresh=False)
+        assert await stage.store.due(stage.clock.now(), holder="A") == ()
+
+
 async def test_leases_that_are_renewed_together_keep_epoch_and_revision(stage: Stage) -> None:
     for cluster in ("c1", "c2"):
         await stage.create(cluster)

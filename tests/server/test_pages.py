@@ -71,7 +71,7 @@ async def test_the_first_link_makes_an_operator_who_can_go_on_at_once(empty: Sta
 
 async def test_an_invitation_and_a_confirmed_program_from_nothing_to_a_token(house: Stage, browser: Browser) -> None:
     await sign_in(house, browser)
-    await browser.open("/workspaces/lab")
+    await browser.open("/workspaces/lab/people")
     await browser.send("/workspaces/lab/invitations", role="member", email="bob@example.org")
     path, _, secret = shown(browser).removeprefix(HERE).partition("#")
     assert "bob@example.org" in browser.text
@@ -140,7 +140,7 @@ async def test_the_cookie_is_for_this_host_over_tls_and_for_no_script(house: Sta
 
 async def test_what_is_signed_in_with_a_limited_token_can_do_no_more(house: Stage, browser: Browser) -> None:
     await sign_in(house, browser, scopes=frozenset({Scope.READ}))
-    await browser.open("/workspaces/lab")
+    await browser.open("/workspaces/lab/people")
     assert browser.status == 200
     assert "Invite" not in browser.text
 
@@ -173,7 +173,9 @@ async def test_a_form_of_another_site_does_nothing(house: Stage, browser: Browse
     data = {"token": "t", "name": "x", "role": "owner", "do": "remove", "label": "x", "scopes": "read", "secret": "x"}
 
     for path in WRITES:
-        there = path.format(workspace="lab", user="mia", invitation="i", token="t-olga-pasted", request="r")
+        there = path.format(
+            workspace="lab", user="mia", cluster="c", invitation="i", token="t-olga-pasted", request="r"
+        )
         await browser.post(there, data, headers)
         assert browser.status == 403, there
 
@@ -191,7 +193,16 @@ async def test_a_form_that_signs_in_needs_our_own_page_also_where_nobody_is_sign
 
 async def test_pages_may_do_nothing_of_anybody_else_s_making(house: Stage, browser: Browser) -> None:
     await sign_in(house, browser)
-    for path in ("/", "/settings", "/workspaces/lab", "/sign-in", "/welcome", "/invitations/accept", "/nothing"):
+    for path in (
+        "/",
+        "/settings",
+        "/workspaces/lab",
+        "/workspaces/lab/people",
+        "/sign-in",
+        "/welcome",
+        "/invitations/accept",
+        "/nothing",
+    ):
         await browser.open(path)
         policy = browser.headers["content-security-policy"]
         assert "default-src 'none'" in policy
@@ -207,7 +218,10 @@ async def test_markup_in_what_people_write_is_shown_and_not_obeyed(house: Stage,
     await house.user("root", is_operator=True)
     await sign_in(house, browser, "root")
     await browser.post("/workspaces", {"name": "evil", "title": evil})
-    assert browser.url == HERE + "/workspaces/evil"
+    assert browser.url.startswith(HERE + "/workspaces/evil")
+    await browser.open("/workspaces/evil/people")
+    assert evil in unescape(browser.text)
+    assert evil not in browser.text
     await browser.post("/settings/tokens", {"label": evil, "scopes": "read", "days": "1"})
 
     assert evil not in browser.text
@@ -231,7 +245,7 @@ async def test_a_member_looks_after_tokens_on_a_page(house: Stage, browser: Brow
 
 async def test_a_viewer_is_offered_nothing_they_may_not_do(house: Stage, browser: Browser) -> None:
     await sign_in(house, browser, "vera")
-    await browser.open("/workspaces/lab")
+    await browser.open("/workspaces/lab/people")
 
     assert "Invite" not in browser.text
     assert "What was changed" not in browser.text
@@ -240,7 +254,7 @@ async def test_a_viewer_is_offered_nothing_they_may_not_do(house: Stage, browser
 
 async def test_what_a_page_can_not_do_is_told_in_words(house: Stage, browser: Browser) -> None:
     await sign_in(house, browser)
-    await browser.open("/workspaces/lab")
+    await browser.open("/workspaces/lab/people")
     await browser.post("/workspaces/lab/members/olga", {"do": "remove"})
     assert "last owner" in unescape(browser.text)
     await browser.open("/workspaces/nosuch")

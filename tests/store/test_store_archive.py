@@ -16,7 +16,8 @@ from store_records import SECRETS, T0, fill, make_cluster
 
 from tradewind import wire
 from tradewind.engine import export
-from tradewind.engine.export import HIDDEN, Format, everything, usage_table
+from tradewind.engine.export import HIDDEN, everything, usage_table
+from tradewind.model.export import Format
 from tradewind.planning.focus import COLUMNS
 from tradewind.planning.meter import cost
 from tradewind.store import archive, schema

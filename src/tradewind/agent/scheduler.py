@@ -20,6 +20,7 @@ from tradewind.agent.history import History
 from tradewind.agent.page import status_page
 from tradewind.agent.presence import Presence, is_somebody
 from tradewind.agent.routes import serve
+from tradewind.agent.watchdog import Watchdog
 from tradewind.boot.process import KeyPair
 from tradewind.model.secret import Secret
 
@@ -52,6 +53,8 @@ class AgentSettings:
     """How long its money lasts, until a pull says otherwise; None: no budget holds for it."""
     record_history: bool = True
     record_code: bool = False
+    ends_process: bool = False
+    """Whether the process is the scheduler's alone, and may be ended where its event loop stands still."""
 
 
 class Agent:
@@ -81,6 +84,9 @@ class Agent:
         self._plugin = _Watch(self)
         scheduler.add_plugin(self._plugin)
         self._poll_timer.start()
+        self._watchdog = Watchdog(self._closes_at()) if settings.ends_process else None
+        if self._watchdog is not None:
+            self._watchdog.start()
 
     @property
     def url(self) -> str:
@@ -156,6 +162,8 @@ class Agent:
         if self._closed:
             return
         self._closed = True
+        if self._watchdog is not None:
+            self._watchdog.stop()
         self._poll_timer.stop()
         if self._plugin.name in self._scheduler.plugins:
             self._scheduler.remove_plugin(name=self._plugin.name)
@@ -167,6 +175,8 @@ class Agent:
         return math.inf if seconds is None else time.monotonic() + seconds
 
     def _poll(self) -> None:
+        if self._watchdog is not None:
+            self._watchdog.turned(self._closes_at())
         now = time.monotonic()  # first, so that nothing below can keep it from being noticed
         silence = now - self._pulled_at
         is_unpaid = now >= self._paid_until
@@ -180,6 +190,10 @@ class Agent:
             return
         self._presence.look()
         self._poll_history()
+
+    def _closes_at(self) -> float:
+        """Return when it will close as things stand, in monotonic seconds."""
+        return min(self._pulled_at + self.settings.orphan_timeout_s, self._paid_until)
 
     def _poll_history(self) -> None:
         if self._history is None:

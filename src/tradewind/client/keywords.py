@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import importlib
 import json
 import math
 import os
@@ -12,8 +13,6 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import timedelta
 from decimal import Decimal, InvalidOperation
 from typing import Any, cast
-
-from dask.utils import parse_bytes
 
 from tradewind.config import Settings, parse_duration
 from tradewind.errors import BadRequest, UnknownKeyword
@@ -212,7 +211,7 @@ def count_from(
         each = min((w["memory_limit"] for w in workers), default=0)
         if not each:
             raise BadRequest("scale(memory=…) needs a worker whose memory is known: wait for one, or give n.")
-        n = math.ceil(parse_bytes(memory) / each)
+        n = math.ceil(_parse_bytes(memory) / each)
     return scaling_from(n).initial
 
 
@@ -291,7 +290,7 @@ def _bytes(keyword: str, value: Any) -> float:
     try:
         if isinstance(value, bool) or not isinstance(value, int | float | str):
             raise TypeError
-        size = parse_bytes(value)
+        size = _parse_bytes(value)
     except (ValueError, TypeError, OverflowError):
         size = 0
     if size < 1:
@@ -299,6 +298,11 @@ def _bytes(keyword: str, value: Any) -> float:
             f"{keyword}={value!r} isn't an amount of memory: write a number of bytes, or text like '16 GiB'."
         )
     return float(size)
+
+
+def _parse_bytes(value: str | float) -> int:
+    # Dask's own reading of sizes; imported for those who give one, since `tradewind cluster create` may be without.
+    return int(importlib.import_module("dask.utils").parse_bytes(value))
 
 
 def _threads(worker_options: Any) -> int | None:

@@ -7,45 +7,18 @@ import zipfile
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from datetime import datetime
-from enum import StrEnum
 from typing import Any
 
 from tradewind import __version__, wire
 from tradewind.engine.tables import csv_of, parquet_of, plain_csv_of
 from tradewind.model.cluster import Cluster
+from tradewind.model.export import Format
 from tradewind.planning.focus import VERSION, focus_rows
 from tradewind.store.archive import LEFT_OUT, NOUNS
 from tradewind.store.store import Store
 
 HIDDEN = "***"
 """In place of the values of environment variables: people put passwords there."""
-
-
-class Format(StrEnum):
-    """What an export is."""
-
-    FOCUS_CSV = "focus-csv"
-    """Usage by day as the FinOps Open Cost and Usage Specification wants it."""
-    FOCUS_PARQUET = "focus-parquet"
-    CSV = "csv"
-    """Usage as it was metered, one line for each interval."""
-    EVERYTHING = "everything"
-    """All that the workspace has, as JSON lines in a ZIP."""
-
-    @property
-    def media_type(self) -> str:
-        """For a server to say."""
-        match self:
-            case Format.FOCUS_PARQUET:
-                return "application/vnd.apache.parquet"
-            case Format.EVERYTHING:
-                return "application/zip"
-        return "text/csv; charset=utf-8"
-
-    @property
-    def ending(self) -> str:
-        """Of a file's name."""
-        return {Format.FOCUS_PARQUET: "parquet", Format.EVERYTHING: "zip"}.get(self, "csv")
 
 
 async def usage_table(

@@ -205,7 +205,8 @@ class Rounds:
     async def _confirmed(self, cluster_id: str, held: Held | None, now: datetime) -> Held | None:
         """Return the cluster under a lease that was taken or renewed now; None where it is another's, or over."""
         async with self._desk:
-            lease = await self.store.take_lease(cluster_id, self.holder, now, now + LEASE)
+            read = held.loaded.revision if held is not None else None
+            lease = await self.store.take_lease(cluster_id, self.holder, now, now + LEASE, read=read)
             if lease is None:
                 return None
             is_same = held is not None and held.lease.epoch == lease.epoch

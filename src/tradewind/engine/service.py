@@ -15,7 +15,6 @@ from tradewind.engine.admission import admit, set_aside
 from tradewind.engine.clock import Clock
 from tradewind.engine.doctor import examine
 from tradewind.engine.engine import Engine
-from tradewind.engine.export import Format, everything, usage_table
 from tradewind.engine.rounds import LEASE, LONGEST_LIFE
 from tradewind.engine.stories import Stories
 from tradewind.errors import BadRequest, Forbidden, FundsChanged, NotFound, OverBudget
@@ -24,6 +23,7 @@ from tradewind.model.computation import Computation, Insight
 from tradewind.model.environment import Environment
 from tradewind.model.events import Event
 from tradewind.model.exchange import ClusterNews
+from tradewind.model.export import Format
 from tradewind.model.instance import Instance
 from tradewind.model.people import Caller, MemberRole
 from tradewind.model.secret import Secret
@@ -250,6 +250,9 @@ class Service:
         self, what: Format, *, since: datetime | None = None, until: datetime | None = None
     ) -> AsyncIterator[bytes]:
         """Return what :meth:`export` writes, piece by piece. Raises before the first piece."""
+        # Imported here: hardly anybody exports, and everybody waits for a cluster's start.
+        from tradewind.engine.export import everything, usage_table
+
         self._refuse_unless(Action.EXPORT)
         if what is Format.EVERYTHING:
             if since is not None or until is not None:

@@ -59,7 +59,14 @@ def create_app(assembly: Assembly, settings: Settings, *, public_url: str | None
             await asyncio.to_thread(app.state.traces.close)
 
     app = FastAPI(
-        title="Tradewind", version=__version__, openapi_url=None, docs_url=None, redoc_url=None, lifespan=lifespan
+        title="Tradewind",
+        version=__version__,
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+        # It would send people to where the Host header says, which a stranger may have written.
+        redirect_slashes=False,
+        lifespan=lifespan,
     )
     state = app.state
     state.assembly = assembly

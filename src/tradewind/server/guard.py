@@ -88,9 +88,10 @@ class Guard:
         finally:
             seconds = time.perf_counter() - began
             self._metrics.answered(scope["method"], _route(scope), status, seconds)
-            log.info(
-                "%s %s %s", scope["method"], _route(scope), status, extra={"status": status, "duration_s": seconds}
-            )
+            # Who asks too often fills no log; the metrics count them.
+            level = logging.DEBUG if status == 429 else logging.INFO
+            told = {"status": status, "duration_s": seconds}
+            log.log(level, "%s %s %s", scope["method"], _route(scope), status, extra=told)
             about = current.get() or about
             current.reset(token)
         return status, about

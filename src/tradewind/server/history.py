@@ -7,10 +7,10 @@ from datetime import UTC, datetime
 
 from starlette.responses import StreamingResponse
 
-from tradewind.engine.export import Format
 from tradewind.errors import BadRequest, NotFound
 from tradewind.model.computation import Computation
 from tradewind.model.exchange import Page
+from tradewind.model.export import Format
 from tradewind.model.usage import CostLine
 from tradewind.server.clusters import MOST_ITEMS, Some, within
 from tradewind.server.operation import Asked, Nothing, Table
@@ -66,7 +66,7 @@ class Taken:
     "/workspaces/{workspace}/export",
     query=Taken,
     answer=bytes,
-    media_type="application/octet-stream",
+    media_type=", ".join(sorted({each.media_type for each in Format})),
     patience_s=None,
 )
 async def export(asked: Asked[Nothing, Taken]) -> StreamingResponse:

@@ -99,7 +99,9 @@ def _operation(operation: Operation, schema_of: dict[str, Any], named: dict[str,
 def _success(operation: Operation, schema_of: dict[str, Any]) -> dict[str, Any]:
     said: dict[str, Any] = {"description": HTTPStatus(operation.status).phrase}
     if operation.answer is not None:
-        said["content"] = {operation.media_type: {"schema": schema_of[repr(operation.answer)]}}
+        is_raw = operation.answer in {bytes, str}
+        schema = {} if is_raw else schema_of[repr(operation.answer)]
+        said["content"] = {kind: {"schema": schema} for kind in operation.media_type.split(", ")}
     return said
 
 

@@ -98,7 +98,7 @@ class Operation:
     is_create: bool
     """Whether it takes an ``Idempotency-Key``."""
     media_type: str
-    """Of the answer."""
+    """Of the answer; several, where it may choose, with commas between."""
     patience_s: float | None
     """Seconds that an answer may take; None has no end of its own."""
 

@@ -153,7 +153,7 @@ class Server(uvicorn.Server):
         try:
             for each in taken:
                 loop.add_signal_handler(each, self.handle_exit, each, None)
-        except (ValueError, RuntimeError, NotImplementedError):
+        except (ValueError, RuntimeError):
             yield  # not the main thread: whoever runs it there ends it by should_exit
             return
         try:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, Select, case, delete, insert, or_, select, update
+from sqlalchemy import Connection, RowMapping, Select, and_, case, delete, insert, or_, select, update
 
 from tradewind.errors import LeaseLost
 from tradewind.model.cluster import Cluster
@@ -53,7 +53,9 @@ def take_due(connection: Connection, now: datetime, holder: str, until: datetime
     return taken
 
 
-def take_lease(connection: Connection, cluster_id: str, holder: str, now: datetime, until: datetime) -> Lease | None:
+def take_lease(
+    connection: Connection, cluster_id: str, holder: str, now: datetime, until: datetime, read: int | None
+) -> Lease | None:
     """Take or renew; None while it is another's."""
     ours = clusters.c.lease_holder == holder
     statement = (
@@ -68,6 +70,10 @@ def take_lease(connection: Connection, cluster_id: str, holder: str, now: dateti
             lease_until=until,
         )
     )
+    if read is not None:
+        # While nobody wrote since the holder looked, the wake-up is one of its own, and for others.
+        is_read = and_(clusters.c.revision == read, clusters.c.wake_at < until)
+        statement = statement.values(wake_at=case((is_read, until), else_=clusters.c.wake_at))
     told = clusters.c.lease_epoch, clusters.c.revision
     if connection.dialect.name == "postgresql":
         row = connection.execute(statement.returning(*told)).first()

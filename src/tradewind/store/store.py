@@ -182,13 +182,18 @@ class Store:
         """
         return await self._transactions.write(rounds.take_due, now, holder, until, limit)
 
-    async def take_lease(self, cluster_id: str, holder: str, now: datetime, until: datetime) -> Lease | None:
+    async def take_lease(
+        self, cluster_id: str, holder: str, now: datetime, until: datetime, *, read: int | None = None
+    ) -> Lease | None:
         """Take the lease, or renew it; None while another's is valid.
+
+        With ``read``, the revision that the holder has read: while the cluster still has it, the wake-up moves to
+        ``until``, since the holder knows by itself when to look, and nobody else may before that.
 
         A renewal keeps its epoch, also after ``until`` as long as nobody else took it; a take-over raises it.
         Raises NotFound.
         """
-        return await self._transactions.write(rounds.take_lease, cluster_id, holder, now, until)
+        return await self._transactions.write(rounds.take_lease, cluster_id, holder, now, until, read)
 
     async def renew_leases(
         self,

@@ -80,6 +80,7 @@ class Page:
                 access,
                 cursor=int(asked.get("since", 0)),
                 target_duration=timedelta(seconds=asked.get("target_duration", 180)),
+                paid_for=timedelta(seconds=asked["paid_for"]) if "paid_for" in asked else None,
             )
             return wire.dump_json(page)
         if url.path == "/v1/retire":

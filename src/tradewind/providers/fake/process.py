@@ -27,6 +27,7 @@ from tradewind.model.instance import Contact, ObservedInstance
 from tradewind.model.resources import Need
 from tradewind.providers.base import Order, ProviderSettings
 from tradewind.providers.fake import faults
+from tradewind.providers.fake.machine import Billed
 from tradewind.providers.fake.pages import Page
 from tradewind.providers.fake.provider import FakeProvider
 from tradewind.providers.fake.remote import LINE_LIMIT
@@ -222,10 +223,11 @@ def _fault(given: dict[str, Any]) -> faults.Fault:
     return kind(**values)
 
 
-def _line(billed: Any) -> dict[str, Any]:
+def _line(billed: Billed) -> dict[str, Any]:
     return {
         "instance": billed.instance,
         "cluster": billed.cluster,
+        "price_per_hour": None if billed.price is None else str(billed.price.per_hour),
         "started_at": billed.started_at.isoformat(),
         "stopped_at": None if billed.stopped_at is None else billed.stopped_at.isoformat(),
     }

@@ -43,6 +43,7 @@ def attach_agent(scheduler: distributed.Scheduler, boot: Boot) -> Agent:
         paid_for_s=boot.paid_for_s,
         record_history=boot.record_history,
         record_code=boot.record_code,
+        ends_process=True,
     )
     return attach(scheduler, settings)
 
