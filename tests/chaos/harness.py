@@ -23,7 +23,7 @@ import httpx
 
 from tests.chaos.proxy import Line, Proxy
 from tests.chaos.replica import STARTING_S, STEPS
-from tests.chaos.witness import Overrun, Seconds, Witness
+from tests.chaos.witness import Overrun, Seconds, Witness, processes_of
 from tests.postgres import Postgres
 from tradewind import wire
 from tradewind.engine.rounds import LEASE
@@ -58,9 +58,13 @@ class Run:
 
     seed: int
     duration_s: float
+    provider: str = "fake"
+    """Or local: real processes, and the machine itself is the witness."""
     replicas: int = 3
     clusters: int = 8
     """That live at a time."""
+    workers: int = 4
+    """The most that a user asks for at first."""
     pause_s: float = 0.3
     """Between two faults of the harness's own, on average."""
     clock_spread_s: float = 3.0
@@ -193,6 +197,7 @@ class Chaos:
         slow = self._dice.random() < 0.2
         told = {
             "directory": str(self._directory),
+            "provider": self.run.provider,
             "port": seat.port,
             "store": f"postgresql://tradewind@127.0.0.1:{seat.proxy.port}/{self._database_name}"
             f"?options=-c%20chaos.replica%3D{name}",
@@ -249,8 +254,8 @@ class Chaos:
             spec = ClusterSpec(
                 name=f"c{number}-{turn}",
                 workspace=WORKSPACE,
-                provider="fake",
-                scaling=Scaling.fixed(dice.randint(1, 4)),
+                provider=self.run.provider,
+                scaling=Scaling.fixed(dice.randint(1, self.run.workers)),
                 lifetimes=LONG,
             )
             made = None
@@ -262,7 +267,7 @@ class Chaos:
             self.found.created += 1
             for _ in range(dice.randint(0, 3)):
                 await asyncio.sleep(dice.uniform(0.2, 4))
-                scaling = Scaling.fixed(dice.randint(0, 5))
+                scaling = Scaling.fixed(dice.randint(0, self.run.workers + 1))
                 await self._ask("PUT", f"/clusters/{made['id']}/scaling", Resize(scaling=scaling))
             await asyncio.sleep(dice.uniform(0.2, 4))
             await self._ask("DELETE", f"/clusters/{made['id']}")
@@ -505,7 +510,7 @@ class Chaos:
         began = loop.time()
         while loop.time() < began + SETTLE_S:
             live = await asyncio.to_thread(self._witness.live)
-            if not live and not await self._witness.leaks():
+            if not live and not await self._leaks():
                 break
             for cluster in live:
                 if (await asyncio.to_thread(self._witness.rows, STOPS, cluster))[0][0] is False:
@@ -516,12 +521,19 @@ class Chaos:
             await asyncio.sleep(0.5)
         self.found.settled_within_s = loop.time() - began
 
+    async def _leaks(self) -> list[str]:
+        if self.run.provider == "fake":
+            return await self._witness.leaks()
+        return await asyncio.to_thread(processes_of, self._directory)
+
     async def _judge(self) -> None:
         found, witness = self.found, self._witness
         found.faults += [f"cluster {id} is {status} for ever" for id, status in witness.live().items()]
-        found.faults += await witness.leaks()
-        found.seconds, wrong = await witness.billed()
-        found.faults += wrong
+        found.faults += await self._leaks()
+        if self.run.provider == "fake":
+            found.seconds, wrong = await witness.billed()
+            found.faults += wrong
+        found.faults += witness.unsettled()
         if self.run.budget is not None:
             found.overrun = await witness.overrun(self.run.budget)
             if found.overrun.rounds > 1:

@@ -20,6 +20,7 @@ from tradewind.config import FakeSettings, ServeSettings, Settings
 from tradewind.engine.clock import SteadyClock
 from tradewind.errors import StoreError
 from tradewind.providers.fake import RemoteFakeProvider
+from tradewind.providers.local import LocalProvider
 from tradewind.server.run import Started, serve
 from tradewind.store.store import Store
 from tradewind.store.transactions import Transactions
@@ -49,6 +50,7 @@ class Replica:
     store: str
     world: str
     directory: str
+    provider: str = "fake"
     clock_offset_s: float = 0.0
     """How far its clock is ahead of the machine's."""
     disk_delay_s: float = 0.0
@@ -85,7 +87,9 @@ async def run(replica: Replica) -> None:
         for kind in ("read", "write"):
             _wrap(Transactions, kind, lambda: _rest(dice.uniform(0, replica.disk_delay_s)), None)
     _doom(replica)
-    often = ServeSettings(port=replica.port, tls=False, providers=("fake",), requests_per_second=10_000.0, burst=10_000)
+    often = ServeSettings(
+        port=replica.port, tls=False, providers=(replica.provider,), requests_per_second=10_000.0, burst=10_000
+    )
     settings = Settings(store=replica.store, serve=often, fake=FakeSettings(world=replica.world, latency_s=STARTING_S))
     # A service is started anew for as long as its database doesn't answer.
     while True:
@@ -131,7 +135,8 @@ def _doom(replica: Replica) -> None:
     async def die() -> None:
         count()
 
-    where = Store if hasattr(Store, replica.dies_at) else RemoteFakeProvider
+    provider = RemoteFakeProvider if replica.provider == "fake" else LocalProvider
+    where = Store if hasattr(Store, replica.dies_at) else provider
     _wrap(where, replica.dies_at, *((None, die) if replica.dies_after else (die, None)))
 
 

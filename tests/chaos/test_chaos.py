@@ -23,3 +23,18 @@ async def test_under_faults_of_every_kind_nothing_leaks_and_every_second_is_bill
     assert found.struck.total() > 15
     assert found.seconds is not None
     assert found.seconds.worst_s < 1
+
+
+@pytest.mark.timeout(180)
+async def test_servers_that_are_killed_leave_no_process_of_this_machine_behind(
+    postgres: Postgres, postgres_url: str, tmp_path: Path
+) -> None:
+    kinds = ("kill", "die_at_step", "die_at_turn", "cut_line")
+    run = Run(
+        seed=SEED, duration_s=10.0, provider="local", clusters=2, workers=1, replicas=2, pause_s=2.0, faults=kinds
+    )
+    found = await Chaos(run, postgres, postgres_url, tmp_path).go()
+
+    assert found.faults == [], f"seed {SEED}; what the replicas said is in {tmp_path}"
+    assert found.created, "users got nothing done, so this says nothing"
+    assert found.struck.total() >= 2

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
+import psutil
 import psycopg
 
 from tradewind.providers.fake.remote import exchange
@@ -103,11 +106,22 @@ class Witness:
         query = "SELECT name, count(*) FROM clusters GROUP BY name HAVING count(*) > 1"
         return [f"cluster {name} was created {count} times" for name, count in self.rows(query)]
 
+    def unsettled(self) -> list[str]:
+        """Return what is billed without an end, or twice at once, though nothing lives any more."""
+        spans: dict[str, list[tuple[datetime, datetime]]] = defaultdict(list)
+        faults = []
+        for instance, began, ended in self.rows("SELECT instance_id, started_at, stopped_at FROM usages"):
+            if ended is None:
+                faults.append(f"instance {instance} is billed for ever, from {began}")
+            else:
+                spans[instance].append((began, ended))
+        return faults + [f"instance {i} is billed twice at once" for i, pieces in spans.items() if _overlap(pieces)]
+
     async def leaks(self) -> list[str]:
         """Return what still exists in the world."""
         return [f"instance {instance} is still there" for instance in await self.world("alive")]
 
-    async def billed(self, excused: Iterable[str] = ()) -> tuple[Seconds, list[str]]:
+    async def billed(self) -> tuple[Seconds, list[str]]:
         """Return the seconds of all, and where ledger and usages differ by more than a second for one instance."""
         now = datetime.now(UTC)
         ledger: dict[str, timedelta] = {}
@@ -118,13 +132,11 @@ class Witness:
             ledger[line["instance"]] = until - began
             stories[line["instance"]] = f"{began:%H:%M:%S.%f} to {until:%H:%M:%S.%f} of cluster {line['cluster']}"
         usages: dict[str, timedelta] = defaultdict(timedelta)
-        spans: dict[str, list[tuple[datetime, datetime]]] = defaultdict(list)
         for instance, began, ended in self.rows("SELECT instance_id, started_at, stopped_at FROM usages"):
             usages[instance] += (ended or now) - began
-            spans[instance].append((began, ended or now))
         faults = []
         worst = timedelta(0)
-        for instance in sorted((ledger.keys() | usages.keys()) - set(excused)):
+        for instance in sorted(ledger.keys() | usages.keys()):
             difference = usages.get(instance, timedelta(0)) - ledger.get(instance, timedelta(0))
             worst = max(worst, abs(difference))
             if abs(difference) > SECOND:
@@ -136,7 +148,6 @@ class Witness:
                 faults.append(
                     f"instance {instance}: the ledger says {story}, our usages differ by {difference}; row: {row}"
                 )
-        faults += [f"instance {i} is billed twice at once" for i, pieces in spans.items() if _overlap(pieces)]
         total = Seconds(
             instances=len(ledger),
             ledger_s=sum((span.total_seconds() for span in ledger.values()), 0.0),
@@ -193,6 +204,21 @@ class Witness:
                 if pid != by and began + grace <= at and (ended is None or at < ended):
                     faults.append(f"{act['at']}: {by} asked for {act['verb']} of {act['cluster']}, held by {pid}")
         return faults
+
+
+def processes_of(directory: Path) -> list[str]:
+    """Return the processes that were launched from ``directory``, by the files they hold open."""
+    mark = str(directory / "local" / "runs")
+    found = []
+    for process in psutil.process_iter():
+        fds = Path(f"/proc/{process.pid}/fd")
+        try:
+            files = [os.readlink(fd) for fd in fds.iterdir()]
+        except OSError:
+            continue  # it has ended
+        if any(file.startswith(mark) for file in files):
+            found.append(f"process {process.pid} is still there")
+    return found
 
 
 def _tenures(rows: Sequence[tuple[Any, ...]]) -> dict[str, list[tuple[datetime, datetime | None, int]]]:

@@ -116,13 +116,13 @@ async def house(tmp_path: Path, liar: Liar) -> AsyncIterator[Stage]:
     await stage.aclose()
 
 
-async def sign_in(house: Stage, liar: Liar) -> Browser:
-    """Go to the provider and come back with a code."""
+async def sign_in(house: Stage, liar: Liar, spoil: Callable[[str], str] = lambda state: state) -> Browser:
+    """Go to the provider and come back with a code, and a state that may be another."""
     browser = Browser(house.app)
     answer = await browser.client.get(HERE + "/sign-in/oidc")
     asked = dict(parse_qsl(urlsplit(answer.headers.get("location", "")).query))
     liar.nonce = asked.get("nonce", "")
-    await browser.open(f"/sign-in/oidc/callback?code=x&state={asked.get('state', '')}")
+    await browser.open(f"/sign-in/oidc/callback?code=x&state={spoil(asked.get('state', ''))}")
     await browser.aclose()
     return browser
 
@@ -132,6 +132,32 @@ async def test_an_honest_answer_signs_in(house: Stage, liar: Liar) -> None:
 
     assert (browser.status, browser.url) == (200, HERE + "/")
     assert [u.name for u in await house.people.users()] == ["bob"]
+
+
+@pytest.mark.parametrize("spoil", [lambda s: "", lambda s: s[:-1], lambda s: "x" * len(s), lambda s: s + "x"])
+async def test_an_answer_with_another_state_signs_nobody_in_whatever_the_provider_says(
+    house: Stage, liar: Liar, spoil: Callable[[str], str]
+) -> None:
+    browser = await sign_in(house, liar, spoil)
+
+    assert browser.status == 400
+    assert await house.people.users() == ()
+
+
+async def test_an_answer_is_good_once_in_its_own_browser_too(house: Stage, liar: Liar) -> None:
+    browser = Browser(house.app)
+    answer = await browser.client.get(HERE + "/sign-in/oidc")
+    asked = dict(parse_qsl(urlsplit(answer.headers["location"]).query))
+    liar.nonce = asked["nonce"]
+    back = f"/sign-in/oidc/callback?code=x&state={asked['state']}"
+    await browser.open(back)
+    assert browser.status == 200
+
+    await browser.open(back)
+
+    assert browser.status == 400
+    assert "begun in this browser" in browser.text
+    await browser.aclose()
 
 
 LIES: dict[str, Callable[[Claims], str]] = {

@@ -135,7 +135,7 @@ def test_a_second_signal_waits_for_nobody(tmp_path: Path) -> None:
             time.sleep(0.3)
             took = server.stop(signal.SIGINT)
 
-        assert took < 3
+        assert took < 4.5, "it waited for the answer, which takes five"
 
 
 def test_a_port_that_is_taken_is_said_in_a_sentence(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import sys
 import time
 from pathlib import Path
 
+import psycopg
 from store_records import MINUTE, SECRETS, T0, hold, make_cluster, make_event, url_of
 
 from tradewind.store.store import Changes, Store
@@ -92,16 +93,8 @@ await store.create_cluster(make_cluster(me, name=me), SECRETS)
 """
     race(empty_postgres_url, body, 3)
 
-    printed = race(
-        empty_postgres_url,
-        """
-store = await Store.open(url)
-wait_for_the_others()
-print(len(await store.list_clusters("lab")))
-""",
-        1,
-    )
-    assert printed == ["3\n"]
+    with psycopg.connect(empty_postgres_url) as connection:
+        assert connection.execute("SELECT count(*) FROM clusters").fetchone() == (3,)
 
 
 async def test_of_processes_racing_for_names_each_name_is_won_once(url: str, store: Store) -> None:
@@ -147,21 +140,21 @@ store = await Store.open(url)
 wait_for_the_others()
 if me == "p0":
     lease = await hold(store)
-    for number in range(50):
+    for number in range(30):
         cluster = (await store.load("c1")).cluster
         await store.save(lease, Changes(cluster=replace(cluster, failed_launches=number), events=(make_event(),)))
 else:
-    for number in range(50):
+    for number in range(30):
         add = lambda intent: replace(intent, dismiss=(*intent.dismiss, f"{me}-{number}"))
         await store.change_intent("c1", add, T0)
 """
     race(url, body, 3)
 
     cluster = await store.get_cluster("c1")
-    assert sorted(cluster.intent.dismiss) == sorted(f"p{who}-{number}" for who in (1, 2) for number in range(50))
-    assert cluster.failed_launches == 49
-    assert len(await store.events("c1")) == 50
-    assert await store.revision("c1") == 1 + 50 + 100
+    assert sorted(cluster.intent.dismiss) == sorted(f"p{who}-{number}" for who in (1, 2) for number in range(30))
+    assert cluster.failed_launches == 29
+    assert len(await store.events("c1")) == 30
+    assert await store.revision("c1") == 1 + 30 + 60
 
 
 async def test_a_process_killed_in_the_middle_of_saving_leaves_no_half_round(url: str, store: Store) -> None:

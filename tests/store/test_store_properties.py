@@ -237,7 +237,7 @@ def emptied(url: str) -> str:
 
 @given(cluster=CLUSTERS, instance=INSTANCES, usage=USAGES, event=EVENTS, computation=COMPUTATIONS, later=CLUSTERS)
 @settings(
-    max_examples=40,
+    max_examples=25,
     deadline=None,
     suppress_health_check=[
         HealthCheck.too_slow,

@@ -381,6 +381,7 @@ class Rounds:
             starts_within=provider.capabilities.starts_within,
             ends_within=provider.capabilities.ends_within,
             told=None if told is None else min(told, cluster.spec.lifetimes.orphan),
+            told_at=now,
             list_lag=provider.capabilities.list_lag,
             poll_every=provider.capabilities.poll_every,
             pace=min(self.pace, ROUND) if self._is_watched(cluster.id) else self.pace,

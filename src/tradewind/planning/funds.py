@@ -26,6 +26,7 @@ AFFORDABLE = timedelta(minutes=1)
 """Nothing is started that a budget wouldn't pay for this long: it would stop before it was of use."""
 WINDING = timedelta(minutes=1)
 """The last time of what is shared: who goes so that others can go on is chosen then, so it's of no use to newcomers."""
+ROUNDING = timedelta(milliseconds=1)
 FOREVER = timedelta(days=36500)
 _HOUR = Decimal(3600)
 _QUANTUM = Decimal("1E-12")
@@ -333,7 +334,10 @@ def reservation(draw: Draw, cluster: Cluster, use: Use, now: datetime, terms: Te
     elif cluster.stopping_at is not None:
         most = max(draw.spent, fund.held)
     if before is not None and draw.per_hour and cluster.stopping_at is None:
-        low = draw.spent + _cost(draw.per_hour, max(least - 2 * ROUND, span / 2))
+        floor = max(least - 2 * ROUND, span / 2)
+        if terms.told is not None:
+            floor = max(floor, terms.told + terms.ends_within - ROUNDING)
+        low = draw.spent + _cost(draw.per_hour, floor)
         high = draw.spent + _cost(draw.per_hour, span * 3 / 2)
         if low <= fund.held <= high:
             most = fund.held

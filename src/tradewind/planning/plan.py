@@ -227,7 +227,7 @@ def _reserved(snapshot: Snapshot, steps: Plan, usages: tuple[Usage, ...], now: d
         ordered = sum((funds.rate(launch.choice.offer, currency) for launch in steps.launches), Decimal(0))
         drawn.append(replace(draw, per_hour=draw.per_hour + ordered))
     wanted = (
-        funds.reservation(draw, steps.cluster, funds.use_of(snapshot.page), now, snapshot.terms) for draw in drawn
+        funds.reservation(draw, steps.cluster, funds.use_of(snapshot.page), now, snapshot.terms(now)) for draw in drawn
     )
     return tuple(one for one in wanted if one is not None)
 

@@ -105,8 +105,8 @@ def keep_up(
             events.append(_event(cluster, now, "budget.short", words, Level.WARNING))
         launches = launches[:paid]
         cluster = replace(cluster, retry_at=now + (TIGHT if cluster.started_at is not None else ROUND))
-    ahead = pay_ahead(draws, [launch.choice.offer for launch in launches], now, snapshot.terms)
-    if launches and not covers(draws, [launch.choice.offer for launch in launches], snapshot.terms):
+    ahead = pay_ahead(draws, [launch.choice.offer for launch in launches], now, snapshot.terms(now))
+    if launches and not covers(draws, [launch.choice.offer for launch in launches], snapshot.terms(now)):
         # Its scheduler was told that it may live for longer than so many could be paid for. It's told better first, and
         # less than would do just now: what is left is less by then.
         launches, shown = [], True

@@ -43,6 +43,8 @@ class Snapshot:
     """The provider's: how long what was told to end may still be billed."""
     told: timedelta | None = None
     """How long its scheduler was told just now that it may live without being asked again; None: it wasn't told."""
+    told_at: datetime | None = None
+    """When; given with ``told``."""
     list_lag: timedelta = timedelta(0)
     """The provider's: a launch younger than this may be missing from ``observed``."""
     poll_every: timedelta = timedelta(seconds=1)
@@ -50,10 +52,12 @@ class Snapshot:
     pace: timedelta = timedelta(seconds=1)
     """How soon to look again at what runs and changes nothing."""
 
-    @property
-    def terms(self) -> Terms:
-        """What holds for all of its funds."""
-        return Terms(ahead=self.cluster.spec.lifetimes.orphan, ends_within=self.ends_within, told=self.told)
+    def terms(self, now: datetime) -> Terms:
+        """Return what holds for all of its funds."""
+        told = None
+        if self.told is not None:
+            told = max(timedelta(0), self.told - (now - (self.told_at or now)))
+        return Terms(ahead=self.cluster.spec.lifetimes.orphan, ends_within=self.ends_within, told=told)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

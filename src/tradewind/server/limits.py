@@ -39,7 +39,7 @@ class Limits:
         now = self._now()
         full_at = max(self._full_at.get(key, now), now)
         wait = full_at + self._interval - now - self._depth
-        if wait > 0:
+        if wait > 1e-6:  # less is what adding fractions leaves over
             return timedelta(seconds=wait)
         self._full_at[key] = full_at + self._interval
         self._full_at.move_to_end(key)

@@ -162,6 +162,7 @@ class FakeAgents:
         now = self._world.clock.now()
         self.last_pull[scheduler.handle] = now
         self.paid_until[scheduler.handle] = None if paid_for is None else now + paid_for
+        self._world.reconsider(scheduler)
         page = self.page(scheduler.marks.cluster, cursor)
         assert page is not None, "a scheduler that answers has a page"
         return page

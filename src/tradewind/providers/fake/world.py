@@ -64,6 +64,9 @@ class Call:
     verb: str
 
 
+LATEST = datetime.max.replace(tzinfo=UTC)
+
+
 class FakeWorld:
     """What exists, and when it ends.
 
@@ -105,6 +108,7 @@ class FakeWorld:
         # What exists, in order of launch, of all clusters and of each: thousands are looked at many times a second.
         self._alive: dict[str, None] = {}
         self._alive_of: dict[str, dict[str, None]] = {}
+        self._expected: dict[str, datetime] = {}
         self._ends: list[tuple[datetime, int, str]] = []
         """When to look whether a machine has ended, soonest first. Too early is no harm; too late would be."""
         self._count = itertools.count()
@@ -231,6 +235,12 @@ class FakeWorld:
         end = End(at=now + self.timing.stopping, exit_code=0, detail=detail)
         self._keep(replace(machine, retired_at=now, ends=(*machine.ends, end)))
 
+    def reconsider(self, machine: Machine) -> None:
+        """Something that ends a machine may come sooner than was known. For agents."""
+        end = self._first_end(machine)
+        if end is not None and end.at < self._expected.get(machine.handle, LATEST):
+            self._expect(machine)
+
     def running_at(self, machine: Machine) -> datetime | None:
         """Return when Dask counts it in, as far as is known now: a worker waits for its scheduler."""
         if machine.marks.role is Role.SCHEDULER or machine.up_at is None:
@@ -302,6 +312,7 @@ class FakeWorld:
         end = self._first_end(machine)
         if end is not None:
             heapq.heappush(self._ends, (end.at, next(self._count), machine.handle))
+            self._expected[machine.handle] = end.at
 
     def _expect_crew(self, cluster: str) -> None:
         """Look at its workers again: when they end depends on their scheduler."""
