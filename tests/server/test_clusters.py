@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+
+import pytest
+
 from tests.server.stage import API, Stage, new
 from tradewind import wire
 from tradewind.model.cluster import Scaling
@@ -44,6 +48,25 @@ async def test_a_cluster_is_made_seen_scaled_and_stopped(stage: Stage) -> None:
     assert receipt.json()["cluster_name"] == "enso"
     assert [item["seq"] for item in events.json()["items"]] == sorted(item["seq"] for item in events.json()["items"])
     assert logs.json()["items"][0]["lines"]
+
+
+@pytest.mark.parametrize("is_removed", [True, False])
+async def test_who_is_removed_while_waiting_for_news_gets_none(stage: Stage, is_removed: bool) -> None:
+    async with stage.client("mia") as mia, stage.client("ana") as ana, stage.client("olga") as olga:
+        cluster_id = (await mia.post(f"{LAB}/clusters", json=new(environ={"A": "b"}))).json()["id"]
+        one = f"{LAB}/clusters/{cluster_id}"
+        waiting = asyncio.create_task(ana.get(f"{one}/view?after_revision={2**40}&timeout_s=1"))
+        await asyncio.sleep(0.3)
+        if is_removed:
+            assert (await olga.delete(f"{LAB}/members/ana")).status_code == 204
+        else:
+            change = {"role": "viewer"}
+            assert (await olga.patch(f"{LAB}/members/ana", json=change)).status_code == 204
+        answer = await waiting
+
+    assert answer.status_code == (404 if is_removed else 200)
+    if not is_removed:
+        assert answer.json()["cluster"]["spec"]["environ"] == {}
 
 
 async def test_a_name_that_is_taken_is_a_conflict(stage: Stage) -> None:
