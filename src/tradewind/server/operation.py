@@ -18,7 +18,7 @@ from tradewind.engine.service import Service
 from tradewind.errors import TradewindError, Unavailable
 from tradewind.model.people import Caller, Signed
 from tradewind.server import auth, body, once
-from tradewind.server.context import about
+from tradewind.server.context import about, request_id
 
 B = TypeVar("B", covariant=True)
 Q = TypeVar("Q", covariant=True)
@@ -68,7 +68,7 @@ class Asked(Generic[B, Q]):
     @property
     def service(self) -> Service:
         """The engine's verbs, answered for who asks."""
-        return self.assembly.service.as_(self.caller)
+        return self.assembly.service.as_(self.caller, request_id() or None)
 
     def path(self, name: str) -> str:
         """Return what stands in the path for ``{name}``."""

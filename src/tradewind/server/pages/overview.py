@@ -19,6 +19,7 @@ from tradewind.model.usage import CostLine
 from tradewind.model.views import ClusterView
 from tradewind.planning.access import Action, may
 from tradewind.server import auth
+from tradewind.server.context import request_id
 from tradewind.server.pages import charts
 from tradewind.server.pages.frame import go, page, show
 
@@ -107,7 +108,7 @@ async def stop(request: Request) -> Response:
 async def _asked(request: Request) -> tuple[Caller, Service]:
     caller = await auth.caller(request, request.path_params["workspace"])
     service: Service = request.app.state.assembly.service
-    return caller, service.as_(caller)
+    return caller, service.as_(caller, request_id() or None)
 
 
 async def _now(service: Service, now: datetime) -> dict[str, Any]:
