@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -13,7 +12,7 @@ from urllib.parse import urlsplit
 
 import httpx2
 from authlib.common.errors import AuthlibBaseError
-from authlib.deprecate import AuthlibDeprecationWarning
+from authlib.integrations.httpx_client import AsyncOAuth2Client
 from authlib.oidc.core import CodeIDToken
 from joserfc import jwt
 from joserfc.errors import InvalidKeyIdError, JoseError
@@ -24,11 +23,6 @@ from tradewind.config import OidcSettings
 from tradewind.engine.clock import Clock
 from tradewind.engine.people import Arrival
 from tradewind.errors import SignInNeeded, Unavailable
-
-with warnings.catch_warnings():
-    # That authlib will want another client one day is no news for whoever starts a server.
-    warnings.simplefilter("ignore", AuthlibDeprecationWarning)
-    from authlib.integrations.httpx_client import AsyncOAuth2Client
 
 SCOPE = "openid email profile"
 PATIENCE_S = 10.0
