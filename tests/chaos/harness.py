@@ -71,6 +71,8 @@ class Run:
     """Clocks of replicas are ahead or behind by up to half of this."""
     faults: tuple[str, ...] = ()
     """Only these kinds; none named is all."""
+    keeps_s: float = 4.0
+    """The longest that a user leaves a cluster alone."""
     budget: Decimal | None = None
     """Hard limit of the workspace, in the currency of the world; None is none."""
     most_faults: int | None = None
@@ -266,10 +268,10 @@ class Chaos:
                 continue
             self.found.created += 1
             for _ in range(dice.randint(0, 3)):
-                await asyncio.sleep(dice.uniform(0.2, 4))
+                await asyncio.sleep(dice.uniform(0.2, self.run.keeps_s))
                 scaling = Scaling.fixed(dice.randint(0, self.run.workers + 1))
                 await self._ask("PUT", f"/clusters/{made['id']}/scaling", Resize(scaling=scaling))
-            await asyncio.sleep(dice.uniform(0.2, 4))
+            await asyncio.sleep(dice.uniform(0.2, self.run.keeps_s))
             await self._ask("DELETE", f"/clusters/{made['id']}")
 
     # Trouble
@@ -286,7 +288,8 @@ class Chaos:
             if kind in HARNESS_KINDS:
                 self.found.struck[kind] += 1
             self._disturbed_at = loop.time()
-            await asyncio.sleep(self._dice.expovariate(1 / self.run.pause_s))
+            rest_s = self._dice.expovariate(1 / self.run.pause_s)
+            await asyncio.sleep(min(rest_s, max(0.0, until - loop.time())))
 
     def _is_enough(self) -> bool:
         return self.run.most_faults is not None and self.found.struck.total() >= self.run.most_faults
