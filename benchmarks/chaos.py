@@ -22,7 +22,8 @@ from time import monotonic
 from pairs import machine
 
 sys.path[:0] = [str(Path(__file__).parents[1])]
-from tests.chaos.harness import Chaos, Findings, Run  # noqa: E402 - the tests aren't installed
+from tests.chaos.harness import Chaos  # noqa: E402 - the tests aren't installed
+from tests.chaos.run import Findings, Run  # noqa: E402
 from tests.postgres import running  # noqa: E402
 
 CLOCKS_S = (0.0, 2.0, 6.0, 12.0)
