@@ -135,6 +135,40 @@ async def test_a_raised_budget_lets_a_cluster_go_on_that_was_about_to_end(stage:
     assert len(stage.machines()) == 2
 
 
+async def test_a_full_budget_does_not_take_back_what_an_empty_one_said(stage: Stage) -> None:
+    await budgets(stage).create(usd("100"))
+    await budgets(stage).create(usd("0.01"), scope=BudgetScope.USER, key="ada")
+    await stage.create("c1")
+    stage.world.agents.stage("c1", tasks_running=3, clients=1, adaptive_target=2)
+    engine, money = stage.engine(), accounts(stage)
+    deadlines = set()
+    for _ in range(200):
+        await engine.round("c1")
+        await money.look_at_all()
+        stage.clock.advance(1)
+        deadlines.add((await stage.store.get_cluster("c1")).intent.ends_by)
+    assert len(deadlines - {None}) == 1
+    warnings = [one for one in stage.world.agents.told if one.verb == "say" and "Save what you need" in one.words]
+    assert len(warnings) == 1
+
+
+async def test_a_removed_budget_lets_go_on_whom_it_told_to_end(stage: Stage) -> None:
+    await budgets(stage).create(usd("100"))
+    view = await budgets(stage).create(usd("0.01"), scope=BudgetScope.USER, key="ada")
+    await stage.create("c1")
+    stage.world.agents.stage("c1", tasks_running=3, clients=1, adaptive_target=2)
+    engine, money = stage.engine(), accounts(stage)
+    while (await stage.store.get_cluster("c1")).intent.ends_by is None:
+        await engine.round("c1")
+        await money.look_at_all()
+        stage.clock.advance(1)
+    await budgets(stage).remove(view.budget.id)
+    await run(stage, "c1", seconds=60)
+    cluster = await stage.store.get_cluster("c1")
+    assert cluster.status.is_live
+    assert cluster.intent.ends_by is None
+
+
 async def test_a_removed_budget_limits_nothing(stage: Stage) -> None:
     view = await budgets(stage).create(usd("0.01"))
     await stage.create("c1")

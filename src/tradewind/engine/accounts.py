@@ -54,9 +54,9 @@ class Accounts:
         now = self.clock.now()
         decided = plan_account(state, now)
         for cluster_id, ends_by in decided.wind_down:
-            await self._change(cluster_id, decided.why, ends_by)
+            await self._wind_down(cluster_id, ends_by, decided.why, key.budget_id)
         for cluster_id in decided.go_on:
-            await self._change(cluster_id, "", None)
+            await self._go_on(cluster_id, key.budget_id)
         changes = AccountChanges(
             told=decided.told,
             settled=await self._settled(state, decided, now),
@@ -75,12 +75,23 @@ class Accounts:
             log.warning("the account of budget %s can't be looked at now: %s", key.budget_id, error)
             return False
 
-    async def _change(self, cluster_id: str, why: str, ends_by: datetime | None) -> None:
+    async def _wind_down(self, cluster_id: str, ends_by: datetime, why: str, budget_id: str) -> None:
         def change(intent: Intent) -> Intent:
-            if (intent.ends_by is None) == (ends_by is None):
-                return intent  # Another look said so before.
-            return replace(intent, ends_by=ends_by, ends_why=why)
+            if intent.ends_by is not None:
+                return intent  # Another look, or another budget, said so before.
+            return replace(intent, ends_by=ends_by, ends_why=why, ends_for=budget_id)
 
+        await self._change(cluster_id, change)
+
+    async def _go_on(self, cluster_id: str, budget_id: str) -> None:
+        def change(intent: Intent) -> Intent:
+            if intent.ends_by is None or intent.ends_for not in {"", budget_id}:
+                return intent
+            return replace(intent, ends_by=None, ends_why="", ends_for="")
+
+        await self._change(cluster_id, change)
+
+    async def _change(self, cluster_id: str, change: Callable[[Intent], Intent]) -> None:
         try:
             await self.store.change_intent(cluster_id, change, now=self.clock.now())
         except NotFound:

@@ -21,11 +21,16 @@ from tradewind.engine.people import People
 from tradewind.engine.posting import HttpPoster
 from tradewind.engine.rounds import Rounds
 from tradewind.engine.service import Service
+from tradewind.errors import StoreError
 from tradewind.model.cluster import ClusterStatus, Intent, StopReason
 from tradewind.model.people import Caller, MemberRole
 from tradewind.planning.funds import ROUND
 from tradewind.providers.base import Provider
 from tradewind.store.store import Store
+
+
+INSTALLATION = "installation"
+"""The fact by which a server says with what it marks all that it launches."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +64,13 @@ async def assemble(
     """Open the store and put an engine on it; it runs if ``looks_after``. Raises StoreError."""
     clock = SteadyClock()
     store = await Store.open(settings.store or directory / "tradewind.db")
-    await inherit(store, clock)
+    mine = installation(directory, settings.store)
+    try:
+        await _refuse_what_another_serves(store, mine)
+        await inherit(store, clock)
+    except BaseException:
+        await store.aclose()
+        raise
     # Whoever runs the engine in their own process owns all there is in its store.
     caller = Caller(user_id="", user=getpass.getuser(), workspace=settings.workspace, role=MemberRole.OWNER)
     means = Means(
@@ -67,7 +78,7 @@ async def assemble(
         store=store,
         clock=clock,
         provider_of=provider_of,
-        installation=installation(directory, settings.store),
+        installation=mine,
         caller=caller,
     )
     assembly = put_together(means)
@@ -88,6 +99,8 @@ class Means:
     """What all that it launches is marked with."""
     caller: Caller
     """For whom its service answers, until it is told otherwise."""
+    offered: Callable[[str], Provider] | None = None
+    """As ``provider_of``, for what is new: raises BadRequest for what people may run nothing on. None: all alike."""
     sweeps: tuple[str, ...] = ()
     """Providers that are searched for what belongs to no live cluster, also while nothing is looked after there."""
     link: AgentLink | None = None
@@ -124,6 +137,7 @@ def put_together(means: Means) -> Assembly:
         store,
         clock,
         means.provider_of,
+        offered=means.offered,
         caller=means.caller,
         new_id=new_id,
         new_token=lambda: secrets.token_urlsafe(32),
@@ -153,16 +167,32 @@ async def inherit(store: Store, clock: Clock) -> None:
     """Take over from programs on this machine that are dead, without waiting for their leases to run out.
 
     A cluster that was up lives on until nobody is connected for long. One that wasn't up yet is ended: the program
-    that asked for it can't use it any more, and going on would launch something that nobody waits for.
+    that asked for it can't use it any more, and going on would launch something that nobody waits for. Where a server
+    uses the same store, nothing ends: who asked for it may not be the program that died.
     """
 
     def end(intent: Intent) -> Intent:
         why = "the program that asked for it ended before it was up"
         return replace(intent, stop=True, stop_reason=StopReason.NO_CLIENT, stop_detail=why)
 
-    for lease in await store.leases():
-        if is_dead(lease.holder):
-            cluster = await store.get_cluster(lease.cluster_id)
-            if cluster.status.rank < ClusterStatus.RUNNING.rank and not cluster.intent.stop:
-                await store.change_intent(cluster.id, end, now=clock.now())
-            await store.release_lease(lease, now=clock.now())
+    dead = [lease for lease in await store.leases() if is_dead(lease.holder)]
+    is_shared = bool(dead) and await store.people.any_user()
+    for lease in dead:
+        cluster = await store.get_cluster(lease.cluster_id)
+        if not is_shared and cluster.status.rank < ClusterStatus.RUNNING.rank and not cluster.intent.stop:
+            await store.change_intent(cluster.id, end, now=clock.now())
+        await store.release_lease(lease, now=clock.now())
+
+
+async def _refuse_what_another_serves(store: Store, mine: str) -> None:
+    """Raise StoreError for the store of a server elsewhere.
+
+    What it launched carries its own mark. An engine with another one doesn't see that, and would write down that all
+    of it was lost, while it runs on.
+    """
+    serves = await store.facts.known(INSTALLATION)
+    if serves is not None and serves != mine:
+        raise StoreError(
+            f"{store.place} belongs to a Tradewind server with another data directory; sign in to it (tradewind login "
+            "URL), or set another store"
+        )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -14,7 +14,18 @@ from tradewind.engine.members import Members
 from tradewind.engine.person import TOKEN_LIFE, Person
 from tradewind.engine.signing import Signer, code_of, hash_of, new_token
 from tradewind.errors import BadRequest, Forbidden, NameTaken, SignInNeeded
-from tradewind.model.people import EVERY_SCOPE, Caller, Identity, Invitation, Scope, Signed, Token, User, Workspace
+from tradewind.model.people import (
+    EVERY_SCOPE,
+    Caller,
+    Identity,
+    Invitation,
+    MemberRole,
+    Scope,
+    Signed,
+    Token,
+    User,
+    Workspace,
+)
 from tradewind.model.secret import Secret
 from tradewind.planning.names import email_address, fitting_name, user_name
 from tradewind.store.audit import By
@@ -308,9 +319,10 @@ def kind_of(token: Token) -> str:
     return token.id.partition("-")[0]
 
 
-def _signed(user: User, token: Token) -> Signed:
+def _signed(user: User, token: Token, roles: Mapping[str, MemberRole]) -> Signed:
     return Signed(
         user=user,
+        roles=roles,
         scopes=token.scopes,
         workspace=token.workspace,
         token_id=token.id,

@@ -71,20 +71,26 @@ class Person:
         """
         limit = self._signed.workspace
         user = self._signed.user
-        member = await self._kept.membership(user.id, workspace) if limit in {None, workspace} else None
-        if member is None:
+        role = await self._role_in(workspace) if limit in {None, workspace} else None
+        if role is None:
             raise no_workspace(workspace)
         mentees: frozenset[str] = frozenset()
-        if member.role is MemberRole.MENTOR:
+        if role is MemberRole.MENTOR:
             mentees = await self._kept.mentees(workspace)
         return Caller(
             user_id=user.id,
             user=user.name,
             workspace=workspace,
-            role=member.role,
+            role=role,
             scopes=self._signed.scopes,
             mentees=mentees,
         )
+
+    async def _role_in(self, workspace: str) -> MemberRole | None:
+        if self._signed.roles is not None:
+            return self._signed.roles.get(workspace)
+        member = await self._kept.membership(self._signed.user.id, workspace)
+        return member.role if member is not None else None
 
     # Their tokens
 

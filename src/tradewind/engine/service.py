@@ -60,6 +60,7 @@ class Service:
         clock: Clock,
         provider_of: Callable[[str], Provider],
         *,
+        offered: Callable[[str], Provider] | None = None,
         caller: Caller,
         new_id: Callable[[str], str],
         new_token: Callable[[], str],
@@ -69,6 +70,7 @@ class Service:
         self._stories = Stories(store)
         self._clock = clock
         self._provider_of = provider_of
+        self._offered = offered or provider_of
         self._caller = caller
         self._workspace = caller.workspace
         self._new_id = new_id
@@ -84,7 +86,7 @@ class Service:
         """Return what :meth:`create` would launch."""
         self._refuse_unless(Action.CREATE_CLUSTER)
         check_spec(spec)
-        planned = await admit(spec, self._provider_of(spec.provider), self._engine.rounds.catalogue)
+        planned = await admit(spec, self._offered(spec.provider), self._engine.rounds.catalogue)
         now = self._clock.now()
         await set_aside(planned, self._record(spec, "", now), self._store.money, now)
         return planned
@@ -96,7 +98,7 @@ class Service:
         check_keepable(environment)
         if spec.workspace != self._workspace:
             raise BadRequest(f"this is workspace {self._workspace!r}, and the cluster is for {spec.workspace!r}")
-        planned = await admit(spec, self._provider_of(spec.provider), self._engine.rounds.catalogue)
+        planned = await admit(spec, self._offered(spec.provider), self._engine.rounds.catalogue)
         now = self._clock.now()
         cluster_id = self._new_id("tw")
         lifetime = spec.lifetimes.total or LONGEST_LIFE

@@ -7,9 +7,9 @@ from dataclasses import asdict
 from pathlib import Path
 
 from tradewind.config import Settings
-from tradewind.engine.assembly import Assembly, Means, put_together
+from tradewind.engine.assembly import INSTALLATION, Assembly, Means, put_together
 from tradewind.engine.clock import SteadyClock
-from tradewind.engine.identity import is_dead, new_id
+from tradewind.engine.identity import installation, is_dead, new_id
 from tradewind.engine.link import AgentLink
 from tradewind.engine.rounds import UNWATCHED
 from tradewind.errors import BadRequest, ConfigError
@@ -61,7 +61,9 @@ class Shared:
         store = await Store.open(settings.store or directory / "tradewind.db")
         try:
             # One for all replicas: each ends what carries the mark and isn't in the store.
-            shared.installation = await store.facts.agree("installation", new_id("shared"))
+            # A file is also opened by the engines of programs of this directory's user: they use the same mark.
+            mine = installation(directory, settings.store) if is_file(settings.store) else new_id("shared")
+            shared.installation = await store.facts.agree(INSTALLATION, mine)
             await free_leases_of_the_dead(store)
         except BaseException:
             await store.aclose()
@@ -72,6 +74,7 @@ class Shared:
                 store=store,
                 clock=SteadyClock(),
                 provider_of=shared.provider,
+                offered=shared.offered,
                 installation=shared.installation,
                 caller=NOBODY,
                 sweeps=shared.allowed,
@@ -88,11 +91,15 @@ class Shared:
         assert self._assembly is not None, "made by open()"
         return self._assembly
 
-    def provider(self, name: str) -> Provider:
+    def offered(self, name: str) -> Provider:
         """Return the provider of this name. Raises BadRequest for one that this server doesn't offer."""
         if name not in self.allowed:
             offered = ", ".join(self.allowed) or "none"
             raise BadRequest(f"this server runs no clusters on {name!r}; it offers: {offered}.")
+        return self.provider(name)
+
+    def provider(self, name: str) -> Provider:
+        """Return the provider of this name, be it offered or not: what was launched there once is looked after."""
         if name not in self._providers:
             table = getattr(self.settings, name, None)
             provider = open_provider(
@@ -137,6 +144,11 @@ def allowed_providers(settings: Settings) -> tuple[str, ...]:
         return settings.serve.providers
     alone = settings.serve.host in LOOPBACK
     return ("local", *NEEDS_NO_SETTING_UP) if alone else NEEDS_NO_SETTING_UP
+
+
+def is_file(store: str | None) -> bool:
+    """Whether this URL of a store names a file, as the default is one."""
+    return store is None or store.startswith("sqlite")
 
 
 async def free_leases_of_the_dead(store: Store) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -139,6 +140,8 @@ class Signed:
     """When that ends; None never does."""
     is_brief: bool = False
     """Whether what is made with it ends with it, as where another system lends its users for a while."""
+    roles: Mapping[str, MemberRole] | None = None
+    """What they are in each of their workspaces, as of the sign-in's look; None is not known yet."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

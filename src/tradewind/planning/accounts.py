@@ -39,6 +39,8 @@ class Holder:
     is_live: bool
     ends_by: datetime | None
     """When it has to end, if it winds down already."""
+    ends_for: str = ""
+    """Id of the budget that has it wind down; empty where nobody knows."""
 
     @property
     def per_hour(self) -> Decimal:
@@ -109,7 +111,7 @@ def plan_account(state: AccountState, now: datetime) -> AccountPlan:
         return AccountPlan(
             told=state.account.told,
             settle=settle,
-            go_on=tuple(h.reservation.cluster_id for h in state.holders if h.ends_by is not None and h.is_live),
+            go_on=tuple(h.reservation.cluster_id for h in state.holders if h.is_live and _is_told_by(state.budget, h)),
             wake_at=now + SHORTEST_SLEEP if settle else None,
         )
     found = state.state(now)
@@ -128,7 +130,8 @@ def plan_account(state: AccountState, now: datetime) -> AccountPlan:
         notice=notice,
         wind_down=tuple((h.reservation.cluster_id, now + HANDOVER) for h in chosen if h.ends_by is None),
         why=f"what is left of {title(state.budget)} lasts less than {GRACE.total_seconds():.0f} s",
-        go_on=tuple(h.reservation.cluster_id for h in released),
+        # Another budget's word stands: it knows best what is left of it.
+        go_on=tuple(h.reservation.cluster_id for h in released if _is_told_by(state.budget, h)),
         settle=settle,
         wake_at=_wake(state, found, live, left, now) if not settle else now + SHORTEST_SLEEP,
     )
@@ -141,6 +144,10 @@ def order_of_end(holder: Holder) -> tuple[int, int, float]:
         FIRST_TO_END[holder.reservation.use],
         -holder.created_at.timestamp(),
     )
+
+
+def _is_told_by(budget: Budget, holder: Holder) -> bool:
+    return holder.ends_by is not None and holder.ends_for in {"", budget.id}
 
 
 def _chosen(

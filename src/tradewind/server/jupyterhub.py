@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from datetime import timedelta
 
-import httpx
+import httpx2
 
 from tradewind import wire
 from tradewind.config import JupyterHubSettings
@@ -72,7 +72,7 @@ async def vouched(settings: JupyterHubSettings, token: str) -> Arrival:
 async def _asked(url: str, token: str) -> tuple[int, bytes]:
     try:
         async with (
-            httpx.AsyncClient(timeout=PATIENCE_S, follow_redirects=False, trust_env=False) as client,
+            httpx2.AsyncClient(timeout=PATIENCE_S, follow_redirects=False, trust_env=False) as client,
             client.stream("GET", url, headers={"Authorization": f"token {token}"}) as answer,
         ):
             text = b""
@@ -81,6 +81,6 @@ async def _asked(url: str, token: str) -> tuple[int, bytes]:
                 if len(text) > LONGEST_ANSWER:
                     raise Unavailable("what answers at the JupyterHub's address is none; ask this server's operator")
             return answer.status_code, text
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
+    except (httpx2.HTTPError, httpx2.InvalidURL) as error:
         # Its words may hold the address, never the token, which stands in a header.
         raise Unavailable(f"the JupyterHub doesn't answer: {type(error).__name__}", timedelta(seconds=10)) from None

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
-import httpx
+import httpx2
 from authlib.common.errors import AuthlibBaseError
 from authlib.integrations.httpx_client import AsyncOAuth2Client
 from authlib.oidc.core import CodeIDToken
@@ -108,7 +108,7 @@ class OpenIdProvider:
                 )
         except AuthlibBaseError as error:
             raise SignInNeeded(f"{self._settings.name} refuses this sign-in ({error.error}); sign in again") from None
-        except (httpx.HTTPError, ValueError) as error:
+        except (httpx2.HTTPError, ValueError) as error:
             raise self._silent(error) from None
         text = answer.get("id_token")
         if not isinstance(text, str):
@@ -210,11 +210,11 @@ class OpenIdProvider:
 
     async def _get(self, url: str, headers: Mapping[str, str] | None = None) -> dict[str, Any]:
         try:
-            async with httpx.AsyncClient(timeout=PATIENCE_S, follow_redirects=False) as client:
+            async with httpx2.AsyncClient(timeout=PATIENCE_S, follow_redirects=False) as client:
                 answer = await client.get(url, headers={"Accept": "application/json", **(headers or {})})
             answer.raise_for_status()
             found = answer.json()
-        except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
+        except (httpx2.HTTPError, httpx2.InvalidURL, ValueError) as error:
             raise self._silent(error) from None
         if not isinstance(found, dict):
             raise self._no_provider("it answers no JSON object")

@@ -15,6 +15,10 @@ class Facts:
     def __init__(self, transactions: Transactions) -> None:
         self._transactions = transactions
 
+    async def known(self, name: str) -> str | None:
+        """Return what stands under ``name``; None where nothing does."""
+        return await self._transactions.ask(_find, name)
+
     async def agree(self, name: str, value: str) -> str:
         """Return what stands under ``name``: ``value`` where nothing did, and what was there first otherwise."""
         found = await self._transactions.ask(_find, name)

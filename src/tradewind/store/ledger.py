@@ -64,10 +64,16 @@ def commit(connection: Connection, wanted: Sequence[Reservation], *, opening: bo
     """
     # Always in the same order: two that each hold what the other waits for would wait for ever.
     for reservation in sorted(wanted, key=lambda one: (one.budget_id, one.starts_at)):
-        budget, account = _locked(connection, reservation)
-        if budget is None or account is None:
-            continue  # The budget was removed, or the period is over and settled.
-        before = _before(connection, reservation)
+        budget, before = _known(connection, reservation)
+        if budget is None:
+            continue  # It was removed, and limits nothing.
+        if limits.period_at(budget, reservation.at)[0] == reservation.starts_at:
+            open_account(connection, budget, reservation.at)
+        put(connection, (reservation,))
+        # From here on others wait, so what could be done before was: what a cluster holds, its holder alone writes.
+        account = lock(connection, reservation.budget_id, reservation.starts_at)
+        if account is None:
+            continue
         held, burnt = (before.reserved.amount, before.burn_per_hour.amount) if before else (NOTHING, NOTHING)
         committed = account["committed"] - held + reservation.reserved.amount
         burn = account["burn_per_hour"] - burnt + reservation.burn_per_hour.amount
@@ -78,7 +84,6 @@ def commit(connection: Connection, wanted: Sequence[Reservation], *, opening: bo
         others = committed - reservation.reserved.amount
         if budget.is_hard and opening and (budget.limit.amount - others) * HOUR < burn * MINIMUM_S:
             raise FundsChanged(f"{limits.title(budget)} doesn't last for one more; read what is left, and plan again")
-        put(connection, (reservation,))
         values: dict[str, Any] = {"committed": committed, "burn_per_hour": burn}
         if burn != account["burn_per_hour"]:
             values["wake_at"] = min(account["wake_at"] or reservation.at + SOON, reservation.at + SOON)
@@ -173,40 +178,37 @@ def account_from(row: RowMapping, prefix: str = "") -> Account:
     )
 
 
-def reservation_from(row: RowMapping) -> Reservation:
-    """Return the reservation of a row of ``reservations``."""
-    currency = row["currency"]
+def reservation_from(row: RowMapping, prefix: str = "") -> Reservation:
+    """Return the reservation of a row that holds one under names with ``prefix``."""
+    currency = row[f"{prefix}currency"]
     return Reservation(
-        budget_id=row["budget_id"],
-        starts_at=row["starts_at"],
-        cluster_id=row["cluster_id"],
-        reserved=Money(amount=row["reserved"], currency=currency),
-        spent=Money(amount=row["spent"], currency=currency),
-        burn_per_hour=Money(amount=row["burn_per_hour"], currency=currency),
-        at=row["at"],
-        use=Use(row["use"]),
+        budget_id=row[f"{prefix}budget_id"],
+        starts_at=row[f"{prefix}starts_at"],
+        cluster_id=row[f"{prefix}cluster_id"],
+        reserved=Money(amount=row[f"{prefix}reserved"], currency=currency),
+        spent=Money(amount=row[f"{prefix}spent"], currency=currency),
+        burn_per_hour=Money(amount=row[f"{prefix}burn_per_hour"], currency=currency),
+        at=row[f"{prefix}at"],
+        use=Use(row[f"{prefix}use"]),
     )
 
 
-def _locked(connection: Connection, reservation: Reservation) -> tuple[Budget, RowMapping] | tuple[None, None]:
-    row = connection.execute(select(budgets).where(budgets.c.id == reservation.budget_id)).mappings().first()
-    if row is None or row["removed_at"] is not None:
-        return None, None
-    budget = budget_from(row)
-    if limits.period_at(budget, reservation.at)[0] == reservation.starts_at:
-        open_account(connection, budget, reservation.at)
-    account = lock(connection, reservation.budget_id, reservation.starts_at)
-    return (budget, account) if account is not None else (None, None)
-
-
-def _before(connection: Connection, reservation: Reservation) -> Reservation | None:
-    statement = select(reservations).where(
-        reservations.c.budget_id == reservation.budget_id,
+def _known(connection: Connection, reservation: Reservation) -> tuple[Budget, Reservation | None] | tuple[None, None]:
+    """Return the budget, and what the cluster held of the account before."""
+    mine = and_(
+        reservations.c.budget_id == budgets.c.id,
         reservations.c.starts_at == reservation.starts_at,
         reservations.c.cluster_id == reservation.cluster_id,
     )
+    statement = (
+        select(budgets, *(column.label(f"my_{column.name}") for column in reservations.c))
+        .select_from(budgets.outerjoin(reservations, mine))
+        .where(budgets.c.id == reservation.budget_id, budgets.c.removed_at.is_(None))
+    )
     row = connection.execute(statement).mappings().first()
-    return reservation_from(row) if row is not None else None
+    if row is None:
+        return None, None
+    return budget_from(row), reservation_from(row, "my_") if row["my_cluster_id"] is not None else None
 
 
 def _reservation_values(reservation: Reservation) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 
@@ -26,16 +27,18 @@ class People:
 
     # Letting in
 
-    async def token(self, secret_hash: str, now: datetime) -> tuple[User, Token] | None:
-        """Return whom a token stands for, and writes down every few minutes that it was used.
+    async def token(self, secret_hash: str, now: datetime) -> tuple[User, Token, Mapping[str, MemberRole]] | None:
+        """Return whom a token stands for, and what they are in each of their workspaces.
 
-        None for one that is unknown, revoked or expired, and where its user is shut out.
+        None for one that is unknown, revoked or expired, and where its user is shut out. Writes down every few minutes
+        that it was used.
         """
         found = await self._transactions.ask(users.token, secret_hash, now)
-        if found is not None and users.is_stale(found[1], now):
-            await self._transactions.write(users.touch, found[1].id, now)
-            found = (found[0], replace(found[1], last_used_at=now))
-        return found
+        if found is None or not users.is_stale(found[1], now):
+            return found
+        user, token, roles = found
+        await self._transactions.write(users.touch, token.id, now)
+        return user, replace(token, last_used_at=now), roles
 
     async def membership(self, user_id: str, workspace: str) -> Member | None:
         """Return what a user is in a workspace; None is no member, or no such workspace."""

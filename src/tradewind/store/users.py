@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -10,10 +11,10 @@ from sqlalchemy import Connection, RowMapping, Select, func, insert, or_, select
 from sqlalchemy.exc import IntegrityError
 
 from tradewind.errors import BadRequest, Forbidden, NameTaken, NotFound
-from tradewind.model.people import Identity, Scope, Token, User
+from tradewind.model.people import Identity, MemberRole, Scope, Token, User
 from tradewind.planning.names import LONGEST, RESERVED
 from tradewind.store.audit import By, record
-from tradewind.store.schema import facts, identities, tokens, users
+from tradewind.store.schema import facts, identities, members, tokens, users
 
 TOUCH_EVERY = timedelta(minutes=5)
 """How exactly a token's last use is known: a write for each request would cost more than the request."""
@@ -154,11 +155,22 @@ def identities_of(connection: Connection, user_id: str) -> tuple[Identity, ...]:
 # Tokens
 
 
-def token(connection: Connection, secret_hash: str, now: datetime) -> tuple[User, Token] | None:
-    """Return what a token stands for, unless it is revoked, expired, or its user shut out."""
+def token(
+    connection: Connection, secret_hash: str, now: datetime
+) -> tuple[User, Token, Mapping[str, MemberRole]] | None:
+    """Return what a token stands for and what its user is where, unless it is revoked, expired, or the user shut out.
+
+    One statement for all three: each request asks this before anything else.
+    """
     statement = (
-        select(tokens, *(column.label(f"of_user_{column.name}") for column in users.c))
+        select(
+            tokens,
+            *(column.label(f"of_user_{column.name}") for column in users.c),
+            members.c.workspace.label("member_of"),
+            members.c.role.label("member_as"),
+        )
         .join(users, users.c.id == tokens.c.user_id)
+        .outerjoin(members, members.c.user_id == users.c.id)
         .where(
             tokens.c.secret_hash == secret_hash,
             tokens.c.revoked_at.is_(None),
@@ -166,8 +178,11 @@ def token(connection: Connection, secret_hash: str, now: datetime) -> tuple[User
             users.c.disabled_at.is_(None),
         )
     )
-    row = connection.execute(statement).mappings().first()
-    return (user_from(row, "of_user_"), token_from(row)) if row else None
+    rows = connection.execute(statement).mappings().all()
+    if not rows:
+        return None
+    roles = {row["member_of"]: MemberRole(row["member_as"]) for row in rows if row["member_of"] is not None}
+    return user_from(rows[0], "of_user_"), token_from(rows[0]), roles
 
 
 def touch(connection: Connection, token_id: str, now: datetime) -> None:
