@@ -135,7 +135,7 @@ async def limit(request: Request) -> Response:
 async def _asked(request: Request) -> tuple[Caller, Service]:
     caller = await auth.caller(request, request.path_params["workspace"])
     service: Service = request.app.state.assembly.service
-    return caller, service.as_(caller)
+    return caller, service.as_(caller, request_id() or None)
 
 
 def _budgets(request: Request, caller: Caller) -> Budgets:
