@@ -78,6 +78,18 @@ def test_made_up_tokens_share_the_bucket_of_their_address() -> None:
     assert limits.take(asks("guess", "198.51.100.2")) is None
 
 
+def test_who_has_a_network_of_addresses_has_one_bucket() -> None:
+    limits = Limits(per_second=50, burst=200, now=lambda: 0.0)
+
+    def asks(address: str) -> dict[str, Any]:
+        return {"headers": [], "client": (address, 1)}
+
+    waits = [limits.take(asks(f"2001:db8::{number:x}")) for number in range(400)]
+
+    assert all(wait is not None for wait in waits[200:])
+    assert limits.take(asks("2001:db8:0:1::1")) is None
+
+
 @pytest.mark.parametrize(
     ("content", "headers", "status"),
     [
