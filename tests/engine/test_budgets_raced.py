@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from decimal import Decimal
 
@@ -60,7 +60,7 @@ def service(stage: Stage, holder: str) -> Service:
         stage.store,
         stage.clock,
         lambda name: stage.provider,
-        caller=OWNER,
+        caller=replace(OWNER, user_id=""),
         new_id=lambda prefix: f"{prefix}-{next(stage.numbers):05d}",
         new_token=lambda: f"token {next(stage.numbers)}",
     )

@@ -50,13 +50,26 @@ async def test_a_burst_from_one_token_is_refused_and_others_are_answered(stage: 
     assert others_took
 
 
+async def test_a_token_has_one_bucket_in_whatever_way_it_is_sent(stage: Stage) -> None:
+    ways = [f"{'bearer' if number % 2 else 'Bearer'}{' ' * (number % 100 + 1)}{token_of('mia')}" for number in range(8)]
+    ways += [f"Bearer {token_of('mia')}{' ' * 200}{number}" for number in range(8)]
+    statuses = []
+    async with stage.client() as stranger:
+        for way in ways:
+            for _ in range(100):
+                statuses.append((await stranger.get(f"{API}/me", headers={"Authorization": way})).status_code)
+
+    assert set(statuses) == {200, 429}
+    assert statuses.count(200) < 1000
+
+
 def test_made_up_tokens_share_the_bucket_of_their_address() -> None:
     limits = Limits(per_second=50, burst=200, now=lambda: 0.0)
 
     def asks(token: str, address: str) -> dict[str, Any]:
         return {"headers": [(b"authorization", token.encode())], "client": (address, 1)}
 
-    limits.vouch(asks("good", "198.51.100.1"))
+    limits.vouch(asks("good", "198.51.100.1"), "t-1")
     waits = [limits.take(asks(f"guess {number}", "198.51.100.1")) for number in range(400)]
 
     assert waits[:200] == [None] * 200

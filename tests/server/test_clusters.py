@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-from tests.server.stage import API, Stage, new
+import asyncio
+
+import pytest
+
+from tests.server.stage import API, Stage, new, spec, token_of
 from tradewind import wire
+from tradewind.errors import Forbidden
 from tradewind.model.cluster import Scaling
 
 LAB = f"{API}/workspaces/lab"
@@ -46,6 +51,25 @@ async def test_a_cluster_is_made_seen_scaled_and_stopped(stage: Stage) -> None:
     assert logs.json()["items"][0]["lines"]
 
 
+@pytest.mark.parametrize("is_removed", [True, False])
+async def test_who_is_removed_while_waiting_for_news_gets_none(stage: Stage, is_removed: bool) -> None:
+    async with stage.client("mia") as mia, stage.client("ana") as ana, stage.client("olga") as olga:
+        cluster_id = (await mia.post(f"{LAB}/clusters", json=new(environ={"A": "b"}))).json()["id"]
+        one = f"{LAB}/clusters/{cluster_id}"
+        waiting = asyncio.create_task(ana.get(f"{one}/view?after_revision={2**40}&timeout_s=1"))
+        await asyncio.sleep(0.3)
+        if is_removed:
+            assert (await olga.delete(f"{LAB}/members/ana")).status_code == 204
+        else:
+            change = {"role": "viewer"}
+            assert (await olga.patch(f"{LAB}/members/ana", json=change)).status_code == 204
+        answer = await waiting
+
+    assert answer.status_code == (404 if is_removed else 200)
+    if not is_removed:
+        assert answer.json()["cluster"]["spec"]["environ"] == {}
+
+
 async def test_a_name_that_is_taken_is_a_conflict(stage: Stage) -> None:
     async with stage.client("mia") as mia:
         await mia.post(f"{LAB}/clusters", json=new("enso"))
@@ -71,3 +95,51 @@ async def test_nobody_sees_a_workspace_that_isnt_theirs_nor_whether_there_is_one
 
     assert [answer.status_code for answer in answers] == [404, 404]
     assert answers[0].json()["detail"].replace("lab", "nowhere") == answers[1].json()["detail"]
+
+
+async def test_the_audit_log_says_who_made_scaled_and_stopped_a_cluster(stage: Stage) -> None:
+    async with stage.client("mia") as mia, stage.client("ana") as ana:
+        made = await mia.post(f"{LAB}/clusters", json=new("enso"))
+        one = f"{LAB}/clusters/{made.json()['id']}"
+        body = {"scaling": wire.dump(Scaling.fixed(3))}
+        assert (await mia.put(f"{one}/scaling", json=body)).status_code == 204
+        for _ in range(2):
+            assert (await ana.delete(f"{one}?detail=too%20dear")).status_code == 204
+        entries = (await ana.get(f"{LAB}/audit?limit=3")).json()["items"]
+
+    assert [(one["user"], one["action"], one["detail"]) for one in entries] == [
+        ("ana", "cluster.stopped", "'enso' of mia: too dear"),
+        ("mia", "cluster.scaled", "'enso' of mia: to 3-3 workers"),
+        ("mia", "cluster.created", "'enso' of mia: on fake"),
+    ]
+    assert entries[2]["request_id"] == made.headers["x-request-id"]
+
+
+async def test_dismissing_what_isnt_there_leaves_no_trace(stage: Stage) -> None:
+    async with stage.client("mia") as mia:
+        made = (await mia.post(f"{LAB}/clusters", json=new())).json()
+        one = f"{LAB}/clusters/{made['id']}"
+        for number in range(3):
+            body = {"scaling": wire.dump(Scaling.fixed(1)), "dismiss": [f"{number}-{i}" * 100 for i in range(100)]}
+            assert (await mia.put(f"{one}/scaling", json=body)).status_code == 204
+        assert (await mia.get(one)).json()["intent"]["dismiss"] == []
+        for _ in range(200):
+            if workers := [
+                i["id"] for i in (await mia.get(f"{one}/view")).json()["instances"] if i["role"] == "worker"
+            ]:
+                break
+            await asyncio.sleep(0.05)
+        body["dismiss"] = [workers[0]]
+        assert (await mia.put(f"{one}/scaling", json=body)).status_code == 204
+        assert (await mia.get(one)).json()["intent"]["dismiss"] == [workers[0]]
+
+
+async def test_who_was_removed_a_moment_ago_makes_no_cluster(stage: Stage) -> None:
+    people, service = stage.shared.assembly.people, stage.shared.assembly.service
+    signed = await people.let_in(token_of("mia"))
+    before = await people.as_(signed).caller("lab")
+    async with stage.client("olga") as olga:
+        assert (await olga.delete(f"{LAB}/members/mia")).status_code == 204
+        with pytest.raises(Forbidden, match="no member of workspace 'lab' any more"):
+            await service.as_(before).create(spec())
+        assert (await olga.get(f"{LAB}/clusters")).json()["items"] == []

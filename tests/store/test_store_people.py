@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from store_records import SECRETS, T0, make_cluster
 
-from tradewind.errors import BadRequest, NameTaken, NotFound
+from tradewind.errors import BadRequest, Forbidden, NameTaken, NotFound
 from tradewind.model.people import Identity, Invitation, MemberRole, Token, User, Workspace
 from tradewind.store.audit import By
 from tradewind.store.store import Store
@@ -67,6 +67,30 @@ async def test_a_name_is_one_users(store: Store) -> None:
     other = await store.people.create_user(User(id="other", name="olga", created_at=T0), BY)
 
     assert other.name == "olga2"
+
+
+@pytest.mark.parametrize("how", ["removed", "shut out"])
+async def test_a_cluster_that_is_made_while_its_owner_goes_is_refused_or_asked_to_stop(store: Store, how: str) -> None:
+    names = [f"ada{number}" for number in range(8)]
+    await lab(store, "olga", *names)
+
+    async def make(name: str) -> None:
+        cluster = replace(make_cluster(f"c-{name}", f"n-{name}"), owner=name)
+        await store.create_cluster(cluster, SECRETS, member=f"u-{name}")
+
+    async def go(name: str) -> None:
+        if how == "removed":
+            await store.people.remove("lab", name, anything, BY)
+        else:
+            await store.people.set_disabled(name, True, BY)
+
+    made = await asyncio.gather(*(each for name in names for each in (make(name), go(name))), return_exceptions=True)
+
+    assert {type(one) for one in made} <= {type(None), Forbidden, *map(type, made[1::2])}
+    assert not [one for one in made[1::2] if isinstance(one, BaseException)]
+    assert all(cluster.intent.stop for cluster in await store.list_clusters("lab"))
+    with pytest.raises(Forbidden):
+        await make(names[0])
 
 
 async def test_a_membership_ends_with_its_live_clusters_there_and_nowhere_else(store: Store) -> None:

@@ -28,7 +28,6 @@ from tradewind.planning.funds import ROUND
 from tradewind.providers.base import Provider
 from tradewind.store.store import Store
 
-
 INSTALLATION = "installation"
 """The fact by which a server says with what it marks all that it launches."""
 

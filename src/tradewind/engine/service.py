@@ -25,7 +25,7 @@ from tradewind.model.events import Event
 from tradewind.model.exchange import ClusterNews
 from tradewind.model.export import Format
 from tradewind.model.instance import Instance
-from tradewind.model.people import Caller, MemberRole
+from tradewind.model.people import AuditEntry, Caller, MemberRole
 from tradewind.model.secret import Secret
 from tradewind.model.usage import CostLine, Receipt, Usage
 from tradewind.model.views import Check, ClusterView, DryRun
@@ -44,6 +44,8 @@ COMPUTATIONS_AT_ONCE = 1000
 """Read from the store in one go, where all are wanted."""
 GIVE_BACK_S = (0.1, 1.0, 1.5)
 """Seconds to wait before asking anew for money that others took or hold ahead."""
+LONGEST_DETAIL = 500
+"""Characters that the audit log keeps of what somebody said."""
 POLL_S = 0.25
 """Seconds between looks for what another process changed."""
 SLOW_POLL_S = 1.0
@@ -73,13 +75,14 @@ class Service:
         self._offered = offered or provider_of
         self._caller = caller
         self._workspace = caller.workspace
+        self._request_id: str | None = None
         self._new_id = new_id
         self._new_token = new_token
 
-    def as_(self, caller: Caller) -> Service:
-        """Return the same verbs, answered for ``caller``."""
+    def as_(self, caller: Caller, request_id: str | None = None) -> Service:
+        """Return the same verbs, answered for ``caller``; the audit log names the request."""
         other = copy(self)
-        other._caller, other._workspace = caller, caller.workspace
+        other._caller, other._workspace, other._request_id = caller, caller.workspace, request_id
         return other
 
     async def dry_run(self, spec: ClusterSpec) -> DryRun:
@@ -141,10 +144,17 @@ class Service:
         check_keepable(list(dismiss))
         await self._engine.rounds.catalogue.choices(cluster.spec, scaling)
 
-        def change(intent: Intent) -> Intent:
-            return replace(intent, scaling=scaling, dismiss=tuple(dict.fromkeys((*intent.dismiss, *dismiss))))
+        # What isn't there can't leave: a list that only grows would be read and written ever after.
+        there = await self._store.instances(cluster_id) if dismiss else ()
+        leave = {i.id for i in there if i.status.is_live} & set(dismiss)
+        gone = {i.id for i in there if not i.status.is_live}
 
-        await self._store.change_intent(cluster_id, change, now=self._clock.now())
+        def change(intent: Intent) -> Intent:
+            left = (one for one in (*intent.dismiss, *sorted(leave)) if one not in gone)
+            return replace(intent, scaling=scaling, dismiss=tuple(dict.fromkeys(left)))
+
+        entry = self._entry("cluster.scaled", cluster, f"to {scaling.minimum}-{scaling.maximum} workers")
+        await self._store.change_intent(cluster_id, change, now=self._clock.now(), entry=entry)
         self._engine.poke(cluster_id)
 
     async def stop(self, cluster_id: str, detail: str = "") -> None:
@@ -157,7 +167,8 @@ class Service:
         def change(intent: Intent) -> Intent:
             return intent if intent.stop else replace(intent, stop=True, stop_detail=detail)
 
-        await self._store.change_intent(cluster_id, change, now=self._clock.now())
+        entry = self._entry("cluster.stopped", cluster, detail)
+        await self._store.change_intent(cluster_id, change, now=self._clock.now(), entry=entry)
         self._engine.poke(cluster_id)
 
     async def wait_changed(self, cluster_id: str, revision: int, timeout_s: float) -> ClusterView:
@@ -314,7 +325,13 @@ class Service:
             opening = await set_aside(planned, cluster, self._store.money, now)
             try:
                 await self._store.create_cluster(
-                    cluster, secrets, holder=self._engine.rounds.holder, until=now + LEASE, opening=opening
+                    cluster,
+                    secrets,
+                    holder=self._engine.rounds.holder,
+                    until=now + LEASE,
+                    opening=opening,
+                    member=self._caller.user_id or None,
+                    entry=self._entry("cluster.created", cluster, f"on {cluster.spec.provider}"),
                 )
             except FundsChanged as error:
                 if wait_s is None:
@@ -325,6 +342,21 @@ class Service:
                 return
             # Others hold ahead what is enough for all; each gives of it at its next round.
             await asyncio.sleep(wait_s)
+
+    def _entry(self, action: str, cluster: Cluster, detail: str) -> AuditEntry | None:
+        """Return what the audit log says of it; None for an engine of one's own: there is nobody to ask."""
+        if not self._caller.user_id:
+            return None
+        return AuditEntry(
+            seq=0,
+            at=self._clock.now(),
+            workspace=self._workspace,
+            user=self._caller.user,
+            action=action,
+            subject=cluster.id,
+            detail=f"{cluster.name!r} of {cluster.owner}{': ' if detail else ''}{detail[:LONGEST_DETAIL]}",
+            request_id=self._request_id,
+        )
 
     def _refuse_unless(self, action: Action, *, owner: str | None = None) -> None:
         """Raise Forbidden for what this caller may not do."""

@@ -8,7 +8,7 @@ from tradewind.engine.assembly import Assembly
 from tradewind.errors import SignInNeeded
 from tradewind.model.people import Caller, Signed
 
-__all__ = ["Signed", "caller", "cookie_name", "signed_in"]
+__all__ = ["Signed", "caller", "caller_now", "cookie_name", "signed_in"]
 
 LONGEST_HEADER = 200
 """Characters; one of ours has 53."""
@@ -55,6 +55,12 @@ async def caller(request: HTTPConnection, workspace: str) -> Caller:
     signed = await signed_in(request)
     assembly: Assembly = request.app.state.assembly
     return await assembly.people.as_(signed).caller(workspace)
+
+
+async def caller_now(request: HTTPConnection, workspace: str) -> Caller:
+    """Return who asks as they stand by now: for answers that were long in coming. Raises as :func:`caller`."""
+    request.state.signed = None
+    return await caller(request, workspace)
 
 
 def cookie_name(request: HTTPConnection) -> str:

@@ -18,8 +18,8 @@ MOST_KNOWN = 20_000
 class Limits:
     """Buckets of requests: ``burst`` at once, ``per_second`` on average.
 
-    A credential has its own bucket once it was found good. Until then its address pays: else made-up tokens would
-    have as many buckets as they are.
+    A credential has the bucket of its token once it was found good. Until then its address pays: else made-up tokens
+    would have as many buckets as they are. One token may be sent in many ways, and has one bucket.
     """
 
     def __init__(self, per_second: float, burst: int, now: Callable[[], float]) -> None:
@@ -28,12 +28,14 @@ class Limits:
         self._depth = burst / per_second
         self._now = now
         self._full_at: OrderedDict[bytes, float] = OrderedDict()
-        self._good: OrderedDict[bytes, None] = OrderedDict()
+        self._good: OrderedDict[bytes, bytes] = OrderedDict()
+        """The bucket of each credential that was found good."""
 
     def take(self, scope: Scope) -> timedelta | None:
         """Take one request out of its bucket; return how long to wait where it is empty, else None."""
         credential = _credential(scope)
-        key = credential if credential is not None and credential in self._good else _address(scope)
+        bucket = self._good.get(credential) if credential is not None else None
+        key = bucket if bucket is not None else _address(scope)
         now = self._now()
         full_at = max(self._full_at.get(key, now), now)
         wait = full_at + self._interval - now - self._depth
@@ -45,11 +47,11 @@ class Limits:
             self._full_at.popitem(last=False)
         return None
 
-    def vouch(self, scope: Scope) -> None:
-        """Give the credential of this request a bucket of its own: it was found good."""
+    def vouch(self, scope: Scope, token_id: str) -> None:
+        """Give the credential of this request the bucket of its token: it was found good."""
         credential = _credential(scope)
         if credential is not None:
-            self._good[credential] = None
+            self._good[credential] = b"token " + token_id.encode()
             self._good.move_to_end(credential)
             while len(self._good) > MOST_KNOWN:
                 self._good.popitem(last=False)

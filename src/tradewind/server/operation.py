@@ -18,7 +18,7 @@ from tradewind.engine.service import Service
 from tradewind.errors import TradewindError, Unavailable
 from tradewind.model.people import Caller, Signed
 from tradewind.server import auth, body, once
-from tradewind.server.context import about
+from tradewind.server.context import about, request_id
 
 B = TypeVar("B", covariant=True)
 Q = TypeVar("Q", covariant=True)
@@ -68,7 +68,7 @@ class Asked(Generic[B, Q]):
     @property
     def service(self) -> Service:
         """The engine's verbs, answered for who asks."""
-        return self.assembly.service.as_(self.caller)
+        return self.assembly.service.as_(self.caller, request_id() or None)
 
     def path(self, name: str) -> str:
         """Return what stands in the path for ``{name}``."""
@@ -126,7 +126,7 @@ class Operation:
         member = await auth.caller(request, request.path_params["workspace"]) if self.door is Door.MEMBER else None
         if who is not None:
             about(user=who.user.name, workspace=member.workspace if member is not None else None)
-            request.app.state.limits.vouch(request.scope)
+            request.app.state.limits.vouch(request.scope, who.token_id)
         query = wire.load_texts(self.query, dict(request.query_params)) if self.query is not None else Nothing()
         raw = await body.read(request) if self.body is not None else b""
         asked: Asked[Any, Any] = Asked(

@@ -69,9 +69,8 @@ def _patience_s(asked: Asked[Nothing, Nothing]) -> float:
 
 
 async def _may_still(asked: Asked[Nothing, Nothing]) -> bool:
-    asked.request.state.signed = None
     try:
-        caller = await auth.caller(asked.request, asked.caller.workspace)
+        caller = await auth.caller_now(asked.request, asked.caller.workspace)
         await asked.assembly.service.as_(caller).news(asked.assembly.clock.now())
     except TradewindError:
         return False

@@ -9,15 +9,17 @@ from datetime import datetime
 from sqlalchemy import Connection, case, insert, or_, select, update
 
 from tradewind import wire
-from tradewind.errors import NameTaken, NotFound
+from tradewind.errors import Forbidden, NameTaken, NotFound
 from tradewind.model.budget import Reservation
 from tradewind.model.cluster import Cluster, ClusterStatus, Intent
 from tradewind.model.exchange import ClusterNews
+from tradewind.model.people import AuditEntry
 from tradewind.store import ledger, pages, rows
+from tradewind.store.audit import record
 from tradewind.store.database import insert_unless_there
 from tradewind.store.pages import Page
 from tradewind.store.records import ClusterSecrets
-from tradewind.store.schema import IS_LIVE, clusters, secrets
+from tradewind.store.schema import IS_LIVE, clusters, members, secrets, users
 
 STOPPED = ClusterStatus.STOPPED.value
 
@@ -29,8 +31,12 @@ def create(
     holder: str | None,
     until: datetime | None,
     opening: Sequence[Reservation] = (),
+    member: str | None = None,
+    entry: AuditEntry | None = None,
 ) -> None:
     """Write a new cluster; the unique index decides who was first."""
+    if member is not None:
+        _hold_member(connection, cluster.spec.workspace, member)
     values = rows.new_cluster_values(cluster) | {"lease_holder": holder, "lease_until": until}
     live_name = {"index_elements": ["workspace", "name"], "index_where": IS_LIVE}
     while not insert_unless_there(connection, clusters, values, **live_name):
@@ -38,6 +44,8 @@ def create(
         if other is not None:  # else it stopped in between, and the name is free now
             raise NameTaken(_taken(other))
     connection.execute(insert(secrets), rows.secrets_values(cluster.id, keys))
+    if entry is not None:
+        record(connection, entry)
     ledger.commit(connection, opening, opening=True)
 
 
@@ -119,7 +127,11 @@ def list_all(
 
 
 def change_intent(
-    connection: Connection, cluster_id: str, change: Callable[[Intent], Intent], now: datetime
+    connection: Connection,
+    cluster_id: str,
+    change: Callable[[Intent], Intent],
+    now: datetime,
+    entry: AuditEntry | None = None,
 ) -> Cluster:
     """Read, change and write what people want; the row is locked meanwhile."""
     locked = select(clusters).where(clusters.c.id == cluster_id).with_for_update(key_share=True)
@@ -135,6 +147,8 @@ def change_intent(
         .where(clusters.c.id == cluster_id)
         .values(intent=wire.dump_json(wanted), wake_at=now, revision=clusters.c.revision + 1)
     )
+    if entry is not None:
+        record(connection, entry)
     return replace(before, intent=wanted)
 
 
@@ -155,6 +169,20 @@ def revisions(connection: Connection, cluster_ids: Sequence[str]) -> dict[str, i
 def missing(cluster_id: str) -> NotFound:
     """Return the error for a cluster that isn't there."""
     return NotFound(f"there is no cluster {cluster_id!r} in this store; list those that are there and take its id")
+
+
+def _hold_member(connection: Connection, workspace: str, user_id: str) -> None:
+    """See to it that somebody stays a member until the transaction ends. Raises Forbidden for who isn't any more.
+
+    Whoever removes them waits until their new cluster is written, and then finds it among those to be stopped.
+    """
+    statement = (
+        select(members.c.user_id)
+        .join(users, users.c.id == members.c.user_id)
+        .where(members.c.workspace == workspace, members.c.user_id == user_id, users.c.disabled_at.is_(None))
+    )
+    if connection.execute(statement.with_for_update(read=True)).first() is None:
+        raise Forbidden(f"you are no member of workspace {workspace!r} any more; ask for an invitation")
 
 
 def _taken(other: Cluster) -> str:

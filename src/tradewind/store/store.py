@@ -12,6 +12,7 @@ from tradewind.model.computation import Computation
 from tradewind.model.events import Event
 from tradewind.model.exchange import ClusterNews
 from tradewind.model.instance import Instance
+from tradewind.model.people import AuditEntry
 from tradewind.model.usage import Usage
 from tradewind.store import clusters, corrections, database, figures, history, rounds
 from tradewind.store.archive import Archive
@@ -87,19 +88,38 @@ class Store:
         holder: str | None = None,
         until: datetime | None = None,
         opening: Sequence[Reservation] = (),
+        member: str | None = None,
+        entry: AuditEntry | None = None,
     ) -> None:
-        """Write down a new cluster, due at once, and leased to ``holder`` where that is given.
+        """Write down a new cluster, due at once.
 
-        ``opening`` is what it holds of budgets from the start.
+        Parameters
+        ----------
+        cluster : Cluster
+            New.
+        secrets : ClusterSecrets
+            Its keys.
+        holder : str, optional
+            Who has the lease from the start, ``until`` then.
+        until : datetime, optional
+            The end of that lease.
+        opening : sequence of Reservation
+            What it holds of budgets from the start.
+        member : str, optional
+            Id of the user who must be a member at the moment it is written. None where there are no users.
+        entry : AuditEntry, optional
+            Says whose hand it was.
 
         Raises
         ------
+        Forbidden
+            ``member`` is none any more.
         FundsChanged
             A budget has no room for that; nothing was written.
         NameTaken
             A live cluster of this workspace has the name; the message says its status and what to do.
         """
-        await self._transactions.write(clusters.create, cluster, secrets, holder, until, opening)
+        await self._transactions.write(clusters.create, cluster, secrets, holder, until, opening, member, entry)
 
     async def find_cluster(self, workspace: str, name_or_id: str, live: bool = True) -> Cluster | None:
         """Return the newest cluster of this name or id (``live`` only, or any), or None."""
@@ -137,7 +157,14 @@ class Store:
         """Count what lives in all workspaces, for those who run the server."""
         return await self._transactions.read(figures.figures, now)
 
-    async def change_intent(self, cluster_id: str, change: Callable[[Intent], Intent], now: datetime) -> Cluster:
+    async def change_intent(
+        self,
+        cluster_id: str,
+        change: Callable[[Intent], Intent],
+        now: datetime,
+        *,
+        entry: AuditEntry | None = None,
+    ) -> Cluster:
         """Change what people want of a cluster, and wake whoever looks after it.
 
         Parameters
@@ -148,6 +175,8 @@ class Store:
             Takes the present intent, returns the new one. It runs inside the transaction: it must be quick and pure.
         now : datetime
             The cluster is due from this moment.
+        entry : AuditEntry, optional
+            Says whose hand it is; written if anything changes.
 
         Returns
         -------
@@ -159,7 +188,7 @@ class Store:
         NotFound
             There is no such cluster.
         """
-        return await self._transactions.write(clusters.change_intent, cluster_id, change, now)
+        return await self._transactions.write(clusters.change_intent, cluster_id, change, now, entry)
 
     async def revision(self, cluster_id: str) -> int:
         """Return the number that every save and every change of intent raises; cheap. Raises NotFound."""
