@@ -187,7 +187,14 @@ def dask_gateway(directory: Path) -> Iterator[Side]:
         yield side
     finally:
         process.send_signal(signal.SIGINT)
-        process.wait(timeout=30)
+        try:
+            process.wait(timeout=60)
+        except subprocess.TimeoutExpired:
+            # It still ends clusters. Nobody else ever will, so what it launched is ended here.
+            for left in psutil.Process(process.pid).children(recursive=True):
+                left.kill()
+            process.kill()
+            process.wait()
 
 
 SIDES = {"tradewind": server, "dask-gateway": dask_gateway, "tradewind-engine": engine}
