@@ -53,6 +53,7 @@ async def serve(url: str, directory: Path) -> None:
     from tradewind.providers.fake import FakeProvider
     from tradewind.providers.registry import open_provider
     from tradewind.server.app import create_app
+    from tradewind.server.garbage import seldom_searched
     from tradewind.server.run import listen, uvicorn_config
     from tradewind.store.audit import By
 
@@ -88,6 +89,8 @@ async def serve(url: str, directory: Path) -> None:
             if user is not users[number]:
                 await people.join(name, user, MemberRole.ADMIN, by)
     server = uvicorn.Server(uvicorn_config(create_app(shared.assembly, settings), settings, None))
+    garbage = seldom_searched()
+    await garbage.__aenter__()
     serving_task = asyncio.create_task(server.serve([listening]))
     print(json.dumps({"port": settings.serve.port}), flush=True)
     process, loop = psutil.Process(), asyncio.get_running_loop()
@@ -108,6 +111,7 @@ async def serve(url: str, directory: Path) -> None:
         print(json.dumps(told), flush=True)
     server.should_exit = True
     await serving_task
+    await garbage.__aexit__(None, None, None)
     await shared.aclose()
 
 
@@ -223,20 +227,25 @@ async def until_up(client: Client, known: Sequence[tuple[str, str]]) -> None:
             await asyncio.sleep(0.5)
 
 
-async def read(clients: Sequence[Client], known: Sequence[tuple[str, str]], seconds: float, pause_s: float) -> None:
-    """Ask as people and their programs do: mostly for one cluster, sometimes for a list."""
+async def use(clients: Sequence[Client], known: list[tuple[str, str]], seconds: float, pause_s: float) -> None:
+    """Ask as people and their programs do: mostly for one cluster, sometimes for a list, now and then for a new one."""
     until = perf_counter() + seconds
+    there = tuple(known)
 
     async def work(client: Client) -> None:
         dice = random.Random(client.number)
         await asyncio.sleep(dice.uniform(0, pause_s))
         while perf_counter() < until:
-            workspace, id_ = dice.choice(known)
+            workspace, id_ = dice.choice(there)
             at = f"/workspaces/{workspace}/clusters"
-            match dice.randrange(10):
+            match dice.randrange(50):
                 case 0:
+                    body = wish(f"more-{len(known)}-{client.number}", workspace)
+                    made = await client.ask("new", "POST", at, body)
+                    known.append((workspace, made["id"]))
+                case 1 | 2 | 3 | 4 | 5:
                     await client.ask("list", "GET", f"{at}?live=true&limit=20")
-                case 1 | 2 | 3:
+                case each if each < 20:
                     await client.ask("find", "GET", f"{at}/{id_}")
                 case _:
                     await client.ask("view", "GET", f"{at}/{id_}/view")
@@ -277,14 +286,14 @@ async def step(
     rounds = after["rounds"] - before["rounds"]
     creates = times.get("create", [])
     times.clear()
-    await read(clients, known, seconds, pause_s=0.5)
+    await use(clients, known, seconds, pause_s=0.5)
     busy = await server.figures()
     reads = [time for kind in ("list", "find", "view") for time in times.get(kind, [])]
     figures = {
         "clusters": count,
         "creates_per_s": (count - first) / made_s,
-        "create_p50_s": quantile(creates, 0.5),
-        "create_p99_s": quantile(creates, 0.99),
+        "all_at_once_create_p50_s": quantile(creates, 0.5),
+        "all_at_once_create_p99_s": quantile(creates, 0.99),
         "all_up_s": up_s,
         "rounds_per_s": rounds / seconds,
         "cpu_per_round_s": max(0.0, after["cpu_s"] - before["cpu_s"] - rest * seconds) / max(1, rounds),
@@ -297,6 +306,9 @@ async def step(
         "cpu_per_read_s": (busy["cpu_s"] - after["cpu_s"]) / max(1, len(reads)),
         "read_p50_s": quantile(reads, 0.5),
         "read_p99_s": quantile(reads, 0.99),
+        "creates_while_used": len(times.get("new", [])),
+        "create_p50_s": quantile(times.get("new", []), 0.5),
+        "create_p99_s": quantile(times.get("new", []), 0.99),
         **{f"{kind}_p99_s": quantile(times.get(kind, []), 0.99) for kind in ("list", "find", "view")},
         "lag_max_while_read_s": busy["lag_max_s"],
         "rss_mib": busy["rss"] / 2**20,

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from tradewind.client.cluster import Cluster
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 __all__ = ["Cluster", "__version__"]
 
 _DOORS = {"Cluster": "tradewind.client.cluster"}

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.chaos.harness import Chaos, Run
+from tests.chaos.harness import Chaos
+from tests.chaos.run import Run
 from tests.postgres import Postgres
 
 SEED = 20

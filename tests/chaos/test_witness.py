@@ -102,9 +102,9 @@ def test_a_live_cluster_without_a_wake_up_is_told(witness: Witness, postgres_url
 
 
 def test_a_live_cluster_that_nobody_looked_at_in_time_is_told(witness: Witness) -> None:
-    assert witness.overdue(timedelta(hours=1)) == []
+    assert witness.overdue(timedelta(days=1)) == []
     [fault] = witness.overdue(timedelta(seconds=30))
-    assert "cluster c1 (pending) is overdue by 0:01:0" in fault
+    assert fault.startswith("cluster c1 (pending) is overdue by 0:")
 
 
 async def test_what_was_billed_and_isnt_in_our_books_is_told(witness: Witness, postgres_url: str) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -164,9 +165,9 @@ class Witness:
             price, ended = Decimal(line["price_per_hour"] or 0), line["stopped_at"]
             steps.append((datetime.fromisoformat(line["started_at"]), price))
             steps.append((now if ended is None else datetime.fromisoformat(ended), -price))
-        steps.sort()
+        steps = [*sorted(steps), (now, Decimal(0))]
         spent = burn = at_limit = Decimal(0)
-        for (at, change), (until, _) in zip(steps, [*steps[1:], (now, Decimal(0))], strict=True):
+        for (at, change), (until, _) in pairwise(steps):
             burn += change
             before, spent = spent, spent + burn * Decimal((until - at) / HOUR)
             if before <= limit < spent:

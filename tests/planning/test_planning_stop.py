@@ -16,7 +16,8 @@ from tradewind.model.instance import Instance, InstanceEnd, InstanceStatus, Role
 from tradewind.model.status import StatusPage
 from tradewind.model.usage import Usage
 from tradewind.planning import stop
-from tradewind.planning.funds import draws, own_fund
+from tradewind.planning.draws import draws
+from tradewind.planning.funds import own_fund
 from tradewind.planning.plan import plan
 from tradewind.planning.stop import Case, verdict, warning
 

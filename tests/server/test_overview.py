@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from tests.server.stage import API, Stage, new
@@ -89,3 +91,78 @@ async def test_a_page_for_a_cluster_that_is_not_there_says_so(lab: Stage) -> Non
 
     assert page.status_code == 404
     assert HOSTILE not in page.text
+
+
+OURS = {"Sec-Fetch-Site": "same-origin"}
+
+
+def limit(**changes: str) -> dict[str, str]:
+    return {"amount": "50", "currency": "usd", "scope": "workspace", "key": "", **changes}
+
+
+async def test_a_limit_set_on_the_page_stands_there_for_everybody(lab: Stage) -> None:
+    async with lab.client("ada") as ada:
+        done = await ada.post("/workspaces/fjord/budgets", data=limit(), headers=OURS)
+        again = await ada.post("/workspaces/fjord/budgets", data=limit(amount="70", soft="yes"), headers=OURS)
+        found = (await ada.get(f"{API}/workspaces/fjord/budgets")).json()["items"]
+    async with lab.client("meg") as meg:
+        page = await meg.get("/workspaces/fjord")
+
+    assert (done.status_code, again.status_code) == (303, 303)
+    assert [(each["budget"]["limit"]["amount"], each["budget"]["is_hard"]) for each in found] == [("70", False)]
+    assert "<b>the workspace</b>, 70.00 USD a month, soft" in page.text
+    assert 'aria-label="0 USD spent and 0 USD promised of 70.00 USD"' in page.text
+
+
+async def test_only_who_may_is_offered_a_limit_and_can_set_one(lab: Stage) -> None:
+    async with lab.client("bob") as bob:
+        page = await bob.get("/workspaces/fjord")
+        refused = await bob.post("/workspaces/fjord/budgets", data=limit(), headers=OURS)
+        found = (await bob.get(f"{API}/workspaces/fjord/budgets")).json()["items"]
+
+    assert "Set a limit" not in page.text
+    assert refused.status_code == 403
+    assert found == []
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"amount": "much"},
+        {"amount": "NaN"},
+        {"amount": "-1"},
+        {"amount": "1e99"},
+        {"currency": "€"},
+        {"scope": "planet"},
+        {"scope": "tag"},
+        {"scope": "user", "key": "a\0b"},
+    ],
+    ids=str,
+)
+async def test_a_limit_that_means_nothing_is_refused_in_words(lab: Stage, wrong: dict[str, str]) -> None:
+    async with lab.client("ada") as ada:
+        refused = await ada.post("/workspaces/fjord/budgets", data=limit(**wrong), headers=OURS)
+        found = (await ada.get(f"{API}/workspaces/fjord/budgets")).json()["items"]
+
+    assert refused.status_code == 400
+    assert 'class="problem"' in refused.text
+    assert found == []
+
+
+async def test_whom_a_limit_is_for_stays_text(lab: Stage) -> None:
+    async with lab.client("ada") as ada:
+        await ada.post("/workspaces/fjord/budgets", data=limit(scope="tag", key=f"why={HOSTILE}"), headers=OURS)
+        page = await ada.get("/workspaces/fjord")
+
+    assert HOSTILE not in page.text
+    assert "tag why=&lt;img" in page.text
+
+
+async def test_everything_a_page_loads_is_there(lab: Stage) -> None:
+    async with lab.client("ada") as ada:
+        page = await ada.get("/workspaces/fjord")
+        loaded = set(re.findall(r'(?:src|href)="(/static/[^"]+)"', page.text))
+        answers = {path: (await ada.get(path)).status_code for path in loaded}
+
+    assert len(loaded) >= 4
+    assert set(answers.values()) == {200}

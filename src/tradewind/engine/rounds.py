@@ -22,7 +22,8 @@ from tradewind.model.instance import Contact, Instance, InstanceStatus, Observed
 from tradewind.model.status import StatusPage
 from tradewind.planning import meter
 from tradewind.planning.choose import Choice
-from tradewind.planning.funds import ROUND, Fund, draws, funds_of, own_fund, paid_for, without_new_money
+from tradewind.planning.draws import draws, paid_for
+from tradewind.planning.funds import ROUND, Fund, funds_of, own_fund, without_new_money
 from tradewind.planning.plan import plan
 from tradewind.planning.settle import corrected
 from tradewind.planning.snapshot import Launch, Plan, Snapshot

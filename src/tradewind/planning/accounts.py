@@ -15,6 +15,7 @@ from tradewind.model.money import Money
 from tradewind.planning import budget as limit
 from tradewind.planning.funds import WINDING
 from tradewind.planning.limits import title
+from tradewind.planning.pace import FOREVER, cost_of, lasts
 
 GRACE = WINDING
 """When what is left lasts less than this, somebody winds down, so that the others can go on."""
@@ -50,7 +51,7 @@ class Holder:
     def spent(self, now: datetime) -> Decimal:
         """Return what it has spent by now: as metered, and from then on at its burn, but never what it doesn't hold."""
         since = max(timedelta(0), now - self.reservation.at)
-        guess = self.reservation.spent.amount + _cost(self.per_hour, since)
+        guess = self.reservation.spent.amount + cost_of(self.per_hour, since)
         return max(self.reservation.spent.amount, min(guess, self.reservation.reserved.amount))
 
 
@@ -156,10 +157,10 @@ def _chosen(
     """Return who winds down, and who did and may go on."""
     told = tuple(h for h in live if h.ends_by is not None)
     per_hour = sum((h.per_hour for h in live), Decimal(0))
-    lasts = _lasts(budget, left, per_hour, now)
-    if lasts >= CALM:
+    span = _lasts(budget, left, per_hour, now)
+    if span >= CALM:
         return (), told
-    if lasts >= GRACE:
+    if span >= GRACE:
         return told, ()
     chosen: list[Holder] = []
     for holder in sorted((h for h in live if h.per_hour), key=order_of_end):
@@ -168,7 +169,7 @@ def _chosen(
         chosen.append(holder)
         # It burns on while it hands over; what is left after that is the others'.
         until = holder.ends_by or now + HANDOVER
-        left -= _cost(holder.per_hour, max(timedelta(0), until - now))
+        left -= cost_of(holder.per_hour, until - now)
         per_hour -= holder.per_hour
     return (*chosen, *(h for h in told if h not in chosen)), ()
 
@@ -187,22 +188,12 @@ def _wake(
     for step in limit.STEPS:
         missing = found.limit.amount * step / 100 - found.spent.amount
         if missing > 0:
-            moments.append(now + max(SHORTEST_SLEEP, _span(missing, per_hour)))
+            moments.append(now + max(SHORTEST_SLEEP, lasts(missing, per_hour)))
     return min(moments)
 
 
 def _lasts(budget: Budget, left: Decimal, per_hour: Decimal, now: datetime) -> timedelta:
-    if per_hour == 0:
-        return timedelta.max
-    span = _span(left, per_hour)
+    span = FOREVER if per_hour == 0 else lasts(left, per_hour)
     if budget.period is Period.GRANT and budget.ends_at is not None:
         span = min(span, budget.ends_at - now)
     return span
-
-
-def _span(amount: Decimal, per_hour: Decimal) -> timedelta:
-    return timedelta(hours=float(min(max(amount, Decimal(0)) / per_hour, Decimal(800_000))))
-
-
-def _cost(per_hour: Decimal, span: timedelta) -> Decimal:
-    return per_hour * Decimal(span // timedelta(microseconds=1)) / 3_600_000_000

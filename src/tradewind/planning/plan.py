@@ -11,9 +11,12 @@ from tradewind.model.cluster import Cluster, ClusterStatus
 from tradewind.model.events import Event, Level
 from tradewind.model.instance import Instance, InstanceEnd, InstanceStatus, ObservedInstance, Role
 from tradewind.model.usage import Usage
-from tradewind.planning import funds, meter, scale, stop
-from tradewind.planning.funds import Draw
+from tradewind.planning import meter, scale, stop
+from tradewind.planning.draws import Draw, draws
+from tradewind.planning.funds import own_fund
+from tradewind.planning.pace import rate
 from tradewind.planning.reconcile import keep_up, stopping, take_down
+from tradewind.planning.reservations import reservation, use_of
 from tradewind.planning.settle import Sighting, corrected, settle
 from tradewind.planning.snapshot import Plan, Snapshot
 
@@ -208,14 +211,14 @@ def _draws(
     snapshot: Snapshot, instances: tuple[Instance, ...], now: datetime, usages: tuple[Usage, ...] = ()
 ) -> tuple[Draw, ...]:
     """Return what is drawn of each fund; what this round found of the bill goes before what was loaded."""
-    own = funds.own_fund(snapshot.cluster)
+    own = own_fund(snapshot.cluster)
     if not own and not snapshot.funds:
         return ()
     seen_at = snapshot.looked_at if snapshot.observed is not None else snapshot.cluster.observed_at
     if seen_at is not None:
         seen_at -= snapshot.list_lag
     bill = {(usage.instance_id, usage.sequence): usage for usage in (*snapshot.usages, *usages)}
-    return funds.draws((*own, *snapshot.funds), instances, tuple(bill.values()), now, seen_at=seen_at)
+    return draws((*own, *snapshot.funds), instances, tuple(bill.values()), now, seen_at=seen_at)
 
 
 def _reserved(snapshot: Snapshot, steps: Plan, usages: tuple[Usage, ...], now: datetime) -> tuple[Reservation, ...]:
@@ -224,11 +227,9 @@ def _reserved(snapshot: Snapshot, steps: Plan, usages: tuple[Usage, ...], now: d
     drawn = []
     for draw in _draws(snapshot, steps.instances, now, usages):
         currency = draw.fund.limit.currency
-        ordered = sum((funds.rate(launch.choice.offer, currency) for launch in steps.launches), Decimal(0))
+        ordered = sum((rate(launch.choice.offer, currency) for launch in steps.launches), Decimal(0))
         drawn.append(replace(draw, per_hour=draw.per_hour + ordered))
-    wanted = (
-        funds.reservation(draw, steps.cluster, funds.use_of(snapshot.page), now, snapshot.terms(now)) for draw in drawn
-    )
+    wanted = (reservation(draw, steps.cluster, use_of(snapshot.page), now, snapshot.terms(now)) for draw in drawn)
     return tuple(one for one in wanted if one is not None)
 
 

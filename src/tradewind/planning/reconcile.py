@@ -10,7 +10,9 @@ from tradewind.model.events import Event, Level
 from tradewind.model.instance import Instance, InstanceEnd, InstanceStatus, Role
 from tradewind.planning import scale
 from tradewind.planning.choose import Choice
-from tradewind.planning.funds import AFFORDABLE, ROUND, Draw, affordable, covers, least_ahead, pay_ahead
+from tradewind.planning.draws import Draw, affordable
+from tradewind.planning.funds import AFFORDABLE, ROUND
+from tradewind.planning.reservations import covers, least_ahead, pay_ahead
 from tradewind.planning.settle import abandoned
 from tradewind.planning.snapshot import Launch, Plan, Snapshot
 from tradewind.planning.stop import DRAINED

@@ -13,7 +13,8 @@ from tradewind.model.instance import Instance, ObservedInstance, Role
 from tradewind.model.status import StatusPage
 from tradewind.model.usage import Usage
 from tradewind.planning.choose import Choice
-from tradewind.planning.funds import Fund, Terms
+from tradewind.planning.funds import Fund
+from tradewind.planning.reservations import Terms
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

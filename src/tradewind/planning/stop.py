@@ -11,7 +11,8 @@ from tradewind.model.instance import Instance, InstanceEnd, Role
 from tradewind.model.status import StatusPage
 from tradewind.model.usage import Usage
 from tradewind.planning import budget, scale
-from tradewind.planning.funds import Draw, needed_ahead
+from tradewind.planning.draws import Draw
+from tradewind.planning.reservations import needed_ahead
 
 DRAINED = 1
 """Workers that are left to a cluster that winds down: results of the others have moved there."""

@@ -22,6 +22,7 @@ from tradewind.model.secret import Secret
 from tradewind.server.app import create_app, default_url
 from tradewind.server.certificate import Certificate, certificate_for
 from tradewind.server.connection import Connection
+from tradewind.server.garbage import seldom_searched
 
 log = logging.getLogger(__name__)
 
@@ -76,7 +77,8 @@ async def serve(settings: Settings, directory: Path, told: Callable[[Started], N
             server = Server(uvicorn_config(app, settings, certificate), app)
             server.on_start = lambda: told(_started(settings, shared, certificate, welcome))
             welcome = await _welcome(shared, settings)
-            await server.serve([listening])
+            async with seldom_searched():
+                await server.serve([listening])
         finally:
             await shared.aclose()
 

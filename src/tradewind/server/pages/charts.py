@@ -57,7 +57,8 @@ def columns(bars: Sequence[Bar], *, title: str, unit: str) -> Markup:
             f"<title>{escape(bar.label)}: {escape(bar.text)}</title></rect>"
         )
         if number % every == 0:
-            drawn.append(f'<text class="axis" x="{x:.1f}" y="{HEIGHT - 6}">{escape(bar.label)}</text>')
+            label = f'x="{x + step / 2:.1f}" y="{HEIGHT - 6}" text-anchor="middle">{escape(bar.label)}'
+            drawn.append(f'<text class="axis" {label}</text>')
     return _svg(drawn, HEIGHT, f"{title}, in {unit}")
 
 

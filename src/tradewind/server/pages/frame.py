@@ -35,6 +35,7 @@ STATIC = {
     "style.css": "text/css; charset=utf-8",
     "secret.js": "text/javascript; charset=utf-8",
     "live.js": "text/javascript; charset=utf-8",
+    "icon.svg": "image/svg+xml",
 }
 
 _templates = Environment(

@@ -1,27 +1,33 @@
-"""What runs in a workspace, what it costs and how it fares: for those who look rather than read."""
+"""What runs in a workspace, what it costs and may cost, and how it fares: for those who look rather than read."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any
 from urllib.parse import quote
 
+from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import Response
 
+from tradewind.engine.budgets import Budgets
 from tradewind.engine.service import Service
-from tradewind.errors import NotFound
+from tradewind.errors import BadRequest, NotFound
+from tradewind.model.budget import BudgetScope, BudgetView
+from tradewind.model.exchange import NewBudget
 from tradewind.model.instance import InstanceStatus, Role
+from tradewind.model.money import Money
 from tradewind.model.people import Caller
 from tradewind.model.usage import CostLine
 from tradewind.model.views import ClusterView
 from tradewind.planning.access import Action, may
+from tradewind.planning.wishes import check_keepable
 from tradewind.server import auth
 from tradewind.server.context import request_id
 from tradewind.server.pages import charts
-from tradewind.server.pages.frame import go, page, show
+from tradewind.server.pages.frame import form, go, page, show
 
 DAYS = 30
 """Of the chart."""
@@ -50,7 +56,8 @@ async def overview(request: Request) -> Response:
         by_user=_largest(await service.usage(by="user", since=since)),
         by_provider=_largest(await service.usage(by="provider", since=since)),
         since=since,
-        **await _now(service, now),
+        manages=may(caller, Action.MANAGE_BUDGETS),
+        **await _now(request, caller, service, now),
     )
 
 
@@ -60,7 +67,8 @@ async def now(request: Request) -> Response:
     await auth.signed_in(request)
     caller, service = await _asked(request)
     moment: datetime = request.app.state.assembly.clock.now()
-    return show(request, "now.html", caller=caller, workspace=caller.workspace, **await _now(service, moment))
+    parts = await _now(request, caller, service, moment)
+    return show(request, "now.html", caller=caller, workspace=caller.workspace, **parts)
 
 
 @page
@@ -90,7 +98,8 @@ async def cluster(request: Request) -> Response:
         computations=await service.computations(found.id, limit=COMPUTATIONS_SHOWN) if is_open else (),
         insights=await service.insights(found.id) if is_open else (),
         receipt=await service.receipt(found.id) if is_open else None,
-        now=moment,
+        # What was cut off lasted until its cluster's end.
+        now=view.cluster.stopped_at or moment,
     )
 
 
@@ -105,18 +114,42 @@ async def stop(request: Request) -> Response:
     return go(f"/workspaces/{quote(caller.workspace)}/clusters/{quote(found.id)}")
 
 
+@page
+async def limit(request: Request) -> Response:
+    """Set a limit, in place of the one that is there for the same, and show how it stands."""
+    caller, _ = await _asked(request)
+    fields = await form(request)
+    try:
+        scope = BudgetScope(fields.get("scope", ""))
+        amount = Decimal(fields.get("amount", "").strip())
+    except (ValueError, InvalidOperation):
+        raise BadRequest("write the limit as a number, such as 50 or 0.5, and choose what it is for") from None
+    key = "" if scope is BudgetScope.WORKSPACE else fields.get("key", "").strip()
+    money = Money(amount=amount, currency=fields.get("currency", "").strip().upper())
+    wanted = NewBudget(limit=money, scope=scope, key=key, is_hard=fields.get("soft") != "yes")
+    check_keepable(wanted)
+    await _budgets(request, caller).set(wanted, request_id=request_id() or None)
+    return go(f"/workspaces/{quote(caller.workspace)}")
+
+
 async def _asked(request: Request) -> tuple[Caller, Service]:
     caller = await auth.caller(request, request.path_params["workspace"])
     service: Service = request.app.state.assembly.service
     return caller, service.as_(caller, request_id() or None)
 
 
-async def _now(service: Service, now: datetime) -> dict[str, Any]:
+def _budgets(request: Request, caller: Caller) -> Budgets:
+    budgets: Budgets = request.app.state.assembly.budgets
+    return budgets.as_(caller)
+
+
+async def _now(request: Request, caller: Caller, service: Service, now: datetime) -> dict[str, Any]:
     live = await service.list_clusters(live=True, limit=LIVE_SHOWN)
     ended = await service.list_clusters(live=False, limit=ENDED_SHOWN)
     return {
         "live": [(view, _figures(view)) for view in live],
         "ended": [(view, _figures(view)) for view in ended],
+        "budgets": [(view, _bar(view)) for view in await _budgets(request, caller).list()],
         "now": now,
     }
 
@@ -124,7 +157,8 @@ async def _now(service: Service, now: datetime) -> dict[str, Any]:
 def _figures(view: ClusterView) -> dict[str, object]:
     workers = [i for i in view.instances if i.role is Role.WORKER]
     running = [i for i in workers if i.status is InstanceStatus.RUNNING]
-    has = [i.offer.resources for i in view.instances if i.status.is_billed]
+    # Of the workers alone, as the notebook says it: what the scheduler has is of use to nobody's tasks.
+    has = [i.offer.resources for i in workers if i.status.is_billed]
     return {
         "running": len(running),
         "wanted": sum(1 for i in workers if i.status.is_live and i.wanted),
@@ -132,6 +166,12 @@ def _figures(view: ClusterView) -> dict[str, object]:
         "memory": sum(resources.memory for resources in has),
         "failed": view.cluster.stop_reason is not None and view.cluster.stop_reason.is_failure,
     }
+
+
+def _bar(view: BudgetView) -> Markup:
+    state = view.state
+    title = f"{state.spent} spent and {view.reserved} promised of {state.limit}"
+    return charts.gauge(state.spent.amount, view.reserved.amount, state.limit.amount, title=title)
 
 
 def _currencies(lines: Sequence[CostLine]) -> list[str]:

@@ -31,6 +31,7 @@ _PLACES: Mapping[str, tuple[Answer, tuple[str, ...]]] = {
     "/workspaces/{workspace}/now": (overview.now, READ),
     "/workspaces/{workspace}/clusters/{cluster}": (overview.cluster, READ),
     "/workspaces/{workspace}/clusters/{cluster}/stop": (overview.stop, WRITE),
+    "/workspaces/{workspace}/budgets": (overview.limit, WRITE),
     "/workspaces/{workspace}/people": (own.workspace, READ),
     "/workspaces/{workspace}/invitations": (own.invite, WRITE),
     "/workspaces/{workspace}/invitations/{invitation}/withdraw": (own.withdraw, WRITE),
