@@ -10,10 +10,11 @@ import pytest
 
 from tests.engine.stage import Stage, is_running, is_stopped
 from tradewind.engine.rounds import LEASE, RENEWED, UNWATCHED, Rounds
-from tradewind.errors import StoreError
+from tradewind.errors import BadRequest, StoreError
 from tradewind.model.cluster import ClusterStatus, Scaling
 from tradewind.model.instance import Role
 from tradewind.planning.funds import ROUND
+from tradewind.providers.base import Provider
 from tradewind.providers.fake import faults as f
 from tradewind.store.records import Changes, Lease
 from tradewind.store.store import Store
@@ -250,3 +251,21 @@ async def test_workers_that_ended_long_ago_are_forgotten(stage: Stage) -> None:
     assert held.loaded.instances == loaded.instances
     assert held.loaded.revision == loaded.revision
     assert replace(held.cluster, observed_at=None) == replace(loaded.cluster, observed_at=None)
+
+
+async def test_who_cant_look_after_a_cluster_leaves_it_to_others_at_once() -> None:
+    stage = await Stage.open("sqlite://")
+    await stage.create()
+    mine, other = await at_rest(stage, stage.engine()), stage.engine("B")
+
+    def unknown(name: str) -> Provider:
+        raise BadRequest(f"there is no {name} here")
+
+    other.provider_of = unknown
+    await mine.hand_over()
+    with pytest.raises(BadRequest):
+        await other.round("c1")
+
+    assert await mine.round("c1") is not None
+    assert (await stage.store.get_cluster("c1")).status is ClusterStatus.RUNNING
+    await stage.store.aclose()

@@ -80,6 +80,8 @@ async def test_what_runs_where_nothing_new_may_run_is_looked_after(tmp_path: Pat
     other = await Shared.open(replace(Settings(), serve=serve), tmp_path, link=stage.world.agents)
     assert (await stage.client("mia").post("/api/v1/workspaces/lab/clusters", json=new())).status_code == 201
     assert other.provider("fake").name == "fake"
+    with pytest.raises(BadRequest, match="another machine's"):
+        stage.shared.provider("local")
     with pytest.raises(BadRequest, match="runs no clusters on 'fake'"):
         await other.assembly.service.as_(MIA).create(spec("c2"))
     await other.aclose()

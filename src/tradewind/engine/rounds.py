@@ -16,7 +16,7 @@ from tradewind.engine.held import Held, says_the_same
 from tradewind.engine.limits import Limits
 from tradewind.engine.link import Access, AgentLink
 from tradewind.engine.watch import Listing, Watch
-from tradewind.errors import BadRequest, FundsChanged, LeaseLost, Unavailable
+from tradewind.errors import BadRequest, FundsChanged, LeaseLost, TradewindError, Unavailable
 from tradewind.model.cluster import Cluster, ClusterStatus
 from tradewind.model.instance import Contact, Instance, InstanceStatus, ObservedInstance, Role
 from tradewind.model.status import StatusPage
@@ -112,12 +112,22 @@ class Rounds:
             if held is None:
                 self._forget(cluster_id)
                 return None
+            await self._release_what_is_others(held)
             return await self._led(held.since(now - RECENT), since=now if afresh else None)
         except LeaseLost:
             log.info("cluster %s is looked after by somebody else now", cluster_id)
             return None
         finally:
             self._under_way.discard(cluster_id)
+
+    async def _release_what_is_others(self, held: Held) -> None:
+        """Give the lease back, and raise, where this engine can't look after the cluster: another may."""
+        try:
+            self.provider_of(held.cluster.spec.provider)
+        except TradewindError:
+            async with self._desk:
+                await self.store.release_lease(held.lease)
+            raise
 
     def doubt(self, cluster_id: str) -> None:
         """Read this one from the store at its next round: somebody else wrote to it."""

@@ -99,7 +99,10 @@ class Shared:
         return self.provider(name)
 
     def provider(self, name: str) -> Provider:
-        """Return the provider of this name, be it offered or not: what was launched there once is looked after."""
+        """Return the provider of this name, be it offered or not: what was launched there once is looked after.
+
+        Raises BadRequest where that is another machine's: from here it would seem to be gone.
+        """
         if name not in self._providers:
             table = getattr(self.settings, name, None)
             provider = open_provider(
@@ -110,6 +113,8 @@ class Shared:
                     options=asdict(table) if table is not None else {},
                 ),
             )
+            if name not in self.allowed and provider.capabilities.same_file_system:
+                raise BadRequest(f"this server looks after no clusters on {name!r}: they may be another machine's")
             provider.on_change(self._poke)
             self._providers[name] = provider
         return self._providers[name]
