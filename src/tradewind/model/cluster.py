@@ -156,6 +156,8 @@ class Intent:
     """The money of a budget runs out: until then its people may save what they hold; None: it may go on."""
     ends_why: str = ""
     """Which budget, for a person; no full stop."""
+    ends_for: str = ""
+    """Id of that budget: no other one lets it go on."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

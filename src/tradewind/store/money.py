@@ -171,13 +171,15 @@ def _state(connection: Connection, key: AccountKey) -> AccountState | None:
     holders = []
     for reservation in held:
         cluster = known[reservation.cluster_id]
+        intent = rows.intent_from(cluster["intent"])
         holders.append(
             Holder(
                 reservation=reservation,
                 name=cluster["name"],
                 created_at=cluster["created_at"],
                 is_live=cluster["status"] != ClusterStatus.STOPPED.value,
-                ends_by=rows.intent_from(cluster["intent"]).ends_by,
+                ends_by=intent.ends_by,
+                ends_for=intent.ends_for,
             )
         )
     return AccountState(budget=ledger.budget_from(budget), account=ledger.account_from(row), holders=tuple(holders))
