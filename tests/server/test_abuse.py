@@ -346,6 +346,24 @@ async def test_a_head_that_is_too_large_is_refused(stage: Stage) -> None:
     assert (large.status_code, long.status_code) == (431, 414)
 
 
+async def test_the_same_limit_set_by_many_at_once_is_set_once(stage: Stage) -> None:
+    body = {"limit": {"amount": "5", "currency": "USD"}}
+    async with stage.client("ana") as ana:
+        answers = await asyncio.gather(*(ana.post(f"{LAB}/budgets", json=body) for _ in range(5)))
+        kept = (await ana.get(f"{LAB}/budgets")).json()["items"]
+
+    assert sorted(answer.status_code for answer in answers) == [201, 409, 409, 409, 409]
+    assert len(kept) == 1
+
+
+@pytest.mark.parametrize("amount", ["NaN", "sNaN", "Infinity", "-1", "1E12", "1E-400", "0E+999999", "0.0000000000001"])
+async def test_an_amount_that_nobody_pays_is_no_limit(stage: Stage, amount: str) -> None:
+    async with stage.client("ana") as ana:
+        answer = await ana.post(f"{LAB}/budgets", json={"limit": {"amount": amount, "currency": "USD"}})
+
+    assert answer.status_code == 400
+
+
 async def test_the_same_key_creates_once(stage: Stage) -> None:
     async with stage.client("mia") as mia, stage.client("max") as others:
         key = {"Idempotency-Key": "k1"}
