@@ -23,7 +23,7 @@ LONGEST_FILE = 500
 MOST_MODULES = 250
 """Beside ``__init__.py``. Raise it knowingly: a bigger house is a slower read for everybody.
 
-With the shared server (33 modules behind HTTP, people, budgets, PostgreSQL) some 227 stand there, of about 140 lines
+With the shared server (33 modules behind HTTP, people, budgets, PostgreSQL) some 230 stand there, of about 140 lines
 each; with fewer, the same code would stand in files of two nouns. The rest is room for the next providers, not for a
 second way to do a thing.
 """

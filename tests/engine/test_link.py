@@ -151,24 +151,30 @@ async def test_others_go_on_while_a_huge_page_is_read(line: HttpAgentLink, tmp_p
     failure = {"at": NOW.isoformat(), "key": "", "prefix": "", "exception": "", "traceback": ""}
     span = {"id": "", "cluster_id": "", "name": "", "started_at": None, "stopped_at": None, "done": True}
     page = {"at": NOW.isoformat(), "workers": [], "computations": [{**span, "errors": [failure] * 100}] * 600}
-    gaps: list[float] = []
 
-    async def tick() -> None:
+    async def tick(gaps: list[float]) -> None:
         last = time.monotonic()
         while True:
             await asyncio.sleep(0.005)
             gaps.append(time.monotonic() - last)
             last = time.monotonic()
 
-    async with server(tmp_path, says(json.dumps(page).encode())) as contact:
-        ticking = asyncio.create_task(tick())
+    async def longest() -> float:
+        """Return the longest that the loop stood still, as a share of the time that the reading took."""
+        gaps: list[float] = []
+        ticking = asyncio.create_task(tick(gaps))
         began = time.monotonic()
         await pull(line, contact)
         took = time.monotonic() - began
         ticking.cancel()
+        assert len(gaps) > 5
+        return max(gaps) / took
 
-    assert len(gaps) > 5
-    assert max(gaps) < took / 2, "it was read in one go"
+    async with server(tmp_path, says(json.dumps(page).encode())) as contact:
+        # A busy machine may stop us once; what it does each time is our own doing.
+        shares = [await longest() for _ in range(3)]
+
+    assert min(shares) < 0.5, "it was read in one go"
 
 
 async def test_who_has_a_certificate_of_another_cluster_never_sees_the_token(
