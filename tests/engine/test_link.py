@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import json
 import ssl
 import time
@@ -95,12 +96,14 @@ async def endless_headers(request: bytes, writer: asyncio.StreamWriter) -> None:
         await writer.drain()
 
 
+PAGE = {"at": NOW.isoformat(), "workers": [], "computations": []}
 HOSTILE: dict[str, Answer] = {
     "silent": is_silent,
     "slow": drips,
     "endless": never_ends,
     "endless headers": endless_headers,
     "says it is huge": says(b"", headers="Content-Length: 99999999999\r\n"),
+    "packed": says(gzip.compress(json.dumps(PAGE).encode()), headers="Content-Encoding: gzip\r\n"),
     "not JSON": says(b"<html>"),
     "not UTF-8": says(b"\xff\xfe"),
     "a list": says(b"[]"),
@@ -135,6 +138,13 @@ async def test_a_server_that_means_harm_is_unavailable_and_soon(line: HttpAgentL
         assert time.monotonic() - began < PATIENCE_S + 2
         assert "c1" in str(caught.value)
         assert "only for the agent" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", sorted(HOSTILE.keys() - {"a list", "a number", "another shape"}))
+async def test_a_server_that_means_harm_lets_nobody_leave(line: HttpAgentLink, tmp_path: Path, name: str) -> None:
+    async with server(tmp_path, HOSTILE[name]) as contact:
+        with pytest.raises(Unavailable):
+            await line.retire(contact, ACCESS, count=1)
 
 
 async def test_others_go_on_while_a_huge_page_is_read(line: HttpAgentLink, tmp_path: Path) -> None:

@@ -6,8 +6,10 @@ from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
+from tests.engine.purse import account, budgets, usd
 from tests.engine.stage import Stage, is_stopped
 from tradewind.model.instance import InstanceEnd, Role
+from tradewind.planning.meter import settle
 from tradewind.providers.base import Order
 from tradewind.providers.fake import FakeWorld, Timing
 from tradewind.providers.fake.faults import DoesNotAnswer, ListsLate, Pile
@@ -94,6 +96,37 @@ async def test_what_was_launched_after_its_cluster_had_stopped_is_ended_and_bill
     assert not stage.machines("c1")
     assert len(stage.truth("c1")) == 1
     assert await stage.bill("c1") == stage.truth("c1")
+    await stage.store.aclose()
+
+
+async def test_what_is_billed_after_its_cluster_had_stopped_is_in_its_budget_and_its_view(tmp_path: Path) -> None:
+    stage = await Stage.open(f"sqlite:///{tmp_path}/store.db", Timing(stopping=timedelta(seconds=7)))
+    rounds = stage.engine()
+    await budgets(stage).create(usd("5"))
+    await stage.create("c2")
+    await stage.up(rounds, "c2")
+    await stage.create("c1")
+    await stage.up(rounds, "c1")
+    await stage.stop("c1")
+    await stage.go(rounds, is_stopped, "c1")
+    await stage.stop("c2")
+    await stage.go(rounds, is_stopped, "c2")
+    before = await account(stage)
+    seen = await stage.store.revision("c1")
+    worker = (await stage.store.instances("c1"))[1]
+    assert worker.stopped_at is not None
+
+    # As where its provider says later that it lived on.
+    after = replace(worker, stopped_at=worker.stopped_at + timedelta(hours=1))
+    cluster = await stage.store.get_cluster("c1")
+    stage.clock.advance(timedelta(hours=2))
+    for _ in range(2):
+        await stage.store.correct(after, settle(worker, after, (), cluster), stage.clock.now())
+
+    price = worker.offer.price
+    assert price is not None
+    assert (await account(stage)).committed.amount == before.committed.amount + price.per_hour
+    assert await stage.store.revision("c1") > seen
     await stage.store.aclose()
 
 

@@ -78,6 +78,18 @@ def test_made_up_tokens_share_the_bucket_of_their_address() -> None:
     assert limits.take(asks("guess", "198.51.100.2")) is None
 
 
+def test_who_has_a_network_of_addresses_has_one_bucket() -> None:
+    limits = Limits(per_second=50, burst=200, now=lambda: 0.0)
+
+    def asks(address: str) -> dict[str, Any]:
+        return {"headers": [], "client": (address, 1)}
+
+    waits = [limits.take(asks(f"2001:db8::{number:x}")) for number in range(400)]
+
+    assert all(wait is not None for wait in waits[200:])
+    assert limits.take(asks("2001:db8:0:1::1")) is None
+
+
 @pytest.mark.parametrize(
     ("content", "headers", "status"),
     [
@@ -332,6 +344,24 @@ async def test_a_head_that_is_too_large_is_refused(stage: Stage) -> None:
         long = await http.get("/healthz?" + "x" * 20_000)
 
     assert (large.status_code, long.status_code) == (431, 414)
+
+
+async def test_the_same_limit_set_by_many_at_once_is_set_once(stage: Stage) -> None:
+    body = {"limit": {"amount": "5", "currency": "USD"}}
+    async with stage.client("ana") as ana:
+        answers = await asyncio.gather(*(ana.post(f"{LAB}/budgets", json=body) for _ in range(5)))
+        kept = (await ana.get(f"{LAB}/budgets")).json()["items"]
+
+    assert sorted(answer.status_code for answer in answers) == [201, 409, 409, 409, 409]
+    assert len(kept) == 1
+
+
+@pytest.mark.parametrize("amount", ["NaN", "sNaN", "Infinity", "-1", "1E12", "1E-400", "0E+999999", "0.0000000000001"])
+async def test_an_amount_that_nobody_pays_is_no_limit(stage: Stage, amount: str) -> None:
+    async with stage.client("ana") as ana:
+        answer = await ana.post(f"{LAB}/budgets", json={"limit": {"amount": amount, "currency": "USD"}})
+
+    assert answer.status_code == 400
 
 
 async def test_the_same_key_creates_once(stage: Stage) -> None:

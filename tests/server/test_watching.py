@@ -57,6 +57,13 @@ async def test_a_replica_that_ends_is_not_ready(stage: Stage) -> None:
         assert (await program.get("/readyz")).status_code == 503
 
 
+@pytest.mark.parametrize("header", ["X-Forwarded-For", "Forwarded", "X-Real-IP", "Via"])
+async def test_what_a_proxy_hands_on_is_not_from_this_machine(stage: Stage, header: str) -> None:
+    async with stage.client(address="127.0.0.1") as program:
+        assert (await program.get("/metrics")).status_code == 200
+        assert (await program.get("/metrics", headers={header: "127.0.0.1"})).status_code == 401
+
+
 async def test_figures_tell_what_lives_and_name_nobody(stage: Stage) -> None:
     async with stage.client("mia") as mia, stage.client(address="127.0.0.1") as prometheus:
         await mia.post(f"{LAB}/clusters", json=new("enso"))

@@ -93,6 +93,28 @@ async def test_a_cluster_that_is_made_while_its_owner_goes_is_refused_or_asked_t
         await make(names[0])
 
 
+async def test_who_is_sent_away_while_they_invite_keeps_no_link(store: Store) -> None:
+    names = [f"ana{number}" for number in range(4)]
+    await lab(store, "olga", *names)
+    for name in names:
+        await store.people.change_role("lab", name, MemberRole.ADMIN, anything, BY)
+
+    async def invites(number: int, name: str) -> None:
+        await store.people.invite(invitation(number, name), f"hash {number}", BY)
+
+    await asyncio.gather(
+        *(invites(number, name) for number, name in enumerate(names)),
+        *(store.people.remove("lab", name, anything, BY) for name in names[:2]),
+        *(store.people.set_disabled(name, True, BY) for name in names[2:]),
+        return_exceptions=True,
+    )
+
+    assert await store.people.invitations("lab", T0) == ()
+    for number, name in enumerate(names, 10):
+        with pytest.raises(Forbidden, match="may not invite"):
+            await invites(number, name)
+
+
 async def test_a_membership_ends_with_its_live_clusters_there_and_nowhere_else(store: Store) -> None:
     await lab(store, "olga", "ada")
     for number, workspace, owner in [(1, "lab", "ada"), (2, "lab", "olga"), (3, "other", "ada")]:

@@ -9,10 +9,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
+from functools import partial
 
 from tradewind.engine.clock import Clock
 from tradewind.errors import NotFound, TradewindError
-from tradewind.model.budget import Reservation
+from tradewind.model.budget import Budget, Reservation
 from tradewind.model.cluster import Intent
 from tradewind.model.events import Event, Level
 from tradewind.model.money import Money
@@ -54,9 +55,9 @@ class Accounts:
         now = self.clock.now()
         decided = plan_account(state, now)
         for cluster_id, ends_by in decided.wind_down:
-            await self._wind_down(cluster_id, ends_by, decided.why, key.budget_id)
+            await self._change(cluster_id, partial(_wound_down, state.budget, decided.why, ends_by))
         for cluster_id in decided.go_on:
-            await self._go_on(cluster_id, key.budget_id)
+            await self._change(cluster_id, partial(_let_go_on, state.budget))
         changes = AccountChanges(
             told=decided.told,
             settled=await self._settled(state, decided, now),
@@ -74,22 +75,6 @@ class Accounts:
             # Its lease runs out, and then it's due again.
             log.warning("the account of budget %s can't be looked at now: %s", key.budget_id, error)
             return False
-
-    async def _wind_down(self, cluster_id: str, ends_by: datetime, why: str, budget_id: str) -> None:
-        def change(intent: Intent) -> Intent:
-            if intent.ends_by is not None:
-                return intent  # Another look, or another budget, said so before.
-            return replace(intent, ends_by=ends_by, ends_why=why, ends_for=budget_id)
-
-        await self._change(cluster_id, change)
-
-    async def _go_on(self, cluster_id: str, budget_id: str) -> None:
-        def change(intent: Intent) -> Intent:
-            if intent.ends_by is None or intent.ends_for not in {"", budget_id}:
-                return intent
-            return replace(intent, ends_by=None, ends_why="", ends_for="")
-
-        await self._change(cluster_id, change)
 
     async def _change(self, cluster_id: str, change: Callable[[Intent], Intent]) -> None:
         try:
@@ -154,6 +139,18 @@ class Accounts:
             )
             for kind, target in targets
         )
+
+
+def _wound_down(budget: Budget, why: str, ends_by: datetime, intent: Intent) -> Intent:
+    if intent.ends_by is not None:
+        return intent  # Another look said so before, or another budget.
+    return replace(intent, ends_by=ends_by, ends_why=why, ends_for=budget.id)
+
+
+def _let_go_on(budget: Budget, intent: Intent) -> Intent:
+    if intent.ends_for not in {"", budget.id}:
+        return intent  # Another budget has told it to end meanwhile.
+    return replace(intent, ends_by=None, ends_why="", ends_for="")
 
 
 def _events(state: AccountState, decided: AccountPlan, now: datetime) -> tuple[Event, ...]:

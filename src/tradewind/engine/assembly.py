@@ -192,6 +192,6 @@ async def _refuse_what_another_serves(store: Store, mine: str) -> None:
     serves = await store.facts.known(INSTALLATION)
     if serves is not None and serves != mine:
         raise StoreError(
-            f"{store.place} belongs to a Tradewind server with another data directory; sign in to it (tradewind login "
-            "URL), or set another store"
+            f"{store.place} belongs to a Tradewind server that marks what it launches in its own way; sign in to it "
+            "(tradewind login URL), or set another store"
         )

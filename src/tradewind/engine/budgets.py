@@ -10,7 +10,7 @@ from decimal import Decimal
 
 from tradewind.engine.clock import Clock
 from tradewind.engine.posting import check_url
-from tradewind.errors import BadRequest, Forbidden, NameTaken
+from tradewind.errors import BadRequest, Forbidden
 from tradewind.model.budget import (
     Budget,
     BudgetScope,
@@ -30,6 +30,8 @@ from tradewind.planning.access import Action, may, refusal
 from tradewind.planning.forecast import LOOKBACK, forecast
 from tradewind.store.store import Store
 
+MOST_PLACES = 12
+"""Behind the point, or zeros before it: what reservations are reckoned to."""
 MOST = 200
 """Budgets of a workspace: each round of each cluster looks at all of them."""
 
@@ -118,9 +120,6 @@ class Budgets:
         others = await self._store.money.budgets(budget.workspace)
         if len(others) >= MOST:
             raise BadRequest(f"a workspace has at most {MOST} budgets; remove those that are of no use any more")
-        for other in others:
-            if other.aim == budget.aim:
-                raise NameTaken(f"{limits.title(other)} is there already ({other.id}): change it, or remove it first")
         entry = self._entry("budget.created", budget, limits.title(budget), request_id)
         await self._store.money.add(budget, await self._opening(budget), entry)
         return await self._view(budget)
@@ -281,6 +280,9 @@ def _check(budget: Budget) -> None:
     limit = budget.limit
     if not limit.amount.is_finite() or limit.amount < 0 or limit.amount >= Decimal("1E12"):
         raise BadRequest(f"{limit.amount} is no limit: give an amount from 0 up, as 50 USD")
+    exponent = limit.amount.as_tuple().exponent
+    if not isinstance(exponent, int) or not -MOST_PLACES <= exponent <= MOST_PLACES:
+        raise BadRequest(f"{limit.amount!s:.40} has more places than money; write it as 50.00")
     if not limit.currency.isascii() or not 2 <= len(limit.currency) <= 8 or not limit.currency.isupper():
         raise BadRequest(f"{limit.currency!r} is no currency: give its code, as USD, EUR, or SU for service units")
     if budget.scope is BudgetScope.WORKSPACE and budget.key:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 import ssl
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Protocol
+from functools import partial
+from typing import Any, Protocol, TypeVar
 from urllib.parse import urlencode
 
 from tornado.httpclient import HTTPRequest
@@ -18,6 +20,8 @@ from tradewind.errors import BadRequest, Unavailable
 from tradewind.model.instance import Contact
 from tradewind.model.secret import Secret
 from tradewind.model.status import StatusPage
+
+T = TypeVar("T")
 
 PAGE_LIMIT = 8 * 1024 * 1024
 """Bytes of a page that are read at most: users run their own code where it is made."""
@@ -92,11 +96,7 @@ class HttpAgentLink:
             query["paid_for"] = paid_for.total_seconds()
         body = await self._ask(contact, access, f"/v1/status?{urlencode(query)}")
         try:
-            if len(body) <= LARGE:
-                return wire.parse_status_page(body, access.cluster_id)
-            # A stranger's page of 8 MiB is a second's work: done elsewhere, and one at a time, so that nobody waits.
-            async with self._large:
-                return await asyncio.to_thread(wire.parse_status_page, body, access.cluster_id)
+            return await self._elsewhere_if_large(partial(wire.parse_status_page, cluster_id=access.cluster_id), body)
         except BadRequest as error:
             raise Unavailable(f"the status page of {access.cluster_id} makes no sense: {error}") from None
 
@@ -105,7 +105,7 @@ class HttpAgentLink:
     ) -> tuple[str, ...]:
         """See :meth:`AgentLink.retire`."""
         wanted: dict[str, object] = {"workers": list(names)} if names else {"n": count}
-        answer = _json(await self._ask(contact, access, "/v1/retire", wanted))
+        answer = await self._elsewhere_if_large(_json, await self._ask(contact, access, "/v1/retire", wanted))
         # Those that still move their results are on their way out as well; else others would be asked in their place.
         lists = [answer.get(key) for key in ("retired", "retiring")] if isinstance(answer, dict) else []
         return tuple(name for names in lists if isinstance(names, list) for name in names if isinstance(name, str))
@@ -122,6 +122,13 @@ class HttpAgentLink:
         """Let go of its connections."""
         self._http.close()
 
+    async def _elsewhere_if_large(self, read: Callable[[bytes], T], body: bytes) -> T:
+        if len(body) <= LARGE:
+            return read(body)
+        # A stranger's page of 8 MiB is a second's work: done elsewhere, and one at a time, so that nobody waits.
+        async with self._large:
+            return await asyncio.to_thread(read, body)
+
     async def _ask(self, contact: Contact, access: Access, path: str, body: object = None) -> bytes:
         if not contact.agent.startswith("https://"):
             raise Unavailable(f"the agent of {access.cluster_id} has no https address: {contact.agent!r}")
@@ -133,6 +140,8 @@ class HttpAgentLink:
             connect_timeout=PATIENCE_S,
             request_timeout=PATIENCE_S,
             follow_redirects=False,
+            # Ours compresses nothing, and what a stranger compresses may be a thousand times as large as the limit.
+            decompress_response=False,
             ssl_options=self._context(access),
         )
         try:
@@ -154,5 +163,5 @@ class HttpAgentLink:
 def _json(body: bytes) -> Any:
     try:
         return json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise Unavailable("the agent's answer isn't JSON") from None

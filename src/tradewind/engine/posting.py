@@ -89,6 +89,8 @@ class HttpPoster:
             request_timeout=PATIENCE_S,
             # Where a redirect leads, nobody has allowed.
             follow_redirects=False,
+            # Nothing in the answer is of use, least of all what it unpacks to.
+            decompress_response=False,
         )
         try:
             response = await self._http.fetch(request, raise_error=False)

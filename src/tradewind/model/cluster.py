@@ -157,7 +157,7 @@ class Intent:
     ends_why: str = ""
     """Which budget, for a person; no full stop."""
     ends_for: str = ""
-    """Id of that budget: others have no say in whether it may go on."""
+    """Id of that budget: no other one lets it go on."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

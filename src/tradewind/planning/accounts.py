@@ -41,7 +41,7 @@ class Holder:
     ends_by: datetime | None
     """When it has to end, if it winds down already."""
     ends_for: str = ""
-    """Id of the budget that has it wind down; empty where nobody knows."""
+    """Id of the budget that told it so."""
 
     @property
     def per_hour(self) -> Decimal:
@@ -112,7 +112,7 @@ def plan_account(state: AccountState, now: datetime) -> AccountPlan:
         return AccountPlan(
             told=state.account.told,
             settle=settle,
-            go_on=tuple(h.reservation.cluster_id for h in state.holders if h.is_live and _is_told_by(state.budget, h)),
+            go_on=tuple(h.reservation.cluster_id for h in _told_by(state.budget, state.holders) if h.is_live),
             wake_at=now + SHORTEST_SLEEP if settle else None,
         )
     found = state.state(now)
@@ -124,15 +124,14 @@ def plan_account(state: AccountState, now: datetime) -> AccountPlan:
         notice = f"{told} % of {title(state.budget)} is spent: {found.spent}, and {found.left} is left."
     live = tuple(h for h in state.holders if h.is_live)
     left = found.limit.amount - found.spent.amount
-    chosen, released = _chosen(state.budget, live, left, now) if state.budget.is_hard else ((), ())
+    chosen, released = _chosen(state.budget, live, left, now)
     return AccountPlan(
         # A raised limit sets it back, so that the steps of the new one are told.
         told=told,
         notice=notice,
         wind_down=tuple((h.reservation.cluster_id, now + HANDOVER) for h in chosen if h.ends_by is None),
         why=f"what is left of {title(state.budget)} lasts less than {GRACE.total_seconds():.0f} s",
-        # Another budget's word stands: it knows best what is left of it.
-        go_on=tuple(h.reservation.cluster_id for h in released if _is_told_by(state.budget, h)),
+        go_on=tuple(h.reservation.cluster_id for h in released),
         settle=settle,
         wake_at=_wake(state, found, live, left, now) if not settle else now + SHORTEST_SLEEP,
     )
@@ -147,10 +146,6 @@ def order_of_end(holder: Holder) -> tuple[int, int, float]:
     )
 
 
-def _is_told_by(budget: Budget, holder: Holder) -> bool:
-    return holder.ends_by is not None and holder.ends_for in {"", budget.id}
-
-
 def _chosen(
     budget: Budget, live: tuple[Holder, ...], left: Decimal, now: datetime
 ) -> tuple[tuple[Holder, ...], tuple[Holder, ...]]:
@@ -158,8 +153,8 @@ def _chosen(
     told = tuple(h for h in live if h.ends_by is not None)
     per_hour = sum((h.per_hour for h in live), Decimal(0))
     span = _lasts(budget, left, per_hour, now)
-    if span >= CALM:
-        return (), told
+    if not budget.is_hard or span >= CALM:
+        return (), _told_by(budget, told)
     if span >= GRACE:
         return told, ()
     chosen: list[Holder] = []
@@ -172,6 +167,11 @@ def _chosen(
         left -= cost_of(holder.per_hour, until - now)
         per_hour -= holder.per_hour
     return (*chosen, *(h for h in told if h not in chosen)), ()
+
+
+def _told_by(budget: Budget, holders: tuple[Holder, ...]) -> tuple[Holder, ...]:
+    """Return who winds down for this budget; who does for another one is not ours to let go on."""
+    return tuple(h for h in holders if h.ends_by is not None and h.ends_for in {"", budget.id})
 
 
 def _wake(

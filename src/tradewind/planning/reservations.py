@@ -123,7 +123,8 @@ def use_of(page: StatusPage | None) -> Use:
     """Return how much a cluster is in use, by what its scheduler says."""
     if page is None:
         return Use.USED
-    if not page.tasks_running and page.idle_seconds >= AFFORDABLE.total_seconds() and not page.held_results:
+    is_kept_for_somebody = page.held_results > 0 and page.clients > 0
+    if not page.tasks_running and page.idle_seconds >= AFFORDABLE.total_seconds() and not is_kept_for_somebody:
         return Use.IDLE
     return Use.ALONE if not page.clients else Use.USED
 
@@ -143,4 +144,5 @@ def _rates(offers: Iterable[Offer], draw: Draw) -> Decimal:
 
 
 def _money(amount: Decimal, fund: Fund) -> Money:
+    # As fine as the bill: so a sum that was made by adding and taking away is that of its parts, to the last digit.
     return Money(amount=amount.quantize(_QUANTUM, rounding=ROUND_UP), currency=fund.limit.currency)

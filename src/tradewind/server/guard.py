@@ -27,6 +27,8 @@ LONGEST_ADDRESS = 8 * 1024
 """Bytes of a path and what stands behind its question mark."""
 LARGEST_HEAD = 32 * 1024
 """Bytes of all headers of a request."""
+STATIC = "/static/{name}"
+
 HEADERS = (
     (b"x-content-type-options", b"nosniff"),
     (b"x-frame-options", b"DENY"),
@@ -88,8 +90,9 @@ class Guard:
         finally:
             seconds = time.perf_counter() - began
             self._metrics.answered(scope["method"], _route(scope), status, seconds)
-            # Who asks too often fills no log; the metrics count them.
-            level = logging.DEBUG if status == 429 else logging.INFO
+            # Who asks too often fills no log, and neither do the styles of pages; the metrics count them.
+            is_noise = status == 429 or (status == 200 and _route(scope) == STATIC)
+            level = logging.DEBUG if is_noise else logging.INFO
             told = {"status": status, "duration_s": seconds}
             log.log(level, "%s %s %s", scope["method"], _route(scope), status, extra=told)
             about = current.get() or about

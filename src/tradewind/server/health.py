@@ -22,6 +22,8 @@ LOOP_STANDS = timedelta(seconds=10)
 """A loop that hasn't turned for this long is no loop any more."""
 PATIENCE_S = 3.0
 LOOPBACK = frozenset({"127.0.0.1", "::1"})
+HANDED_ON = ("forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-real-ip")
+"""Headers by which proxies say for whom they ask."""
 
 
 async def healthz(request: Request) -> Response:
@@ -48,6 +50,8 @@ async def readyz(request: Request) -> Response:
 async def metrics(request: Request) -> Response:
     """Return the figures, to this machine and to operators."""
     is_here = request.client is not None and request.client.host in LOOPBACK
+    # What a proxy of this machine hands on comes from anywhere.
+    is_here = is_here and not any(name in request.headers for name in HANDED_ON)
     if not (is_here or request.app.state.settings.serve.open_metrics):
         signed = await auth.signed_in(request)
         if not signed.user.is_operator:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import ipaddress
 from collections import OrderedDict
 from collections.abc import Callable
 from datetime import timedelta
@@ -66,7 +68,13 @@ def _credential(scope: Scope) -> bytes | None:
 
 def _address(scope: Scope) -> bytes:
     client = scope.get("client")
-    return b"address " + (client[0] if client else "").encode()
+    text = client[0] if client else ""
+    if ":" in text:
+        with contextlib.suppress(ValueError):
+            # Whoever has one IPv6 address has 2^64 of them, and means to be one asker.
+            address = ipaddress.IPv6Address(text.partition("%")[0])
+            text = str(address.ipv4_mapped or ipaddress.IPv6Network((address, 64), strict=False))
+    return b"address " + text.encode()
 
 
 class Streams:

@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import Connection, RowMapping, Select, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from tradewind.errors import BadRequest, NameTaken, NotFound
+from tradewind.errors import BadRequest, Forbidden, NameTaken, NotFound
 from tradewind.model.cluster import Intent
 from tradewind.model.people import Invitation, Member, MemberRole, User, Workspace
 from tradewind.store import clusters, users
@@ -209,7 +209,14 @@ def lock(connection: Connection, name: str) -> None:
 
 
 def invite(connection: Connection, invitation: Invitation, secret_hash: str, by: By) -> None:
-    """Write an invitation down."""
+    """Write an invitation down. Raises Forbidden for who may invite nobody any more."""
+    # Else whoever is sent away while they invite would keep a link to come back by: what they invited was withdrawn.
+    lock(connection, invitation.workspace)
+    who = with_names().where(members.c.workspace == invitation.workspace, user_table.c.name == invitation.invited_by)
+    row = connection.execute(who.where(user_table.c.disabled_at.is_(None)).with_for_update(read=True)).mappings()
+    inviter = row.first()
+    if inviter is None or MemberRole(inviter["role"]) not in MANAGES:
+        raise Forbidden(f"{invitation.invited_by} may not invite to workspace {invitation.workspace!r} any more")
     connection.execute(
         insert(invitations).values(
             id=invitation.id,

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, insert, or_, select, update
 
-from tradewind.errors import NotFound
+from tradewind.errors import NameTaken, NotFound
 from tradewind.model.budget import Account, Budget, BudgetScope, Reservation
 from tradewind.model.cluster import ClusterStatus
 from tradewind.model.events import Event
@@ -20,7 +20,7 @@ from tradewind.planning.accounts import AccountState, Holder
 from tradewind.store import ledger, rows
 from tradewind.store.audit import record
 from tradewind.store.outbox import send
-from tradewind.store.schema import accounts, budgets, clusters, events, members, users
+from tradewind.store.schema import accounts, budgets, clusters, events, members, users, workspaces
 from tradewind.store.transactions import Transactions
 
 
@@ -62,8 +62,10 @@ class Treasury:
         return await self._transactions.read(_budget, workspace, budget_id)
 
     async def add(self, budget: Budget, opening: Sequence[Reservation], entry: AuditEntry) -> None:
-        """Write a new budget, with what was spent in its period already. ``opening`` may be too much or too little of
-        clusters that live: each puts that right at its next round."""
+        """Write a new budget, with what was spent in its period already. Raises NameTaken where the same is limited.
+
+        ``opening`` may be too much or too little of clusters that live: each puts that right at its next round.
+        """
         await self._transactions.write(_add, budget, opening, entry)
 
     async def change(self, budget: Budget, entry: AuditEntry) -> None:
@@ -112,6 +114,11 @@ def _budget(connection: Connection, workspace: str, budget_id: str) -> Budget:
 
 
 def _add(connection: Connection, budget: Budget, opening: Sequence[Reservation], entry: AuditEntry) -> None:
+    # Two that set the same limit at once: the second would hold on, unseen, when the first is raised.
+    connection.execute(select(workspaces.c.name).where(workspaces.c.name == budget.workspace).with_for_update()).first()
+    for other in _budgets(connection, budget.workspace):
+        if other.aim == budget.aim:
+            raise NameTaken(f"{limits.title(other)} is there already ({other.id}): change it, or remove it first")
     connection.execute(
         insert(budgets),
         {

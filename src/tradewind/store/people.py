@@ -188,7 +188,7 @@ class People:
     # Invitations
 
     async def invite(self, invitation: Invitation, secret_hash: str, by: By) -> None:
-        """Write an invitation down."""
+        """Write an invitation down. Raises Forbidden for who may invite nobody any more."""
         await self._transactions.write(members.invite, invitation, secret_hash, by)
 
     async def invitations(self, workspace: str, now: datetime) -> tuple[Invitation, ...]:

@@ -98,7 +98,8 @@ async def cluster(request: Request) -> Response:
         computations=await service.computations(found.id, limit=COMPUTATIONS_SHOWN) if is_open else (),
         insights=await service.insights(found.id) if is_open else (),
         receipt=await service.receipt(found.id) if is_open else None,
-        now=moment,
+        # What was cut off lasted until its cluster's end.
+        now=view.cluster.stopped_at or moment,
     )
 
 
