@@ -201,7 +201,7 @@ class Rounds:
             if after is not row:
                 log.warning("instance %s of a cluster that has stopped was there until %s", row.id, after.stopped_at)
                 cluster = await self.store.get_cluster(row.cluster_id)
-                await self.store.correct(after, meter.settle(row, after, (), cluster))
+                await self.store.correct(after, meter.settle(row, after, (), cluster), now)
 
     async def _confirmed(self, cluster_id: str, held: Held | None, now: datetime) -> Held | None:
         """Return the cluster under a lease that was taken or renewed now; None where it is another's, or over."""

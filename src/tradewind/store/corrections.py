@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence, Set
+from datetime import datetime
 
 from sqlalchemy import Connection, select
 
 from tradewind.model.instance import Instance
 from tradewind.model.usage import Usage
-from tradewind.store import rows
+from tradewind.store import rows, settlement
 from tradewind.store.clusters import STOPPED
 from tradewind.store.database import upsert
 from tradewind.store.schema import clusters, instances, usages
@@ -32,8 +33,13 @@ def ended(connection: Connection, ids: Set[str]) -> tuple[Instance, ...]:
     return tuple(found)
 
 
-def correct(connection: Connection, instance: Instance, mended: Sequence[Usage]) -> None:
-    """Write the instance with its usages. Several may do so at once: they say the same, but for a second."""
+def correct(connection: Connection, instance: Instance, mended: Sequence[Usage], now: datetime) -> None:
+    """Write the instance with its usages, and what its cluster therefore spent of its budgets.
+
+    Several may do so at once: they say the same, but for a second.
+    """
     connection.execute(upsert(connection, instances), [rows.instance_values(instance)])
-    if mended:
-        connection.execute(upsert(connection, usages), [rows.usage_values(usage) for usage in mended])
+    if not mended:
+        return
+    connection.execute(upsert(connection, usages), [rows.usage_values(usage) for usage in mended])
+    settlement.settle(connection, instance.cluster_id, mended[0].workspace, now)

@@ -256,9 +256,12 @@ class Store:
         """Return those of these instances that have ended, of clusters that have stopped."""
         return await self._transactions.read(corrections.ended, ids)
 
-    async def correct(self, instance: Instance, usages: Sequence[Usage]) -> None:
-        """Write what an instance of a stopped cluster turned out to have been; nobody's lease is needed any more."""
-        await self._transactions.write(corrections.correct, instance, usages)
+    async def correct(self, instance: Instance, usages: Sequence[Usage], now: datetime) -> None:
+        """Write what an instance of a stopped cluster turned out to have been; nobody's lease is needed any more.
+
+        What its cluster holds of budgets follows.
+        """
+        await self._transactions.write(corrections.correct, instance, usages, now)
 
     async def secrets(self, cluster_id: str) -> ClusterSecrets | None:
         """Return what the cluster's keys are made from; None once it has stopped."""
