@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 from decimal import Decimal
+from itertools import groupby
 
 from tests.engine.stage import Stage
 from tradewind.engine.accounts import Accounts
@@ -11,6 +13,8 @@ from tradewind.engine.budgets import Budgets
 from tradewind.model.budget import Account
 from tradewind.model.money import Money
 from tradewind.model.people import Caller, MemberRole
+from tradewind.model.usage import Usage
+from tradewind.planning.meter import cost
 
 OWNER = Caller(user_id="u-ada", user="ada", workspace="lab", role=MemberRole.OWNER)
 
@@ -45,6 +49,16 @@ def truly_spent(stage: Stage, since: datetime | None = None) -> Decimal:
         start = max(line.started_at, since or line.started_at)
         stop = max(start, line.stopped_at or now)
         total += line.price.cost_of(stop - start).amount
+    return total
+
+
+def metered(bill: Iterable[Usage], account: Account, now: datetime) -> Decimal:
+    """Return what all clusters have spent in an account's period, each to the last digit, by our own bill."""
+    ordered = sorted(bill, key=lambda usage: usage.cluster_id)
+    total = Decimal(0)
+    for _, usages in groupby(ordered, key=lambda usage: usage.cluster_id):
+        money = cost(usages, now, account.starts_at, account.ends_at).money
+        total += sum((one.amount for one in money if one.currency == account.committed.currency), Decimal(0))
     return total
 
 

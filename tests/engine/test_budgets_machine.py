@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from hypothesis.stateful import run_state_machine_as_test as run_machine
 
-from tests.engine.purse import accounts, budgets, truly_spent, usd
+from tests.engine.purse import accounts, budgets, metered, truly_spent, usd
 from tests.engine.stage import Stage, bury, killed
 from tradewind.engine.accounts import Accounts
 from tradewind.engine.rounds import LEASE, Rounds
@@ -180,8 +180,7 @@ class Purses(RuleBasedStateMachine):
         state = self.run(stage.store.money.state(self.budget_of(), stage.clock.now()))
         assert state is not None
         assert state.holders == ()
-        billed = sum((u.price.cost_of(u.duration(stage.clock.now())).amount for u in ours if u.price), Decimal(0))
-        assert abs(state.account.committed.amount - billed) < Decimal("1E-9")
+        assert state.account.committed.amount == metered(ours, state.account, stage.clock.now())
 
 
 COMMON = [HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large]

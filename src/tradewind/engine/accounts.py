@@ -8,12 +8,11 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from decimal import Decimal
 from functools import partial
 
 from tradewind.engine.clock import Clock
 from tradewind.errors import NotFound, TradewindError
-from tradewind.model.budget import Budget, Reservation
+from tradewind.model.budget import Budget
 from tradewind.model.cluster import Intent
 from tradewind.model.events import Event, Level
 from tradewind.model.money import Money
@@ -60,7 +59,8 @@ class Accounts:
             await self._change(cluster_id, partial(_let_go_on, state.budget))
         changes = AccountChanges(
             told=decided.told,
-            settled=await self._settled(state, decided, now),
+            at=now,
+            settled=decided.settle,
             messages=await self._messages(state, decided, now),
             events=_events(state, decided, now),
             wake_at=decided.wake_at,
@@ -82,28 +82,6 @@ class Accounts:
         except NotFound:
             return
         self.poke(cluster_id)
-
-    async def _settled(self, state: AccountState, decided: AccountPlan, now: datetime) -> tuple[Reservation, ...]:
-        if not decided.settle:
-            return ()
-        account, currency = state.account, state.budget.limit.currency
-        nothing = Money(amount=Decimal(0), currency=currency)
-        settled = []
-        for cluster_id in decided.settle:
-            usages = await self.store.usages(cluster_ids=(cluster_id,))
-            spent = limits.spent(usages, currency, now, account.starts_at, account.ends_at)
-            settled.append(
-                Reservation(
-                    budget_id=account.budget_id,
-                    starts_at=account.starts_at,
-                    cluster_id=cluster_id,
-                    reserved=spent,
-                    spent=spent,
-                    burn_per_hour=nothing,
-                    at=now,
-                )
-            )
-        return tuple(settled)
 
     async def _messages(self, state: AccountState, decided: AccountPlan, now: datetime) -> tuple[Message, ...]:
         if decided.notice is None:

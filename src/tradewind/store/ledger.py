@@ -64,13 +64,16 @@ def commit(connection: Connection, wanted: Sequence[Reservation], *, opening: bo
     """
     # Always in the same order: two that each hold what the other waits for would wait for ever.
     for reservation in sorted(wanted, key=lambda one: (one.budget_id, one.starts_at)):
-        budget, before = _known(connection, reservation)
+        budget = _budget(connection, reservation.budget_id)
         if budget is None:
             continue  # It was removed, and limits nothing.
+        # Its holder alone writes it, but where its period is over by somebody else's clock.
+        key = (reservation.budget_id, reservation.starts_at, reservation.cluster_id)
+        before = None if opening else locked_reservation(connection, *key)
         if limits.period_at(budget, reservation.at)[0] == reservation.starts_at:
             open_account(connection, budget, reservation.at)
         put(connection, (reservation,))
-        # From here on others wait, so what could be done before was: what a cluster holds, its holder alone writes.
+        # From here on others wait, so what could be done before was.
         account = lock(connection, reservation.budget_id, reservation.starts_at)
         if account is None:
             continue
@@ -84,12 +87,15 @@ def commit(connection: Connection, wanted: Sequence[Reservation], *, opening: bo
         others = committed - reservation.reserved.amount
         if budget.is_hard and opening and (budget.limit.amount - others) * HOUR < burn * MINIMUM_S:
             raise FundsChanged(f"{limits.title(budget)} doesn't last for one more; read what is left, and plan again")
-        values: dict[str, Any] = {"committed": committed, "burn_per_hour": burn}
-        if burn != account["burn_per_hour"]:
-            values["wake_at"] = min(account["wake_at"] or reservation.at + SOON, reservation.at + SOON)
-        connection.execute(
-            update(accounts).where(*is_account(reservation.budget_id, reservation.starts_at)).values(values)
-        )
+        write_sums(connection, account, committed, burn, reservation.at)
+
+
+def write_sums(connection: Connection, account: RowMapping, committed: Decimal, burn: Decimal, now: datetime) -> None:
+    """Write the sums of a locked account, and have it looked at soon where its burn has changed."""
+    values: dict[str, Any] = {"committed": committed, "burn_per_hour": burn}
+    if burn != account["burn_per_hour"]:
+        values["wake_at"] = min(account["wake_at"] or now + SOON, now + SOON)
+    connection.execute(update(accounts).where(*is_account(account["budget_id"], account["starts_at"])).values(values))
 
 
 def put(connection: Connection, held: Sequence[Reservation]) -> None:
@@ -136,6 +142,19 @@ def sum_up(connection: Connection, budget_id: str, starts_at: datetime) -> None:
     )
 
 
+def locked_reservation(
+    connection: Connection, budget_id: str, starts_at: datetime, cluster_id: str
+) -> Reservation | None:
+    """Return what a cluster holds of an account; its row is ours until the transaction ends. Before :func:`lock`."""
+    statement = select(reservations).where(
+        reservations.c.budget_id == budget_id,
+        reservations.c.starts_at == starts_at,
+        reservations.c.cluster_id == cluster_id,
+    )
+    row = connection.execute(statement.with_for_update()).mappings().first()
+    return None if row is None else reservation_from(row)
+
+
 def lock(connection: Connection, budget_id: str, starts_at: datetime) -> RowMapping | None:
     """Return an account's row, ours until the transaction ends."""
     statement = select(accounts).where(*is_account(budget_id, starts_at))
@@ -178,37 +197,25 @@ def account_from(row: RowMapping, prefix: str = "") -> Account:
     )
 
 
-def reservation_from(row: RowMapping, prefix: str = "") -> Reservation:
-    """Return the reservation of a row that holds one under names with ``prefix``."""
-    currency = row[f"{prefix}currency"]
+def reservation_from(row: RowMapping) -> Reservation:
+    """Return the reservation of a row of ``reservations``."""
+    currency = row["currency"]
     return Reservation(
-        budget_id=row[f"{prefix}budget_id"],
-        starts_at=row[f"{prefix}starts_at"],
-        cluster_id=row[f"{prefix}cluster_id"],
-        reserved=Money(amount=row[f"{prefix}reserved"], currency=currency),
-        spent=Money(amount=row[f"{prefix}spent"], currency=currency),
-        burn_per_hour=Money(amount=row[f"{prefix}burn_per_hour"], currency=currency),
-        at=row[f"{prefix}at"],
-        use=Use(row[f"{prefix}use"]),
+        budget_id=row["budget_id"],
+        starts_at=row["starts_at"],
+        cluster_id=row["cluster_id"],
+        reserved=Money(amount=row["reserved"], currency=currency),
+        spent=Money(amount=row["spent"], currency=currency),
+        burn_per_hour=Money(amount=row["burn_per_hour"], currency=currency),
+        at=row["at"],
+        use=Use(row["use"]),
     )
 
 
-def _known(connection: Connection, reservation: Reservation) -> tuple[Budget, Reservation | None] | tuple[None, None]:
-    """Return the budget, and what the cluster held of the account before."""
-    mine = and_(
-        reservations.c.budget_id == budgets.c.id,
-        reservations.c.starts_at == reservation.starts_at,
-        reservations.c.cluster_id == reservation.cluster_id,
-    )
-    statement = (
-        select(budgets, *(column.label(f"my_{column.name}") for column in reservations.c))
-        .select_from(budgets.outerjoin(reservations, mine))
-        .where(budgets.c.id == reservation.budget_id, budgets.c.removed_at.is_(None))
-    )
+def _budget(connection: Connection, budget_id: str) -> Budget | None:
+    statement = select(budgets).where(budgets.c.id == budget_id, budgets.c.removed_at.is_(None))
     row = connection.execute(statement).mappings().first()
-    if row is None:
-        return None, None
-    return budget_from(row), reservation_from(row, "my_") if row["my_cluster_id"] is not None else None
+    return None if row is None else budget_from(row)
 
 
 def _reservation_values(reservation: Reservation) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from tradewind.model.people import AuditEntry
 from tradewind.planning import limits
 from tradewind.planning.access import ROLES, Action
 from tradewind.planning.accounts import AccountState, Holder
-from tradewind.store import ledger, rows
+from tradewind.store import ledger, rows, settlement
 from tradewind.store.audit import record
 from tradewind.store.outbox import send
 from tradewind.store.schema import accounts, budgets, clusters, events, members, users, workspaces
@@ -37,7 +37,9 @@ class AccountChanges:
     """What a look at an account came to; written as a whole or not at all."""
 
     told: int
-    settled: tuple[Reservation, ...] = ()
+    at: datetime
+    settled: tuple[str, ...] = ()
+    """Clusters that spend of it no more: what they hold becomes what their bills say."""
     messages: tuple[Message, ...] = ()
     events: tuple[Event, ...] = ()
     wake_at: datetime | None
@@ -230,12 +232,10 @@ def _take(connection: Connection, key: AccountKey, holder: str, now: datetime, u
 
 
 def _keep(connection: Connection, key: AccountKey, holder: str, changes: AccountChanges) -> None:
+    settlement.settle_account(connection, key.budget_id, key.starts_at, changes.settled, changes.at)
     account = ledger.lock(connection, key.budget_id, key.starts_at)
     if account is None or account["lease_holder"] != holder:
         return
-    if changes.settled:
-        ledger.put(connection, changes.settled)
-        ledger.sum_up(connection, key.budget_id, key.starts_at)
     wake_at = changes.wake_at
     if account["wake_at"] != account["lease_until"]:
         # A cluster changed its burn during the look: the earlier wake-up stays.

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, RowMapping, Select, and_, case, delete, inser
 from tradewind.errors import LeaseLost
 from tradewind.model.cluster import Cluster
 from tradewind.store import clusters as people
-from tradewind.store import history, ledger, rows
+from tradewind.store import history, ledger, rows, settlement
 from tradewind.store.database import upsert
 from tradewind.store.records import Changes, ClusterSecrets, Lease, Loaded
 from tradewind.store.schema import IS_LIVE, clusters, computations, events, instances, secrets, usages
@@ -196,10 +196,14 @@ def save(connection: Connection, lease: Lease, changes: Changes) -> None:
         )
     if changes.events:
         connection.execute(insert(events), [rows.event_values(event) for event in changes.events])
-    if changes.cluster is not None and not changes.cluster.status.is_live:
-        connection.execute(delete(secrets).where(secrets.c.cluster_id == lease.cluster_id))
-    # Last, since from here on others wait for the accounts.
-    ledger.commit(connection, changes.reservations)
+    # Accounts come last, since from here on others wait for them.
+    if changes.cluster is None or changes.cluster.status.is_live:
+        ledger.commit(connection, changes.reservations)
+        return
+    connection.execute(delete(secrets).where(secrets.c.cluster_id == lease.cluster_id))
+    # By the bill, and of every period: some were held before it was known when all ended.
+    stopped_at = changes.cluster.stopped_at or changes.cluster.created_at
+    settlement.settle(connection, lease.cluster_id, row["workspace"], stopped_at)
 
 
 def _due(now: datetime, holder: str | None, limit: int) -> Select[Any]:
