@@ -14,7 +14,7 @@ from tests.server.stage import Stage, new, spec
 from tradewind.config import ServeSettings, Settings
 from tradewind.engine.assembly import Assembly, assemble
 from tradewind.engine.shared import Shared
-from tradewind.errors import BadRequest, StoreError
+from tradewind.errors import BadRequest, ConfigError, StoreError
 from tradewind.model.people import Caller, MemberRole
 from tradewind.providers.base import Provider, ProviderSettings
 from tradewind.providers.fake import FakeProvider, FakeWorld
@@ -86,3 +86,18 @@ async def test_what_runs_where_nothing_new_may_run_is_looked_after(tmp_path: Pat
         await other.assembly.service.as_(MIA).create(spec("c2"))
     await other.aclose()
     await stage.aclose()
+
+
+async def test_local_clusters_are_one_data_directorys_alone(tmp_path: Path) -> None:
+    here, there = tmp_path / "here", tmp_path / "there"
+    settings = Settings(store=f"sqlite:///{tmp_path / 'shared.db'}", serve=ServeSettings(providers=("local", "fake")))
+    first = await Shared.open(settings, here)
+
+    with pytest.raises(ConfigError, match="another data directory"):
+        await Shared.open(settings, there)
+
+    without = await Shared.open(replace(settings, serve=ServeSettings(providers=("fake",))), there)
+    await without.aclose()
+    again = await Shared.open(settings, here)
+    await again.aclose()
+    await first.aclose()

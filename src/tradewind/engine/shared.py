@@ -20,6 +20,7 @@ from tradewind.store.store import Store
 
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 NEEDS_NO_SETTING_UP = ("fake",)
+LOCAL = "local"
 NOBODY = Caller(user_id="", user="nobody", workspace="", role=MemberRole.VIEWER, scopes=frozenset())
 """Who asks until somebody has signed in: they may nothing."""
 
@@ -55,7 +56,7 @@ class Shared:
         StoreError
             The store can't be opened.
         ConfigError
-            A provider is named that there isn't.
+            A provider is named that there isn't, or clusters on "local" are another replica's.
         """
         shared = cls(settings, directory, allowed_providers(settings))
         store = await Store.open(settings.store or directory / "tradewind.db")
@@ -64,6 +65,8 @@ class Shared:
             # A file is also opened by the engines of programs of this directory's user: they use the same mark.
             mine = installation(directory, settings.store) if is_file(settings.store) else new_id("shared")
             shared.installation = await store.facts.agree(INSTALLATION, mine)
+            if LOCAL in shared.allowed:
+                await claim_local(store, directory)
             await free_leases_of_the_dead(store)
         except BaseException:
             await store.aclose()
@@ -154,6 +157,25 @@ def allowed_providers(settings: Settings) -> tuple[str, ...]:
 def is_file(store: str | None) -> bool:
     """Whether this URL of a store names a file, as the default is one."""
     return store is None or store.startswith("sqlite")
+
+
+async def claim_local(store: Store, directory: Path) -> None:
+    """See to it that local clusters of this store are of this data directory alone.
+
+    They are processes of one machine, listed from one directory: to a replica elsewhere they would seem to be gone,
+    and it would write them down as lost while they run on.
+
+    Raises
+    ------
+    ConfigError
+        Another data directory was the first.
+    """
+    mine = installation(directory, None)
+    if await store.facts.agree(LOCAL, mine) != mine:
+        raise ConfigError(
+            f"clusters on 'local' are those of another data directory than {directory}, and only a server there can "
+            "look after them: start it there, move that directory here, or offer other providers (--provider)."
+        )
 
 
 async def free_leases_of_the_dead(store: Store) -> None:
