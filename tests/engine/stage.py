@@ -73,6 +73,7 @@ class Stage:
         lifetimes: Lifetimes = LONG,
         budget: Money | None = None,
         worker: Need | None = None,
+        tags: dict[str, str] | None = None,
     ) -> Cluster:
         """Write a new cluster down, of two workers unless told otherwise."""
         scaling = scaling or Scaling.fixed(2)
@@ -85,6 +86,7 @@ class Stage:
             lifetimes=lifetimes,
             budget=budget,
             worker=worker or Need(),
+            tags=tags or {},
         )
         cluster = Cluster(
             id=cluster_id,

@@ -10,6 +10,7 @@ import pytest
 
 from tests.engine.purse import account, accounts, budgets, truly_spent, usd
 from tests.engine.stage import LONG, Stage, is_stopped
+from tradewind.engine.engine import Engine
 from tradewind.model.budget import BudgetScope, Period
 from tradewind.model.cluster import Cluster, Scaling, StopReason
 from tradewind.providers.fake import Timing
@@ -111,6 +112,54 @@ async def test_a_lowered_budget_stops_what_it_does_not_pay_for(stage: Stage) -> 
     (ended,) = await ends(stage, "c1", within=100)
     assert ended.stop_reason is StopReason.BUDGET
     assert truly_spent(stage) <= Decimal("0.006")
+
+
+@pytest.mark.parametrize("change", ["lowered", "removed", "raised"])
+async def test_a_changed_budget_is_felt_at_once_by_those_it_holds_for_and_by_nobody_else(
+    stage: Stage, change: str
+) -> None:
+    made = await budgets(stage).create(usd("10"), scope=BudgetScope.CLUSTER, key="c1")
+    engine = stage.engine()
+    engine.pace = timedelta(seconds=5)
+    for name in ("c1", "c2"):
+        await stage.create(name)
+        await stage.up(engine, name)
+    await engine.round("c1", afresh=False)
+    await engine.round("c2", afresh=False)
+    assert await stage.store.due(stage.clock.now(), holder="A") == ()
+    read = await stage.store.revisions(("c1", "c2"))
+    if change == "removed":
+        await budgets(stage).remove(made.budget.id)
+    else:
+        await budgets(stage).change(made.budget.id, limit=usd("0" if change == "lowered" else "20"))
+    assert await stage.store.due(stage.clock.now(), holder="A") == ("c1",)
+    assert await stage.store.revisions(("c1", "c2")) == {"c1": read["c1"] + 1, "c2": read["c2"]}
+
+
+@pytest.mark.parametrize(("tasks", "within"), [(0, 2), (3, 32)], ids=["nothing would be missed", "at work"])
+async def test_a_budget_lowered_to_nothing_winds_its_clusters_down_within_two_looks(
+    stage: Stage, tasks: int, within: int
+) -> None:
+    made = await budgets(stage).create(usd("10"), scope=BudgetScope.TAG, key="project=enso")
+    engine, money = Engine(stage.engine(), stage.store, stage.clock), accounts(stage)
+    engine.rounds.pace = timedelta(seconds=5)
+    await stage.create("c1", tags={"project": "enso"})
+    stage.world.agents.stage("c1", tasks_running=tasks, clients=1, adaptive_target=2)
+    await stage.up(engine.rounds)
+    await engine.rounds.round("c1", afresh=False)
+    await budgets(stage).change(made.budget.id, limit=usd("0"))
+    changed_at = stage.clock.now()
+    while (found := await stage.store.get_cluster("c1")).stop_reason is None:
+        assert stage.clock.now() <= changed_at + timedelta(seconds=within)
+        stage.clock.advance(1)
+        await engine._scan()
+        await money.look_at_all()
+        if engine._wake_at.pop("c1", None) is not None:
+            wake_at = await engine.rounds.round("c1", afresh=False)
+            assert wake_at is not None
+            engine._wake("c1", wake_at)
+        assert (await stage.store.get_cluster("c1")).intent.ends_by is not None
+    assert found.stop_reason is StopReason.BUDGET
 
 
 async def test_a_raised_budget_lets_a_cluster_go_on_that_was_about_to_end(stage: Stage) -> None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
-from sqlalchemy import Connection, insert, or_, select, update
+from sqlalchemy import Connection, case, insert, or_, select, update
 
 from tradewind.errors import NameTaken, NotFound
 from tradewind.model.budget import Account, Budget, BudgetScope, Reservation
@@ -20,7 +20,7 @@ from tradewind.planning.accounts import AccountState, Holder
 from tradewind.store import ledger, rows, settlement
 from tradewind.store.audit import record
 from tradewind.store.outbox import send
-from tradewind.store.schema import accounts, budgets, clusters, events, members, users, workspaces
+from tradewind.store.schema import IS_LIVE, accounts, budgets, clusters, events, members, users, workspaces
 from tradewind.store.transactions import Transactions
 
 
@@ -139,6 +139,7 @@ def _add(connection: Connection, budget: Budget, opening: Sequence[Reservation],
             "removed_at": None,
         },
     )
+    _wake_concerned(connection, budget, budget.created_at)
     ledger.open_account(connection, budget, budget.created_at)
     ledger.put(connection, opening)
     starts_at, _ = limits.period_at(budget, budget.created_at)
@@ -148,6 +149,7 @@ def _add(connection: Connection, budget: Budget, opening: Sequence[Reservation],
 
 def _change(connection: Connection, budget: Budget, entry: AuditEntry) -> None:
     _budget(connection, budget.workspace, budget.id)
+    _wake_concerned(connection, budget, entry.at)
     connection.execute(
         update(budgets)
         .where(budgets.c.id == budget.id)
@@ -160,6 +162,26 @@ def _change(connection: Connection, budget: Budget, entry: AuditEntry) -> None:
         .values(wake_at=entry.at)
     )
     record(connection, entry)
+
+
+def _wake_concerned(connection: Connection, budget: Budget, now: datetime) -> None:
+    """Have the clusters that a budget holds for looked at now, by whoever looks after them."""
+    # Clusters go before accounts, as in every round's save: two that each hold what the other waits for would wait
+    # for ever.
+    statement = select(clusters).where(IS_LIVE, clusters.c.workspace == budget.workspace).order_by(clusters.c.id)
+    if budget.scope is BudgetScope.USER:
+        statement = statement.where(clusters.c.owner == budget.key)
+    there = connection.execute(statement.with_for_update(key_share=True)).mappings()
+    holds = replace(budget, removed_at=None)
+    concerned = [row["id"] for row in there if limits.applies(holds, rows.cluster_from(row))]
+    connection.execute(
+        update(clusters)
+        .where(clusters.c.id.in_(concerned))
+        .values(
+            revision=clusters.c.revision + 1,
+            wake_at=case((clusters.c.wake_at > now, now), else_=clusters.c.wake_at),
+        )
+    )
 
 
 def _state(connection: Connection, key: AccountKey) -> AccountState | None:
