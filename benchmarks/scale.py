@@ -274,6 +274,7 @@ async def step(
     times = clients[0].times
     times.clear()
     first = len(known)
+    count = max(count, first + 1)  # while others read, some more were made
     start = perf_counter()
     await create(clients, first, count, known)
     made_s = perf_counter() - start
