@@ -104,7 +104,7 @@ def killed_at(caller, tmp_path_factory):
 
 
 def test_caller_killed_at_any_step_of_a_launch(killed_at):
-    killed_at(lambda steps: (max(1, steps * share // 100) for share in range(5, 101, 19)))
+    killed_at(lambda steps: (max(1, steps * share // 100) for share in range(5, 101, 30)))
 
 
 @pytest.mark.slow

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import subprocess
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
@@ -14,10 +14,11 @@ from pathlib import Path
 import pytest
 
 from tests.engine.stage import INSTALLATION, Interrupted, Stage, is_stopped, killed
+from tradewind.engine import rounds
 from tradewind.engine.rounds import LEASE
 from tradewind.errors import StoreError
 from tradewind.model.cluster import ClusterStatus, Scaling
-from tradewind.model.instance import ObservedInstance, Role
+from tradewind.model.instance import Role
 from tradewind.providers.base import Handle, Order, ProviderSettings
 from tradewind.providers.fake import FakeProvider, FakeWorld
 
@@ -30,14 +31,8 @@ class SlowProvider(FakeProvider):
 
     def __init__(self, world: FakeWorld) -> None:
         super().__init__(ProviderSettings(installation=INSTALLATION, state_directory=""), world=world)
-        self.look_takes = timedelta(0)
         self.asked = asyncio.Event()
         self.go_on = asyncio.Event()
-
-    async def observe(self) -> Sequence[ObservedInstance]:
-        seen = await super().observe()
-        self._world.clock.advance(self.look_takes)  # type: ignore[attr-defined]
-        return seen
 
     async def launch(self, order: Order) -> AsyncIterator[Handle]:
         self.asked.set()
@@ -195,11 +190,11 @@ async def test_a_cluster_is_not_called_stopped_while_another_engine_may_still_be
     assert await stage.bill() == stage.truth()
 
 
-async def test_a_round_does_not_act_beyond_its_lease(stage: Stage) -> None:
+async def test_a_round_does_not_act_beyond_its_lease(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     """However slow the infrastructure is: what isn't launched by then is launched by whoever leads the next round."""
+    monkeypatch.setattr(rounds, "LEASE", timedelta(milliseconds=300))  # what is waited for here is real time
     await stage.create()
     slow = SlowProvider(stage.world)
-    slow.look_takes = LEASE - timedelta(milliseconds=50)
     assert await stage.engine("A", slow).round("c1") is None
     assert slow.asked.is_set()
     slow.go_on.set()

@@ -250,6 +250,8 @@ async def _go(steps: list[Any]) -> None:
             else:
                 await store.people.remove("lab", name, anything, BY)
                 del believed[name]
+        except Forbidden:
+            assert believed.get(NAMES[0]) not in {OWNER, MemberRole.ADMIN}, "who invites must be one who may"
         except BadRequest:
             assert [n for n, r in believed.items() if r is OWNER] == [name]
         except (NotFound, NameTaken):
