@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import os
 import random
 import signal
-import sys
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -18,7 +15,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.chaos import harness
+from tests.chaos.cast import Cast, tell
+from tests.chaos.harness import LONG, WORKSPACE, _person
+from tests.chaos.run import Findings, Run
 from tests.chaos.witness import Witness
 from tradewind import wire
 from tradewind.model.cluster import ClusterSpec, Scaling
@@ -35,14 +34,13 @@ PER_HOUR = Decimal("0.288")
 class Servers:
     """Who races, and who sees it."""
 
-    pids: list[int]
-    ports: list[int]
+    cast: Cast
     http: httpx.AsyncClient
     witness: Witness
 
     async def ask(self, method: str, path: str, body: object, replica: int) -> int:
         """Return the number of the answer; 0 where there was none."""
-        url = f"http://127.0.0.1:{self.ports[replica]}/api/v1/workspaces/{harness.WORKSPACE}{path}"
+        url = f"http://127.0.0.1:{self.cast.seats[replica].port}/api/v1/workspaces/{WORKSPACE}{path}"
         try:
             answer = await self.http.request(method, url, content=wire.dump_json(body))
         except httpx.HTTPError:
@@ -55,45 +53,30 @@ class Servers:
         return Decimal(rows[0][0])
 
 
+class Hasty(Cast):
+    """Replicas that plan by a minute of so many seconds."""
+
+    minute_s = 60.0
+
+    async def _start(self, module: str, *arguments: str) -> asyncio.subprocess.Process:
+        if module == "tests.chaos.nursery":
+            return await super()._start("tests.chaos.hasty", str(self.minute_s))
+        return await super()._start(module, *arguments)
+
+
 @asynccontextmanager
 async def servers(database: str, directory: Path, minute_s: float) -> AsyncIterator[Servers]:
-    """Run a world and replicas on it, that plan by a minute of so many seconds."""
-    world, address = await harness._world(seed=1)
-    nursery = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "tests.chaos.hasty", str(minute_s)),
-        cwd=harness.ROOT,
-        env=harness._environ(),
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-    )
-    assert nursery.stdin is not None
-    assert nursery.stdout is not None
-    token = await harness._person(database)
-    headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
-    pids, ports = [], [harness._free_port() for _ in range(REPLICAS)]
+    """Run a world and replicas on it."""
+    cast = Hasty(Run(seed=1, duration_s=0, replicas=REPLICAS, clock_spread_s=0), Findings(), database, directory)
+    cast.minute_s = minute_s
+    headers = {"Authorization": f"Bearer {await _person(database)}", "Content-Type": "application/json"}
     try:
-        for number, port in enumerate(ports):
-            told = {"port": port, "store": database, "world": address, "directory": str(directory)}
-            line = json.dumps(told | {"log": str(directory / f"replica{number}.log"), "sweep_s": 5.0})
-            nursery.stdin.write(line.encode() + b"\n")
-            pids.append(json.loads(await nursery.stdout.readline())["pid"])
+        await cast.open()
+        await cast.seat()
         async with httpx.AsyncClient(timeout=20, headers=headers) as http:
-            async with asyncio.timeout(harness.START_S):
-                for port in ports:
-                    while True:
-                        with suppress(httpx.HTTPError):
-                            if (await http.get(f"http://127.0.0.1:{port}/readyz")).is_success:
-                                break
-                        await asyncio.sleep(0.05)
-            yield Servers(pids=pids, ports=ports, http=http, witness=Witness(database, address))
+            yield Servers(cast=cast, http=http, witness=Witness(database, cast.world))
     finally:
-        for pid in pids:
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-        for process in (nursery, world):
-            with suppress(ProcessLookupError):
-                process.kill()
-            await process.wait()
+        await cast.aclose()
 
 
 async def race(all_: Servers, limit: Decimal, within_s: float) -> list[int]:
@@ -102,7 +85,7 @@ async def race(all_: Servers, limit: Decimal, within_s: float) -> list[int]:
     assert await all_.ask("POST", "/budgets", NewBudget(limit=money), 0) == 201
     asked = [asyncio.create_task(create(all_, number)) for number in range(RACERS)]
     await asyncio.sleep(random.Random(3).uniform(0.5, 1.5))
-    os.kill(all_.pids[0], signal.SIGKILL)
+    assert tell(all_.cast.seats[0].pid, signal.SIGKILL)
     answers = await asyncio.gather(*asked)
     until = time.monotonic() + within_s
     while await all_.witness.world("alive"):
@@ -115,10 +98,10 @@ async def race(all_: Servers, limit: Decimal, within_s: float) -> list[int]:
 async def create(all_: Servers, number: int) -> int:
     spec = ClusterSpec(
         name=f"racer-{number}",
-        workspace=harness.WORKSPACE,
+        workspace=WORKSPACE,
         provider="fake",
         scaling=Scaling.fixed(2),
-        lifetimes=harness.LONG,
+        lifetimes=LONG,
     )
     return await all_.ask("POST", "/clusters", NewCluster(spec=spec), number % REPLICAS)
 

@@ -48,3 +48,27 @@ def test_what_can_not_be_a_budget_is_refused(run: Run, words: tuple[str, ...], s
     result = run("budget", "set", *words)
     assert result.exit_code in {1, 2}
     assert said in " ".join(result.output.split())
+
+
+def test_a_webhook_is_added_with_its_key_listed_without_it_and_removed(run: Run, ask: Ask) -> None:
+    assert "webhook add https" in run("webhook", "list").stdout
+    made = ask("webhook", "add", "https://example.org/hook")
+    assert len(made["signing_key"]) > 20
+    said = run("webhook", "list").stdout
+    assert "https://example.org/hook" in said
+    assert made["signing_key"] not in said
+    assert [one["id"] for one in ask("webhook", "list")] == [made["webhook"]["id"]]
+    assert run("webhook", "remove", made["webhook"]["id"]).exit_code == 0
+    assert ask("webhook", "list") == []
+    assert run("webhook", "remove", made["webhook"]["id"]).exit_code == 1
+
+
+def test_the_key_alone_is_printed_where_a_program_reads_it(run: Run) -> None:
+    result = run("webhook", "add", "https://example.org/hook")
+    assert result.exit_code == 0
+    assert len(result.stdout.split()) == 1
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1/x", "ftp://example.org", "nonsense"])
+def test_what_can_not_be_a_webhook_is_refused(run: Run, url: str) -> None:
+    assert run("webhook", "add", url).exit_code == 1

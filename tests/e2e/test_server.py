@@ -12,13 +12,16 @@ from dataclasses import replace
 import pytest
 
 from tests.e2e.conftest import eventually, instances_of
+from tests.engine.purse import usd
 from tests.served import end_server, first_user, meet_server, start_server
 from tradewind import Cluster
 from tradewind.client.credentials import load_credentials, save_credentials
 from tradewind.client.door import open_api
 from tradewind.client.remote import Remote
-from tradewind.errors import NotFound, ServerError, SignInNeeded
+from tradewind.errors import BadRequest, NotFound, ServerError, SignInNeeded
+from tradewind.model.budget import BudgetScope
 from tradewind.model.cluster import StopReason
+from tradewind.model.exchange import NewBudget
 from tradewind.model.secret import Secret
 
 pytestmark = [pytest.mark.timeout(120), pytest.mark.parametrize("home", ["server"], indirect=True)]
@@ -118,3 +121,27 @@ def test_work_goes_on_while_the_server_is_dead_and_is_looked_after_when_it_is_ba
         eventually(lambda: not instances_of(directory), 10, "all has ended")
     finally:
         end_server(process)
+
+
+def test_a_budget_and_a_webhook_are_set_changed_and_removed_over_the_line(home):
+    api = open_api()
+    assert isinstance(api, Remote)
+    wanted = NewBudget(limit=usd("50"), scope=BudgetScope.TAG, key="project=wire")
+    made = api.run(api.set_budget(wanted))
+    changed = api.run(api.set_budget(replace(wanted, limit=usd("60.000000000001"), is_hard=False)))
+    assert changed.budget.id == made.budget.id
+    (view,) = [one for one in api.run(api.budgets()) if one.budget.key == "project=wire"]
+    assert (view.budget.limit, view.budget.is_hard) == (usd("60.000000000001"), False)
+    assert (view.state.spent, view.reserved) == (usd("0"), usd("0"))
+    api.run(api.remove_budget(made.budget.id))
+    with pytest.raises(NotFound, match=made.budget.id):
+        api.run(api.remove_budget(made.budget.id))
+    with pytest.raises(BadRequest, match="project=enso"):
+        api.run(api.set_budget(replace(wanted, key="no tag")))
+
+    hook = api.run(api.add_webhook("https://example.org/hook"))
+    assert hook.webhook in api.run(api.webhooks())
+    api.run(api.remove_webhook(hook.webhook.id))
+    assert hook.webhook not in api.run(api.webhooks())
+    with pytest.raises(BadRequest):
+        api.run(api.add_webhook("http://127.0.0.1/hook"))

@@ -118,8 +118,8 @@ async def queue(stage: Stage, target: str, kind: MessageKind = MessageKind.WEBHO
 async def hook(stage: Stage, url: str) -> tuple[str, Secret]:
     verbs = budgets(stage)
     verbs._private_addresses = True
-    webhook, key = await verbs.add_webhook(url)
-    return webhook.id, key
+    made = await verbs.add_webhook(url)
+    return made.webhook.id, Secret(made.signing_key)
 
 
 async def test_a_step_of_a_budget_is_posted_and_signed(stage: Stage, receiver: Receiver) -> None:

@@ -14,6 +14,7 @@ COMMANDS = {
     "usage": ("tradewind.cli.usage:usage", "What was used and what it cost."),
     "export": ("tradewind.cli.export:export", "Everything of your workspace, in open formats."),
     "budget": ("tradewind.cli.budget:budget", "Limits on what is spent: set, show, remove."),
+    "webhook": ("tradewind.cli.webhook:webhook", "Programs that are told of budgets: list, add, remove."),
     "computation": ("tradewind.cli.computation:computation", "What was computed, where the time went, what failed."),
     "doctor": ("tradewind.cli.doctor:doctor", "Check this machine, the store and each provider."),
     "login": ("tradewind.cli.login:login", "Sign in to a server; clusters and commands are then asked of it."),

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from tradewind.boot.process import KeyPair
-from tradewind.model.budget import BudgetView
+from tradewind.model.budget import BudgetView, Webhook
 from tradewind.model.cluster import Cluster, ClusterSpec, Scaling
 from tradewind.model.computation import Computation, Insight
 from tradewind.model.environment import Environment
 from tradewind.model.events import Event
-from tradewind.model.exchange import NewBudget
+from tradewind.model.exchange import MadeWebhook, NewBudget
 from tradewind.model.instance import Instance
 from tradewind.model.usage import CostLine, Receipt
 from tradewind.model.views import Check, ClusterView, DryRun
@@ -89,6 +89,18 @@ class Api(Protocol):
 
     async def remove_budget(self, budget_id: str) -> None:
         """Let a limit hold no longer. Raises NotFound, Forbidden."""
+
+    async def webhooks(self) -> Sequence[Webhook]:
+        """Return where the workspace's notifications are posted to. Raises Forbidden."""
+
+    async def add_webhook(self, url: str) -> MadeWebhook:
+        """Have notifications posted to ``url``; the key that signs them is answered this once.
+
+        Raises BadRequest for what is no address on the internet, and Forbidden.
+        """
+
+    async def remove_webhook(self, webhook_id: str) -> None:
+        """Post no more to it. Raises NotFound, Forbidden."""
 
     async def receipt(self, cluster_id: str) -> Receipt:
         """Return what a cluster cost up to now. Raises NotFound."""

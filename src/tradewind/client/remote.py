@@ -16,7 +16,7 @@ from tradewind.boot.process import KeyPair
 from tradewind.client.connection import Connection, Interrupted, Question, path
 from tradewind.client.examine import examine
 from tradewind.errors import NotFound, ServerError, TooMany
-from tradewind.model.budget import BudgetView
+from tradewind.model.budget import BudgetView, Webhook
 from tradewind.model.cluster import Cluster, ClusterSpec, Scaling
 from tradewind.model.computation import Computation, Insight
 from tradewind.model.environment import Environment
@@ -26,8 +26,10 @@ from tradewind.model.exchange import (
     InstanceLog,
     JournalLine,
     Keys,
+    MadeWebhook,
     NewBudget,
     NewCluster,
+    NewWebhook,
     Page,
     Resize,
     Wish,
@@ -213,6 +215,19 @@ class Remote:
     async def remove_budget(self, budget_id: str) -> None:
         """Let a limit hold no longer."""
         await self.ask("DELETE", self._path("budgets", budget_id))
+
+    async def webhooks(self) -> Sequence[Webhook]:
+        """Return where the workspace's notifications are posted to."""
+        return (await self._get(Page[Webhook], self._path("webhooks"))).items
+
+    async def add_webhook(self, url: str) -> MadeWebhook:
+        """Have notifications posted to ``url``."""
+        body = wire.dump_json(NewWebhook(url=url)).encode()
+        return await self.connection.ask(Question(method="POST", path=self._path("webhooks"), body=body), MadeWebhook)
+
+    async def remove_webhook(self, webhook_id: str) -> None:
+        """Post no more to it."""
+        await self.ask("DELETE", self._path("webhooks", webhook_id))
 
     async def receipt(self, cluster_id: str) -> Receipt:
         """Return what a cluster cost up to now."""

@@ -20,7 +20,7 @@ from tradewind.model.budget import (
     Reservation,
     Webhook,
 )
-from tradewind.model.exchange import NewBudget
+from tradewind.model.exchange import MadeWebhook, NewBudget
 from tradewind.model.money import Money
 from tradewind.model.people import AuditEntry, Caller
 from tradewind.model.secret import Secret
@@ -179,7 +179,7 @@ class Budgets:
         self._refuse_unless(Action.MANAGE_BUDGETS)
         return await self._store.outbox.webhooks(self._caller.workspace)
 
-    async def add_webhook(self, url: str, *, request_id: str | None = None) -> tuple[Webhook, Secret]:
+    async def add_webhook(self, url: str, *, request_id: str | None = None) -> MadeWebhook:
         """Have notifications posted to ``url``; the key that signs them is shown this once. Raises BadRequest."""
         self._refuse_unless(Action.MANAGE_BUDGETS)
         check_url(url, private_addresses=self._private_addresses)
@@ -195,7 +195,7 @@ class Budgets:
         # Its host alone: a path may be what keeps strangers out.
         entry = self._audit("webhook.created", webhook.id, url.partition("//")[2].partition("/")[0], request_id)
         await self._store.outbox.add_webhook(webhook, key, entry)
-        return webhook, key
+        return MadeWebhook(webhook=webhook, signing_key=key.reveal())
 
     async def remove_webhook(self, webhook_id: str, *, request_id: str | None = None) -> None:
         """Post no more to it. Raises NotFound."""

@@ -28,7 +28,14 @@ else:
     Verbs = object  # the real ones are imported on the engine's thread, and found by __getattr__
 
 T = TypeVar("T")
-BUDGETS = {"budgets": "list", "set_budget": "set", "remove_budget": "remove"}
+BUDGETS = {
+    "budgets": "list",
+    "set_budget": "set",
+    "remove_budget": "remove",
+    "webhooks": "webhooks",
+    "add_webhook": "add_webhook",
+    "remove_webhook": "remove_webhook",
+}
 """The verbs that budgets answer, each with its name there; all others are the service's."""
 
 

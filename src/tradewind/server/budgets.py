@@ -72,8 +72,7 @@ async def webhooks(asked: Asked[Nothing, Nothing]) -> Page[Webhook]:
 async def add_webhook(asked: Asked[NewWebhook, Nothing]) -> MadeWebhook:
     """Have notifications posted to an address; the key that signs them is answered this once."""
     check_keepable(asked.body)
-    webhook, key = await _budgets(asked).add_webhook(asked.body.url, request_id=request_id() or None)
-    return MadeWebhook(webhook=webhook, signing_key=key.reveal())
+    return await _budgets(asked).add_webhook(asked.body.url, request_id=request_id() or None)
 
 
 @table.on("DELETE", HOOKS + "/{webhook}", problems=(NotFound,))

@@ -20,6 +20,8 @@ from tradewind.store.schema import accounts, budgets, reservations
 SOON = timedelta(seconds=1)
 """An account whose burn has changed is looked at after this: others are about to change theirs as well."""
 NOTHING = Decimal(0)
+ZEROS = (NOTHING, Decimal("0E-12"))
+"""As no burn is written: amounts are text. Another spelling of it is only read for nothing."""
 HOUR = Decimal(3600)
 MINIMUM_S = Decimal(AFFORDABLE.total_seconds())
 
@@ -64,13 +66,13 @@ def commit(connection: Connection, wanted: Sequence[Reservation], *, opening: bo
     """
     # Always in the same order: two that each hold what the other waits for would wait for ever.
     for reservation in sorted(wanted, key=lambda one: (one.budget_id, one.starts_at)):
-        budget = _budget(connection, reservation.budget_id)
+        budget, is_opened = _known(connection, reservation)
         if budget is None:
             continue  # It was removed, and limits nothing.
         # Its holder alone writes it, but where its period is over by somebody else's clock.
         key = (reservation.budget_id, reservation.starts_at, reservation.cluster_id)
         before = None if opening else locked_reservation(connection, *key)
-        if limits.period_at(budget, reservation.at)[0] == reservation.starts_at:
+        if not is_opened and limits.period_at(budget, reservation.at)[0] == reservation.starts_at:
             open_account(connection, budget, reservation.at)
         put(connection, (reservation,))
         # From here on others wait, so what could be done before was.
@@ -121,6 +123,14 @@ def open_account(connection: Connection, budget: Budget, now: datetime) -> None:
         "wake_at": now + SOON,
     }
     insert_unless_there(connection, accounts, row)
+
+
+def burning(connection: Connection, budget_id: str, starts_at: datetime) -> tuple[Reservation, ...]:
+    """Return the reservations of an account of those who still burn it: few, where a month has seen thousands."""
+    mine = reservations.c.budget_id == budget_id, reservations.c.starts_at == starts_at
+    statement = select(reservations).where(*mine, reservations.c.burn_per_hour.not_in(ZEROS))
+    found = map(reservation_from, connection.execute(statement).mappings())
+    return tuple(one for one in found if one.burn_per_hour.amount)
 
 
 def reservations_of(connection: Connection, budget_id: str, starts_at: datetime) -> tuple[Reservation, ...]:
@@ -212,10 +222,16 @@ def reservation_from(row: RowMapping) -> Reservation:
     )
 
 
-def _budget(connection: Connection, budget_id: str) -> Budget | None:
-    statement = select(budgets).where(budgets.c.id == budget_id, budgets.c.removed_at.is_(None))
+def _known(connection: Connection, reservation: Reservation) -> tuple[Budget | None, bool]:
+    """Return the budget if it holds, and whether the account exists: in one go, a way there and back is what costs."""
+    account = and_(accounts.c.budget_id == budgets.c.id, accounts.c.starts_at == reservation.starts_at)
+    statement = (
+        select(budgets, accounts.c.budget_id.label("account"))
+        .select_from(budgets.outerjoin(accounts, account))
+        .where(budgets.c.id == reservation.budget_id, budgets.c.removed_at.is_(None))
+    )
     row = connection.execute(statement).mappings().first()
-    return None if row is None else budget_from(row)
+    return (None, False) if row is None else (budget_from(row), row["account"] is not None)
 
 
 def _reservation_values(reservation: Reservation) -> dict[str, Any]:

@@ -191,7 +191,7 @@ def _state(connection: Connection, key: AccountKey) -> AccountState | None:
     if row is None:
         return None
     budget = connection.execute(select(budgets).where(budgets.c.id == key.budget_id)).mappings().one()
-    held = [r for r in ledger.reservations_of(connection, key.budget_id, key.starts_at) if r.burn_per_hour.amount]
+    held = ledger.burning(connection, key.budget_id, key.starts_at)
     columns = (clusters.c.id, clusters.c.name, clusters.c.created_at, clusters.c.status, clusters.c.intent)
     known = {
         found["id"]: found
