@@ -132,7 +132,7 @@ class Forecast:
     """What a budget will have spent at the end of its period, if things go on."""
 
     at_period_end: Money
-    """At the pace of the last days, and what runs now going on for its usual time."""
+    """At the pace of the last seven days."""
     exhausted_at: datetime | None
     """When the limit will be reached; None if not within the period."""
 
