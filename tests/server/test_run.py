@@ -16,7 +16,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -32,6 +32,7 @@ from tradewind.engine.shared import allowed_providers
 from tradewind.errors import ConfigError
 from tradewind.model.people import Token, User, Workspace
 from tradewind.server.certificate import certificate_for
+from tradewind.server.run import listen
 from tradewind.store.audit import By
 from tradewind.store.store import Store
 
@@ -236,3 +237,9 @@ def test_local_clusters_are_for_this_machine_alone_unless_named(
 def test_a_provider_that_there_isnt_is_named() -> None:
     with pytest.raises(ConfigError, match="'moon'"):
         allowed_providers(Settings(serve=ServeSettings(providers=("moon",))))
+
+
+def test_an_answer_in_two_halves_goes_out_at_once() -> None:
+    with closing(listen("127.0.0.1", 0)) as listening:
+        # asyncio asks for this by the number of the protocol; without, the second half waits for an acknowledgement.
+        assert listening.proto == socket.IPPROTO_TCP

@@ -58,6 +58,7 @@ def keep_up(
         failed = cluster.failed_launches + len(overdue)
         cluster = replace(cluster, failed_launches=failed, retry_at=now + scale.retry_delay(failed))
     may_launch = snapshot.choices is not None and (cluster.retry_at is None or now >= cluster.retry_at)
+    is_owed = any(i.handle is None and _is_to_be_launched(i) for i in instances)
     launches: list[Launch] = []
     events: list[Event] = []
 
@@ -80,7 +81,7 @@ def keep_up(
         available = _available(snapshot, instances, Role.WORKER, now)
         if available:
             launches += [Launch(role=Role.WORKER, choice=available[0])] * gap
-        elif not any(i.handle is None and _is_to_be_launched(i) for i in instances):
+        elif not is_owed:
             # What was ordered already needs no other offer, and must not wait for one.
             cluster = replace(cluster, retry_at=now + REFUSAL)
             events.append(_event(cluster, now, "capacity.none", _why_none(snapshot), Level.WARNING))
@@ -106,7 +107,9 @@ def keep_up(
             words = f"Not launching {len(launches) - paid} of {len(launches)}: {_short_of(draws, now)}."
             events.append(_event(cluster, now, "budget.short", words, Level.WARNING))
         launches = launches[:paid]
-        cluster = replace(cluster, retry_at=now + (TIGHT if cluster.started_at is not None else ROUND))
+        if not is_owed:
+            # What was ordered already is paid for, and must not wait for money.
+            cluster = replace(cluster, retry_at=now + (TIGHT if cluster.started_at is not None else ROUND))
     ahead = pay_ahead(draws, [launch.choice.offer for launch in launches], now, snapshot.terms(now))
     if launches and not covers(draws, [launch.choice.offer for launch in launches], snapshot.terms(now)):
         # Its scheduler was told that it may live for longer than so many could be paid for. It's told better first, and

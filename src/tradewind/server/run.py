@@ -86,10 +86,11 @@ async def serve(settings: Settings, directory: Path, told: Callable[[Started], N
 def listen(host: str, port: int) -> socket.socket:
     """Return a socket that listens. Raises ConfigError."""
     try:
-        family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[
-            0
-        ]
-        made = socket.socket(family, kind)
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        family, kind, protocol, _, address = found[0]
+        # With the protocol named: asyncio sends at once only what it knows for TCP, and an answer's second half would
+        # else wait 40 ms for the other side to say that it has the first.
+        made = socket.socket(family, kind, protocol)
         made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         made.bind(address)
         made.listen(1024)
