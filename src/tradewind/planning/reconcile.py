@@ -107,8 +107,8 @@ def keep_up(
             words = f"Not launching {len(launches) - paid} of {len(launches)}: {_short_of(draws, now)}."
             events.append(_event(cluster, now, "budget.short", words, Level.WARNING))
         launches = launches[:paid]
-        if not is_owed:
-            # What was ordered already is paid for, and must not wait for money.
+        if not is_owed and not launches:
+            # What is ordered is paid for: if the order gets lost, it must not wait for money.
             cluster = replace(cluster, retry_at=now + (TIGHT if cluster.started_at is not None else ROUND))
     ahead = pay_ahead(draws, [launch.choice.offer for launch in launches], now, snapshot.terms(now))
     if launches and not covers(draws, [launch.choice.offer for launch in launches], snapshot.terms(now)):
