@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -254,6 +254,7 @@ def _take(connection: Connection, key: AccountKey, holder: str, now: datetime, u
 
 
 def _keep(connection: Connection, key: AccountKey, holder: str, changes: AccountChanges) -> None:
+    _raise_revisions(connection, {event.cluster_id for event in changes.events})
     settlement.settle_account(connection, key.budget_id, key.starts_at, changes.settled, changes.at)
     account = ledger.lock(connection, key.budget_id, key.starts_at)
     if account is None or account["lease_holder"] != holder:
@@ -269,6 +270,15 @@ def _keep(connection: Connection, key: AccountKey, holder: str, changes: Account
     )
     send(connection, changes.messages)
     _note(connection, changes.events)
+
+
+def _raise_revisions(connection: Connection, cluster_ids: Set[str]) -> None:
+    """Let whoever watches these clusters read their journals. Comes first: clusters go before accounts."""
+    if not cluster_ids:
+        return
+    concerned = clusters.c.id.in_(sorted(cluster_ids))
+    connection.execute(select(clusters.c.id).where(concerned).order_by(clusters.c.id).with_for_update(key_share=True))
+    connection.execute(update(clusters).where(concerned).values(revision=clusters.c.revision + 1))
 
 
 def _note(connection: Connection, happened: Iterable[Event]) -> None:
