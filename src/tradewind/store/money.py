@@ -6,12 +6,13 @@ from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from sqlalchemy import Connection, case, insert, or_, select, update
+from sqlalchemy import Connection, and_, case, insert, or_, select, update
 
 from tradewind.errors import NameTaken, NotFound
 from tradewind.model.budget import Account, Budget, BudgetScope, Reservation
 from tradewind.model.cluster import ClusterStatus
 from tradewind.model.events import Event
+from tradewind.model.exchange import BudgetNews
 from tradewind.model.outbox import Message
 from tradewind.model.people import AuditEntry
 from tradewind.planning import limits
@@ -59,6 +60,10 @@ class Treasury:
         """Return the budgets of a workspace that hold, the oldest first."""
         return await self._transactions.read(_budgets, workspace)
 
+    async def news(self, workspaces: Set[str], now: datetime, removed_since: datetime) -> tuple[BudgetNews, ...]:
+        """Return how the budgets of these workspaces stand: those that hold, and those removed not long ago."""
+        return await self._transactions.read(_news, workspaces, now, removed_since)
+
     async def budget(self, workspace: str, budget_id: str) -> Budget:
         """Return one that holds. Raises NotFound."""
         return await self._transactions.read(_budget, workspace, budget_id)
@@ -103,6 +108,36 @@ def _budgets(connection: Connection, workspace: str) -> tuple[Budget, ...]:
         .order_by(budgets.c.created_at, budgets.c.id)
     )
     return tuple(map(ledger.budget_from, connection.execute(statement).mappings()))
+
+
+def _news(
+    connection: Connection, workspaces: Set[str], now: datetime, removed_since: datetime
+) -> tuple[BudgetNews, ...]:
+    present = and_(accounts.c.budget_id == budgets.c.id, accounts.c.starts_at <= now, accounts.c.ends_at > now)
+    statement = (
+        select(budgets, accounts.c.told)
+        .select_from(budgets.outerjoin(accounts, present))
+        .where(
+            budgets.c.workspace.in_(workspaces),
+            or_(budgets.c.removed_at.is_(None), budgets.c.removed_at >= removed_since),
+        )
+    )
+    news = []
+    for row in connection.execute(statement).mappings():
+        budget = ledger.budget_from(row)
+        news.append(
+            BudgetNews(
+                budget_id=budget.id,
+                workspace=budget.workspace,
+                scope=budget.scope,
+                key=budget.key,
+                limit=budget.limit,
+                is_hard=budget.is_hard,
+                step=row["told"] or 0,
+                removed_at=budget.removed_at,
+            )
+        )
+    return tuple(news)
 
 
 def _budget(connection: Connection, workspace: str, budget_id: str) -> Budget:
