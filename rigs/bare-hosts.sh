@@ -18,7 +18,8 @@ BRIDGE=twbare0
 say() { echo "[bare-hosts] $*" >&2; }
 address() { echo "$NET.$((10 + $1))"; }
 pid_of() { cat "$RIG/bare$1/pid" 2>/dev/null || true; }
-is_up() { local pid; pid=$(pid_of "$1"); [ -n "$pid" ] && kill -0 "$pid" 2>/dev/null; }
+# One that ended and that nobody collected is still listed.
+is_up() { local pid; pid=$(pid_of "$1"); [ -n "$pid" ] && grep -qs '^State:[[:space:]]*[^ZX[:space:]]' "/proc/$pid/status"; }
 
 network() {
   ip link show "$BRIDGE" >/dev/null 2>&1 && return
