@@ -25,6 +25,7 @@ from tradewind.model.people import (
 from tradewind.model.secret import Secret
 from tradewind.planning.names import short_text, workspace_name
 from tradewind.store.audit import By
+from tradewind.store.idempotency import Once
 from tradewind.store.members import no_workspace
 from tradewind.store.people import People as Kept
 
@@ -166,13 +167,13 @@ class Person:
         portrait = await self.portrait()
         return [await self._kept.workspace(member.workspace) for member in portrait.memberships]
 
-    async def create_workspace(self, name: str, title: str = "") -> Workspace:
-        """Make a workspace, theirs. Raises Forbidden for who is no operator; NameTaken."""
+    async def create_workspace(self, name: str, title: str = "", *, once: Once | None = None) -> Workspace:
+        """Make a workspace, theirs, asked for ``once``. Raises Forbidden for who is no operator; NameTaken."""
         self._refuse_unless_operator("make workspaces")
         workspace = Workspace(
             name=workspace_name(name), title=short_text(title, "the title"), created_at=self._clock.now()
         )
-        await self._kept.create_workspace(workspace, self._signed.user, self._by())
+        await self._kept.create_workspace(workspace, self._signed.user, self._by(), once)
         return workspace
 
     async def accept(self, secret: str) -> Member:

@@ -35,6 +35,7 @@ from tradewind.planning.grouping import COMPUTATION, dimensions
 from tradewind.planning.insights import insights
 from tradewind.planning.wishes import check_keepable, check_scaling, check_spec
 from tradewind.providers.base import Provider
+from tradewind.store.idempotency import Once
 from tradewind.store.pages import Page
 from tradewind.store.records import ClusterSecrets, Story
 from tradewind.store.store import Store
@@ -94,8 +95,10 @@ class Service:
         await set_aside(planned, self._record(spec, "", now), self._store.money, now)
         return planned
 
-    async def create(self, spec: ClusterSpec, *, environment: Environment | None = None) -> Cluster:
-        """Write the cluster down and start it."""
+    async def create(
+        self, spec: ClusterSpec, *, environment: Environment | None = None, once: Once | None = None
+    ) -> Cluster:
+        """Write the cluster down, with the answer to who asked for it ``once``, and start it."""
         self._refuse_unless(Action.CREATE_CLUSTER)
         check_spec(spec)
         check_keepable(environment)
@@ -112,7 +115,7 @@ class Service:
             authority_key=authority.key,
             agent_token=Secret(self._new_token()),
         )
-        await self._paid(cluster, secrets, planned)
+        await self._paid(cluster, secrets, planned, once)
         self._engine.poke(cluster_id)
         return cluster
 
@@ -318,7 +321,7 @@ class Service:
             environment=environment,
         )
 
-    async def _paid(self, cluster: Cluster, secrets: ClusterSecrets, planned: DryRun) -> None:
+    async def _paid(self, cluster: Cluster, secrets: ClusterSecrets, planned: DryRun, once: Once | None) -> None:
         """Write the cluster down together with what it needs for its first moments."""
         for wait_s in (*GIVE_BACK_S, None):
             now = self._clock.now()
@@ -332,6 +335,7 @@ class Service:
                     opening=opening,
                     member=self._caller.user_id or None,
                     entry=self._entry("cluster.created", cluster, f"on {cluster.spec.provider}"),
+                    once=once,
                 )
             except FundsChanged as error:
                 if wait_s is None:
