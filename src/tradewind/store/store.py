@@ -273,8 +273,8 @@ class Store:
     async def save(self, lease: Lease, changes: Changes) -> None:
         """Write what a round found and did, and when to look again.
 
-        Never writes the spec or the intent: those are people's. If the intent has changed since the round read it
-        (``changes.cluster.intent`` is another), an earlier wake-up stays. Secrets are deleted with the save that says
+        Never writes the spec or the intent: those are people's. If anybody wrote since the holder read the cluster
+        (its revision isn't ``lease.revision``), an earlier wake-up stays. Secrets are deleted with the save that says
         stopped.
 
         Raises
