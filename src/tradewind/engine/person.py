@@ -121,7 +121,8 @@ class Person:
         workspace : str, optional
             The only one it opens.
         life : timedelta, optional
-            Until it expires; default 90 days, at most 366. None never does.
+            Until it expires; default 90 days, at most 366. None never does. Made with a token that expires, it ends
+            with that one at the latest.
 
         Raises
         ------
@@ -236,7 +237,7 @@ class Person:
         expires_at = None if life is None else now + life
         ends = self._signed.expires_at
         if self._signed.is_brief and ends is not None:
-            # Another system lends us this user for some hours: nothing made in that time may outlast it.
+            # A token that leaked, or that another system lent us for some hours, must be over when it's over.
             expires_at = ends if expires_at is None else min(expires_at, ends)
         made = [token for token in await self._kept.tokens(self._signed.user.id, now) if token.id.startswith(KIND)]
         if len(made) >= MOST_TOKENS:

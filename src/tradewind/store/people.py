@@ -137,6 +137,10 @@ class People:
         """Revoke one of a user's tokens; twice is once. Raises NotFound."""
         await self._transactions.write(users.revoke, user_id, token_id, by)
 
+    async def forget_tokens(self, before: datetime) -> int:
+        """Delete the tokens that had expired or were revoked by ``before``; return how many."""
+        return await self._transactions.write(users.forget_tokens, before)
+
     # Workspaces and members
 
     async def create_workspace(self, workspace: Workspace, owner: User, by: By, once: Once | None = None) -> Member:

@@ -36,8 +36,8 @@ class Lease:
     """Counts the holders; what an earlier holder planned can't be saved any more."""
     until: datetime
     revision: int = field(default=0, compare=False)
-    """Of the cluster when the lease was taken or renewed, or when its holder read it since: what was read at this number
-    needn't be read again, and a save knows by it whether anybody wrote in between."""
+    """Of the cluster when the lease was taken or renewed, or when its holder has read it since: what was read at this
+    number needn't be read again, and a save knows by it whether anybody wrote in between."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
