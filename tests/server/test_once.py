@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,11 @@ from sqlalchemy import Connection, Table, func, select
 from tests.engine.stage import killed
 from tests.server.stage import API, Stage, new
 from tradewind.config import Settings
+from tradewind.engine import tidying
 from tradewind.errors import StoreError
-from tradewind.model.people import MemberRole
+from tradewind.model.people import MemberRole, Workspace
 from tradewind.server.app import OPERATIONS
+from tradewind.store.audit import By
 from tradewind.store.idempotency import Once
 from tradewind.store.schema import budgets, clusters, idempotency, workspaces
 
@@ -152,6 +155,22 @@ async def test_a_create_whose_word_from_the_store_was_lost_is_answered_all_the_s
 
     assert answer.status_code == 201
     assert answer.json()["spec"]["name"] == "enso"
+
+
+async def test_a_server_forgets_by_itself_what_it_answered_more_than_a_day_ago(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tidying, "FIRST", timedelta(0))
+    now = stage.shared.assembly.clock.now()
+    owner = stage.users["olga"]
+    for key, days in (("old", 2), ("new", 0)):
+        once = Once(user_id=owner.id, key=key, request_hash="", status=201, at=now - timedelta(days=days))
+        workspace = Workspace(name=key, created_at=now)
+        await stage.people.create_workspace(workspace, owner, By(user="olga", at=now), once)
+
+    await dict(stage.shared.assembly.engine._chores)["tidying"]()
+
+    assert [(await kept(stage, idempotency, key))[1] for key in ("old", "new")] == [False, True]
 
 
 async def made(stage: Stage, table: Table) -> int:
