@@ -15,6 +15,7 @@ from tradewind.engine.admission import admit, set_aside
 from tradewind.engine.clock import Clock
 from tradewind.engine.doctor import examine
 from tradewind.engine.engine import Engine
+from tradewind.engine.peek import Peeks
 from tradewind.engine.rounds import LEASE, LONGEST_LIFE
 from tradewind.engine.stories import Stories
 from tradewind.errors import BadRequest, Forbidden, FundsChanged, NotFound, OverBudget
@@ -27,6 +28,7 @@ from tradewind.model.export import Format
 from tradewind.model.instance import Instance
 from tradewind.model.people import AuditEntry, Caller, MemberRole
 from tradewind.model.secret import Secret
+from tradewind.model.status import StatusPage
 from tradewind.model.usage import CostLine, Receipt, Usage
 from tradewind.model.views import Check, ClusterView, DryRun
 from tradewind.planning import budget, meter
@@ -64,6 +66,7 @@ class Service:
         clock: Clock,
         provider_of: Callable[[str], Provider],
         *,
+        peeks: Peeks,
         offered: Callable[[str], Provider] | None = None,
         caller: Caller,
         new_id: Callable[[str], str],
@@ -73,6 +76,7 @@ class Service:
         self._store = store
         self._stories = Stories(store)
         self._clock = clock
+        self._peeks = peeks
         self._provider_of = provider_of
         self._offered = offered or provider_of
         self._caller = caller
@@ -130,7 +134,8 @@ class Service:
         """Return all there is to show."""
         self._refuse_unless(Action.SEE_WORKSPACE)
         story = await self._stories.of(cluster_id)
-        return self._view(story, self._within(story.cluster))
+        cluster = self._within(story.cluster)
+        return replace(self._view(story, cluster), page=await self._page(cluster))
 
     async def keys(self, cluster_id: str) -> KeyPair:
         """Return a client's keys."""
@@ -197,7 +202,7 @@ class Service:
     async def list_clusters(
         self, *, live: bool | None = None, limit: int = 100, cursor: str | None = None
     ) -> Page[ClusterView]:
-        """Return clusters, newest first; after those of the page whose ``next`` is ``cursor``."""
+        """Return clusters, newest first; after those of the page whose ``next`` is ``cursor``. None has its page."""
         self._refuse_unless(Action.SEE_WORKSPACE)
         clusters = await self._store.list_clusters(self._workspace, live=live, limit=limit, cursor=cursor)
         stories = await self._stories.of_all([cluster.id for cluster in clusters])
@@ -401,16 +406,22 @@ class Service:
         return cluster
 
     def _view(self, story: Story, cluster: Cluster) -> ClusterView:
-        is_open = may(self._caller, Action.READ_DETAIL, owner=cluster.owner)
         limit, now = cluster.spec.budget, self._clock.now()
         return ClusterView(
             cluster=self._shown(cluster),
             instances=story.instances,
             cost=meter.cost(story.usages, now),
             budget=budget.budget_state(limit, story.usages, now) if limit is not None else None,
-            page=self._engine.rounds.pages.get(cluster.id) if is_open else None,
+            page=None,
             revision=story.revision,
         )
+
+    async def _page(self, cluster: Cluster) -> StatusPage | None:
+        """Return what a scheduler says, the same whoever looks after it, to those who may see into the cluster."""
+        if not may(self._caller, Action.READ_DETAIL, owner=cluster.owner):
+            return None
+        known = self._engine.rounds.pages.get(cluster.id)
+        return known if known is not None else await self._peeks.page(cluster)
 
     async def _mine(self, cluster_id: str, action: Action) -> Cluster:
         cluster = await self._of_workspace(cluster_id)
