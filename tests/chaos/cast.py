@@ -21,6 +21,7 @@ from tests.chaos.replica import STARTING_S
 from tests.chaos.run import Findings, Run
 
 ROOT = Path(__file__).parents[2]
+PEOPLES_MINUTE_S = 60.0
 START_S = 60.0
 """Within this the first replicas serve, on a machine with other work."""
 
@@ -61,7 +62,9 @@ class Cast:
         world = await self._start("tradewind.providers.fake.process", "--seed", str(self._run.seed), *times)
         assert world.stdout is not None
         self.world = json.loads(await world.stdout.readline())["world"]
-        self._nursery = await self._start("tests.chaos.nursery")
+        # One whose replicas hurry is another, so that a run by people's minutes has no code of ours changed.
+        hurry = () if self._run.minute_s == PEOPLES_MINUTE_S else (str(self._run.minute_s),)
+        self._nursery = await self._start("tests.chaos.hasty" if hurry else "tests.chaos.nursery", *hurry)
 
     async def seat(self) -> None:
         """Let a replica be born in every seat, and return when all serve."""
