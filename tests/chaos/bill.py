@@ -41,6 +41,7 @@ class Stage:
 
     of: str
     """Whose spending: ``user 'ada'``."""
+    since: datetime
     limit: Decimal
     """Of all that was ever spent, as every other figure here."""
     before: Decimal
@@ -97,6 +98,6 @@ def stages(of: str, bills: Sequence[Bill], limits: Sequence[tuple[datetime, Deci
     """
     ends = [*(since for since, _ in limits[1:]), now]
     return [
-        Stage(of=of, limit=limit, before=spent_by(bills, since), overrun=overrun(bills, limit, until))
+        Stage(of=of, since=since, limit=limit, before=spent_by(bills, since), overrun=overrun(bills, limit, until))
         for (since, limit), until in zip(limits, ends, strict=True)
     ]

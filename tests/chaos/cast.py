@@ -75,9 +75,8 @@ class Cast:
             self.seats.append(Seat(number, _free_port(), proxy))
         for seat in self.seats:
             await self.bear(seat)
-        async with httpx.AsyncClient() as http, asyncio.timeout(START_S):
-            for seat in self.seats:
-                await _until_served(seat, http)
+        for seat in self.seats:
+            await self.serving(seat)
 
     async def bear(self, seat: Seat, **doom: Any) -> None:
         """Let a new replica be born in a seat, with a way to die where that is chosen; whoever sat there is dead."""
@@ -106,6 +105,19 @@ class Cast:
             stdin.write(json.dumps(told).encode() + b"\n")
             seat.pid = json.loads(await stdout.readline())["pid"]
         self.pid_of[name] = seat.pid
+
+    async def empty(self, seat: Seat) -> None:
+        """Kill who sits there, and return when they are gone."""
+        for _ in range(int(START_S / 0.02)):
+            if not tell(seat.pid, signal.SIGKILL):
+                return
+            await asyncio.sleep(0.02)
+        raise RuntimeError(f"process {seat.pid} can't be killed")
+
+    async def serving(self, seat: Seat) -> None:
+        """Return once who sits there serves."""
+        async with httpx.AsyncClient() as http, asyncio.timeout(START_S):
+            await _until_served(seat, http)
 
     async def mend(self) -> None:
         """Let everybody live, and every line be good."""

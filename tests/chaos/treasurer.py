@@ -21,8 +21,10 @@ from tradewind.model.money import Money
 
 PER_HOUR = Decimal("0.288")
 """Of a cluster of usual size: a scheduler and two workers of the smallest kind."""
-MINUTES = 4
-"""That a limit pays for, of as many clusters as are asked for under it."""
+MINUTES = 6
+"""That a limit pays for, of as many clusters as are asked for under it. Less than two are of no use to a newcomer."""
+LONGEST_MINUTES = 12
+"""After this a limit that bit is raised, whatever is left of it: some of it nobody can use any more."""
 DRY = 0.97
 """A limit of which so much was spent is used up: less than that is of no use to anybody."""
 SETTLED_S = 20.0
@@ -84,7 +86,9 @@ class Treasurer:
         mine, now = await asyncio.to_thread(self._of, wanted, bills), datetime.now(UTC)
         stage = (await asyncio.to_thread(self._stages, budget_id, mine, now))[-1]
         burns = any(bill.ended >= now - timedelta(seconds=1) for bill in mine)
-        if not stage.has_bitten or (burns and stage.share < DRY):
+        is_used_up = stage.share >= (DRY if burns else NEAR)
+        is_old = now - stage.since > timedelta(seconds=LONGEST_MINUTES * self._run.minute_s)
+        if not stage.has_bitten or not (is_used_up or is_old):
             return
         # For as long as it takes to see whether anybody goes on spending.
         await asyncio.sleep(self._dice.uniform(0.5, 2))
@@ -120,10 +124,10 @@ class Treasurer:
 
     def _stages(self, budget_id: str, mine: Sequence[Bill], now: datetime) -> list[Stage]:
         of = self._limits[budget_id][1]
-        limits = self._witness.rows(LIMITS, budget_id)
+        limits = _changes(self._witness.rows(LIMITS, budget_id))
         refused = [at for at, detail in self._found.refused.values() if f"for {of}" in detail]
         stopped = [at for at, detail in self._witness.rows(STOPPED) if f"for {of}" in detail]
-        found = stages(of, mine, [(at, amount) for at, amount in limits], now)
+        found = stages(of, mine, limits, now)
         spans = zip(limits, [*(at for at, _ in limits[1:]), now], strict=True)
         return [
             replace(stage, refused=_within(refused, since, until), stopped=_within(stopped, since, until))
@@ -139,6 +143,12 @@ class Treasurer:
         span = timedelta(seconds=self._run.minute_s * MINUTES)
         amount = PER_HOUR * self._run.clusters * Decimal(span / HOUR) * share
         return Money(amount=amount.quantize(CENT), currency="USD")
+
+
+def _changes(limits: Sequence[tuple[datetime, Decimal]]) -> list[tuple[datetime, Decimal]]:
+    """Leave out what was set again: a treasurer who got no answer asks another server for the same."""
+    before = (None, *(amount for _, amount in limits))
+    return [(at, amount) for (at, amount), old in zip(limits, before, strict=False) if amount != old]
 
 
 def _within(moments: Sequence[datetime], since: datetime, until: datetime) -> int:

@@ -20,7 +20,8 @@ from tradewind.providers.fake.remote import exchange
 DIARY = """
 CREATE TABLE chaos_diary (
     seq bigserial PRIMARY KEY, at timestamptz NOT NULL, writer text, cluster text NOT NULL,
-    holder text, epoch integer NOT NULL, until timestamptz, saved boolean NOT NULL, status text NOT NULL
+    holder text, epoch integer NOT NULL, until timestamptz, saved boolean NOT NULL, status text NOT NULL,
+    xact bigint NOT NULL DEFAULT txid_current()
 );
 CREATE FUNCTION chaos_note() RETURNS trigger AS $$
 BEGIN
@@ -31,16 +32,15 @@ BEGIN
     RETURN NEW;
 END $$ LANGUAGE plpgsql;
 CREATE TABLE chaos_limits (
-    seq bigserial PRIMARY KEY, at timestamptz NOT NULL, budget text NOT NULL, amount text NOT NULL
+    seq bigserial PRIMARY KEY, at timestamptz NOT NULL, budget text NOT NULL, amount text NOT NULL,
+    xact bigint NOT NULL DEFAULT txid_current()
 );
 CREATE FUNCTION chaos_limit() RETURNS trigger AS $$
 BEGIN
     INSERT INTO chaos_limits (at, budget, amount) VALUES (clock_timestamp(), NEW.id, NEW.amount);
     RETURN NEW;
 END $$ LANGUAGE plpgsql;
-CREATE TRIGGER chaos_limit_set AFTER INSERT ON budgets FOR EACH ROW EXECUTE FUNCTION chaos_limit();
-CREATE TRIGGER chaos_limit_changed AFTER UPDATE OF amount ON budgets FOR EACH ROW
-    WHEN (NEW.amount <> OLD.amount) EXECUTE FUNCTION chaos_limit();
+CREATE TRIGGER chaos_limit AFTER INSERT OR UPDATE ON budgets FOR EACH ROW EXECUTE FUNCTION chaos_limit();
 CREATE TRIGGER chaos_note AFTER UPDATE ON clusters FOR EACH ROW EXECUTE FUNCTION chaos_note();
 """
 """Who held what, who wrote, and which limit held when: kept by the database, in the transaction of the change."""
@@ -176,9 +176,12 @@ class Witness:
         """Return saves by somebody who didn't hold the lease, and epochs that two have held."""
         holders: dict[tuple[str, int], set[str]] = defaultdict(set)
         faults = []
-        for at, writer, cluster, holder, epoch, saved in self.rows(
-            "SELECT at, writer, cluster, holder, epoch, saved FROM chaos_diary ORDER BY seq"
-        ):
+        # Whoever changes a budget has the clusters under it looked at, and saves nothing else of them.
+        query = (
+            "SELECT at, writer, cluster, holder, epoch, saved AND xact NOT IN (SELECT xact FROM chaos_limits) "
+            "FROM chaos_diary ORDER BY seq"
+        )
+        for at, writer, cluster, holder, epoch, saved in self.rows(query):
             if holder is not None:
                 holders[cluster, epoch].add(holder)
             if saved and (holder is None or int(holder.split("/")[1]) != pid_of.get(writer)):
