@@ -125,6 +125,8 @@ def main() -> int:
             # A limit is used up after minutes, not at once, and that several times.
             duration_s=options.limited_s if has_limits else options.run_s,
             clusters=options.clusters,
+            # Small ones fit into what is left.
+            workers=2 if has_limits else 4,
             pause_s=options.pause_s,
             # Not by the seed alone: every second run would know two of them only.
             clock_spread_s=CLOCKS_S[seed // options.limits_every % len(CLOCKS_S)],

@@ -9,7 +9,7 @@ from decimal import Decimal
 from itertools import pairwise
 
 SECOND = timedelta(seconds=1)
-HOUR = timedelta(hours=1)
+HOUR_US = 3_600_000_000
 NEAR = 0.9
 """A limit of which so much was spent was come near to."""
 
@@ -72,7 +72,7 @@ class Stage:
 def spent_by(bills: Sequence[Bill], at: datetime) -> Decimal:
     """Return what was spent up to a moment."""
     spans = ((bill.per_hour, min(bill.ended, at) - bill.began) for bill in bills if bill.began < at)
-    return sum((per_hour * Decimal(span / HOUR) for per_hour, span in spans), Decimal(0))
+    return sum((_cost(per_hour, span) for per_hour, span in spans), Decimal(0))
 
 
 def overrun(bills: Sequence[Bill], limit: Decimal, until: datetime) -> Overrun:
@@ -83,11 +83,11 @@ def overrun(bills: Sequence[Bill], limit: Decimal, until: datetime) -> Overrun:
     spent = burn = at_limit = Decimal(0)
     for (at, change), (next_at, _) in pairwise(steps):
         burn += change
-        before, spent = spent, spent + burn * Decimal((next_at - at) / HOUR)
+        before, spent = spent, spent + _cost(burn, next_at - at)
         if before <= limit < spent:
             at_limit = burn
     over = max(Decimal(0), spent - limit)
-    rounds = over / (at_limit * Decimal(SECOND / HOUR)) if at_limit else Decimal(0)
+    rounds = over / _cost(at_limit, SECOND) if at_limit else Decimal(0)
     return Overrun(limit=limit, spent=spent, rounds=float(rounds))
 
 
@@ -101,3 +101,7 @@ def stages(of: str, bills: Sequence[Bill], limits: Sequence[tuple[datetime, Deci
         Stage(of=of, since=since, limit=limit, before=spent_by(bills, since), overrun=overrun(bills, limit, until))
         for (since, limit), until in zip(limits, ends, strict=True)
     ]
+
+
+def _cost(per_hour: Decimal, span: timedelta) -> Decimal:
+    return per_hour * (span // timedelta(microseconds=1)) / HOUR_US

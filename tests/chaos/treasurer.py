@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Protocol
 
-from tests.chaos.bill import HOUR, NEAR, Bill, Stage, spent_by, stages
+from tests.chaos.bill import NEAR, Bill, Stage, spent_by, stages
 from tests.chaos.people import OWNER
 from tests.chaos.run import Findings, Run
 from tests.chaos.witness import Witness
@@ -23,7 +23,7 @@ PER_HOUR = Decimal("0.288")
 """Of a cluster of usual size: a scheduler and two workers of the smallest kind."""
 MINUTES = 6
 """That a limit pays for, of as many clusters as are asked for under it. Less than two are of no use to a newcomer."""
-LONGEST_MINUTES = 12
+LONGEST_MINUTES = 20
 """After this a limit that bit is raised, whatever is left of it: some of it nobody can use any more."""
 DRY = 0.97
 """A limit of which so much was spent is used up: less than that is of no use to anybody."""
@@ -35,7 +35,6 @@ CENT = Decimal("0.000001")
 STOPPED = "SELECT stopping_at, stop_detail FROM clusters WHERE stop_reason = 'budget' AND stopping_at IS NOT NULL"
 LIMITS = "SELECT at, amount::numeric FROM chaos_limits WHERE budget = %s ORDER BY seq"
 OURS = {
-    BudgetScope.WORKSPACE: "SELECT id FROM clusters",
     BudgetScope.USER: "SELECT id FROM clusters WHERE owner = %s",
     BudgetScope.TAG: "SELECT id FROM clusters WHERE spec::json->'tags'->>'project' = split_part(%s, '=', 2)",
 }
@@ -109,8 +108,8 @@ class Treasurer:
             self._found.faults += await self._unsettled(budget_id, of, spent_by(mine, now))
         query = "SELECT count(*) FROM clusters WHERE stop_detail LIKE '%%set aside%%'"
         self._found.ended_alone = self._witness.rows(query)[0][0]
-        if not any(stage.has_bitten and stage.share >= NEAR for stage in self._found.stages):
-            self._found.faults.append(f"no limit was used up, so this says nothing of limits: {self._found.stages}")
+        if not any(stage.has_bitten for stage in self._found.stages):
+            self._found.faults.append("no limit refused or stopped anything, so this says nothing of limits")
 
     async def _unsettled(self, budget_id: str, of: str, spent: Decimal) -> list[str]:
         """Return where an account holds another sum than was billed, once it had the time to settle."""
@@ -120,7 +119,7 @@ class Treasurer:
             if abs(committed - spent) <= CENT:
                 return []
             await asyncio.sleep(1)
-        return [f"the account for {of} holds {committed}, and {spent} was billed"]
+        return [f"the account for {of} holds {committed}, and {spent:f} was billed"]
 
     def _stages(self, budget_id: str, mine: Sequence[Bill], now: datetime) -> list[Stage]:
         of = self._limits[budget_id][1]
@@ -135,13 +134,14 @@ class Treasurer:
         ]
 
     def _of(self, wanted: NewBudget, bills: Sequence[Bill]) -> list[Bill]:
-        values = (wanted.key,) if wanted.key else ()
-        ours = {row[0] for row in self._witness.rows(OURS[wanted.scope], *values)}
+        if wanted.scope is BudgetScope.WORKSPACE:
+            return list(bills)
+        ours = {row[0] for row in self._witness.rows(OURS[wanted.scope], wanted.key)}
         return [bill for bill in bills if bill.cluster in ours]
 
     def _money(self, share: Decimal) -> Money:
-        span = timedelta(seconds=self._run.minute_s * MINUTES)
-        amount = PER_HOUR * self._run.clusters * Decimal(span / HOUR) * share
+        hours = Decimal(self._run.minute_s * MINUTES) / 3600
+        amount = PER_HOUR * self._run.clusters * hours * share
         return Money(amount=amount.quantize(CENT), currency="USD")
 
 
