@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Protocol
 
-from tests.chaos.bill import NEAR, Bill, Stage, spent_by, stages
+from tests.chaos.bill import Bill, Stage, spent_by, stages
 from tests.chaos.people import OWNER
 from tests.chaos.run import Findings, Run
 from tests.chaos.witness import Witness
@@ -23,10 +23,10 @@ PER_HOUR = Decimal("0.288")
 """Of a cluster of usual size: a scheduler and two workers of the smallest kind."""
 MINUTES = 6
 """That a limit pays for, of as many clusters as are asked for under it. Less than two are of no use to a newcomer."""
-LONGEST_MINUTES = 20
+LONGEST_MINUTES = 15
 """After this a limit that bit is raised, whatever is left of it: some of it nobody can use any more."""
-DRY = 0.97
-"""A limit of which so much was spent is used up: less than that is of no use to anybody."""
+DRY, DRY_AT_REST = 0.95, 0.85
+"""A limit of which so much was spent is used up: what is left is of no use to anybody, or to no newcomer."""
 SETTLED_S = 20.0
 """Within this after the end of all, accounts say what was spent."""
 CENT = Decimal("0.000001")
@@ -61,7 +61,7 @@ class Treasurer:
     async def set(self) -> None:
         """Set a limit of each kind, before anybody works."""
         for scope, key, of, share in (
-            (BudgetScope.WORKSPACE, "", "workspace 'chaos'", "1"),
+            (BudgetScope.WORKSPACE, "", "workspace 'chaos'", "0.8"),
             (BudgetScope.USER, OWNER, f"user '{OWNER}'", "0.25"),
             (BudgetScope.TAG, "project=enso", "tag 'project=enso'", "0.4"),
         ):
@@ -85,7 +85,7 @@ class Treasurer:
         mine, now = await asyncio.to_thread(self._of, wanted, bills), datetime.now(UTC)
         stage = (await asyncio.to_thread(self._stages, budget_id, mine, now))[-1]
         burns = any(bill.ended >= now - timedelta(seconds=1) for bill in mine)
-        is_used_up = stage.share >= (DRY if burns else NEAR)
+        is_used_up = stage.share >= (DRY if burns else DRY_AT_REST)
         is_old = now - stage.since > timedelta(seconds=LONGEST_MINUTES * self._run.minute_s)
         if not stage.has_bitten or not (is_used_up or is_old):
             return
