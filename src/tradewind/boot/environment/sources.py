@@ -208,8 +208,8 @@ def _said(distribution: Distribution) -> tuple[str, str]:
         text = _text(Path(directory) / "METADATA") or _text(Path(directory) / "PKG-INFO") if directory else ""
         fields = dict(re.findall(r"^(Name|Version): *(.+)$", text, re.MULTILINE))
         return fields.get("Name", "").strip(), fields.get("Version", "").strip()
-    name, version = (metadata[key] if key in metadata else "" for key in ("Name", "Version"))
-    return name or "", version or ""
+    fields = {key: metadata[key] for key in ("Name", "Version") if key in metadata}
+    return fields.get("Name", ""), fields.get("Version", "")
 
 
 def _text(path: Path) -> str:
