@@ -16,6 +16,15 @@ from tradewind.model.environment import Environment
 
 PARTS = ("report", "fetch", "tools", "refusal", "packages", "conda", "verify", "archive", "place", "run")
 """In the order in which they are joined: each imports only from those before it."""
+FIRST = """
+import sys
+
+if sys.version_info < (3, 9):
+    sys.stdout.write('{"failed": "no_python", "reason": "This machine begins with Python %d.%d (%s), and 3.9 or newer is '
+        'needed. Install a newer one, or name its path.", "detail": ""}\\n' % (sys.version_info[:2] + (sys.executable,)))
+    sys.exit(1)
+"""
+"""The rest is text to it, so that a Python too old to read the rest can still say so."""
 
 
 @cache
@@ -28,7 +37,8 @@ def program() -> str:
     or ``{"failed": code, "reason": sentence, "detail": last lines}`` with another one.
     """
     texts = [(Path(__file__).parent / f"{part}.py").read_text(encoding="utf-8") for part in PARTS]
-    return "from __future__ import annotations\n\n" + "\n\n".join(_alone(text) for text in texts) + "\n\nmain()\n"
+    rest = "\n\n\n".join(("from __future__ import annotations", *(_alone(text) for text in texts), "main()\n"))
+    return f"{FIRST}exec(compile({rest!r}, 'tradewind-restore', 'exec'))\n"
 
 
 def order(

@@ -15,6 +15,7 @@ import threading
 import zipfile
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from urllib.parse import urljoin, urlsplit
 
 from tradewind.boot.restore.fetch import BROKEN, fetched, opened
@@ -109,7 +110,11 @@ def find_uv(cache: str, given: str, indexes: Sequence[str]) -> str:
         wheel = fetched(given, os.path.join(cache, "tools"), name)
     else:
         wheel = _wheel_from_index(cache, indexes)
-    return _unpacked_uv(wheel, os.path.join(cache, "tools", "uv"))
+    path = _unpacked_uv(wheel, os.path.join(cache, "tools", "uv"))
+    if wheel != given:
+        with suppress(FileNotFoundError):  # another was faster
+            os.unlink(wheel)
+    return path
 
 
 def _runs(path: str) -> bool:
