@@ -22,6 +22,7 @@ from tradewind.engine.people import People
 from tradewind.engine.posting import HttpPoster
 from tradewind.engine.rounds import Rounds
 from tradewind.engine.service import Service
+from tradewind.engine.tidying import Tidying
 from tradewind.errors import StoreError
 from tradewind.model.cluster import ClusterStatus, Intent, StopReason
 from tradewind.model.people import Caller, MemberRole
@@ -133,7 +134,8 @@ def put_together(means: Means) -> Assembly:
     poster = HttpPoster(private_addresses=private_addresses)
     accounts = Accounts(store=store, clock=clock, holder=rounds.holder, mails=settings.mail.host is not None)
     delivery = Delivery(store=store, clock=clock, mail=settings.mail, poster=poster)
-    chores = (("accounts", accounts.look_at_all), ("delivery", delivery.deliver_all))
+    tidying = Tidying(store=store, clock=clock)
+    chores = (("accounts", accounts.look_at_all), ("delivery", delivery.deliver_all), ("tidying", tidying.tidy))
     engine = Engine(rounds, store, clock, chores=chores)
     accounts.poke = engine.poke
     service = Service(

@@ -37,6 +37,8 @@ from tradewind.planning.grouping import COMPUTATION, dimensions
 from tradewind.planning.insights import insights
 from tradewind.planning.wishes import check_keepable, check_scaling, check_spec
 from tradewind.providers.base import Provider
+from tradewind.store.audit import By
+from tradewind.store.idempotency import Once
 from tradewind.store.pages import Page
 from tradewind.store.records import ClusterSecrets, Story
 from tradewind.store.store import Store
@@ -98,8 +100,10 @@ class Service:
         await set_aside(planned, self._record(spec, "", now), self._store.money, now)
         return planned
 
-    async def create(self, spec: ClusterSpec, *, environment: Environment | None = None) -> Cluster:
-        """Write the cluster down and start it."""
+    async def create(
+        self, spec: ClusterSpec, *, environment: Environment | None = None, once: Once | None = None
+    ) -> Cluster:
+        """Write the cluster down, with the answer to who asked for it ``once``, and start it."""
         self._refuse_unless(Action.CREATE_CLUSTER)
         check_spec(spec)
         check_keepable(environment)
@@ -116,7 +120,7 @@ class Service:
             authority_key=authority.key,
             agent_token=Secret(self._new_token()),
         )
-        await self._paid(cluster, secrets, planned)
+        await self._paid(cluster, secrets, planned, once)
         self._engine.poke(cluster_id)
         return cluster
 
@@ -275,6 +279,9 @@ class Service:
         if what is Format.EVERYTHING:
             if since is not None or until is not None:
                 raise BadRequest("everything is everything: leave out since and until, or export usage")
+            if self._caller.user_id:
+                # Before the first piece: who breaks off near the end has it all the same.
+                await self._store.people.record(self._audited("workspace.exported", self._workspace, "everything"))
             return everything(self._store, self._workspace, self._clock.now())
         pieces = usage_table(self._store, self._workspace, what, self._clock.now(), since, until)
         first = await anext(pieces, b"")  # what it can't do, it says now
@@ -323,7 +330,7 @@ class Service:
             environment=environment,
         )
 
-    async def _paid(self, cluster: Cluster, secrets: ClusterSecrets, planned: DryRun) -> None:
+    async def _paid(self, cluster: Cluster, secrets: ClusterSecrets, planned: DryRun, once: Once | None) -> None:
         """Write the cluster down together with what it needs for its first moments."""
         for wait_s in (*GIVE_BACK_S, None):
             now = self._clock.now()
@@ -337,6 +344,7 @@ class Service:
                     opening=opening,
                     member=self._caller.user_id or None,
                     entry=self._entry("cluster.created", cluster, f"on {cluster.spec.provider}"),
+                    once=once,
                 )
             except FundsChanged as error:
                 if wait_s is None:
@@ -352,16 +360,12 @@ class Service:
         """Return what the audit log says of it; None for an engine of one's own: there is nobody to ask."""
         if not self._caller.user_id:
             return None
-        return AuditEntry(
-            seq=0,
-            at=self._clock.now(),
-            workspace=self._workspace,
-            user=self._caller.user,
-            action=action,
-            subject=cluster.id,
-            detail=f"{cluster.name!r} of {cluster.owner}{': ' if detail else ''}{detail[:LONGEST_DETAIL]}",
-            request_id=self._request_id,
-        )
+        about = f"{cluster.name!r} of {cluster.owner}{': ' if detail else ''}{detail[:LONGEST_DETAIL]}"
+        return self._audited(action, cluster.id, about)
+
+    def _audited(self, action: str, subject: str, detail: str) -> AuditEntry:
+        by = By(user=self._caller.user, at=self._clock.now(), request_id=self._request_id)
+        return by.did(action, subject, detail, workspace=self._workspace)
 
     def _refuse_unless(self, action: Action, *, owner: str | None = None) -> None:
         """Raise Forbidden for what this caller may not do."""

@@ -9,7 +9,7 @@ from datetime import datetime
 from sqlalchemy import Connection, and_, case, insert, or_, select, update
 
 from tradewind.errors import NameTaken, NotFound
-from tradewind.model.budget import Account, Budget, BudgetScope, Reservation
+from tradewind.model.budget import Account, Budget, BudgetScope, BudgetView, Reservation
 from tradewind.model.cluster import ClusterStatus
 from tradewind.model.events import Event
 from tradewind.model.exchange import BudgetNews
@@ -20,6 +20,7 @@ from tradewind.planning.access import ROLES, Action
 from tradewind.planning.accounts import AccountState, Holder
 from tradewind.store import ledger, rows, settlement
 from tradewind.store.audit import record
+from tradewind.store.idempotency import Once, keep
 from tradewind.store.outbox import send
 from tradewind.store.schema import IS_LIVE, accounts, budgets, clusters, events, members, users, workspaces
 from tradewind.store.transactions import Transactions
@@ -68,12 +69,15 @@ class Treasury:
         """Return one that holds. Raises NotFound."""
         return await self._transactions.read(_budget, workspace, budget_id)
 
-    async def add(self, budget: Budget, opening: Sequence[Reservation], entry: AuditEntry) -> None:
-        """Write a new budget, with what was spent in its period already. Raises NameTaken where the same is limited.
+    async def add(
+        self, view: BudgetView, opening: Sequence[Reservation], entry: AuditEntry, once: Once | None = None
+    ) -> None:
+        """Write a new budget, with what was spent in its period already, and its view as the answer to ``once``.
 
-        ``opening`` may be too much or too little of clusters that live: each puts that right at its next round.
+        ``opening`` may be too much or too little of clusters that live: each puts that right at its next round. Raises
+        NameTaken where the same is limited; Unavailable where the same request was answered at this moment.
         """
-        await self._transactions.write(_add, budget, opening, entry)
+        await self._transactions.write(_add, view, opening, entry, once)
 
     async def change(self, budget: Budget, entry: AuditEntry) -> None:
         """Write another limit, or hardness, of a budget; nothing else of one ever changes. Raises NotFound."""
@@ -150,7 +154,11 @@ def _budget(connection: Connection, workspace: str, budget_id: str) -> Budget:
     return ledger.budget_from(row)
 
 
-def _add(connection: Connection, budget: Budget, opening: Sequence[Reservation], entry: AuditEntry) -> None:
+def _add(
+    connection: Connection, view: BudgetView, opening: Sequence[Reservation], entry: AuditEntry, once: Once | None
+) -> None:
+    keep(connection, once, view)
+    budget = view.budget
     # Two that set the same limit at once: the second would hold on, unseen, when the first is raised.
     connection.execute(select(workspaces.c.name).where(workspaces.c.name == budget.workspace).with_for_update()).first()
     for other in _budgets(connection, budget.workspace):
