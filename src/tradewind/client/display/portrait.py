@@ -20,6 +20,10 @@ JOURNAL_LINES = 3
 TOTAL = "total"
 EXPIRES_SOON = timedelta(minutes=10)
 """An end by age is announced this long before."""
+STEPS_SHOWN = 3
+"""Each budget has three, and hardly ever do several pass theirs on one day."""
+STEP_SHOWN_FOR = timedelta(hours=12)
+"""Later, a budget may have been raised or begun anew, which no journal tells."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +57,7 @@ class Portrait:
     budget: BudgetState | None
     dashboard: str
     warnings: tuple[str, ...]
-    """What will end it soon."""
+    """What will end it soon, and which steps the budgets that pay for it have passed."""
     journal: tuple[Event, ...]
     """The last lines, oldest first."""
 
@@ -62,7 +66,7 @@ class Portrait:
         return dict(self.workers).get(status, 0)
 
 
-def portrait(view: ClusterView, journal: Sequence[Event], now: datetime) -> Portrait:
+def portrait(view: ClusterView, journal: Sequence[Event], now: datetime, steps: Sequence[Event] = ()) -> Portrait:
     """Return what there is to show.
 
     Parameters
@@ -73,6 +77,8 @@ def portrait(view: ClusterView, journal: Sequence[Event], now: datetime) -> Port
         Oldest first; the last lines are kept.
     now : datetime
         Aware; by the clock that stamped the view.
+    steps : sequence of Event
+        The journal's lines of budgets that passed a step, oldest first; the last ones are warnings for some hours.
     """
     cluster, page = view.cluster, view.page
     workers = [i for i in view.instances if i.role is Role.WORKER]
@@ -99,7 +105,7 @@ def portrait(view: ClusterView, journal: Sequence[Event], now: datetime) -> Port
         price=price_of(live),
         budget=view.budget,
         dashboard=(cluster.contact.dashboard or "") if cluster.contact and cluster.status.is_live else "",
-        warnings=tuple(_warnings(view, now)),
+        warnings=(*_warnings(view, now), *_passed(view, steps, now)),
         journal=tuple(journal[-JOURNAL_LINES:]),
     )
 
@@ -213,6 +219,13 @@ def _headline(view: ClusterView, up: int) -> str:
     waiting = next((i.detail for i in view.instances if i.detail and i.status.is_live and i.running_at is None), "")
     so_far = f"{up} of {wanted} workers up"
     return f"{so_far}; {waiting}" if waiting else so_far
+
+
+def _passed(view: ClusterView, steps: Sequence[Event], now: datetime) -> list[str]:
+    if not view.cluster.status.is_live:
+        return []
+    fresh = [event for event in steps if event.at > now - STEP_SHOWN_FOR]
+    return [f"{event.at.astimezone():%H:%M} {event.message}" for event in fresh[-STEPS_SHOWN:]]
 
 
 def _warnings(view: ClusterView, now: datetime) -> list[str]:
