@@ -25,7 +25,13 @@ from tradewind.errors import ConfigError
 from tradewind.model.secret import Secret
 
 PREFIX = "TRADEWIND_"
-NO_SETTINGS = {"TRADEWIND_CONFIG_DIR", "TRADEWIND_DATA_DIR", "TRADEWIND_INSTANCE", "TRADEWIND_TOKEN"}
+NO_SETTINGS = {
+    "TRADEWIND_CACHE_DIR",
+    "TRADEWIND_CONFIG_DIR",
+    "TRADEWIND_DATA_DIR",
+    "TRADEWIND_INSTANCE",
+    "TRADEWIND_TOKEN",
+}
 """Say where to look, or mark what an instance started, so they are no settings themselves."""
 
 
@@ -190,6 +196,12 @@ def data_directory() -> Path:
     base = os.environ.get("TRADEWIND_DATA_DIR")
     # Absolute: a program that changes its directory afterwards must not find another store.
     return Path(base).expanduser().absolute() if base else platformdirs.user_data_path("tradewind")
+
+
+def cache_directory() -> Path:
+    """Return where wheels of your own projects are kept once they are built (``TRADEWIND_CACHE_DIR`` moves it)."""
+    base = os.environ.get("TRADEWIND_CACHE_DIR")
+    return Path(base).expanduser().absolute() if base else platformdirs.user_cache_path("tradewind")
 
 
 def load_settings(file: Path | None = None, environ: Mapping[str, str] | None = None) -> Settings:
