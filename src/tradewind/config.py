@@ -22,6 +22,7 @@ from typing import Any
 import platformdirs
 
 from tradewind.errors import ConfigError
+from tradewind.model.environment import Artifact
 from tradewind.model.secret import Secret
 
 PREFIX = "TRADEWIND_"
@@ -199,9 +200,14 @@ def data_directory() -> Path:
 
 
 def cache_directory() -> Path:
-    """Return where wheels of your own projects are kept once they are built (``TRADEWIND_CACHE_DIR`` moves it)."""
+    """Return where is kept what can be made again (``TRADEWIND_CACHE_DIR`` moves it)."""
     base = os.environ.get("TRADEWIND_CACHE_DIR")
     return Path(base).expanduser().absolute() if base else platformdirs.user_cache_path("tradewind")
+
+
+def artifact_file(artifact: Artifact) -> Path:
+    """Return where a file of the caller's own code is kept for machines to have; it need not be there."""
+    return cache_directory() / "artifacts" / artifact.sha256 / artifact.file_name
 
 
 def load_settings(file: Path | None = None, environ: Mapping[str, str] | None = None) -> Settings:
