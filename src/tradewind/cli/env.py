@@ -21,7 +21,7 @@ from tradewind.boot.environment.sources import look
 from tradewind.cli.export import whole
 from tradewind.cli.terminal import engine, find_cluster, json_option, open_console, print_json
 from tradewind.client.tables import QUIET, bytes_text, plain_table
-from tradewind.config import cache_directory
+from tradewind.config import cache_directory, load_settings
 from tradewind.errors import BadRequest, NotFound
 from tradewind.model.environment import Environment, Package, Source
 
@@ -70,7 +70,9 @@ def capture(output: Path | None, carries: bool, as_json: bool) -> None:
     environment = capture_here()
     notes: list[str] = []
     if carries:
-        environment = carry(environment, cache_directory(), say=notes.append)
+        environment = carry(
+            environment, cache_directory(), public=load_settings().software.public_indexes, say=notes.append
+        )
     if output is not None:
         with whole(output) as part:
             part.write_text(wire.dump_json(environment) + "\n", encoding="utf-8")

@@ -10,6 +10,7 @@ import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import cast
 
 import pytest
 
@@ -42,8 +43,9 @@ class Desk:
     said: list[str] = field(default_factory=list)
 
     def carry(self, **more: object) -> Environment:
+        environ = cast("dict[str, str]", more.pop("environ", {}))
         path = [str(self.site), *(str(entry) for entry in self._linked())]
-        environment = capture(path=path, prefix=str(self.site.parents[2]), environ={}, working_directory=self.work)
+        environment = capture(path=path, prefix=str(self.site.parents[2]), environ=environ, working_directory=self.work)
         given: dict[str, object] = {"path": path, "working_directory": self.work, "say": self.said.append, **more}
         given.setdefault("known", lambda asked: {one.name for one in asked})
         return carry.carry(environment, self.root / "cache", **given)  # type: ignore[arg-type]
@@ -260,6 +262,19 @@ def test_packages_of_a_private_index_travel(
     environment = desk.carry(known=lambda asked: {one.name for one in asked if known}, public=public)
 
     assert bool(package(environment, "tool").artifact) is travels
+
+
+@pytest.mark.parametrize(("public", "asked"), [((), ()), ((LAB,), ("https://pypi.org/simple", LAB))])
+def test_a_machine_is_told_of_no_index_that_it_cannot_ask(
+    public: tuple[str, ...], asked: tuple[str, ...], desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    distribution(desk.site, "tool")
+    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+    variables = {"PIP_EXTRA_INDEX_URL": f"{LAB} https://ada:hunter2@private.example.org/simple"}
+
+    environment = desk.carry(environ=variables, public=public)
+
+    assert environment.indexes == asked
 
 
 def test_what_is_carried_can_be_installed_and_run(desk: Desk, tmp_path: Path) -> None:

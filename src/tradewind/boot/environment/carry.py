@@ -51,7 +51,7 @@ class Carrier:
     """Addresses of indexes that machines can ask without a password."""
     known: Collection[str] = ()
     """Names that the usual index has, exactly as they are here."""
-    say: Callable[[str], None] = log.info
+    say: Callable[[str], None] = log.warning
     """Told in a sentence what was done otherwise than usual."""
 
 
@@ -64,7 +64,7 @@ def carry(
     public: Collection[str] = (),
     known: Known | None = None,
     limit: int = LIMIT,
-    say: Callable[[str], None] = log.info,
+    say: Callable[[str], None] = log.warning,
 ) -> Environment:
     """Return ``environment`` with the files that it needs besides what indexes have; they lie in ``cache``.
 
@@ -121,10 +121,13 @@ def carry(
     refuse_too_big("What travels", {a.file_name: a.size for a in artifacts}, limit, ADVICE)
     found = modules_to_carry(carrier, path, working_directory, given)
     plain = modules_zip(found, carrier, limit - sum(artifact.size for artifact in artifacts))
+    # What isn't PyPI's or public has travelled: a machine that asked those indexes would wait for nothing.
+    reachable = tuple(url for url in environment.indexes if url in PUBLIC or url in carrier.public)
     return seal(
         replace(
             environment,
             packages=tuple(packages),
+            indexes=() if set(reachable) <= PUBLIC else reachable,
             artifacts=tuple(sorted([*artifacts, *plain], key=lambda artifact: artifact.file_name)),
         )
     )
