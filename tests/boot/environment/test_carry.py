@@ -264,6 +264,22 @@ def test_packages_of_a_private_index_travel(
     assert bool(package(environment, "tool").artifact) is travels
 
 
+@pytest.mark.parametrize("has_it", [True, False])
+def test_what_an_index_in_a_directory_does_not_have_is_not_of_it(
+    has_it: bool, desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+    monkeypatch.delenv("PIP_EXTRA_INDEX_URL", raising=False)
+    monkeypatch.setenv("PIP_INDEX_URL", "https://pypi.org/simple")
+    monkeypatch.setenv("UV_EXTRA_INDEX_URL", (desk.root / "index").as_uri())
+    (desk.root / "index" / ("tool" if has_it else "other")).mkdir(parents=True)
+    distribution(desk.site, "tool")
+
+    environment = desk.carry(known=lambda asked: ())
+
+    assert bool(package(environment, "tool").artifact) is has_it
+
+
 @pytest.mark.parametrize(("public", "asked"), [((), ()), ((LAB,), ("https://pypi.org/simple", LAB))])
 def test_a_machine_is_told_of_no_index_that_it_cannot_ask(
     public: tuple[str, ...], asked: tuple[str, ...], desk: Desk, monkeypatch: pytest.MonkeyPatch

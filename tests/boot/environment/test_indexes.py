@@ -59,7 +59,7 @@ def ask(tmp_path: Path, environ: dict[str, str] | None = None, **files: str) -> 
     for word, text in files.items():
         places[word].parent.mkdir(parents=True, exist_ok=True)
         places[word].write_text(text)
-    environ = {"HOME": str(home), "UV_NO_CONFIG": "1", **(environ or {})}
+    environ = {"HOME": str(home), **(environ or {})}
     return configured(environ=environ, prefix=str(tmp_path / "prefix"), working_directory=work)
 
 
@@ -79,6 +79,7 @@ CONFIGURED = [
     ("a project", {}, {"project": f'[[tool.uv.index]]\nname = "lab"\nurl = "{LAB}"'}, [LAB, PYPI]),
     ("a project's default", {}, {"project": f'[[tool.uv.index]]\nurl = "{LAB}"\ndefault = true'}, [LAB]),
     ("poetry", {}, {"project": f'[[tool.poetry.source]]\nname = "lab"\nurl = "{LAB}"'}, [LAB, PYPI]),
+    ("uv without its files", {"UV_NO_CONFIG": "1"}, {"uv": f'extra-index-url = ["{LAB}"]'}, None),
     ("broken files", {}, {"pip": "no section\n", "uv": "[[", "project": "[tool.uv"}, None),
     ("wrong types", {}, {"uv": 'index = 5\nextra-index-url = "x"', "project": "tool.uv = 3"}, None),
 ]  # fmt: skip

@@ -21,7 +21,7 @@ from tradewind.boot.environment.indexes import PUBLIC, Indexes, configured
 from tradewind.boot.environment.known import known_to
 from tradewind.boot.environment.listing import described, listing, refuse_too_big, sizes_of
 from tradewind.boot.environment.modules import linked_by, modules, name_of, places
-from tradewind.boot.environment.sources import Found, Installed, look
+from tradewind.boot.environment.sources import Found, Installed, look, path_of
 from tradewind.boot.environment.wheels import installed_files, repack, repack_sources, rewrite, write_zip
 from tradewind.errors import BadRequest
 from tradewind.model.environment import Artifact, Environment, Package, Source, seal
@@ -153,7 +153,15 @@ def is_unsure(package: Package, carrier: Carrier) -> bool:
     """Whether a package may be of a private index, and nobody wrote it down."""
     if package.source is not Source.INDEX or package.url:
         return False
-    return any(index.url not in carrier.public for index in carrier.indexes.private)
+    return any(
+        index.url not in carrier.public and _may_have(index.url, package.name) for index in carrier.indexes.private
+    )
+
+
+def _may_have(index: str, name: str) -> bool:
+    """Whether an index may have a package; of a directory of this machine that can be seen."""
+    directory = path_of(index)
+    return directory is None or (directory / name).is_dir()
 
 
 def wheel_of(one: Installed, carrier: Carrier, limit: int = LIMIT) -> tuple[Artifact, str]:

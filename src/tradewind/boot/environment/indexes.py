@@ -149,6 +149,8 @@ def _named(text: str) -> list[tuple[str, str]]:
 
 def _uv_tables(environ: Mapping[str, str], directory: Path) -> Iterator[dict[str, Any]]:
     """Yield uv's settings: of the project, of the user, of the machine."""
+    if environ.get("UV_NO_CONFIG", "").lower() in {"1", "true", "yes", "on", "t", "y"}:
+        return
     if "UV_CONFIG_FILE" in environ:
         yield _toml(Path(environ["UV_CONFIG_FILE"]))
         return
