@@ -99,6 +99,8 @@ class Taken(WorkerPlugin):  # type: ignore[misc]
             # Its kind alone: the message may quote what was sent.
             logger.warning("No credentials could be asked for: %s", type(error).__name__)
             return
+        if answer is None:  # a scheduler of another version, that knows of no credentials
+            return
         self._round = answer["round"]
         if answer["grants"]:
             await self.take(answer["grants"])

@@ -17,7 +17,6 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
-from typing import IO
 
 from tradewind.boot.credentials.doors import Opening, Place, open_for
 from tradewind.boot.credentials.grant import Grant
@@ -75,7 +74,7 @@ class Doorway:
             self._closed = True
             porter, self._porter = self._porter, None
             if porter is not None:
-                _hang_up(porter.stdin)
+                _hang_up(porter)
                 with suppress(subprocess.TimeoutExpired):
                     porter.wait(ENDS_WITHIN_S)
             if self._socket is not None:
@@ -108,7 +107,7 @@ class Doorway:
         self._porter = subprocess.Popen(
             [sys.executable, "-I", "-S", str(PORTER), str(number), str(os.getpid())],
             stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             pass_fds=(number,),
             cwd="/",
@@ -122,10 +121,12 @@ class Doorway:
 
     def _say(self, porter: subprocess.Popen[str]) -> None:
         assert porter.stdin is not None
+        assert porter.stdout is not None
         # One who has just died is replaced, and the next is told the same.
         with suppress(BrokenPipeError):
             porter.stdin.write(self._said + "\n")
             porter.stdin.flush()
+            porter.stdout.readline()
 
     def _replace(self, porter: subprocess.Popen[str]) -> None:
         """Wait for the end of a porter, and if the doors are still open, put another there."""
@@ -133,7 +134,7 @@ class Doorway:
         with self._lock:
             if not self._closed and self._porter is porter:
                 logger.warning("Who answers for credentials here has died (%s): starting another", porter.returncode)
-                _hang_up(porter.stdin)
+                _hang_up(porter)
                 try:
                     self._hire()
                 except OSError as error:
@@ -176,7 +177,8 @@ def _write(path: Path, text: str) -> None:
     os.replace(new, path)
 
 
-def _hang_up(line: IO[str] | None) -> None:
-    if line is not None:
-        with suppress(BrokenPipeError):
-            line.close()
+def _hang_up(porter: subprocess.Popen[str]) -> None:
+    for line in (porter.stdin, porter.stdout):
+        if line is not None:
+            with suppress(BrokenPipeError):
+                line.close()

@@ -125,10 +125,15 @@ def main(descriptor: int, parent: int) -> int:
     def listen_to_process() -> None:
         for line in sys.stdin:
             desk.read(line)
+            sys.stdout.write("\n")  # taken
+            sys.stdout.flush()
+            # Only now: a question that comes before the first line waits, and isn't turned away.
+            if not server_thread.ident:
+                server_thread.start()
         finished.set()
 
     finished = threading.Event()
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    server_thread = threading.Thread(target=server.serve_forever, daemon=True)
     threading.Thread(target=listen_to_process, daemon=True).start()
     while os.getppid() == parent and not finished.wait(GONE_S):
         continue
