@@ -133,7 +133,8 @@ S3 = {
         """,
     "rasterio": """
         import os, rasterio
-        os.environ |= {"AWS_S3_ENDPOINT": "STORE".removeprefix("http://"), "AWS_HTTPS": "NO", "AWS_VIRTUAL_HOSTING": "NO"}
+        os.environ |= {"AWS_HTTPS": "NO", "AWS_VIRTUAL_HOSTING": "NO"}
+        os.environ["AWS_S3_ENDPOINT"] = "STORE".removeprefix("http://")
         rasterio.open("/vsis3/b/k.tif")
         """,
 }

@@ -92,7 +92,7 @@ def forwarding(*sources: Given, is_asked: bool = True) -> Forwarding:
 
 async def until(true: Any) -> None:
     async with asyncio.timeout(5):
-        while not true():
+        while not true():  # noqa: ASYNC110 - what is waited for is another's list
             await asyncio.sleep(0.005)
 
 
