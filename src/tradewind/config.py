@@ -22,10 +22,17 @@ from typing import Any
 import platformdirs
 
 from tradewind.errors import ConfigError
+from tradewind.model.environment import Artifact
 from tradewind.model.secret import Secret
 
 PREFIX = "TRADEWIND_"
-NO_SETTINGS = {"TRADEWIND_CONFIG_DIR", "TRADEWIND_DATA_DIR", "TRADEWIND_INSTANCE", "TRADEWIND_TOKEN"}
+NO_SETTINGS = {
+    "TRADEWIND_CACHE_DIR",
+    "TRADEWIND_CONFIG_DIR",
+    "TRADEWIND_DATA_DIR",
+    "TRADEWIND_INSTANCE",
+    "TRADEWIND_TOKEN",
+}
 """Say where to look, or mark what an instance started, so they are no settings themselves."""
 
 
@@ -47,6 +54,15 @@ class FakeSettings:
     """Seconds from a launch to a running instance; default 0."""
     world: str | None = None
     """Address of the process that keeps the world, as 127.0.0.1:8900; None (the default) is the engine's own memory."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SoftwareSettings:
+    """The table ``[software]``: what of the caller's packages travels to machines that have none of them."""
+
+    public_indexes: tuple[str, ...] = ()
+    """Addresses of package indexes, besides PyPI, that machines can ask without a password; default none, so that
+    packages of other indexes travel from here."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,6 +186,7 @@ class Settings:
     tags: Mapping[str, str] = field(default_factory=dict)
     """Given to every cluster; a call's own tags win. Default none."""
     history: HistorySettings = field(default_factory=HistorySettings)
+    software: SoftwareSettings = field(default_factory=SoftwareSettings)
     local: LocalSettings = field(default_factory=LocalSettings)
     fake: FakeSettings = field(default_factory=FakeSettings)
     serve: ServeSettings = field(default_factory=ServeSettings)
@@ -190,6 +207,17 @@ def data_directory() -> Path:
     base = os.environ.get("TRADEWIND_DATA_DIR")
     # Absolute: a program that changes its directory afterwards must not find another store.
     return Path(base).expanduser().absolute() if base else platformdirs.user_data_path("tradewind")
+
+
+def cache_directory() -> Path:
+    """Return where is kept what can be made again (``TRADEWIND_CACHE_DIR`` moves it)."""
+    base = os.environ.get("TRADEWIND_CACHE_DIR")
+    return Path(base).expanduser().absolute() if base else platformdirs.user_cache_path("tradewind")
+
+
+def artifact_file(artifact: Artifact) -> Path:
+    """Return where a file of the caller's own code is kept for machines to have; it need not be there."""
+    return cache_directory() / "artifacts" / artifact.sha256 / artifact.file_name
 
 
 def load_settings(file: Path | None = None, environ: Mapping[str, str] | None = None) -> Settings:

@@ -194,7 +194,7 @@ class Cluster(distributed.deploy.Cluster):
         security.register()
         api = open_at(place, workspace=spec.workspace)
         api.prepare(spec.provider)
-        self._session = Session(api, spec)
+        self._session = Session(api, spec, settings.software.public_indexes)
         self._receipt: Receipt | None = None
         self._close_reason: str | None = None
         self._watch_task: asyncio.Task[None] | None = None

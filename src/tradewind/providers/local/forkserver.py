@@ -26,8 +26,8 @@ import dask
 import distributed.versions
 from setproctitle import setproctitle
 
-from tradewind.providers.local.keeper import keep
-from tradewind.providers.local.task import Task
+from tradewind.host.keeper import keep
+from tradewind.host.task import Task
 
 logger = logging.getLogger("tradewind.forkserver")
 

@@ -8,7 +8,7 @@ import shutil
 
 import psutil
 
-from tradewind.providers.local.records import Claim, Run
+from tradewind.host.records import Claim, Run
 
 VARIABLE = "TRADEWIND_INSTANCE"
 """Set in every Dask process to its handle, and so in everything it starts."""

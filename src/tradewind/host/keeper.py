@@ -22,9 +22,9 @@ import dask
 import psutil
 from setproctitle import setproctitle
 
-from tradewind.providers.local.process import PR_SET_CHILD_SUBREAPER, become_dask, prctl
-from tradewind.providers.local.records import Exit, Run, now_utc
-from tradewind.providers.local.task import Task
+from tradewind.host.process import PR_SET_CHILD_SUBREAPER, become_dask, prctl
+from tradewind.host.records import Exit, Run, now_utc
+from tradewind.host.task import Task
 
 LOOK_EVERY_S = 0.2
 GRACE_S = 2.0

@@ -17,9 +17,9 @@ from setproctitle import setproctitle
 from tradewind.agent.scheduler import AgentSettings, attach
 from tradewind.boot.process import Boot
 from tradewind.boot.serve import Agent, CantServe, Surroundings, prepare_process, serve
+from tradewind.host.sweep import VARIABLE
+from tradewind.host.task import Task, python_command
 from tradewind.model.instance import Contact
-from tradewind.providers.local.sweep import VARIABLE
-from tradewind.providers.local.task import Task, python_command
 
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
@@ -139,7 +139,7 @@ def _start_afresh(task: Task, poke: int, keeper: int) -> None:
         write_whole(send, pickle.dumps((task, poke, keeper)))
         os._exit(0)
     os.close(send)
-    command = python_command("tradewind.providers.local.process", receive)
+    command = python_command("tradewind.host.process", receive)
     os.execve(sys.executable, command, {**os.environ, **task.variables})
 
 

@@ -9,13 +9,13 @@ from datetime import datetime
 from pathlib import Path
 
 from tradewind.boot.process import Boot
+from tradewind.host.records import Records
 from tradewind.model.instance import Marks
-from tradewind.providers.local.records import Records
 
 START_ONLY = ("PYTHON", "LD_", "DYLD_", "OMP_", "MKL_", "OPENBLAS_", "NUMEXPR_", "MALLOC_", "GOTO_", "VECLIB_", "BLIS_")
 """Variables with these beginnings are read when an interpreter or a library starts: too late after a fork."""
 
-HOME = str(Path(__file__).parents[3])
+HOME = str(Path(__file__).parents[2])
 """The directory Tradewind is imported from."""
 
 ONE_THREAD = {name: "1" for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
