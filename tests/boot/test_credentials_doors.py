@@ -163,6 +163,11 @@ def ask(variables: dict[str, str] | os._Environ[str] = os.environ) -> dict[str, 
         return dict(json.load(answer))
 
 
+def porters_of(pid: int) -> list[psutil.Process]:
+    """Return who stands at a process's doors."""
+    return [child for child in psutil.Process(pid).children() if str(doorways.PORTER) in child.cmdline()]
+
+
 def eventually(true: Callable[[], object], what: str, within_s: float = 10.0) -> None:
     until = time.monotonic() + within_s
     while not true():
@@ -190,7 +195,7 @@ def test_files_are_for_their_user_alone_and_no_argument_holds_a_token() -> None:
         (directory,) = kept_by(os.getpid())
         assert stat.S_IMODE(directory.stat().st_mode) == 0o700
         assert {stat.S_IMODE(path.stat().st_mode) for path in directory.iterdir()} == {0o600}
-        (porter,) = psutil.Process().children()
+        (porter,) = porters_of(os.getpid())
         told = " ".join(porter.cmdline()) + repr(porter.environ())
         assert os.environ["AWS_CONTAINER_AUTHORIZATION_TOKEN"] not in told
     finally:
@@ -201,10 +206,10 @@ def test_another_stands_at_the_door_when_one_is_killed() -> None:
     doorway = Doorway()
     try:
         doorway.update({"aws": grant("aws", **AWS)})
-        (porter,) = psutil.Process().children()
+        (porter,) = porters_of(os.getpid())
         porter.kill()
         assert ask()["AccessKeyId"] == "ASIA1"
-        assert psutil.Process().children() != [porter]
+        assert porters_of(os.getpid()) != [porter]
     finally:
         doorway.close()
 
@@ -260,7 +265,7 @@ def test_the_door_answers_while_a_task_holds_the_interpreter() -> None:
 
 def test_a_killed_process_leaves_no_door_and_no_file() -> None:
     process, variables = holder(60)
-    (porter,) = psutil.Process(process.pid).children()
+    (porter,) = porters_of(process.pid)
     os.kill(process.pid, signal.SIGKILL)
     process.communicate()
     eventually(lambda: not porter.is_running() or porter.status() == psutil.STATUS_ZOMBIE, "the porter goes")
@@ -271,7 +276,7 @@ def test_a_killed_process_leaves_no_door_and_no_file() -> None:
 
 def test_the_next_process_takes_away_what_two_killed_ones_left() -> None:
     process, _ = holder(60)
-    (porter,) = psutil.Process(process.pid).children()
+    (porter,) = porters_of(process.pid)
     (left,) = kept_by(process.pid)
     porter.suspend()
     process.kill()
