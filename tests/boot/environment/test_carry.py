@@ -311,6 +311,10 @@ def test_what_is_carried_can_be_installed_and_run(desk: Desk, tmp_path: Path) ->
 
     environment = desk.carry()
 
+    # Commands are made anew by whoever installs it; the script can't be.
+    assert [name for name in desk.names(environment, "tool-") if "/scripts/" in name] == [
+        "tool-1.0.data/scripts/tool-script"
+    ]
     install(there, str(desk.file(environment, "tool-")))
     assert run(str(there / "bin" / "tool-cmd")) == "tool runs\n"
     assert run(str(there / "bin" / "tool-script")) == "tool runs\n"
