@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tradewind.model.cluster import Cluster, ClusterSpec, Intent, ScaleMemory, Scaling
 from tradewind.model.computation import Computation, TaskGroup
-from tradewind.model.environment import Environment
+from tradewind.model.environment import Environment, Package
 from tradewind.model.events import Event
 from tradewind.model.instance import Instance, InstanceStatus, Role
 from tradewind.model.money import Money, Price
@@ -50,7 +50,9 @@ def make_cluster(id: str = "c1", name: str = "ocean", workspace: str = "lab", at
         tags={"project": "tides"},
         dask_config={"distributed": {"worker": {"memory": {"target": 0.6}}}},
     )
-    environment = Environment(python="3.11.7", platform="linux-x86_64", packages=(("dask", "1"),), content_hash="h1")
+    environment = Environment(
+        python="3.11.7", platform="linux-x86_64", packages=(Package(name="dask", version="1"),), content_hash="h1"
+    )
     return Cluster(
         id=id,
         spec=spec,

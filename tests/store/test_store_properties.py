@@ -25,7 +25,7 @@ from tradewind.model.cluster import (
     StopReason,
 )
 from tradewind.model.computation import Computation, ComputationError, TaskGroup
-from tradewind.model.environment import Environment
+from tradewind.model.environment import Environment, Package, Source
 from tradewind.model.events import Event, Level
 from tradewind.model.instance import Contact, Instance, InstanceEnd
 from tradewind.model.money import Money, Price
@@ -127,7 +127,17 @@ ENVIRONMENTS = st.builds(
     ),
     WORDS,
     WORDS,
-    some(st.tuples(WORDS, WORDS)),
+    some(
+        st.builds(
+            Package,
+            name=WORDS,
+            version=WORDS,
+            source=st.sampled_from(Source),
+            url=WORDS,
+            extras=some(WORDS),
+            is_requested=st.booleans(),
+        )
+    ),
 )
 CLUSTERS = st.builds(
     Cluster,

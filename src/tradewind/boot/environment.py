@@ -9,7 +9,7 @@ import sys
 from functools import cache
 from importlib.metadata import Distribution, distributions
 
-from tradewind.model.environment import Environment
+from tradewind.model.environment import Environment, Package
 
 
 @cache
@@ -20,10 +20,10 @@ def capture() -> Environment:
         name, version = _identity(distribution)
         if name:  # a broken installation can leave one without
             found.setdefault(re.sub(r"[-_.]+", "-", name).lower(), version)
-    packages = tuple(sorted(found.items()))
+    packages = tuple(Package(name=name, version=version) for name, version in sorted(found.items()))
     python = platform.python_version()
     where = f"{sys.platform}-{platform.machine()}"
-    text = "\n".join([python, where, *(f"{name}=={version}" for name, version in packages)])
+    text = "\n".join([python, where, *(f"{package.name}=={package.version}" for package in packages)])
     return Environment(
         python=python, platform=where, packages=packages, content_hash=hashlib.sha256(text.encode()).hexdigest()
     )

@@ -1,17 +1,108 @@
-"""The software a cluster runs."""
+"""The locked software a cluster runs: packages, where each comes from, and what no index has."""
 
 from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Source(StrEnum):
+    """Where a package came from, and where a machine gets it."""
+
+    INDEX = "index"
+    """A Python package index."""
+    CONDA = "conda"
+    """A conda channel."""
+    VCS = "vcs"
+    """A repository, at one commit."""
+    ARCHIVE = "archive"
+    """A file at an address of its own."""
+    DIRECTORY = "directory"
+    """A directory of the caller, copied when it was installed."""
+    EDITABLE = "editable"
+    """A directory of the caller, as it is now."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Package:
+    """One installed distribution."""
+
+    name: str
+    """Normalised, as ``scikit-learn``."""
+    version: str
+    source: Source = Source.INDEX
+    url: str = ""
+    """Of the index, the channel, the repository with its commit, the file or the directory; empty where it is the
+    default one. Never with a user, a password or a token in it."""
+    sha256: str = ""
+    """Of the file it was installed from, hex, where that is known."""
+    build: str = ""
+    """Of conda, as ``py311_0``; with ``subdir`` it names the file in the channel."""
+    subdir: str = ""
+    """Of conda, as ``linux-64``."""
+    extras: tuple[str, ...] = ()
+    """That were asked for by name, sorted."""
+    is_requested: bool = False
+    """Whether a person asked for it; the others came along."""
+    artifact: str = ""
+    """The sha256 of the :class:`Artifact` it is installed from, where no index has it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Artifact:
+    """A file that travels because no index has it; its hash is its name wherever it lies."""
+
+    file_name: str
+    """A wheel's, or ``modules-<hash>.zip``: importable files that belong to no package."""
+    sha256: str
+    """Hex."""
+    size: int
+    """Bytes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Environment:
-    """What was installed where the cluster was asked for."""
+    """The software of one Python on one platform: captured from the caller's, or translated from that."""
 
     python: str
     """Version, as ``3.11.7``."""
     platform: str
     """As ``linux-x86_64``."""
-    packages: tuple[tuple[str, str], ...]
-    """Pairs of normalised name and version, sorted."""
+    packages: tuple[Package, ...]
+    """Sorted by name."""
     content_hash: str
-    """sha256 over the three above, hex: two clusters with the same hash ran the same versions."""
+    """sha256 over everything here but ``is_requested``, hex: two clusters with the same hash ran the same software."""
+    artifacts: tuple[Artifact, ...] = ()
+    """Of the caller's own code; empty where it runs on the caller's file system."""
+    indexes: tuple[str, ...] = ()
+    """Addresses of the package indexes to ask, the first one first; empty: the usual one. Never with a password."""
+    channels: tuple[str, ...] = ()
+    """Addresses of conda channels, the first one first."""
+
+
+class Confidence(StrEnum):
+    """How sure it is that a difference does no harm."""
+
+    SURE = "sure"
+    LIKELY = "likely"
+    GUESS = "guess"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """What isn't the same there as here, said before anything is launched."""
+
+    package: str
+    here: str
+    """Version; empty where it isn't here."""
+    there: str
+    """Version; empty where it is left out."""
+    reason: str
+    """A sentence for the user."""
+    confidence: Confidence
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Translation:
+    """An environment for another platform, and what that changes."""
+
+    environment: Environment
+    differences: tuple[Difference, ...] = ()

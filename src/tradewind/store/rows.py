@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, TypeAlias
 
 from sqlalchemy import RowMapping
 
 from tradewind import wire
+from tradewind.errors import BadRequest
 from tradewind.model.cluster import Cluster, ClusterSpec, ClusterStatus, Intent, ScaleMemory, StopReason
 from tradewind.model.computation import Computation
-from tradewind.model.environment import Environment
+from tradewind.model.environment import Environment, Package
 from tradewind.model.events import Event, Level
 from tradewind.model.instance import Contact, Instance, InstanceEnd, InstanceStatus, Role
 from tradewind.model.money import Price
@@ -284,6 +286,20 @@ def _offer(text: str) -> Offer:
     return wire.load_json(Offer, text)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _OldEnvironment:
+    python: str
+    platform: str
+    packages: tuple[tuple[str, str], ...]
+    content_hash: str
+
+
 @lru_cache(maxsize=16)
 def _environment(text: str) -> Environment:
-    return wire.load_json(Environment, text)
+    try:
+        return wire.load_json(Environment, text)
+    except BadRequest:
+        # Before 0.3 a package was a pair of name and version.
+        old = wire.load_json(_OldEnvironment, text)
+    packages = tuple(Package(name=name, version=version) for name, version in old.packages)
+    return Environment(python=old.python, platform=old.platform, packages=packages, content_hash=old.content_hash)
