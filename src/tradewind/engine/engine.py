@@ -91,6 +91,11 @@ class Engine:
             self._wake(known, now)
         self._poked.set()
 
+    def begin(self, cluster_id: str) -> None:
+        """Look at a new cluster that :attr:`rounds` adopted."""
+        self._wake(cluster_id, self._clock.now())
+        self._poked.set()
+
     def watch(self, cluster_id: str) -> None:
         """Look at this one as often as there may be something new, as long as this is called every few seconds."""
         self.rounds.watch(cluster_id)

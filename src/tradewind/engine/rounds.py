@@ -17,6 +17,7 @@ from tradewind.engine.limits import Limits
 from tradewind.engine.link import Access, AgentLink
 from tradewind.engine.watch import Listing, Watch
 from tradewind.errors import BadRequest, FundsChanged, LeaseLost, TradewindError, Unavailable
+from tradewind.model.budget import Reservation
 from tradewind.model.cluster import Cluster, ClusterStatus
 from tradewind.model.instance import Contact, Instance, InstanceStatus, ObservedInstance, Role
 from tradewind.model.status import StatusPage
@@ -28,7 +29,7 @@ from tradewind.planning.plan import plan
 from tradewind.planning.settle import corrected
 from tradewind.planning.snapshot import Launch, Plan, Snapshot
 from tradewind.providers.base import Provider
-from tradewind.store.records import Changes, Lease
+from tradewind.store.records import Changes, ClusterSecrets, Lease, Loaded
 from tradewind.store.store import Store
 
 log = logging.getLogger(__name__)
@@ -128,6 +129,16 @@ class Rounds:
             async with self._desk:
                 await self.store.release_lease(held.lease)
             raise
+
+    def adopt(
+        self, cluster: Cluster, secrets: ClusterSecrets, opening: tuple[Reservation, ...], until: datetime
+    ) -> None:
+        """Look after a cluster that was written down just now with a lease of ours: nothing of it needs to be read."""
+        now = self.clock.now()
+        lease = Lease(cluster_id=cluster.id, holder=self.holder, epoch=0, until=until, revision=1)
+        loaded = Loaded(cluster=cluster, instances=(), open_usages=(), secrets=secrets, reservations=opening)
+        loaded = replace(loaded, revision=1)
+        self._held[cluster.id] = Held(lease=lease, loaded=loaded, usages=(), acted_at=now, has_whole_bill=True)
 
     def doubt(self, cluster_id: str) -> None:
         """Read this one from the store at its next round: somebody else wrote to it."""

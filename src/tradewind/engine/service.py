@@ -113,7 +113,7 @@ class Service:
             agent_token=Secret(self._new_token()),
         )
         await self._paid(cluster, secrets, planned)
-        self._engine.poke(cluster_id)
+        self._engine.begin(cluster_id)
         return cluster
 
     async def find(self, name: str, *, live: bool = True) -> Cluster | None:
@@ -324,11 +324,12 @@ class Service:
             now = self._clock.now()
             opening = await set_aside(planned, cluster, self._store.money, now)
             try:
+                until = now + LEASE
                 await self._store.create_cluster(
                     cluster,
                     secrets,
                     holder=self._engine.rounds.holder,
-                    until=now + LEASE,
+                    until=until,
                     opening=opening,
                     member=self._caller.user_id or None,
                     entry=self._entry("cluster.created", cluster, f"on {cluster.spec.provider}"),
@@ -339,6 +340,7 @@ class Service:
                         f"there is money, and others hold it ahead or took it just now ({error}); try again in a moment"
                     ) from None
             else:
+                self._engine.rounds.adopt(cluster, secrets, opening, until)
                 return
             # Others hold ahead what is enough for all; each gives of it at its next round.
             await asyncio.sleep(wait_s)
