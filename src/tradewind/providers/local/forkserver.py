@@ -16,7 +16,6 @@ import pickle
 import selectors
 import signal
 import socket
-import struct
 import sys
 import threading
 import time
@@ -26,12 +25,12 @@ import dask
 import distributed.versions
 from setproctitle import setproctitle
 
+from tradewind.providers.local.framing import LENGTH
 from tradewind.providers.local.keeper import keep
 from tradewind.providers.local.task import Task
 
 logger = logging.getLogger("tradewind.forkserver")
 
-LENGTH = struct.Struct("!Q")
 CALM_S = 1.5
 """Further modules are loaded when no order came for this long."""
 TAINTED_EXIT = 4
