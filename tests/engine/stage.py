@@ -106,7 +106,7 @@ class Stage:
             await self.store.create_cluster(cluster, secrets)
         else:
             await self.store.create_cluster(cluster, secrets, holder=adopted_by.holder, until=now + LEASE)
-            adopted_by.adopt(cluster, secrets, (), now + LEASE)
+            adopted_by.leases.adopt(cluster, secrets, (), now + LEASE)
         return cluster
 
     async def go(

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from tests.engine.stage import Stage, is_running
+from tests.engine.test_held import Counted
 from tradewind.engine.rounds import LEASE
 from tradewind.model.cluster import ClusterStatus, Intent, StopReason
-from tradewind.store.store import Store
 
 
 async def test_what_was_adopted_comes_up_as_anything_else_does(stage: Stage) -> None:
@@ -25,20 +25,20 @@ async def test_what_was_adopted_comes_up_as_anything_else_does(stage: Stage) -> 
 
 
 async def test_what_was_adopted_is_not_read_again(stage: Stage) -> None:
-    engine, asked = stage.engine(), Asked(stage.store)
-    engine.store = asked  # type: ignore[assignment]  # the same store, with its questions counted
+    engine, counted = stage.engine(), Counted(stage.store)
+    engine.store = engine.leases.store = counted  # type: ignore[assignment]
     await stage.create(adopted_by=engine)
 
     await engine.round("c1", afresh=False)
 
-    assert asked.verbs == ["save", "save"]
+    assert counted.asked == ["save", "save"]
 
 
 async def test_what_people_changed_before_the_first_round_is_read_where_the_engine_was_told(stage: Stage) -> None:
     engine = stage.engine()
     await stage.create(adopted_by=engine)
     await stage.store.change_intent("c1", stop, now=stage.clock.now())
-    engine.doubt("c1")
+    engine.leases.doubt("c1")
 
     await engine.round("c1", afresh=False)
 
@@ -76,28 +76,15 @@ async def test_an_adopted_cluster_that_another_took_over_is_left_to_it(stage: St
 async def test_a_slow_engine_that_still_believes_in_its_lease_launches_nothing(stage: Stage) -> None:
     engine, other = stage.engine("A"), stage.engine("B")
     cluster = await stage.create(adopted_by=engine)
-    held = engine._held[cluster.id]
+    held = engine.leases.held[cluster.id]
     stage.clock.advance(LEASE)
     await other.round("c1")
     launched = len(stage.world.machines)
 
-    engine._held[cluster.id] = replace(held, lease=replace(held.lease, until=stage.clock.now() + LEASE))
+    engine.leases.held[cluster.id] = replace(held, lease=replace(held.lease, until=stage.clock.now() + LEASE))
     assert await engine.round("c1", afresh=False) is None
 
     assert len(stage.world.machines) == launched == 3
-
-
-class Asked:
-    """A store that notes what it is asked for one cluster; everything is answered by the real one."""
-
-    def __init__(self, store: Store) -> None:
-        self._store = store
-        self.verbs: list[str] = []
-
-    def __getattr__(self, verb: str) -> object:
-        if verb in {"save", "load", "take_lease", "usages"}:
-            self.verbs.append(verb)
-        return getattr(self._store, verb)
 
 
 def stop(intent: Intent) -> Intent:

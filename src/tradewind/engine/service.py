@@ -180,7 +180,7 @@ class Service:
         asked_at = self._clock.now()
         while (left := (until - self._clock.now()).total_seconds()) > 0:
             self._engine.watch(cluster_id)
-            known = self._engine.rounds.revision(cluster_id)
+            known = self._engine.rounds.leases.revision(cluster_id)
             # What we look after, we know; the store is asked about what others do, less often where that is little.
             if known is None or self._clock.now() >= asked_at + timedelta(seconds=SLOW_POLL_S):
                 asked_at = self._clock.now()
@@ -340,7 +340,7 @@ class Service:
                         f"there is money, and others hold it ahead or took it just now ({error}); try again in a moment"
                     ) from None
             else:
-                self._engine.rounds.adopt(cluster, secrets, opening, until)
+                self._engine.rounds.leases.adopt(cluster, secrets, opening, until)
                 return
             # Others hold ahead what is enough for all; each gives of it at its next round.
             await asyncio.sleep(wait_s)
@@ -406,7 +406,7 @@ class Service:
             instances=story.instances,
             cost=meter.cost(story.usages, now),
             budget=budget.budget_state(limit, story.usages, now) if limit is not None else None,
-            page=self._engine.rounds.pages.get(cluster.id) if is_open else None,
+            page=self._engine.rounds.lookout.pages.get(cluster.id) if is_open else None,
             revision=story.revision,
         )
 
