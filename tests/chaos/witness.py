@@ -8,22 +8,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import psutil
 import psycopg
 
+from tests.chaos.bill import SECOND, Bill, Overrun, overrun
 from tradewind.providers.fake.remote import exchange
-
-SECOND = timedelta(seconds=1)
-HOUR = timedelta(hours=1)
 
 DIARY = """
 CREATE TABLE chaos_diary (
     seq bigserial PRIMARY KEY, at timestamptz NOT NULL, writer text, cluster text NOT NULL,
-    holder text, epoch integer NOT NULL, until timestamptz, saved boolean NOT NULL, status text NOT NULL
+    holder text, epoch integer NOT NULL, until timestamptz, saved boolean NOT NULL, status text NOT NULL,
+    xact bigint NOT NULL DEFAULT txid_current()
 );
 CREATE FUNCTION chaos_note() RETURNS trigger AS $$
 BEGIN
@@ -33,9 +31,19 @@ BEGIN
         NEW.lease_until, NEW.revision <> OLD.revision AND NEW.intent = OLD.intent, NEW.status);
     RETURN NEW;
 END $$ LANGUAGE plpgsql;
+CREATE TABLE chaos_limits (
+    seq bigserial PRIMARY KEY, at timestamptz NOT NULL, budget text NOT NULL, amount text NOT NULL,
+    xact bigint NOT NULL DEFAULT txid_current()
+);
+CREATE FUNCTION chaos_limit() RETURNS trigger AS $$
+BEGIN
+    INSERT INTO chaos_limits (at, budget, amount) VALUES (clock_timestamp(), NEW.id, NEW.amount);
+    RETURN NEW;
+END $$ LANGUAGE plpgsql;
+CREATE TRIGGER chaos_limit AFTER INSERT OR UPDATE ON budgets FOR EACH ROW EXECUTE FUNCTION chaos_limit();
 CREATE TRIGGER chaos_note AFTER UPDATE ON clusters FOR EACH ROW EXECUTE FUNCTION chaos_note();
 """
-"""Who held what, and who wrote: kept by the database itself, in the transaction of each change."""
+"""Who held what, who wrote, and which limit held when: kept by the database, in the transaction of the change."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,16 +55,6 @@ class Seconds:
     usages_s: float
     worst_s: float
     """The largest difference of one instance."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Overrun:
-    """What was spent of a limit, by the world's ledger."""
-
-    limit: Decimal
-    spent: Decimal
-    rounds: float
-    """By how many seconds at the pace at which the limit was passed it was passed; 0 if it wasn't."""
 
 
 class Witness:
@@ -157,32 +155,33 @@ class Witness:
         )
         return total, faults
 
+    async def bills(self) -> list[Bill]:
+        """Return all that the world ever billed; what it bills still ends now."""
+        now = datetime.now(UTC)
+        return [
+            Bill(
+                cluster=line["cluster"],
+                per_hour=Decimal(line["price_per_hour"] or 0),
+                began=datetime.fromisoformat(line["started_at"]),
+                ended=now if line["stopped_at"] is None else datetime.fromisoformat(line["stopped_at"]),
+            )
+            for line in await self.world("ledger")
+        ]
+
     async def overrun(self, limit: Decimal) -> Overrun:
         """Return how far all that the world billed went over ``limit``."""
-        now = datetime.now(UTC)
-        steps: list[tuple[datetime, Decimal]] = []
-        for line in await self.world("ledger"):
-            price, ended = Decimal(line["price_per_hour"] or 0), line["stopped_at"]
-            steps.append((datetime.fromisoformat(line["started_at"]), price))
-            steps.append((now if ended is None else datetime.fromisoformat(ended), -price))
-        steps = [*sorted(steps), (now, Decimal(0))]
-        spent = burn = at_limit = Decimal(0)
-        for (at, change), (until, _) in pairwise(steps):
-            burn += change
-            before, spent = spent, spent + burn * Decimal((until - at) / HOUR)
-            if before <= limit < spent:
-                at_limit = burn
-        over = max(Decimal(0), spent - limit)
-        rounds = over / (at_limit * Decimal(SECOND / HOUR)) if at_limit else Decimal(0)
-        return Overrun(limit=limit, spent=spent, rounds=float(rounds))
+        return overrun(await self.bills(), limit, datetime.now(UTC))
 
     def usurped(self, pid_of: Mapping[str, int]) -> list[str]:
         """Return saves by somebody who didn't hold the lease, and epochs that two have held."""
         holders: dict[tuple[str, int], set[str]] = defaultdict(set)
         faults = []
-        for at, writer, cluster, holder, epoch, saved in self.rows(
-            "SELECT at, writer, cluster, holder, epoch, saved FROM chaos_diary ORDER BY seq"
-        ):
+        # Whoever changes a budget has the clusters under it looked at, and saves nothing else of them.
+        query = (
+            "SELECT at, writer, cluster, holder, epoch, saved AND xact NOT IN (SELECT xact FROM chaos_limits) "
+            "FROM chaos_diary ORDER BY seq"
+        )
+        for at, writer, cluster, holder, epoch, saved in self.rows(query):
             if holder is not None:
                 holders[cluster, epoch].add(holder)
             if saved and (holder is None or int(holder.split("/")[1]) != pid_of.get(writer)):

@@ -6,7 +6,7 @@ import asyncio
 import logging
 from contextlib import suppress
 
-from tradewind.boot.environment import capture
+from tradewind.boot.environment.capture import capture
 from tradewind.client.api import Engine
 from tradewind.errors import BadRequest, ClusterStartError, NameTaken, ServerError, SignInNeeded, StoreError, TooMany
 from tradewind.model.cluster import Cluster, ClusterSpec, ClusterStatus, Scaling

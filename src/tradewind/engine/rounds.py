@@ -68,6 +68,8 @@ class Rounds:
     """Names of providers that are swept in any case; else only those that something was looked after on."""
     pace: timedelta = ROUND
     """How soon to look again at what runs quietly and nobody watches."""
+    keeps_alive: bool = True
+    """Whether its looks keep clusters alive; not where a program only reads, which nobody may count on to go on."""
     pages: dict[str, StatusPage] = field(default_factory=dict)
     """The last page of each cluster this engine looks after, without its computations."""
     catalogue: Catalogue = field(init=False)
@@ -116,6 +118,7 @@ class Rounds:
             return await self._led(held.since(now - RECENT), since=now if afresh else None)
         except LeaseLost:
             log.info("cluster %s is looked after by somebody else now", cluster_id)
+            self._forget(cluster_id)  # What its scheduler said is out of date from now on.
             return None
         finally:
             self._under_way.discard(cluster_id)
@@ -374,11 +377,11 @@ class Rounds:
         )
         observed = listing.of(cluster.id) if listing is not None else None
         # One that didn't answer may have heard us, or keep to what it was told before: both are paid for.
-        told = (said if page is not None else paid) if is_up else None
+        told = (said if page is not None and self.keeps_alive else paid) if is_up else None
         if not is_up and observed is not None:
             contact = next((o.contact for o in observed if o.contact and o.status.is_live), None)
             page = await self._page(cluster, contact, access, said)
-            told = said if page is not None else None
+            told = said if page is not None and self.keeps_alive else None
         return Snapshot(
             cluster=cluster,
             instances=held.loaded.instances,
@@ -411,6 +414,7 @@ class Rounds:
                 cursor=seen.cursor if seen is not None else 0,
                 target_duration=cluster.intent.scaling.target_duration,
                 paid_for=paid,
+                renews=self.keeps_alive,
             )
         except Unavailable as error:
             log.info("%s", error)
