@@ -7,6 +7,7 @@ go one table down: ``TRADEWIND_LOCAL__PRICE_PER_HOUR=0.12``), which win. A keywo
 from __future__ import annotations
 
 import difflib
+import json
 import os
 import re
 import tomllib
@@ -364,13 +365,22 @@ def _build(kind: Any, table: Mapping[str, object], place: str, path: tuple[str, 
             if not isinstance(value, Mapping):
                 raise ConfigError(f"{place}: {where!r} is a table; write [{where}] and its settings below.")
             values[key] = _build(hint_type, value, place, (*path, key), base=values.get(key))
-        elif is_dataclass(item := next(iter(typing.get_args(hint_type)), None)):
-            if not isinstance(value, list) or not all(isinstance(one, Mapping) for one in value):
-                raise ConfigError(f"{place}: {where!r} is a list of tables; write [[{where}]] and its settings below.")
-            values[key] = tuple(_build(item, one, place, (*path, key)) for one in value)
+        elif typing.get_origin(hint_type) is tuple and is_dataclass(item := typing.get_args(hint_type)[0]):
+            values[key] = tuple(_build(item, one, place, (*path, key)) for one in _tables(value, place, where))
         else:
             values[key] = _convert(hint_type, value, f"{place}: {where!r}")
     return kind(**values)
+
+
+def _tables(value: object, place: str, where: str) -> list[Mapping[str, object]]:
+    """Return a list of tables; a variable holds it as JSON."""
+    try:
+        tables = json.loads(value) if isinstance(value, str) else value
+    except ValueError:
+        tables = None
+    if not isinstance(tables, list) or not all(isinstance(one, Mapping) for one in tables):
+        raise ConfigError(f"{place}: {where!r} is a list of tables; write [[{where}]] and its settings below.")
+    return tables
 
 
 def _convert(kind: Any, value: object, place: str) -> object:

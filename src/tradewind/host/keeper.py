@@ -23,6 +23,7 @@ import dask
 import psutil
 from setproctitle import setproctitle
 
+from tradewind.host.bare.starter import ASKED
 from tradewind.host.process import PR_SET_CHILD_SUBREAPER, become_dask, prctl
 from tradewind.host.records import Exit, Run, now_utc
 from tradewind.host.task import Task
@@ -164,7 +165,7 @@ class _Watch:
     def _sleep(self) -> None:
         readable, _, _ = select.select([self.wake], [], [], LOOK_EVERY_S)
         if readable and set(os.read(self.wake, 64)) & {signal.SIGTERM, signal.SIGINT}:
-            self._ask("was asked to end")
+            self._ask(ASKED)
 
     def _why(self, code: int) -> str:
         if self.detail:

@@ -18,7 +18,7 @@ from setproctitle import setproctitle
 from tradewind.agent.scheduler import AgentSettings, attach
 from tradewind.boot.process import Boot
 from tradewind.boot.serve import DEATH_TIMEOUT_S, Agent, CantServe, Surroundings, prepare_process, serve
-from tradewind.host.sweep import VARIABLE
+from tradewind.host.bare.ground import VARIABLE
 from tradewind.host.task import Task, python_command
 from tradewind.model.instance import Contact
 

@@ -20,6 +20,7 @@ from typing import Any
 from tradewind.host.bare.ground import LOADER, VARIABLE, iso, machine_boot, own_claim, remove, say, write
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
+ASKED = "was asked to end"
 GRACE_S = 5.0
 """Between asking what makes the software to end and killing it."""
 NOTE_EVERY_S = 0.5
@@ -94,7 +95,7 @@ class _Start:
             self._become(python)
 
     def _hear(self, number: int, _: Any) -> None:
-        self.asked = self.asked or "was asked to end"
+        self.asked = self.asked or ASKED
 
     def _restored(self) -> str:
         """Have the environment made; returns its Python, or nothing where the instance has ended instead."""
@@ -190,10 +191,12 @@ class _Start:
         os.dup2(receive, 0)
         os.close(receive)
         os.chdir(os.path.expanduser("~"))
+        # The caller's win, also over what this host sets for all.
         environ = {**os.environ, **self.order["variables"]}
-        # The caller's wins, also over what this host sets for all.
+        # Of no use to Python: for who looks at the list of processes.
+        title = [self.order["marks"][key] for key in ("role", "cluster", "instance")]
         try:
-            os.execve(python, [python, "-P", "-m", "tradewind.host"], environ)
+            os.execve(python, [python, "-P", "-m", "tradewind.host", *title], environ)
         except OSError as error:
             self._end(1, f"{python} can't be run: {error.strerror}")
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from tradewind.config import SshHost
-from tradewind.errors import ConfigError
+from tradewind.errors import ConfigError, NotSetUp
 from tradewind.model.instance import Role
 from tradewind.model.resources import Resources
 
@@ -31,6 +31,10 @@ class Share:
     def __add__(self, other: Share) -> Share:
         """Return both together."""
         return Share(cpus=self.cpus + other.cpus, memory=self.memory + other.memory, gpus=self.gpus + other.gpus)
+
+    def __sub__(self, other: Share) -> Share:
+        """Return this without the other."""
+        return Share(cpus=self.cpus - other.cpus, memory=self.memory - other.memory, gpus=self.gpus - other.gpus)
 
 
 def share_of(resources: Resources, role: Role) -> Share:
@@ -59,12 +63,14 @@ def hosts_from(options: Mapping[str, object]) -> tuple[SshHost, ...]:
 
     Raises
     ------
+    NotSetUp
+        There is none.
     ConfigError
-        There is none, or a host can't be used; names it and what to write.
+        A host can't be used; names it and what to write.
     """
     tables: Sequence[Any] = options.get("hosts") or ()  # type: ignore[assignment]
     if not tables:
-        raise ConfigError(
+        raise NotSetUp(
             "the provider 'ssh' has no hosts: write one table [[ssh.hosts]] for each into the settings file, "
             'with its address, cores = 16 and memory = "64 GiB"'
         )
@@ -88,7 +94,7 @@ def _checked(host: SshHost) -> SshHost:
     if not NAME.fullmatch(name) or name == ANY_HOST:
         raise ConfigError(f"[[ssh.hosts]]: {name!r} can't be a name: take letters, digits, '-', '_' or '.'")
     if host.cores < 1 or host.memory < 1:
-        raise ConfigError(f"[[ssh.hosts]] {name}: say what clusters may have of it, as cores = 16, memory = \"64 GiB\"")
+        raise ConfigError(f'[[ssh.hosts]] {name}: say what clusters may have of it, as cores = 16, memory = "64 GiB"')
     if host.environment is not None and not host.environment.startswith("/"):
         raise ConfigError(f"[[ssh.hosts]] {name}: environment is {host.environment!r}; write its absolute path there")
     return replace(host, name=name)

@@ -38,6 +38,8 @@ class Station:
     def __init__(self, connection: asyncssh.SSHClientConnection, process: asyncssh.SSHClientProcess[bytes]) -> None:
         self.connection = connection
         self.hello: dict[str, Any] = {}
+        self.runs: dict[str, Any] = {}
+        """What it has said of each run directory."""
         self.is_open = True
         self._process = process
         self._waiting: dict[int, asyncio.Future[dict[str, Any]]] = {}
@@ -133,6 +135,19 @@ class Line:
         Silent
             None came. Where its ``is_certain``, the host has never heard the question.
         """
+        return (await self._ask(verb, within, question))[1]
+
+    async def look(self, within: float) -> dict[str, Any]:
+        """Return the facts of all runs there, by handle. Raises Silent."""
+        station, answer = await self._ask("list", within, {})
+        if "error" in answer:
+            raise Silent(f"{self.host.name} can't read its records: {answer['error']}")
+        # It says what changed since it was asked last; another station says everything.
+        runs = {**station.runs, **answer["runs"]}
+        station.runs = {handle: facts for handle, facts in runs.items() if facts is not None}
+        return station.runs
+
+    async def _ask(self, verb: str, within: float, question: dict[str, Any]) -> tuple[Station, dict[str, Any]]:
         station = await self.station(within)
         sent_at = time.time()
         try:
@@ -144,7 +159,7 @@ class Line:
         except ConnectionError:
             raise self._failed(Silent(f"the connection to {self.host.name} broke")) from None
         self.skew.heard(sent_at, float(answer["now"]), time.time())
-        return answer
+        return station, answer
 
     async def station(self, within: float = OPEN_WITHIN_S) -> Station:
         """Return the open station, opening it where needed. Raises Silent, certainly before anything was asked."""
@@ -160,9 +175,7 @@ class Line:
             async with asyncio.timeout(within):
                 return await asyncio.shield(self._opening)
         except TimeoutError:
-            raise Silent(
-                f"{self.host.name} doesn't answer at {self.host.address} yet", is_certain=True
-            ) from None
+            raise Silent(f"{self.host.name} doesn't answer at {self.host.address} yet", is_certain=True) from None
 
     def _opened(self, task: asyncio.Task[Station]) -> None:
         self._opening = None
@@ -231,7 +244,9 @@ class Line:
         OSError
             It isn't here, can't be written there, or arrived broken; the message says which.
         """
-        sizes = {sha: (os.path.basename(path), os.path.getsize(path)) for sha, path in files.items()}
+        if not files:
+            return {}
+        sizes = {sha256: _name_and_size(path) for sha256, path in files.items()}
         found = (await self.ask("have", files=sizes))["files"]
         for sha256, place in found.items():
             if not place["there"]:
@@ -271,6 +286,10 @@ class Line:
 async def within_s(work: Awaitable[T], seconds: float) -> T:
     """Return what ``work`` does. Raises TimeoutError where it takes longer."""
     return await asyncio.wait_for(work, seconds)
+
+
+def _name_and_size(path: str) -> tuple[str, int]:
+    return os.path.basename(path), os.path.getsize(path)
 
 
 def _why_no_station(host: SshHost, said: list[str], error: Exception) -> str:

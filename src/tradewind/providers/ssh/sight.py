@@ -7,10 +7,10 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from tradewind.host.bare.starter import ASKED
 from tradewind.host.records import read_claim
 from tradewind.model.instance import Contact, InstanceStatus, ObservedInstance, Role
 from tradewind.providers.ssh.inventory import Share
-from tradewind.providers.ssh.skew import Skew
 
 LOST_AFTER = timedelta(minutes=5)
 """How much longer than an instance lives alone its host may be silent before it counts as ended."""
@@ -21,8 +21,13 @@ def handle_of(host: str, order: str) -> str:
     return f"{host}/{order}"
 
 
-def observed(host: str, facts: Mapping[str, Any], skew: Skew) -> ObservedInstance:
-    """Return what is to be said of a run of ``host``, by our clock.
+def host_of(handle: str) -> str:
+    """Return the name of the host in a handle."""
+    return handle.partition("/")[0]
+
+
+def observed(host: str, facts: Mapping[str, Any], skew_s: float) -> ObservedInstance:
+    """Return what is to be said of a run of ``host``, by our clock; that host's is ``skew_s`` ahead.
 
     Raises
     ------
@@ -31,10 +36,11 @@ def observed(host: str, facts: Mapping[str, Any], skew: Skew) -> ObservedInstanc
     """
     claim = read_claim(facts["claim"])
     handle = handle_of(host, claim.marks.order)
-    started_at = skew.ours(claim.started_at)
+    skew = timedelta(seconds=skew_s)
+    started_at = claim.started_at - skew
     end = facts["exit"]
     if end is not None or not facts["alive"]:
-        stopped_at = max(started_at, skew.ours(datetime.fromisoformat(end["stopped_at"]))) if end else None
+        stopped_at = max(started_at, datetime.fromisoformat(end["stopped_at"]) - skew) if end else None
         return ObservedInstance(
             marks=claim.marks,
             handle=handle,
@@ -58,7 +64,9 @@ def observed(host: str, facts: Mapping[str, Any], skew: Skew) -> ObservedInstanc
     )
 
 
-def last_seen(seen: ObservedInstance, facts: Mapping[str, Any], answered_at: float, why: str, now: float) -> ObservedInstance:
+def last_seen(
+    seen: ObservedInstance, facts: Mapping[str, Any], answered_at: float, why: str, now: float
+) -> ObservedInstance:
     """Return what is to be said of an instance whose host doesn't answer: as it was, until it must have ended.
 
     Parameters
@@ -87,6 +95,14 @@ def last_seen(seen: ObservedInstance, facts: Mapping[str, Any], answered_at: flo
     )
 
 
+def never_ran(facts: Mapping[str, Any]) -> bool:
+    """Whether it ended by itself before it was up: something is wrong with its host, or with its software."""
+    end = facts["exit"]
+    was_asked = end is not None and end["detail"] == ASKED
+    is_dead = end is not None or not facts["alive"]
+    return is_dead and not was_asked and "ready" not in facts["notes"] and facts["contact"] is None
+
+
 def shares(runs: Mapping[str, Mapping[str, Any]]) -> Share:
     """Return what all that is alive on a host takes, whoever it belongs to."""
     taken = Share()
@@ -107,4 +123,3 @@ def _without_a_word(facts: Mapping[str, Any]) -> str:
     words = "its keeper process was killed, so nobody saw how it ended"
     last = str(facts.get("last_words") or "")
     return f"{words}; the last line of its log: {last}" if last else words
-

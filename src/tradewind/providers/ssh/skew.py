@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
-
 STEADY_S = 1.5
 """A difference that moved by less is the same: else times that were told once would change at each look."""
 
@@ -23,11 +21,3 @@ class Skew:
         if not self.is_known or abs(difference - self.seconds) > STEADY_S + unsure:
             self.seconds = 0.0 if abs(difference) <= STEADY_S + unsure else difference
             self.is_known = True
-
-    def ours(self, theirs: datetime) -> datetime:
-        """Return a time of the host by our clock."""
-        return theirs - timedelta(seconds=self.seconds)
-
-    def theirs(self, ours: datetime) -> datetime:
-        """Return a time of ours by the host's clock."""
-        return ours + timedelta(seconds=self.seconds)
