@@ -20,8 +20,8 @@ LOADER = (
     "import sys;"
     'sys.version_info>=(3,9) or sys.exit("Python 3.9 or newer is needed, and this is "+sys.version.split()[0]);'
     'sys.platform=="linux" or sys.exit("Linux is needed, and this is "+sys.platform);'
-    "n=int(sys.stdin.buffer.readline());t=sys.stdin.buffer.read(n);"
-    'exec(compile(t,"tradewind","exec"),{"__name__":"tradewind_bare","PROGRAM":t})'
+    "n=int(sys.stdin.buffer.readline());PROGRAM=sys.stdin.buffer.read(n);"
+    'exec(compile(PROGRAM,"tradewind","exec"),globals())'
 )
 
 
@@ -79,6 +79,20 @@ def read_text(path: str) -> str:
             return file.read(10_000).strip()
     except (FileNotFoundError, NotADirectoryError):
         return ""
+
+
+def last_lines(path: str, lines: int) -> list[str]:
+    """Return the last lines of a file, reading no more of it than 1 KiB for each; empty where there is none."""
+    try:
+        with open(path, "rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            start = max(0, size - lines * 1024)
+            file.seek(start)
+            text = file.read().decode(errors="replace")
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    found = text.splitlines()
+    return (found[1:] if start and len(found) > lines else found)[-lines:] if lines > 0 else []
 
 
 def write(path: str, text: str) -> None:

@@ -17,7 +17,7 @@ import sys
 import time
 from typing import Any
 
-from tradewind.host.bare.ground import LOADER, VARIABLE, iso, machine_boot, own_claim, remove, say, write
+from tradewind.host.bare.ground import LOADER, VARIABLE, iso, last_lines, machine_boot, own_claim, remove, say, write
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 ASKED = "was asked to end"
@@ -142,8 +142,9 @@ class _Start:
         if "python" in said and code == 0:
             self._note("starting Dask")
             return str(said["python"])
-        why = said.get("reason") or f"what makes the software ended with exit code {code}, without a word"
-        return self._end(code, str(why))
+        words = last_lines(os.path.join(self.directory, "log"), 1)
+        why = f"what makes the software ended with exit code {code}: {words[-1].strip() if words else 'without a word'}"
+        return self._end(code, str(said.get("reason") or why))
 
     def _heard(self, line: bytes, said: dict[str, Any]) -> dict[str, Any]:
         """Return what it said last of its end; a step goes on a note, and what is no JSON to the log."""

@@ -25,6 +25,7 @@ from tradewind.host.bare.ground import (
     VARIABLE,
     birth_of,
     is_alive,
+    last_lines,
     machine_boot,
     read_json,
     read_text,
@@ -141,7 +142,7 @@ class Station:
         }
         if end is not None or not alive:
             if end is None:
-                lines = _last_lines(os.path.join(directory, "log"), 1)
+                lines = last_lines(os.path.join(directory, "log"), 1)
                 found["last_words"] = lines[-1] if lines else ""
                 self.sweep(handle, claim, directory)
             self.buried[handle] = found
@@ -310,7 +311,7 @@ class Station:
 
     def tail(self, question: dict[str, Any]) -> dict[str, Any]:
         """Say the last lines of a log."""
-        return {"lines": _last_lines(os.path.join(self.runs, question["handle"], "log"), question["lines"])}
+        return {"lines": last_lines(os.path.join(self.runs, question["handle"], "log"), question["lines"])}
 
     def have(self, question: dict[str, Any]) -> dict[str, Any]:
         """Say where these files are to lie, and which lie there already."""
@@ -335,19 +336,6 @@ class Station:
             return {"error": "it arrived broken"}
         os.replace(question["draft"], question["path"])
         return {}
-
-
-def _last_lines(path: str, lines: int) -> list[str]:
-    try:
-        with open(path, "rb") as file:
-            size = file.seek(0, os.SEEK_END)
-            start = max(0, size - lines * 1024)
-            file.seek(start)
-            text = file.read().decode(errors="replace")
-    except (FileNotFoundError, NotADirectoryError):
-        return []
-    found = text.splitlines()
-    return (found[1:] if start else found)[-lines:] if lines > 0 else []
 
 
 def _exists(pid: int) -> bool:
