@@ -19,6 +19,7 @@ import distributed
 from distributed.node import ServerNode
 from distributed.security import Security
 
+from tradewind.agent.credentials import Held, Taken
 from tradewind.boot.process import Boot, KeyPair
 from tradewind.model.instance import Contact, Role
 
@@ -139,6 +140,7 @@ async def _serve_scheduler(boot: Boot, around: Surroundings, asked: asyncio.Even
         await scheduler
     except (OSError, TypeError, ValueError, RuntimeError) as error:
         raise CantServe(_why(boot, error)) from error
+    Held(scheduler)
     agent = around.attach(scheduler, boot)
     http = scheduler.http_server
     around.on_contact(
@@ -194,6 +196,7 @@ async def _serve_worker(boot: Boot, around: Surroundings, asked: asyncio.Event) 
         "dashboard_address": f"{PAGES_HOST}:0",
         "security": security,
         "death_timeout": DEATH_TIMEOUT_S,
+        "plugins": (Taken(),),
         **boot.options,
     }
     try:
