@@ -1,6 +1,6 @@
 import asyncio
 import contextlib
-import os
+import json
 import time
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
@@ -74,18 +74,23 @@ class Lab:
     def runs(self, name: str = "ws1") -> list[Path]:
         return sorted((self.directory / name / "runs").glob("*"))
 
+    def claims(self, order: Order | None = None) -> list[Path]:
+        return list(self.directory.glob(f"*/runs/{order.marks.order if order is not None else '*'}/instance.json"))
+
     async def aclose(self) -> None:
         for provider in self.providers:
             await provider.aclose()
         self.kill_all()
 
     def processes(self) -> list[psutil.Process]:
-        """All that belongs to an instance of this lab, by the variable that it has inherited."""
-        mine = {run.name for name in os.listdir(self.directory) for run in self.runs(name)}
-        found = []
+        """All that belongs to an instance of this lab: by its title, or by the variable that its tasks inherit."""
+        mine = {claim.parent.name: json.loads(claim.read_text())["marks"]["instance"] for claim in self.claims()}
+        titles, found = set(mine.values()), []
         for process in psutil.process_iter():
             with contextlib.suppress(psutil.Error):
-                if process.environ().get("TRADEWIND_INSTANCE") in mine and process.status() != psutil.STATUS_ZOMBIE:
+                is_mine = titles & set(" ".join(process.cmdline()).split())
+                is_mine = is_mine or process.environ().get("TRADEWIND_INSTANCE") in mine
+                if is_mine and process.status() != psutil.STATUS_ZOMBIE:
                     found.append(process)
         return found
 

@@ -74,33 +74,35 @@ class Sshd:
             time.sleep(0.02)
 
     def cut(self) -> None:
-        """End all connections, with no word to either side's program but that the line is gone."""
-        assert self.process is not None
-        for child in psutil.Process(self.process.pid).children(recursive=True):
-            # Those of instances are not its children any more; those that are left serve connections.
+        """End all connections: their programs see that nobody is there any more."""
+        for connection in self._connections():
             with contextlib.suppress(psutil.NoSuchProcess):
-                if "sshd" in child.name():
-                    child.send_signal(signal.SIGKILL)
+                connection.kill()
 
     def stop(self) -> None:
         """Let nobody in any more, and end all connections."""
         assert self.process is not None
-        self.process.kill()  # first, or it would let somebody in again
-        connections = [p for p in psutil.process_iter(["name", "cmdline"]) if self._serves(p)]
+        self.process.send_signal(signal.SIGSTOP)  # or it would let somebody in meanwhile
+        connections = self._connections()
+        self.process.kill()
         self.process.wait()
         for connection in connections:
             with contextlib.suppress(psutil.NoSuchProcess):
                 connection.kill()
 
-    def _serves(self, process: psutil.Process) -> bool:
+    def _connections(self) -> list[psutil.Process]:
+        assert self.process is not None
         try:
-            return self.process is not None and self.process.pid in {parent.pid for parent in process.parents()}
-        except psutil.Error:
-            return False
-
-    def new_key(self, passphrase: str = "", name: str = "key") -> Path:
-        path = self.directory / name
-        return keygen(path, passphrase)
+            children = psutil.Process(self.process.pid).children(recursive=True)
+        except psutil.NoSuchProcess:
+            return []
+        found = []
+        for child in children:
+            # Below them stand stations, and keepers that must stay.
+            with contextlib.suppress(psutil.NoSuchProcess):
+                if "sshd" in child.name():
+                    found.append(child)
+        return found
 
     def trust(self) -> None:
         public = (self.directory / "host_key.pub").read_text().split()
@@ -114,7 +116,7 @@ def keygen(path: Path, passphrase: str = "") -> Path:
 
 
 @contextlib.contextmanager
-def sshd(directory: Path) -> Iterator[Sshd]:
+def sshd(directory: Path, more: str = "") -> Iterator[Sshd]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -122,7 +124,7 @@ def sshd(directory: Path) -> Iterator[Sshd]:
     keygen(directory / "host_key")
     keygen(directory / "key")
     shutil.copy(directory / "key.pub", directory / "authorized_keys")
-    (directory / "sshd_config").write_text(CONFIG.format(port=port, directory=directory))
+    (directory / "sshd_config").write_text(CONFIG.format(port=port, directory=directory) + more)
     if os.getuid() == 0:
         Path("/run/sshd").mkdir(exist_ok=True)
     server.trust()

@@ -73,11 +73,13 @@ class Station:
                 if len(self._rest) > limit:
                     raise ValueError("it says more than it should")
             line, self._rest = self._rest.split(b"\n", 1)
-            if line.startswith(b"{"):
+            try:
                 found = json.loads(line)
-                if isinstance(found, dict):
-                    return found
-            skipped += len(line)
+            except ValueError:
+                found = None
+            if isinstance(found, dict):
+                return found
+            skipped += len(line) + 1
             if skipped > NOISE_LIMIT:
                 raise ValueError("it says something else")
 

@@ -116,7 +116,7 @@ def parcel(
     }
 
 
-def refusal_of(offer: Offer, refusals: Sequence[Silent | NoCapacity], *, is_known: bool) -> ProviderError:
+def refusal_of(offer: Offer, refusals: Sequence[Silent | NoCapacity]) -> ProviderError:
     """Return what it means that no host took an order.
 
     Parameters
@@ -124,14 +124,12 @@ def refusal_of(offer: Offer, refusals: Sequence[Silent | NoCapacity], *, is_know
     offer : Offer
         What was ordered.
     refusals : sequence
-        Of each host that was asked, or couldn't be.
-    is_known : bool
-        Whether there are hosts at all that keep what was offered.
+        Of each host that keeps such offers.
     """
-    if not is_known:
+    if not refusals:
         return NoCapacity(f"no host keeps {offer.vm_type} at that price any more; the settings have changed")
     silent = [refusal for refusal in refusals if isinstance(refusal, Silent)]
-    words = "; ".join(dict.fromkeys(str(refusal) for refusal in refusals)) or "all of them are full"
-    if not silent or len(silent) < len(refusals):
+    words = "; ".join(dict.fromkeys(str(refusal) for refusal in refusals))
+    if len(silent) < len(refusals):
         return NoCapacity(words)
     return Rejected(words) if all(one.is_lasting for one in silent) else Unavailable(words)

@@ -148,8 +148,8 @@ class SshProvider(Provider):
                 return
             finally:
                 self._pending[place] -= share
-        silent = [self._silent[host.name] for host in fitting if host.name in self._silent]
-        raise refusal_of(order.offer, [*refusals, *silent], is_known=bool(fitting))
+        others = [self._silent.get(h.name) or NoCapacity(f"{h.name} is full") for h in fitting if h not in choice]
+        raise refusal_of(order.offer, [*refusals, *others])
 
     def _where(self, order: str) -> str:
         """Return the host that has an order, or may have it; empty where none may."""
