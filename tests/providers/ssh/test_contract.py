@@ -39,7 +39,7 @@ class TestSsh(ProviderTests):
         for claim in self.lab.directory.glob("*/runs/*/instance.json"):
             data = json.loads(claim.read_text())
             marks = Marks(**data["marks"] | {"role": Role(data["marks"]["role"])})
-            if _titles(f"{marks.role} {marks.cluster} {marks.instance}"):
+            if _titles(f"{marks.role} {marks.cluster} {marks.instance}") or _is_becoming(data["pid"]):
                 found.append(marks)
         return found
 
@@ -69,6 +69,15 @@ def _titles(part: str) -> list[psutil.Process]:
         for process in psutil.process_iter(["cmdline"])
         if part in " ".join(process.info["cmdline"] or ()) and process.status() != psutil.STATUS_ZOMBIE
     ]
+
+
+def _is_becoming(pid: int) -> bool:
+    """Whether a process is just turning into another program: it has no title for a moment."""
+    try:
+        process = psutil.Process(pid)
+        return not process.cmdline() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def _read(path: Path) -> str:

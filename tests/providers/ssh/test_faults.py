@@ -73,14 +73,22 @@ async def test_wherever_the_line_breaks_the_same_order_again_launches_once(lab: 
         assert number < 7
 
 
+async def appears(directory: Path, name: str) -> None:
+    while True:  # noqa: ASYNC110 - nobody tells
+        with contextlib.suppress(FileNotFoundError):
+            if name in os.listdir(directory):
+                return
+        await asyncio.sleep(0.001)
+
+
 async def test_an_order_whose_answer_was_lost_waits_for_its_host_and_goes_to_no_other(lab: Lab, cable: Cable) -> None:
     hosts = (lab.host("ws1", port=cable.port), lab.host("ws2"))
     provider = lab.provider(*hosts)
     await provider.observe()
     one = ordered(Role.WORKER)
     task = asyncio.create_task(launch(provider, one))
-    while not lab.runs("ws1"):  # noqa: ASYNC110
-        await asyncio.sleep(0.001)
+    async with asyncio.timeout(20):
+        await appears(lab.directory / "ws1" / "runs", one.marks.order)
     # It is being claimed, and says so to nobody.
     cable.is_deaf = True
     await asyncio.sleep(0.5)
