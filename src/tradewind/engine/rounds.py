@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import InitVar, dataclass, field, replace
 from datetime import datetime, timedelta
 
 from tradewind.boot.tls import Authority
@@ -62,7 +62,7 @@ class Rounds:
     """Names of providers that are swept in any case; else only those that something was looked after on."""
     pace: timedelta = ROUND
     """How soon to look again at what runs quietly and nobody watches."""
-    keeps_alive: bool = True
+    keeps_alive: InitVar[bool] = True
     """Whether its looks keep clusters alive; not where a program only reads, which nobody may count on to go on."""
     catalogue: Catalogue = field(init=False)
     limits: Limits = field(init=False)
@@ -71,11 +71,11 @@ class Rounds:
     _under_way: set[str] = field(default_factory=set)
     _desk: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(DESKS))
 
-    def __post_init__(self) -> None:
+    def __post_init__(self, keeps_alive: bool) -> None:
         self.catalogue = Catalogue(self.provider_of, self.clock)
         self.limits = Limits(self.store, self.clock)
         self.leases = Leases(store=self.store, clock=self.clock, holder=self.holder, desk=self._desk)
-        self.lookout = Lookout(link=self.link, clock=self.clock, catalogue=self.catalogue, keeps_alive=self.keeps_alive)
+        self.lookout = Lookout(link=self.link, clock=self.clock, catalogue=self.catalogue, keeps_alive=keeps_alive)
 
     async def round(self, cluster_id: str, *, afresh: bool = True) -> datetime | None:
         """Take one cluster a step further and return when to look again.

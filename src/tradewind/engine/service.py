@@ -424,7 +424,7 @@ class Service:
             return None
         rounds = self._engine.rounds
         # Who keeps nothing alive looks no second time: its page would be of whenever that was.
-        known = rounds.lookout.pages.get(cluster.id) if rounds.keeps_alive else None
+        known = rounds.lookout.pages.get(cluster.id) if rounds.lookout.keeps_alive else None
         return known if known is not None else await self._peeks.page(cluster)
 
     async def _mine(self, cluster_id: str, action: Action) -> Cluster:
