@@ -255,13 +255,10 @@ def test_the_last_steps_of_budgets_are_shown_for_some_hours() -> None:
         replace(event(f"{step} % is spent.", Level.WARNING), at=NOW - timedelta(hours=hours))
         for step, hours in ((10, 13), (20, 9), (50, 8), (80, 7), (100, 1))
     ]
-    seen = portrait(view(RUNNING), (), NOW, steps)
+    seen = portrait(view(RUNNING), [steps[0], event("up"), steps[-1]], NOW, steps)
 
-    assert [words.split(" ", 1)[1] for words in seen.warnings] == [
-        "50 % is spent.",
-        "80 % is spent.",
-        "100 % is spent.",
-    ]
+    assert [words.split(", ")[1] for words in seen.warnings] == [f"{step} % is spent." for step in (50, 80, 100)]
+    assert seen.journal == (steps[0], event("up")), "nothing is said twice"
     assert portrait(view(RUNNING), (), NOW + timedelta(hours=12), steps).warnings == ()
     assert portrait(view(STOPPED, status=ClusterStatus.STOPPED), (), NOW, steps).warnings == ()
     assert "100 % is spent." in str(Text(html(seen)))

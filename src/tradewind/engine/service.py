@@ -420,7 +420,9 @@ class Service:
         """Return what a scheduler says, the same whoever looks after it, to those who may see into the cluster."""
         if not may(self._caller, Action.READ_DETAIL, owner=cluster.owner):
             return None
-        known = self._engine.rounds.pages.get(cluster.id)
+        rounds = self._engine.rounds
+        # Who keeps nothing alive looks no second time: its page would be of whenever that was.
+        known = rounds.pages.get(cluster.id) if rounds.keeps_alive else None
         return known if known is not None else await self._peeks.page(cluster)
 
     async def _mine(self, cluster_id: str, action: Action) -> Cluster:

@@ -59,7 +59,7 @@ class Portrait:
     warnings: tuple[str, ...]
     """What will end it soon, and which steps the budgets that pay for it have passed."""
     journal: tuple[Event, ...]
-    """The last lines, oldest first."""
+    """The last lines, oldest first, but for those that are warnings."""
 
     def count(self, status: InstanceStatus) -> int:
         """Return how many workers have this status."""
@@ -81,6 +81,7 @@ def portrait(view: ClusterView, journal: Sequence[Event], now: datetime, steps: 
         The journal's lines of budgets that passed a step, oldest first; the last ones are warnings for some hours.
     """
     cluster, page = view.cluster, view.page
+    passed = _passed(view, steps, now)
     workers = [i for i in view.instances if i.role is Role.WORKER]
     counts = Counter(i.status for i in workers)
     up = [i for i in workers if i.status is InstanceStatus.RUNNING]
@@ -105,8 +106,11 @@ def portrait(view: ClusterView, journal: Sequence[Event], now: datetime, steps: 
         price=price_of(live),
         budget=view.budget,
         dashboard=(cluster.contact.dashboard or "") if cluster.contact and cluster.status.is_live else "",
-        warnings=(*_warnings(view, now), *_passed(view, steps, now)),
-        journal=tuple(journal[-JOURNAL_LINES:]),
+        warnings=(
+            *_warnings(view, now),
+            *(f"At {event.at.astimezone():%H:%M}, {event.message}" for event in passed),
+        ),
+        journal=tuple([event for event in journal if event not in passed][-JOURNAL_LINES:]),
     )
 
 
@@ -221,11 +225,10 @@ def _headline(view: ClusterView, up: int) -> str:
     return f"{so_far}; {waiting}" if waiting else so_far
 
 
-def _passed(view: ClusterView, steps: Sequence[Event], now: datetime) -> list[str]:
+def _passed(view: ClusterView, steps: Sequence[Event], now: datetime) -> list[Event]:
     if not view.cluster.status.is_live:
         return []
-    fresh = [event for event in steps if event.at > now - STEP_SHOWN_FOR]
-    return [f"{event.at.astimezone():%H:%M} {event.message}" for event in fresh[-STEPS_SHOWN:]]
+    return [event for event in steps if event.at > now - STEP_SHOWN_FOR][-STEPS_SHOWN:]
 
 
 def _warnings(view: ClusterView, now: datetime) -> list[str]:
