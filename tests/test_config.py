@@ -27,6 +27,7 @@ EVERY: list[tuple[str, str, str, object]] = [
     ("tags.project", '"tides"', "tides", "tides"),
     ("history.record", "false", "false", False),
     ("history.code", "true", "1", True),
+    ("software.public_indexes", '["https://mirror/simple"]', "https://mirror/simple", ("https://mirror/simple",)),
     ("local.price_per_hour", "0.12", "0.12", Decimal("0.12")),
     ("local.currency", '"EUR"', "EUR", "EUR"),
     ("fake.latency_s", "2", "2", 2.0),

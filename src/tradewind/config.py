@@ -57,6 +57,15 @@ class FakeSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SoftwareSettings:
+    """The table ``[software]``: what of the caller's packages travels to machines that have none of them."""
+
+    public_indexes: tuple[str, ...] = ()
+    """Addresses of package indexes, besides PyPI, that machines can ask without a password; default none, so that
+    packages of other indexes travel from here."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class HistorySettings:
     """The table ``[history]``: what is kept of computations."""
 
@@ -177,6 +186,7 @@ class Settings:
     tags: Mapping[str, str] = field(default_factory=dict)
     """Given to every cluster; a call's own tags win. Default none."""
     history: HistorySettings = field(default_factory=HistorySettings)
+    software: SoftwareSettings = field(default_factory=SoftwareSettings)
     local: LocalSettings = field(default_factory=LocalSettings)
     fake: FakeSettings = field(default_factory=FakeSettings)
     serve: ServeSettings = field(default_factory=ServeSettings)

@@ -19,6 +19,7 @@ import distributed
 from distributed.node import ServerNode
 from distributed.security import Security
 
+from tradewind.agent.credentials import Held, Taken
 from tradewind.agent.luggage import CodeAtScheduler, CodeAtWorker
 from tradewind.boot.process import Boot, KeyPair
 from tradewind.model.instance import Contact, Role
@@ -136,6 +137,7 @@ async def _serve_scheduler(boot: Boot, around: Surroundings, asked: asyncio.Even
         await scheduler
     except (OSError, TypeError, ValueError, RuntimeError) as error:
         raise CantServe(_why(boot, error)) from error
+    Held(scheduler)
     CodeAtScheduler(scheduler)
     agent = around.attach(scheduler, boot)
     http = scheduler.http_server
@@ -189,7 +191,7 @@ async def _serve_worker(boot: Boot, around: Surroundings, asked: asyncio.Event) 
         "host": around.host,
         "security": security,
         "death_timeout": DEATH_TIMEOUT_S,
-        "plugins": (CodeAtWorker(),),
+        "plugins": (Taken(), CodeAtWorker()),
         **boot.options,
     }
     try:

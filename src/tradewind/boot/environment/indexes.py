@@ -20,6 +20,8 @@ SECRET_HOSTS = frozenset({"dl.cloudsmith.io", "packagecloud.io"})
 PARENTS = 10
 """Directories above the working one that are looked at for a project's settings."""
 HIDDEN = "***"
+ADDRESS = re.compile(r"(?i)(https?://[^/:]+(:\d+)?(/|$)|https?://\[[0-9a-f:.]+\](:\d+)?(/|$)|file:///|/|[a-z]:[/\\])")
+"""What can be an index. Of a list that is split within a password with a space in it, the parts can't."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,7 +121,7 @@ def configured(
     chosen = next(filter(None, default), PYPI)
     found: dict[str, Index] = {}
     for address in [*(address for _, address in first), chosen, *last]:
-        if address and (url := bare(address).rstrip("/")):
+        if address and ADDRESS.match(url := bare(address).rstrip("/")):
             needs = has_secret(address) or (url in found and found[url].needs_password)
             found[url] = Index(url=url, needs_password=needs)
     addresses = {name: bare(address).rstrip("/") for name, address in first if name}
@@ -147,6 +149,8 @@ def _named(text: str) -> list[tuple[str, str]]:
 
 def _uv_tables(environ: Mapping[str, str], directory: Path) -> Iterator[dict[str, Any]]:
     """Yield uv's settings: of the project, of the user, of the machine."""
+    if environ.get("UV_NO_CONFIG", "").lower() in {"1", "true", "yes", "on", "t", "y"}:
+        return
     if "UV_CONFIG_FILE" in environ:
         yield _toml(Path(environ["UV_CONFIG_FILE"]))
         return
