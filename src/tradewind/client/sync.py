@@ -129,7 +129,8 @@ class Sync:
             differences = changed_packages(record.environment, environment)
             refuse_for_scheduler(differences)
             delivered = codes.Delivered(workers=len(observed()))
-            if change.files or _places(code) != held.places:
+            # The first time also where nothing is new: from then on contents are compared, and not times.
+            if change.files or not held.round or _places(code) != held.places:
                 delivered = await self._deliver(scheduler, code, change, held)
             restarted: tuple[str, ...] = ()
             if differences:
