@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import importlib
 import os
 import sys
-import time
-import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 

@@ -15,7 +15,6 @@ from tornado.ioloop import IOLoop
 
 from tradewind.client.adapting import Adapting
 from tradewind.client.door import find_place, open_api
-from tradewind.client.forwarding import forwarding_for
 from tradewind.client.keywords import (
     UNSET,
     checked,
@@ -180,7 +179,7 @@ class Cluster(Running):
                 first_workers=settings.wait_for_workers if wait_for_workers is None else share_from(wait_for_workers),
                 scaling_asked=None if n_workers is None else spec.scaling,
                 shutdown_on_close=shutdown_on_close,
-                forwarding=forwarding_for(spec, given, shares_files=place.shares_files),
+                given=given,
             ),
             asynchronous=asynchronous,
             show_widget=show_widget,

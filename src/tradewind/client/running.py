@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Self
@@ -16,7 +17,7 @@ from tornado.ioloop import IOLoop
 from tradewind.client import left_open, security
 from tradewind.client.display import display_for
 from tradewind.client.door import Place, open_at
-from tradewind.client.forwarding import Forwarding
+from tradewind.client.forwarding import forwarding_for
 from tradewind.client.keywords import duration_from
 from tradewind.client.session import ENDS_WITHIN_S, Session
 from tradewind.client.sync import Sync
@@ -42,7 +43,8 @@ class Wanted:
     scaling_asked: Scaling | None
     shutdown_on_close: bool | None
     """None: if it was started here."""
-    forwarding: Forwarding
+    given: Mapping[str, Any]
+    """The checked keywords."""
 
 
 class Running(distributed.deploy.Cluster):
@@ -64,13 +66,13 @@ class Running(distributed.deploy.Cluster):
         spec, place = wanted.spec, wanted.place
         self._wanted = wanted
         self._shutdown_on_close = wanted.shutdown_on_close
-        self._forwarding = wanted.forwarding
         security.register()
         api = open_at(place, workspace=spec.workspace)
+        self._forwarding = forwarding_for(spec, wanted.given, place, api)
         api.prepare(spec.provider)
         public_indexes = place.settings.software.public_indexes
         self._session = Session(api, spec, public_indexes, streams=not place.shares_files)
-        self._software = Sync(self._session, shares_files=place.shares_files, public_indexes=public_indexes)
+        self._software = Sync(self._session, place)
         self._receipt: Receipt | None = None
         self._close_reason: str | None = None
         self._watch_task: asyncio.Task[None] | None = None

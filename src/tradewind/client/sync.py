@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tradewind.boot.environment.capture import capture
-from tradewind.client.forwarding import HERE
+from tradewind.client.door import Place, is_near
 from tradewind.client.rolling import replace_workers
 from tradewind.client.session import Session
 from tradewind.errors import BadRequest
@@ -74,16 +74,13 @@ class Sync:
     ----------
     session : Session
         Of the cluster.
-    shares_files : bool
-        Whether what runs the cluster sees the caller's directories by the same names.
-    public_indexes : tuple of str
-        Package indexes that machines can ask, besides PyPI.
+    place : Place
+        Where it runs.
     """
 
-    def __init__(self, session: Session, *, shares_files: bool, public_indexes: tuple[str, ...] = ()) -> None:
+    def __init__(self, session: Session, place: Place) -> None:
         self._session = session
-        self._shares_files = shares_files
-        self._public_indexes = public_indexes
+        self._place = place
         self._by = ""
         self._one_at_a_time = asyncio.Lock()
 
@@ -122,7 +119,9 @@ class Sync:
             if self._sees_files():
                 code = await asyncio.to_thread(codes.code_here, record)
             else:
-                environment = await asyncio.to_thread(codes.carried_of, captured, self._public_indexes)
+                environment = await asyncio.to_thread(
+                    codes.carried_of, captured, self._place.settings.software.public_indexes
+                )
                 lies_there = frozenset(a.sha256 for a in record.environment.artifacts) if record.environment else set()
                 code = await asyncio.to_thread(codes.code_to_carry, environment, frozenset(lies_there - held.pieces))
             change = await asyncio.to_thread(codes.change_between, code, held, record)
@@ -150,7 +149,7 @@ class Sync:
     def _sees_files(self) -> bool:
         """Whether the cluster's processes import from the caller's directories."""
         spec = self._session.spec
-        return self._shares_files and spec.provider in HERE and spec.working_directory is not None
+        return spec.working_directory is not None and is_near(self._place, self._session.api, spec.provider)
 
     async def _deliver(self, scheduler: Any, code: Code, change: Any, held: Held) -> Any:
         from tradewind.client import code as codes

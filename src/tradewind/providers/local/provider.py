@@ -18,8 +18,9 @@ from distributed.system import MEMORY_LIMIT
 
 from tradewind.boot.birth import signal_process
 from tradewind.errors import BadRequest, ConfigError, Rejected, Unavailable
+from tradewind.host.bare.ground import VARIABLE
 from tradewind.host.records import Records, now_utc
-from tradewind.host.sweep import VARIABLE, sweep
+from tradewind.host.sweep import sweep
 from tradewind.host.task import Task
 from tradewind.model.cluster import ClusterSpec
 from tradewind.model.instance import InstanceStatus, ObservedInstance
