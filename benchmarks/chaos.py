@@ -110,8 +110,9 @@ def main() -> int:
     parser.add_argument("--clusters", type=int, default=8, help="that live at a time (default 8)")
     parser.add_argument("--pause-s", type=float, default=0.2, help="between two faults, on average (default 0.2)")
     parser.add_argument("--limits-every", type=int, default=2, help="so manieth run has hard limits (default 2)")
-    parser.add_argument("--limited-s", type=float, default=600, help="of trouble in such a run (default 600)")
-    parser.add_argument("--minute-s", type=float, default=60, help="a minute of planning in such a run (default 60)")
+    parser.add_argument("--limited-s", type=float, default=300, help="of trouble in such a run (default 300)")
+    parser.add_argument("--limited-pause-s", type=float, default=0.5, help="between its faults (default 0.5)")
+    parser.add_argument("--minute-s", type=float, default=6, help="a minute of planning in such a run (default 6)")
     parser.add_argument("--json", type=Path, help="also write everything to this file")
     options = parser.parse_args()
     where, began = machine(), monotonic()
@@ -127,7 +128,8 @@ def main() -> int:
             clusters=options.clusters,
             # Small ones fit into what is left.
             workers=2 if has_limits else 4,
-            pause_s=options.pause_s,
+            # Where servers die ten times a second, clusters hardly come to spend anything.
+            pause_s=options.limited_pause_s if has_limits else options.pause_s,
             # Not by the seed alone: every second run would know two of them only.
             clock_spread_s=CLOCKS_S[seed // options.limits_every % len(CLOCKS_S)],
             faults=tuple(options.only),

@@ -216,5 +216,7 @@ class Chaos:
         if self.run.has_limits:
             await self._treasurer.judge()
         found.faults += witness.usurped(self._cast.pid_of)
+        if found.created and not witness.saves():
+            found.faults.append("the diary holds no save, so it says nothing of who saved")
         found.faults += witness.doubles()
         found.late_acts = await witness.late_acts(timedelta(seconds=0.5))

@@ -21,7 +21,7 @@ from tradewind.model.money import Money
 
 PER_HOUR = Decimal("0.288")
 """Of a cluster of usual size: a scheduler and two workers of the smallest kind."""
-MINUTES = 6
+MINUTES = 4
 """That a limit pays for, of as many clusters as are asked for under it. Less than two are of no use to a newcomer."""
 LONGEST_MINUTES = 15
 """After this a limit that bit is raised, whatever is left of it: some of it nobody can use any more."""

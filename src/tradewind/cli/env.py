@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import click
-from platformdirs import user_cache_path
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -22,6 +21,7 @@ from tradewind.boot.environment.sources import look
 from tradewind.cli.export import whole
 from tradewind.cli.terminal import engine, find_cluster, json_option, open_console, print_json
 from tradewind.client.tables import QUIET, bytes_text, plain_table
+from tradewind.config import cache_directory, load_settings
 from tradewind.errors import BadRequest, NotFound
 from tradewind.model.environment import Environment, Package, Source
 
@@ -70,7 +70,9 @@ def capture(output: Path | None, carries: bool, as_json: bool) -> None:
     environment = capture_here()
     notes: list[str] = []
     if carries:
-        environment = carry(environment, user_cache_path("tradewind"), say=notes.append)
+        environment = carry(
+            environment, cache_directory(), public=load_settings().software.public_indexes, say=notes.append
+        )
     if output is not None:
         with whole(output) as part:
             part.write_text(wire.dump_json(environment) + "\n", encoding="utf-8")
@@ -143,7 +145,8 @@ def diff(first: str, second: str, as_json: bool) -> None:
     for change in changes.packages:
         table.add_row(Text(change.name), *_both(change))
     console.print(table)
-    console.print(f"{len(changes.packages):,} packages differ.")
+    count = len(changes.packages)
+    console.print(f"{count:,} package{' differs' if count == 1 else 's differ'}.")
 
 
 @env.command()
@@ -272,12 +275,12 @@ def print_why(console: Console, reason: Why) -> None:
         table = plain_table()
         table.add_column("required by", no_wrap=True)
         table.add_column("which allows", overflow="fold")
-        for wish in reason.wishes:
+        for wish in sorted(reason.wishes, key=lambda wish: bool(wish.extra)):  # those of extras may be nobody's
             by = f"{wish.by} {wish.version}" + (f", its extra {wish.extra!r}" if wish.extra else "")
             allows = Text(wish.allows or "any version", style="" if wish.is_met else "red")
             if not wish.is_met:
                 allows.append(f", and {reason.version} isn't that")
-            table.add_row(Text(by), allows)
+            table.add_row(Text(by, style=QUIET if wish.extra else ""), allows)
         console.print(table)
     if reason.is_for_any_platform:
         console.print("Its wheel is for every platform.")

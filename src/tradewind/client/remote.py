@@ -29,6 +29,7 @@ from tradewind.model.exchange import (
     MadeWebhook,
     NewBudget,
     NewCluster,
+    NewSoftware,
     NewWebhook,
     Page,
     Resize,
@@ -98,6 +99,10 @@ class Remote:
         """Open a line to the server, while the caller still looks for what it wants to ask."""
         self.connection.warm()
 
+    def needs_software(self, provider: str) -> bool:
+        """Return False: a server can't read files of this machine, so there is no use in preparing them for it."""
+        return False
+
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """Wait in this thread for ``coroutine``."""
         return self._loop.run(coroutine)
@@ -140,6 +145,11 @@ class Remote:
         """Change how many workers are wanted, and which ones shall leave."""
         body = wire.dump_json(Resize(scaling=scaling, dismiss=tuple(dismiss))).encode()
         await self.ask("PUT", self._path("clusters", cluster_id, "scaling"), body=body)
+
+    async def set_environment(self, cluster_id: str, environment: Environment) -> None:
+        """Change what software new instances run."""
+        body = wire.dump_json(NewSoftware(environment=environment)).encode()
+        await self.ask("PUT", self._path("clusters", cluster_id, "environment"), body=body)
 
     async def stop(self, cluster_id: str, detail: str = "") -> None:
         """Ask for the end of a cluster."""

@@ -18,9 +18,10 @@ from urllib.parse import urlsplit
 from tradewind.boot.environment.build import BuildFailed, build, find_uv
 from tradewind.boot.environment.capture import this_platform
 from tradewind.boot.environment.indexes import PUBLIC, Indexes, configured
+from tradewind.boot.environment.known import known_to
 from tradewind.boot.environment.listing import described, listing, refuse_too_big, sizes_of
 from tradewind.boot.environment.modules import linked_by, modules, name_of, places
-from tradewind.boot.environment.sources import Found, Installed, look
+from tradewind.boot.environment.sources import Found, Installed, look, path_of
 from tradewind.boot.environment.wheels import installed_files, repack, repack_sources, rewrite, write_zip
 from tradewind.errors import BadRequest
 from tradewind.model.environment import Artifact, Environment, Package, Source, seal
@@ -35,6 +36,8 @@ ADVICE = (
 MODULES = "What is imported from the working directory and from PYTHONPATH"
 OUR_OWN = "tradewind"
 
+Known = Callable[[Sequence[Installed]], Collection[str]]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Carrier:
@@ -46,9 +49,9 @@ class Carrier:
     indexes: Indexes
     public: Collection[str] = ()
     """Addresses of indexes that machines can ask without a password."""
-    is_known: Callable[[Installed], bool] = lambda one: False
-    """Whether the usual index has exactly this: asked of what isn't said to be of an index, where others are set."""
-    say: Callable[[str], None] = log.info
+    known: Collection[str] = ()
+    """Names that the usual index has, exactly as they are here."""
+    say: Callable[[str], None] = log.warning
     """Told in a sentence what was done otherwise than usual."""
 
 
@@ -59,9 +62,9 @@ def carry(
     path: Sequence[str] | None = None,
     working_directory: Path | None = None,
     public: Collection[str] = (),
-    is_known: Callable[[Installed], bool] = lambda one: False,
+    known: Known | None = None,
     limit: int = LIMIT,
-    say: Callable[[str], None] = log.info,
+    say: Callable[[str], None] = log.warning,
 ) -> Environment:
     """Return ``environment`` with the files that it needs besides what indexes have; they lie in ``cache``.
 
@@ -79,9 +82,9 @@ def carry(
         Whose modules travel; default the current one.
     public : collection of str
         Addresses of indexes that machines can ask, besides PyPI.
-    is_known : callable
-        Of what is installed: whether PyPI has exactly that. Asked where other indexes are set too, and it isn't
-        written down which of them a package is from; what isn't known travels.
+    known : callable, optional
+        Returns the names of those that PyPI has exactly as they are here; default asks it. Called where other indexes
+        are set too, for packages of which it isn't written down from which they are; what isn't known travels.
     limit : int
         Bytes of all files together.
     say : callable
@@ -97,10 +100,12 @@ def carry(
         found=look(path),
         indexes=configured(working_directory=working_directory),
         public=frozenset(address.rstrip("/") for address in public),
-        is_known=is_known,
         say=say,
     )
     installed = {one.name: one for one in carrier.found.installed}
+    if unsure := [installed[p.name] for p in environment.packages if p.name in installed and is_unsure(p, carrier)]:
+        names = known(unsure) if known is not None else known_to(unsure, cache, say=say)
+        carrier = replace(carrier, known=names)
     packages, artifacts = [], []
     given: dict[Path, frozenset[str]] = {}
     for package in environment.packages:
@@ -116,10 +121,13 @@ def carry(
     refuse_too_big("What travels", {a.file_name: a.size for a in artifacts}, limit, ADVICE)
     found = modules_to_carry(carrier, path, working_directory, given)
     plain = modules_zip(found, carrier, limit - sum(artifact.size for artifact in artifacts))
+    # What isn't PyPI's or public has travelled: a machine that asked those indexes would wait for nothing.
+    reachable = tuple(url for url in environment.indexes if url in PUBLIC or url in carrier.public)
     return seal(
         replace(
             environment,
             packages=tuple(packages),
+            indexes=() if set(reachable) <= PUBLIC else reachable,
             artifacts=tuple(sorted([*artifacts, *plain], key=lambda artifact: artifact.file_name)),
         )
     )
@@ -138,8 +146,22 @@ def travels(package: Package, one: Installed, carrier: Carrier) -> bool:
         return not one.is_whole_address or not _is_reachable(package.url)
     if package.url:
         return package.url not in PUBLIC and package.url not in carrier.public
-    private = [index for index in carrier.indexes.private if index.url not in carrier.public]
-    return bool(private) and not carrier.is_known(one)
+    return is_unsure(package, carrier) and package.name not in carrier.known
+
+
+def is_unsure(package: Package, carrier: Carrier) -> bool:
+    """Whether a package may be of a private index, and nobody wrote it down."""
+    if package.source is not Source.INDEX or package.url:
+        return False
+    return any(
+        index.url not in carrier.public and _may_have(index.url, package.name) for index in carrier.indexes.private
+    )
+
+
+def _may_have(index: str, name: str) -> bool:
+    """Whether an index may have a package; of a directory of this machine that can be seen."""
+    directory = path_of(index)
+    return directory is None or (directory / name).is_dir()
 
 
 def wheel_of(one: Installed, carrier: Carrier, limit: int = LIMIT) -> tuple[Artifact, str]:
@@ -218,7 +240,9 @@ def modules_to_carry(
     def is_in_wheel(place: Path, name: str) -> bool:
         return any(place.is_relative_to(root) and name.partition(".")[0] in names for root, names in given.items())
 
-    linked = linked_by({one.directory.parent for one in carrier.found.installed})
+    sites = {one.directory.parent.resolve() for one in carrier.found.installed if one.files}
+    # Where distributions lie, everything is theirs; also in what somebody filled with `pip install --target`.
+    linked = linked_by(sites) | sites
     found = modules(places(path, working_directory, linked), without=is_in_wheel, say=carrier.say)
     if not any(one.name == OUR_OWN for one in carrier.found.installed) and f"{OUR_OWN}/__init__.py" not in found:
         ours = Path(__file__).parents[2]  # what runs there needs us, wherever we were imported from

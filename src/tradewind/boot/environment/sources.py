@@ -204,8 +204,8 @@ def _said(distribution: Distribution) -> tuple[str, str]:
     except (OSError, UnicodeError):  # not UTF-8: some old ones are Latin-1
         metadata = None
     if metadata is None:
-        directory = getattr(distribution, "_path", None)
-        text = _text(Path(directory) / "METADATA") or _text(Path(directory) / "PKG-INFO") if directory else ""
+        place = Path(getattr(distribution, "_path", ""))
+        text = _text(place / "METADATA") or _text(place / "PKG-INFO") or _text(place)
         fields = dict(re.findall(r"^(Name|Version): *(.+)$", text, re.MULTILINE))
         return fields.get("Name", "").strip(), fields.get("Version", "").strip()
     fields = {key: metadata[key] for key in ("Name", "Version") if key in metadata}

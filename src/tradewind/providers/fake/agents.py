@@ -164,13 +164,13 @@ class FakeAgents:
             Nothing listens there, or not to this caller.
         """
         scheduler = self._answering(contact, access)
+        # Before: who is told that nothing pays for it any longer answers, and is gone.
+        page = self._page_now(scheduler.marks.cluster, contact, cursor)
         if renews:
             now = self._world.clock.now()
             self.last_pull[scheduler.handle] = now
             self.paid_until[scheduler.handle] = None if paid_for is None else now + paid_for
             self._world.reconsider(scheduler)
-        page = self.page(scheduler.marks.cluster, cursor)
-        assert page is not None, "a scheduler that answers has a page"
         return page
 
     async def peek(
@@ -179,8 +179,7 @@ class FakeAgents:
         """Return the status page without its computations; nothing lives longer by it. Raises as :meth:`pull`."""
         scheduler = self._answering(contact, access)
         self.peeks += 1
-        page = self.page(scheduler.marks.cluster)
-        assert page is not None, "a scheduler that answers has a page"
+        page = self._page_now(scheduler.marks.cluster, contact)
         return replace(page, computations=(), cursor=0)
 
     async def retire(
@@ -230,6 +229,13 @@ class FakeAgents:
         if access.token.reveal() != scheduler.boot.agent_token.reveal():
             raise Unavailable(f"the agent at {contact.agent} says 401: this isn't its token")
         return scheduler
+
+    def _page_now(self, cluster: str, contact: Contact, cursor: int = 0) -> StatusPage:
+        page = self.page(cluster, cursor)
+        if page is None:
+            # By a real clock its end may come between two looks at it.
+            raise Unavailable(f"the agent at {contact.agent} ended this very moment: connection reset")
+        return page
 
     def _connected(self, cluster: str) -> Sequence[Machine]:
         now = self._world.clock.now()
