@@ -70,6 +70,8 @@ class Caller:
         return {name: os.environ[name] for name in kept if name in os.environ} | {
             "HOME": str(self.home),
             "TRADEWIND_CONFIG_DIR": str(self.home),
+            # What this machine has set for its own packages is not what the caller has set.
+            "PIP_CONFIG_FILE": os.devnull,
         }
 
 
