@@ -42,6 +42,8 @@ class Caller:
     """The working directory; ``my_science.py`` lies in it."""
     editable: Path
     """The project ``driftwood``, installed editable."""
+    index: str
+    """Of the private packages, with the password."""
 
     def run(self, program: str, *, timeout_s: float = 300) -> dict[str, object]:
         """Run a program there and return what it printed last, one line of JSON."""
@@ -72,6 +74,7 @@ class Caller:
             "TRADEWIND_CONFIG_DIR": str(self.home),
             # What this machine has set for its own packages is not what the caller has set.
             "PIP_CONFIG_FILE": os.devnull,
+            "UV_INDEX": f"harbour={self.index}",
         }
 
 
@@ -108,7 +111,7 @@ def caller(hosts: BareHosts, root: Path) -> Iterator[Caller]:
             )
         (work / "my_science.py").write_text("def answer(x):\n    return x + 1\n")
         (home / "config.toml").write_text(hosts.settings())
-        yield Caller(prefix=prefix, home=home, work=work, editable=editable)
+        yield Caller(prefix=prefix, home=home, work=work, editable=editable, index=index)
 
 
 _NOBODY = ("-c", "user.name=Nobody", "-c", "user.email=nobody@example.org")
