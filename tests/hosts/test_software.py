@@ -46,8 +46,8 @@ if __name__ == "__main__":
             from tradewind.demo import run_demo
             from pathlib import Path
             demo = run_demo(Path("demo.png"))
-        cost = str(cluster.receipt.total) if hasattr(cluster, "receipt") else ""
-    print(json.dumps({"seen": seen, "first_s": first, "trends": dict(demo.mean_trend), "off": demo.difference}))
+    receipt = cluster.receipt()
+    print(json.dumps({"seen": seen, "first_s": first, "off": demo.difference, "receipt": str(receipt)}))
 """
 
 
@@ -60,6 +60,7 @@ def test_the_demo_runs_on_bare_hosts_with_the_callers_own_software(scientist: Ca
     assert {one["host"] for one in seen} <= {host.name for host in hosts.hosts}
     assert all(one["said"] == [42, 7, "as edited", "laid", 2] for one in seen)
     assert float(str(told["off"])) < 1e-9
+    assert "$0.0" in str(told["receipt"]), "three workers of a host at 36 cents an hour"
     assert all(host.processes() == [] for host in hosts.hosts)
 
 
