@@ -9,7 +9,6 @@ from contextlib import suppress
 
 from tradewind.boot.environment.capture import capture
 from tradewind.client.api import Engine
-from tradewind.config import cache_directory
 from tradewind.errors import BadRequest, ClusterStartError, NameTaken, ServerError, SignInNeeded, StoreError, TooMany
 from tradewind.model.cluster import Cluster, ClusterSpec, ClusterStatus, Scaling
 from tradewind.model.environment import Environment
@@ -103,19 +102,16 @@ class Session:
             log.warning("Cluster %r is attached to as it is: n_workers is ignored, use .scale().", found.name)
 
     async def _create(self) -> Cluster:
-        # Reading what is installed takes some milliseconds a hundred packages: not on the loop of a notebook.
-        environment = await asyncio.to_thread(self._software)
+        environment: Environment
+        if self.api.needs_software(self.spec.provider):
+            planned = await self.api.dry_run(self.spec)
+            # Imported by who needs it alone: a local cluster's start is shorter than some imports.
+            prepare = importlib.import_module("tradewind.client.software").prepare
+            environment = await asyncio.to_thread(prepare, self.spec, planned, self._public_indexes)
+        else:
+            # Reading what is installed takes some milliseconds a hundred packages: not on the loop of a notebook.
+            environment = await asyncio.to_thread(capture)
         return await self.api.create(self.spec, environment=environment)
-
-    def _software(self) -> Environment:
-        """Return what is installed here; with the files of it that no index has, where machines need those."""
-        environment = capture()
-        if not self.api.needs_software(self.spec.provider):
-            return environment
-        # Imported by who needs it alone: a local cluster's start is shorter than some imports.
-        carry = importlib.import_module("tradewind.boot.environment.carry").carry
-        carried: Environment = carry(environment, cache_directory(), public=self._public_indexes)
-        return carried
 
     async def until_contact(self) -> Contact:
         """Return where its scheduler is, once it listens.
