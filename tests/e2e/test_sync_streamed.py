@@ -100,3 +100,29 @@ def test_modules_come_with_the_start_and_follow_when_edited(afar, project):
         import drift
 
         assert [height for height, _ in client.run(drift.answer).values()] == [1, 1, 1]
+
+
+def test_who_has_no_room_is_told_with_the_file_and_nothing_changes(afar, project):
+    path = project("drift.py", "def answer(): return 1")
+    with Cluster(n_workers=1, show_widget=False, wait_for_workers=True) as cluster, cluster.get_client() as client:
+        assert answer(client) == 1
+        project("drift.py", "def answer(): return 2")
+        # What a full disk says can be had without one: a limit on the size of files that the scheduler writes.
+        client.run_on_scheduler(lambda: __import__("resource").setrlimit(1, (16, 16)))
+        client.run_on_scheduler(lambda: __import__("signal").signal(25, 1))
+        with pytest.raises(
+            BadRequest, match=r"modules-\w+\.zip has .* MiB packed, and there is no room for it"
+        ) as caught:
+            cluster.sync_environment()
+        assert str(afar.directory / "luggage") in str(caught.value)
+        assert answer(client) == 1
+        assert path.read_text().endswith("2")
+
+
+def test_what_is_too_big_is_refused_with_its_biggest_files(afar, project):
+    project("drift.py", "def answer(): return 1")
+    with Cluster(n_workers=0, show_widget=False) as cluster:
+        path = project("swell/__init__.py", "")
+        path.with_name("tides.bin").write_bytes(os.urandom(101 * 2**20))
+        with pytest.raises(BadRequest, match=r"101.0 MiB  swell/tides.bin"):
+            cluster.sync_environment()
