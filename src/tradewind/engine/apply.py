@@ -104,7 +104,7 @@ def order_for(cluster: Cluster, instance: Instance, means: Means, now: datetime)
         scheduler_address=None if is_scheduler or cluster.contact is None else cluster.contact.scheduler,
         record_history=spec.record_history,
         record_code=spec.record_code,
-        software=None if shares_files else _software(cluster),
+        software=None if shares_files else software_for(cluster),
     )
     marks = Marks(
         installation=means.installation,
@@ -119,7 +119,8 @@ def order_for(cluster: Cluster, instance: Instance, means: Means, now: datetime)
     )
 
 
-def _software(cluster: Cluster) -> Software | None:
+def software_for(cluster: Cluster) -> Software | None:
+    """Return what a machine must have for ``cluster``. Raises Rejected for what no machine could be given."""
     environment = cluster.environment
     if environment is None:
         return None
