@@ -6,6 +6,7 @@ import asyncio
 import importlib
 import logging
 from contextlib import suppress
+from dataclasses import replace
 
 from tradewind.boot.environment.capture import capture
 from tradewind.client.api import Engine
@@ -51,6 +52,8 @@ class Session:
         self.spec = spec
         self._public_indexes = public_indexes
         self._streams = streams
+        self.to_bring: Environment | None = None
+        """The caller's software with its files, where they come to the cluster from here."""
         self.view: ClusterView | None = None
         """As it was last seen."""
         self.attached = False
@@ -126,7 +129,10 @@ class Session:
             return environment
         carry = importlib.import_module("tradewind.boot.environment.carry").carry
         carried: Environment = carry(environment, cache_directory(), public=self._public_indexes)
-        return carried
+        if not self._streams:
+            return carried
+        self.to_bring = carried
+        return replace(carried, artifacts=())
 
     async def until_contact(self) -> Contact:
         """Return where its scheduler is, once it listens.
