@@ -103,6 +103,8 @@ class Session:
             log.warning("Cluster %r is attached to as it is: n_workers is ignored, use .scale().", found.name)
 
     async def _create(self) -> Cluster:
+        if self.spec.software is not None:
+            return await self.api.create(self.spec)
         # Reading what is installed takes some milliseconds a hundred packages: not on the loop of a notebook.
         environment = await asyncio.to_thread(self._software)
         return await self.api.create(self.spec, environment=environment)

@@ -64,6 +64,7 @@ def carry(
     public: Collection[str] = (),
     known: Known | None = None,
     limit: int = LIMIT,
+    with_modules: bool = True,
     say: Callable[[str], None] = log.warning,
 ) -> Environment:
     """Return ``environment`` with the files that it needs besides what indexes have; they lie in ``cache``.
@@ -87,6 +88,8 @@ def carry(
         are set too, for packages of which it isn't written down from which they are; what isn't known travels.
     limit : int
         Bytes of all files together.
+    with_modules : bool
+        Whether plain modules of the working directory travel, beside packages.
     say : callable
         Told in a sentence what was done otherwise than usual.
 
@@ -119,7 +122,7 @@ def carry(
             given[one.project.resolve()] = names_in(place_of(artifact, cache))
         packages.append(replace(package, version=version, artifact=artifact.sha256, sha256=""))
     refuse_too_big("What travels", {a.file_name: a.size for a in artifacts}, limit, ADVICE)
-    found = modules_to_carry(carrier, path, working_directory, given)
+    found = modules_to_carry(carrier, path, working_directory, given) if with_modules else {}
     plain = modules_zip(found, carrier, limit - sum(artifact.size for artifact in artifacts))
     # What isn't PyPI's or public has travelled: a machine that asked those indexes would wait for nothing.
     reachable = tuple(url for url in environment.indexes if url in PUBLIC or url in carrier.public)
@@ -131,6 +134,21 @@ def carry(
             artifacts=tuple(sorted([*artifacts, *plain], key=lambda artifact: artifact.file_name)),
         )
     )
+
+
+def with_ours(environment: Environment, cache: Path) -> Environment:
+    """Return ``environment`` with this program in it, packed as it runs here, where no package brings it."""
+    if any(package.name == OUR_OWN for package in environment.packages):
+        return environment
+    carrier = Carrier(cache=cache, found=Found(), indexes=Indexes())
+    plain = modules_zip(our_own(), carrier, LIMIT)
+    return seal(replace(environment, artifacts=(*environment.artifacts, *plain)))
+
+
+def our_own() -> dict[str, Path]:
+    """Return this program's files, by their names in an archive."""
+    ours = Path(__file__).parents[2]
+    return {f"{OUR_OWN}/{name}": ours / name for name in listing(ours).names}
 
 
 def place_of(artifact: Artifact, cache: Path) -> Path:
@@ -243,8 +261,7 @@ def modules_to_carry(
     linked = linked_by({one.directory.parent for one in carrier.found.installed})
     found = modules(places(path, working_directory, linked), without=is_in_wheel, say=carrier.say)
     if not any(one.name == OUR_OWN for one in carrier.found.installed) and f"{OUR_OWN}/__init__.py" not in found:
-        ours = Path(__file__).parents[2]  # what runs there needs us, wherever we were imported from
-        found |= {f"{OUR_OWN}/{name}": ours / name for name in listing(ours).names}
+        found |= our_own()  # what runs there needs us, wherever we were imported from
     return found
 
 
