@@ -7,6 +7,7 @@ go one table down: ``TRADEWIND_LOCAL__PRICE_PER_HOUR=0.12``), which win. A keywo
 from __future__ import annotations
 
 import difflib
+import json
 import os
 import re
 import tomllib
@@ -17,7 +18,7 @@ from dataclasses import dataclass, field, fields, is_dataclass
 from datetime import timedelta
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
-from typing import Any
+from typing import Any, NewType
 
 import platformdirs
 
@@ -36,6 +37,10 @@ NO_SETTINGS = {
 """Say where to look, or mark what an instance started, so they are no settings themselves."""
 
 
+Size = NewType("Size", int)
+"""Bytes; written as a number of them, or as text like "64 GiB"."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LocalSettings:
     """The table ``[local]``: processes of this machine."""
@@ -44,6 +49,56 @@ class LocalSettings:
     """What an hour of this whole machine costs, say its electricity or the lab's rate; None (the default) is free."""
     currency: str = "USD"
     """Of ``price_per_hour``; default USD, the currency of most price lists."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SshHost:
+    """One table ``[[ssh.hosts]]``: a machine with Linux and Python 3.9 or newer that you may log in to."""
+
+    address: str = ""
+    """Name or address by which you and all other hosts reach it; must be given."""
+    name: str = ""
+    """What it is called here, and in ``worker_vm_types``; default its address."""
+    cores: int = 0
+    """How many of its cores clusters may have; must be given."""
+    memory: Size = Size(0)
+    """How much of its memory they may have, as "64 GiB"; must be given."""
+    gpus: int = 0
+    """How many GPUs they may have, the first ones; default 0."""
+    user: str | None = None
+    """Who logs in; default as for ``ssh``: your own name, or what your SSH settings say."""
+    port: int | None = None
+    """Of its SSH server; default 22, or what your SSH settings say."""
+    key: str | None = None
+    """File of the private key to log in with; default those of your SSH agent, and your usual ones."""
+    price_per_hour: Decimal | None = None
+    """What an hour of the whole machine costs; default None: unpriced."""
+    currency: str = "USD"
+    """Of ``price_per_hour``; default USD."""
+    python: str = "python3"
+    """Its Python that needs nothing installed, by path or name; default python3."""
+    environment: str | None = None
+    """Directory of an environment that is there already, with Tradewind in it, and is used as it is; default None: your
+    own software is brought there."""
+    directory: str = "~/.cache/tradewind"
+    """Where everything of ours is kept there, what workers spill included; default ~/.cache/tradewind."""
+    labels: tuple[str, ...] = ()
+    """Words that ``worker_vm_types`` may name it by, as "fast"; default none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SshSettings:
+    """The table ``[ssh]``: hosts of your own, reached by SSH."""
+
+    hosts: tuple[SshHost, ...] = ()
+    """The inventory, each host a table ``[[ssh.hosts]]`` of its own; default none."""
+    placement: str = "spread"
+    """"spread" gives the next instance to the host with the most free room, "pack" to the one with the least; default
+    spread, so that each worker has the most of its host's disk and network."""
+    known_hosts: str = "~/.ssh/known_hosts"
+    """File with the keys of hosts that are trusted; default your own. What isn't in it is refused."""
+    config: str = "~/.ssh/config"
+    """File with SSH settings, as users, ports and jump hosts; default your own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -188,6 +243,7 @@ class Settings:
     history: HistorySettings = field(default_factory=HistorySettings)
     software: SoftwareSettings = field(default_factory=SoftwareSettings)
     local: LocalSettings = field(default_factory=LocalSettings)
+    ssh: SshSettings = field(default_factory=SshSettings)
     fake: FakeSettings = field(default_factory=FakeSettings)
     serve: ServeSettings = field(default_factory=ServeSettings)
     oidc: OidcSettings = field(default_factory=OidcSettings)
@@ -285,6 +341,25 @@ def parse_duration(text: str | float) -> timedelta:
         raise ValueError(f'{text!r} is longer than any cluster lives: write "30 days", or "off"') from None
 
 
+def parse_size(text: str | int) -> Size:
+    """Return bytes given as their number or as text like ``"64 GiB"``, ``"500 MB"``.
+
+    Raises
+    ------
+    ValueError
+        It isn't one; the message shows what would do.
+    """
+    units = {
+        "": 1,
+        **{f"{p}ib": 1024**n for n, p in enumerate("kmgt", 1)},
+        **{f"{p}b": 1000**n for n, p in enumerate("kmgt", 1)},
+    }
+    found = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)\s*([a-z]*)", str(text).strip().lower())
+    if found is None or found[2] not in units:
+        raise ValueError(f'{text!r} isn\'t an amount of memory: write bytes, or "64 GiB"')
+    return Size(int(float(found[1]) * units[found[2]]))
+
+
 def _build(kind: Any, table: Mapping[str, object], place: str, path: tuple[str, ...], base: Any = None) -> Any:
     hints = typing.get_type_hints(kind)
     known = [f.name for f in fields(kind)]
@@ -300,9 +375,22 @@ def _build(kind: Any, table: Mapping[str, object], place: str, path: tuple[str, 
             if not isinstance(value, Mapping):
                 raise ConfigError(f"{place}: {where!r} is a table; write [{where}] and its settings below.")
             values[key] = _build(hint_type, value, place, (*path, key), base=values.get(key))
+        elif typing.get_origin(hint_type) is tuple and is_dataclass(item := typing.get_args(hint_type)[0]):
+            values[key] = tuple(_build(item, one, place, (*path, key)) for one in _tables(value, place, where))
         else:
             values[key] = _convert(hint_type, value, f"{place}: {where!r}")
     return kind(**values)
+
+
+def _tables(value: object, place: str, where: str) -> list[Mapping[str, object]]:
+    """Return a list of tables; a variable holds it as JSON."""
+    try:
+        tables = json.loads(value) if isinstance(value, str) else value
+    except ValueError:
+        tables = None
+    if not isinstance(tables, list) or not all(isinstance(one, Mapping) for one in tables):
+        raise ConfigError(f"{place}: {where!r} is a list of tables; write [[{where}]] and its settings below.")
+    return tables
 
 
 def _convert(kind: Any, value: object, place: str) -> object:
@@ -313,6 +401,8 @@ def _convert(kind: Any, value: object, place: str) -> object:
     try:
         if target is timedelta:
             return parse_duration(value if isinstance(value, int | float) else str(value))
+        if target is Size and isinstance(value, str | int) and not isinstance(value, bool):
+            return parse_size(value)
         if target is Decimal:
             number = Decimal(str(value))
             if not number.is_finite() or number < 0:
@@ -357,4 +447,5 @@ _WORDS = {
     bool: "true or false",
     Decimal: "number of 0 or more, such as 0.12",
     float: "number",
+    Size: "number of bytes",
 }

@@ -8,7 +8,6 @@ import logging
 import os
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -26,8 +25,7 @@ NOW = datetime(2026, 7, 1, tzinfo=UTC)
 
 
 @pytest.fixture(autouse=True)
-def _own_variables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+def _own_variables() -> Iterator[None]:
     before = dict(os.environ)
     yield
     os.environ.clear()

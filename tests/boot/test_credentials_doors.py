@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import stat
 import subprocess
@@ -46,7 +47,7 @@ AWS = {"AccessKeyId": "ASIA1", "SecretAccessKey": "hush", "Token": "session"}
 def desk(**answer: object) -> Desk:
     desk = Desk()
     whole = {"body": {"a": 1}, "until": None, "ended": "it ended", "seconds_left": None, "only": None, **answer}
-    desk.read(json.dumps({"token": "t0ken", "directory": None, "answers": {"/aws": whole}}))
+    desk.read(json.dumps({"token": "t0ken", "directory": "", "files": {}, "answers": {"/aws": whole}}))
     return desk
 
 
@@ -140,17 +141,18 @@ def test_renewal_is_due_at_half_of_a_life(life_s: float | None, renewed_after_s:
 # -- on this machine ---------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """Where doorways of this test, and of its children, keep their files; nothing is left in it."""
-    directory = tmp_path / "memory"
-    directory.mkdir()
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(directory))
+def kept_by(pid: int) -> list[Path]:
+    """Return the directories that a process keeps for its doors."""
+    return list(Path(doorways.SHARED_MEMORY).glob(f"{doorways.PREFIX}{pid}-*"))
+
+
+@pytest.fixture(autouse=True)
+def _own_variables() -> Iterator[None]:
     before = dict(os.environ)
-    yield directory
+    yield
     os.environ.clear()
     os.environ.update(before)
-    assert list(directory.iterdir()) == []
+    assert kept_by(os.getpid()) == []
 
 
 def ask(variables: dict[str, str] | os._Environ[str] = os.environ) -> dict[str, str]:
@@ -161,6 +163,11 @@ def ask(variables: dict[str, str] | os._Environ[str] = os.environ) -> dict[str, 
         return dict(json.load(answer))
 
 
+def porters_of(pid: int) -> list[psutil.Process]:
+    """Return who stands at a process's doors."""
+    return [child for child in psutil.Process(pid).children() if str(doorways.PORTER) in child.cmdline()]
+
+
 def eventually(true: Callable[[], object], what: str, within_s: float = 10.0) -> None:
     until = time.monotonic() + within_s
     while not true():
@@ -168,7 +175,7 @@ def eventually(true: Callable[[], object], what: str, within_s: float = 10.0) ->
         time.sleep(0.02)
 
 
-def test_what_is_handed_over_is_answered_at_once_and_replaced_by_the_next(memory: Path) -> None:
+def test_what_is_handed_over_is_answered_at_once_and_replaced_by_the_next() -> None:
     doorway = Doorway()
     try:
         doorway.update({"aws": grant("aws", **AWS)})
@@ -181,28 +188,40 @@ def test_what_is_handed_over_is_answered_at_once_and_replaced_by_the_next(memory
         ask()
 
 
-def test_files_are_for_their_user_alone_and_no_argument_holds_a_token(memory: Path) -> None:
+def test_files_are_for_their_user_alone_and_no_argument_holds_a_token() -> None:
     doorway = Doorway()
     try:
         doorway.update({"aws": grant("aws", **AWS), "earthdata": grant("earthdata", user="u", password="p")})
-        (directory,) = memory.iterdir()
+        (directory,) = kept_by(os.getpid())
         assert stat.S_IMODE(directory.stat().st_mode) == 0o700
         assert {stat.S_IMODE(path.stat().st_mode) for path in directory.iterdir()} == {0o600}
-        (porter,) = psutil.Process().children()
+        (porter,) = porters_of(os.getpid())
         told = " ".join(porter.cmdline()) + repr(porter.environ())
         assert os.environ["AWS_CONTAINER_AUTHORIZATION_TOKEN"] not in told
     finally:
         doorway.close()
 
 
-def test_another_stands_at_the_door_when_one_is_killed(memory: Path) -> None:
+def test_another_stands_at_the_door_when_one_is_killed() -> None:
     doorway = Doorway()
     try:
         doorway.update({"aws": grant("aws", **AWS)})
-        (porter,) = psutil.Process().children()
+        (porter,) = porters_of(os.getpid())
         porter.kill()
         assert ask()["AccessKeyId"] == "ASIA1"
-        assert psutil.Process().children() != [porter]
+        assert porters_of(os.getpid()) != [porter]
+    finally:
+        doorway.close()
+
+
+def test_files_that_a_log_out_swept_away_come_back() -> None:
+    doorway = Doorway()
+    try:
+        doorway.update({"earthdata": grant("earthdata", user="u", password="p")})
+        (directory,) = kept_by(os.getpid())
+        shutil.rmtree(directory)
+        eventually(lambda: Path(os.environ["NETRC"]).exists(), "the file comes back")
+        assert stat.S_IMODE(Path(os.environ["NETRC"]).stat().st_mode) == 0o600
     finally:
         doorway.close()
 
@@ -233,7 +252,7 @@ def holder(seconds: int) -> tuple[subprocess.Popen[str], dict[str, str]]:
     return process, json.loads(process.stdout.readline())
 
 
-def test_the_door_answers_while_a_task_holds_the_interpreter(memory: Path) -> None:
+def test_the_door_answers_while_a_task_holds_the_interpreter() -> None:
     process, variables = holder(60)
     try:
         assert ask(variables)["AccessKeyId"] == "x"
@@ -241,24 +260,24 @@ def test_the_door_answers_while_a_task_holds_the_interpreter(memory: Path) -> No
     finally:
         process.kill()
         process.communicate()
-    eventually(lambda: not list(memory.iterdir()), "the files are gone")
+    eventually(lambda: not kept_by(process.pid), "the files are gone")
 
 
-def test_a_killed_process_leaves_no_door_and_no_file(memory: Path) -> None:
+def test_a_killed_process_leaves_no_door_and_no_file() -> None:
     process, variables = holder(60)
-    (porter,) = psutil.Process(process.pid).children()
+    (porter,) = porters_of(process.pid)
     os.kill(process.pid, signal.SIGKILL)
     process.communicate()
     eventually(lambda: not porter.is_running() or porter.status() == psutil.STATUS_ZOMBIE, "the porter goes")
-    eventually(lambda: not list(memory.iterdir()), "the files are gone")
+    eventually(lambda: not kept_by(process.pid), "the files are gone")
     with pytest.raises((urllib.error.URLError, FileNotFoundError)):
         ask(variables)
 
 
-def test_the_next_process_takes_away_what_two_killed_ones_left(memory: Path) -> None:
+def test_the_next_process_takes_away_what_two_killed_ones_left() -> None:
     process, _ = holder(60)
-    (porter,) = psutil.Process(process.pid).children()
-    (left,) = memory.iterdir()
+    (porter,) = porters_of(process.pid)
+    (left,) = kept_by(process.pid)
     porter.suspend()
     process.kill()
     process.communicate()

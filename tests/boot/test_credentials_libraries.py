@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import subprocess
@@ -15,8 +16,9 @@ from pathlib import Path
 
 import pytest
 
+from tradewind.boot.credentials.aws import Aws
 from tradewind.boot.credentials.doorway import Doorway
-from tradewind.boot.credentials.grant import Grant
+from tradewind.boot.credentials.grant import Caller, Grant
 from tradewind.model.secret import Secret
 
 NOW = datetime.now(UTC)
@@ -353,3 +355,67 @@ def test_no_variable_or_file_holds_a_secret_where_the_protocol_asks(opened: Call
     directory = Path(os.environ["AWS_SHARED_CREDENTIALS_FILE"]).parent
     told = json.dumps(dict(os.environ)) + "".join(path.read_text() for path in directory.iterdir())
     assert [secret for secret in secrets if secret in told] == []
+
+
+MOTO = {
+    "boto3": """
+        import boto3
+        s3 = boto3.client("s3")
+        s3.put_object(Bucket="bucket", Key="boto3", Body=b"read back")
+        print(s3.get_object(Bucket="bucket", Key="boto3")["Body"].read().decode())
+        """,
+    "s3fs": """
+        import s3fs
+        fs = s3fs.S3FileSystem()
+        fs.pipe("bucket/s3fs", b"read back")
+        print(fs.cat("bucket/s3fs").decode())
+        """,
+    "obstore": """
+        import os
+        from obstore.store import S3Store
+        store = S3Store("bucket", endpoint=os.environ["AWS_ENDPOINT_URL"], client_options={"allow_http": True})
+        store.put("obstore", b"read back")
+        print(bytes(store.get("obstore").bytes()).decode())
+        """,
+    "icechunk": """
+        import os, icechunk
+        storage = icechunk.s3_storage(bucket="bucket", prefix="ice", endpoint_url=os.environ["AWS_ENDPOINT_URL"],
+            region="us-west-2", allow_http=True, force_path_style=True, from_env=True)
+        icechunk.Repository.create(storage)
+        print("read back" if "main" in icechunk.Repository.open(storage).list_branches() else "lost")
+        """,
+    "rasterio": """
+        import os, numpy, rasterio
+        address = os.environ["AWS_ENDPOINT_URL"].removeprefix("http://")
+        os.environ |= {"AWS_S3_ENDPOINT": address, "AWS_HTTPS": "NO", "AWS_VIRTUAL_HOSTING": "FALSE"}
+        os.environ["CPL_VSIL_USE_TEMP_FILE_FOR_RANDOM_WRITE"] = "YES"
+        how = {"driver": "GTiff", "width": 4, "height": 4, "count": 1, "dtype": "uint8"}
+        with rasterio.open("/vsis3/bucket/k.tif", "w", **how) as file:
+            file.write(numpy.full((1, 4, 4), 7, "uint8"))
+        with rasterio.open("/vsis3/bucket/k.tif") as file:
+            print("read back" if (file.read() == 7).all() else "lost")
+        """,
+}
+
+
+def test_a_session_from_a_token_service_reads_and_writes_a_store(opened: Callable[..., None], store: Store) -> None:
+    """From the caller's keys to the bytes in the store, against a server that speaks both services."""
+    moto = pytest.importorskip("moto.server")
+    boto3 = pytest.importorskip("boto3")
+    server = moto.ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
+    server.start()
+    try:
+        host, port = server.get_host_and_port()
+        own = {"AWS_ACCESS_KEY_ID": "AKIAHOME", "AWS_SECRET_ACCESS_KEY": "home", "AWS_DEFAULT_REGION": "us-west-2"}
+        os.environ |= {**own, "AWS_ENDPOINT_URL": f"http://{host}:{port}"}
+        where = {"LocationConstraint": "us-west-2"}
+        boto3.client("s3").create_bucket(Bucket="bucket", CreateBucketConfiguration=where)
+        session = Aws(duration=timedelta(hours=1)).grant(Caller.here(), datetime.now(UTC))
+        assert session.expires_at is not None
+        assert timedelta(minutes=58) < session.expires_at - datetime.now(UTC) <= timedelta(minutes=61)
+        opened(session)
+        assert "AWS_ACCESS_KEY_ID" not in os.environ
+        said = {library: run(code, store) for library, code in MOTO.items() if importlib.util.find_spec(library)}
+        assert {library: text for library, text in said.items() if "read back\n" not in text} == {}
+    finally:
+        server.stop()

@@ -14,8 +14,11 @@ import pytest
 
 from tradewind.boot.credentials.grant import Caller, CantForward, Grant
 from tradewind.client import forwarding as module
-from tradewind.client.forwarding import Forwarding, Policy, policy_from
+from tradewind.client.door import Place
+from tradewind.client.forwarding import Forwarding, Policy, forwarding_for, policy_from
+from tradewind.config import Settings
 from tradewind.errors import BadRequest
+from tradewind.model.cluster import ClusterSpec, Scaling
 from tradewind.model.secret import Secret
 
 NOBODY = Caller(environ={}, home=Path("/nonexistent"))
@@ -192,3 +195,24 @@ async def test_a_name_that_can_be_no_variable_is_refused(name: str) -> None:
 async def test_a_cluster_that_was_not_started_can_be_handed_nothing() -> None:
     with pytest.raises(BadRequest, match="hasn't been started"):
         await forwarding().send_variables({"A": "b"})
+
+
+@pytest.mark.parametrize(
+    ("server", "provider", "needs_software", "goes"),
+    [
+        (None, "local", False, False),
+        (None, "ssh", True, True),
+        ("http://127.0.0.1:8886", "local", False, False),
+        ("http://127.0.0.1:8886", "ssh", False, True),
+        ("https://hub.example.org", "local", False, True),
+        ("https://hub.example.org", "ssh", False, True),
+    ],
+)
+def test_sign_ins_go_unasked_where_the_home_is_another(
+    server: str | None, provider: str, needs_software: bool, goes: bool
+) -> None:
+    spec = ClusterSpec(name="mine", workspace="default", provider=provider, scaling=Scaling.fixed(1))
+    given = {"credentials": "local", "credentials_duration_seconds": None}
+    api: Any = SimpleNamespace(needs_software=lambda provider: needs_software)
+    mine = forwarding_for(spec, given, Place(settings=Settings(), server=server), api)
+    assert bool(mine._policy.sources) is goes

@@ -70,8 +70,6 @@ def signed_in(
     """A caller with keys of AWS, a login of Earthdata and a token, in a home that no search looks at."""
     own = tmp_path_factory.mktemp("own")
     (own / "netrc").write_text(f"machine urs.earthdata.nasa.gov login ada password {canaries['earthdata password']}\n")
-    memory = own / "memory"
-    memory.mkdir()
     service = TokenService(canaries)
     variables = {
         "AWS_ACCESS_KEY_ID": "AKIAHOME",
@@ -80,14 +78,12 @@ def signed_in(
         "AWS_DEFAULT_REGION": "us-west-2",
         "NETRC": str(own / "netrc"),
         "MY_TOKEN": canaries["MY_TOKEN"],
-        "XDG_RUNTIME_DIR": str(memory),
     }
     for name, text in variables.items():
         monkeypatch.setenv(name, text)
     yield service
     service.shutdown()
     service.server_close()
-    assert list(memory.iterdir()) == [], "files of a doorway are left"
 
 
 def use(names: list[str]) -> dict[str, int]:
@@ -173,6 +169,7 @@ def test_credentials_reach_tasks_and_no_byte_that_is_written(
         client.close()
     eventually(lambda: not instances_of(home), 15, "nobody writes any more")
     eventually(lambda: not any(psutil.pid_exists(pid) for pid in porters), 15, "nobody stands at the doors")
+    assert [path for pid in pids for path in Path("/dev/shm").glob(f"tradewind-credentials-{pid}-*")] == []
     said = capfd.readouterr()
     (outside / "terminal").write_text(caplog.text + said.out + said.err)
 

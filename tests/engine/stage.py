@@ -74,8 +74,9 @@ class Stage:
         budget: Money | None = None,
         worker: Need | None = None,
         tags: dict[str, str] | None = None,
+        adopted_by: Rounds | None = None,
     ) -> Cluster:
-        """Write a new cluster down, of two workers unless told otherwise."""
+        """Write a new cluster down, of two workers unless told otherwise; with a lease of the engine that adopts it."""
         scaling = scaling or Scaling.fixed(2)
         now = self.clock.now()
         spec = ClusterSpec(
@@ -101,7 +102,11 @@ class Stage:
         secrets = ClusterSecrets(
             authority_certificate=keys.certificate, authority_key=keys.key, agent_token=Secret(f"token of {cluster_id}")
         )
-        await self.store.create_cluster(cluster, secrets)
+        if adopted_by is None:
+            await self.store.create_cluster(cluster, secrets)
+        else:
+            await self.store.create_cluster(cluster, secrets, holder=adopted_by.holder, until=now + LEASE)
+            adopted_by.leases.adopt(cluster, secrets, (), now + LEASE)
         return cluster
 
     async def go(

@@ -16,7 +16,7 @@ from tradewind import wire
 from tradewind.boot.environment.capture import capture, this_platform
 from tradewind.boot.environment.carry import carry
 from tradewind.boot.environment.files.read import FORMATS, read
-from tradewind.boot.environment.files.target import MACHINES
+from tradewind.boot.environment.translation.platforms import TARGETS
 from tradewind.cli.signed_in import workspace_option
 from tradewind.cli.terminal import engine, json_option, open_console, print_json
 from tradewind.client.tables import QUIET, local_text, plain_table
@@ -40,7 +40,7 @@ USUAL = "linux-x86_64"
 @click.option(
     "--platform",
     "platforms",
-    type=click.Choice([*MACHINES]),
+    type=click.Choice(TARGETS),
     multiple=True,
     help="For which machines, several times for several. Default: as this computer where that is Linux, else x86_64.",
 )
@@ -77,7 +77,7 @@ def create(
     if file is not None:
         environments = read(
             file,
-            platforms=platforms or (this_platform() if this_platform() in MACHINES else USUAL,),
+            platforms=platforms or (this_platform() if this_platform().startswith("linux-") else USUAL,),
             python=version or ".".join(platform.python_version_tuple()[:2]),
             cache=cache_directory(),
             with_local=not without_local,

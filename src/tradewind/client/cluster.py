@@ -190,9 +190,9 @@ class Cluster(distributed.deploy.Cluster):
         self._shutdown_on_close = shutdown_on_close
         self._share = settings.wait_for_workers if wait_for_workers is None else share_from(wait_for_workers)
         self._scaling_asked = None if n_workers is None else spec.scaling
-        self._forwarding = forwarding_for(spec, given, shares_files=place.shares_files)
         security.register()
         api = open_at(place, workspace=spec.workspace)
+        self._forwarding = forwarding_for(spec, given, place, api)
         api.prepare(spec.provider)
         self._session = Session(api, spec, settings.software.public_indexes)
         self._receipt: Receipt | None = None

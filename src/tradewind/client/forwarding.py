@@ -15,12 +15,12 @@ from tradewind.model.cluster import ClusterSpec
 
 if TYPE_CHECKING:
     from tradewind.boot.credentials.grant import Caller, Grant, Source
+    from tradewind.client.api import Engine
+    from tradewind.client.door import Place
 
 log = logging.getLogger("tradewind")
 
 LOCAL, MACHINE = "local", "machine"
-HERE = frozenset({"local", "fake"})
-"""Providers whose processes run as the caller, in the caller's home: they find everything where the caller does."""
 SHORTEST_S, LONGEST_S = 900, 43200
 AGAIN = timedelta(seconds=60)
 """Between two tries of a renewal that failed."""
@@ -251,7 +251,7 @@ class Forwarding:
         return self._caller
 
 
-def forwarding_for(spec: ClusterSpec, given: Mapping[str, Any], *, shares_files: bool) -> Forwarding:
+def forwarding_for(spec: ClusterSpec, given: Mapping[str, Any], place: Place, api: Engine) -> Forwarding:
     """Return what hands over the caller's credentials as the keywords say.
 
     Parameters
@@ -260,15 +260,17 @@ def forwarding_for(spec: ClusterSpec, given: Mapping[str, Any], *, shares_files:
         Of the cluster.
     given : mapping
         The keywords of ``Cluster(…)``; ``credentials`` and ``credentials_duration_seconds`` are read.
-    shares_files : bool
-        Whether the engine stands on the caller's machine.
+    place, api : Place, Engine
+        Where it will run, and who runs it there.
 
     Raises
     ------
     BadRequest
         The keywords can't be used, or name what the caller hasn't got.
     """
-    shares_home = shares_files and spec.provider in HERE
+    # A server doesn't say what its providers share; on this very machine, only local processes may be taken to.
+    is_near = not api.needs_software(spec.provider) if place.server is None else spec.provider == "local"
+    shares_home = place.shares_files and is_near
     policy = policy_from(given["credentials"], given["credentials_duration_seconds"], shares_home=shares_home)
     forwarding = Forwarding(spec.name, policy)
     forwarding.check()

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 from tradewind import wire
 from tradewind.boot.process import Boot, Software
-from tradewind.boot.tls import Authority
+from tradewind.boot.tls import Authority, Signer
 from tradewind.config import artifact_file
 from tradewind.engine.clock import Clock
 from tradewind.engine.link import Access, AgentLink
@@ -76,12 +76,12 @@ async def apply(plan: Plan, rows: Sequence[Instance], crew: Sequence[Instance], 
     )
 
 
-def order_for(cluster: Cluster, instance: Instance, means: Means, now: datetime) -> Order:
+def order_for(cluster: Cluster, instance: Instance, means: Means, signer: Signer, now: datetime) -> Order:
     """Return the order that launches ``instance``; the same row gives the same order, but for fresh keys."""
     spec, resources = cluster.spec, instance.offer.resources
     is_scheduler = instance.role is Role.SCHEDULER
     shares_files = means.provider.capabilities.same_file_system
-    keys = means.authority.issue(instance.id, now, hosts=("localhost", "127.0.0.1"))
+    keys = signer.issue(instance.id, now, hosts=("localhost", "127.0.0.1"))
     boot = Boot(
         role=instance.role,
         cluster_id=cluster.id,
@@ -127,11 +127,11 @@ def _software(cluster: Cluster) -> Software | None:
 async def _launch(cluster: Cluster, rows: Sequence[Instance], means: Means) -> Outcome:
     if not rows:
         return Outcome()
-    places = asyncio.Semaphore(AT_ONCE)
+    places, signer = asyncio.Semaphore(AT_ONCE), Signer(means.authority)
 
     async def one(row: Instance) -> tuple[Instance, Event | None, timedelta | None]:
         async with places:
-            return await _launch_one(cluster, row, means)
+            return await _launch_one(cluster, row, means, signer)
 
     done = await asyncio.gather(*(one(row) for row in rows))
     waits = [wait for _, _, wait in done if wait is not None]
@@ -142,12 +142,14 @@ async def _launch(cluster: Cluster, rows: Sequence[Instance], means: Means) -> O
     )
 
 
-async def _launch_one(cluster: Cluster, row: Instance, means: Means) -> tuple[Instance, Event | None, timedelta | None]:
+async def _launch_one(
+    cluster: Cluster, row: Instance, means: Means, signer: Signer
+) -> tuple[Instance, Event | None, timedelta | None]:
     now = means.clock.now()
     name = means.provider.name
     after = row
     try:
-        async for handle in means.provider.launch(order_for(cluster, row, means, now)):
+        async for handle in means.provider.launch(order_for(cluster, row, means, signer, now)):
             after = replace(after, handle=handle.handle)
     except NoCapacity as error:
         words = wire.printable(str(error))

@@ -125,7 +125,7 @@ class Service:
             agent_token=Secret(self._new_token()),
         )
         await self._paid(cluster, secrets, planned, once)
-        self._engine.poke(cluster_id)
+        self._engine.begin(cluster_id)
         return cluster
 
     async def find(self, name: str, *, live: bool = True) -> Cluster | None:
@@ -193,7 +193,7 @@ class Service:
         asked_at = self._clock.now()
         while (left := (until - self._clock.now()).total_seconds()) > 0:
             self._engine.watch(cluster_id)
-            known = self._engine.rounds.revision(cluster_id)
+            known = self._engine.rounds.leases.revision(cluster_id)
             # What we look after, we know; the store is asked about what others do, less often where that is little.
             if known is None or self._clock.now() >= asked_at + timedelta(seconds=SLOW_POLL_S):
                 asked_at = self._clock.now()
@@ -340,11 +340,12 @@ class Service:
             now = self._clock.now()
             opening = await set_aside(planned, cluster, self._store.money, now)
             try:
+                until = now + LEASE
                 await self._store.create_cluster(
                     cluster,
                     secrets,
                     holder=self._engine.rounds.holder,
-                    until=now + LEASE,
+                    until=until,
                     opening=opening,
                     member=self._caller.user_id or None,
                     entry=self._entry("cluster.created", cluster, f"on {cluster.spec.provider}"),
@@ -356,6 +357,7 @@ class Service:
                         f"there is money, and others hold it ahead or took it just now ({error}); try again in a moment"
                     ) from None
             else:
+                self._engine.rounds.leases.adopt(cluster, secrets, opening, until)
                 return
             # Others hold ahead what is enough for all; each gives of it at its next round.
             await asyncio.sleep(wait_s)
@@ -426,7 +428,7 @@ class Service:
             return None
         rounds = self._engine.rounds
         # Who keeps nothing alive looks no second time: its page would be of whenever that was.
-        known = rounds.pages.get(cluster.id) if rounds.keeps_alive else None
+        known = rounds.lookout.pages.get(cluster.id) if rounds.lookout.keeps_alive else None
         return known if known is not None else await self._peeks.page(cluster)
 
     async def _mine(self, cluster_id: str, action: Action) -> Cluster:

@@ -1,4 +1,4 @@
-"""What the provider tells the warm process to launch. It holds secrets and travels over a socket pair only."""
+"""What a provider has launched. It holds secrets: it travels over socket pairs, pipes and encrypted channels only."""
 
 from __future__ import annotations
 
@@ -33,6 +33,10 @@ class Task:
     expires_at: datetime | None
     environ: Mapping[str, str] = field(default_factory=dict)
     """The caller's variables that differ from those the warm process started with."""
+    address: str = "127.0.0.1"
+    """Where it listens: an address of this host that its cluster and its client reach."""
+    is_fresh: bool = False
+    """Whether the process that keeps it was started for it alone, with its variables."""
 
     @property
     def records(self) -> Records:
@@ -47,7 +51,7 @@ class Task:
     @property
     def needs_a_fresh_start(self) -> bool:
         """Whether a variable is among these that a forked process would not heed."""
-        return any(name.startswith(START_ONLY) for name in self.variables)
+        return not self.is_fresh and any(name.startswith(START_ONLY) for name in self.variables)
 
 
 def python_command(module: str, descriptor: int) -> list[str]:

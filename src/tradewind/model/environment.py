@@ -118,6 +118,18 @@ def seal(environment: Environment) -> Environment:
     return replace(environment, content_hash=hashlib.sha256(text.encode()).hexdigest())
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """The machines that an environment is for."""
+
+    platform: str
+    """As ``linux-x86_64``, ``linux-aarch64``, ``macosx-arm64``."""
+    python: str = ""
+    """Minor version, as ``3.11``; empty: the caller's, which machines can get."""
+    glibc: str = ""
+    """Of Linux, as ``2.36``: wheels may need a newer one than an old machine has. Empty: unknown, 2.28 is assumed."""
+
+
 class Confidence(StrEnum):
     """How sure it is that a difference does no harm."""
 

@@ -40,7 +40,10 @@ def create(
     keep(connection, once, cluster)
     if member is not None:
         _hold_member(connection, cluster.spec.workspace, member)
-    values = rows.new_cluster_values(cluster) | {"lease_holder": holder, "lease_until": until}
+    values = rows.new_cluster_values(cluster)
+    if holder is not None:
+        # Its holder knows of it; to others it's due when that one is silent, or when people change their mind.
+        values |= {"lease_holder": holder, "lease_until": until, "wake_at": until}
     live_name = {"index_elements": ["workspace", "name"], "index_where": IS_LIVE}
     while not insert_unless_there(connection, clusters, values, **live_name):
         other = find(connection, cluster.spec.workspace, cluster.name, True)

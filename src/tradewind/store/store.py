@@ -94,7 +94,7 @@ class Store:
         entry: AuditEntry | None = None,
         once: Once | None = None,
     ) -> None:
-        """Write down a new cluster, due at once.
+        """Write down a new cluster: due at once, or once the lease that it begins with is over. Its revision is 1.
 
         Parameters
         ----------
@@ -103,7 +103,7 @@ class Store:
         secrets : ClusterSecrets
             Its keys.
         holder : str, optional
-            Who has the lease from the start, ``until`` then.
+            Who has the lease from the start, of epoch 0, ``until`` then.
         until : datetime, optional
             The end of that lease.
         opening : sequence of Reservation

@@ -16,7 +16,7 @@ UV = shutil.which("uv", path=os.pathsep.join([sysconfig.get_path("scripts"), os.
 
 # A builder of its own in the project: uv and pip run it as any other, and fetch nothing.
 BUILDER = """
-import pathlib, zipfile
+import os, pathlib, zipfile
 
 NAME, VERSION = "{name}", "{version}"
 INFO = f"{{NAME}}-{{VERSION}}.dist-info"
@@ -25,7 +25,8 @@ def _write(directory, members):
     wheel = f"{{NAME}}-{{VERSION}}-py3-none-any.whl"
     with zipfile.ZipFile(pathlib.Path(directory) / wheel, "w") as archive:
         for name, text in members.items():
-            archive.writestr(name, text)
+            # No two builds are alike: most builders write the time into the archive.
+            archive.writestr(zipfile.ZipInfo(name, (1990 + os.urandom(1)[0] % 99, 1, 1, 0, 0, 0)), text)
         said = f"Metadata-Version: 2.1\\nName: {{NAME}}\\nVersion: {{VERSION}}\\n{requires}"
         archive.writestr(f"{{INFO}}/METADATA", said)
         said = "Wheel-Version: 1.0\\nGenerator: own\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n"

@@ -311,6 +311,10 @@ def test_what_is_carried_can_be_installed_and_run(desk: Desk, tmp_path: Path) ->
 
     environment = desk.carry()
 
+    # Commands are made anew by whoever installs it; the script can't be.
+    assert [name for name in desk.names(environment, "tool-") if "/scripts/" in name] == [
+        "tool-1.0.data/scripts/tool-script"
+    ]
     install(there, str(desk.file(environment, "tool-")))
     assert run(str(there / "bin" / "tool-cmd")) == "tool runs\n"
     assert run(str(there / "bin" / "tool-script")) == "tool runs\n"
@@ -370,6 +374,42 @@ def test_modules_of_the_working_directory_travel(desk: Desk) -> None:
         "lab/deep/table.csv",
         "notes/tool.py",
     ]
+
+
+def test_of_modules_under_git_what_is_ignored_stays(desk: Desk) -> None:
+    for name in ("lab/__init__.py", "lab/big.nc", "lab/deep/a.py", "scratch/__init__.py", "mine.py", "theirs.py"):
+        (desk.work / name).parent.mkdir(parents=True, exist_ok=True)
+        (desk.work / name).write_text("")
+    (desk.work / ".gitignore").write_text("*.nc\nscratch/\ntheirs.py\n")
+    commit(desk.work)
+    (desk.work / "new.py").write_text("")
+
+    names = desk.names(desk.carry(), "modules-")
+
+    assert names == ["lab/__init__.py", "lab/deep/a.py", "mine.py", "new.py"]
+
+
+def test_a_directory_of_packages_on_the_path_is_no_module(desk: Desk) -> None:
+    target = desk.root / "target"
+    distribution(target, "other")
+
+    environment = desk.carry(path=[str(desk.site), str(target)])
+
+    assert environment.artifacts == ()
+
+
+def test_of_a_module_in_two_places_the_first_travels(desk: Desk) -> None:
+    first, second = desk.root / "first", desk.root / "second"
+    for place in (first, second):
+        (place / "spread").mkdir(parents=True)
+        (place / "tool.py").write_text(f"place = {place.name!r}")
+        (place / "spread" / f"{place.name}.py").write_text("")
+
+    environment = desk.carry(path=[str(desk.site), str(first), str(second)])
+
+    with zipfile.ZipFile(desk.file(environment, "modules-")) as archive:
+        assert archive.read("tool.py") == b"place = 'first'"
+        assert {"spread/first.py", "spread/second.py"} <= set(archive.namelist())
 
 
 def test_the_code_of_a_project_does_not_travel_twice(desk: Desk) -> None:

@@ -64,8 +64,10 @@ def ask(tmp_path: Path, environ: dict[str, str] | None = None, **files: str) -> 
 
 
 def urls(found: Indexes) -> list[str]:
-    """Return the addresses, without those that this machine's own settings put at the end."""
-    return [index.url for index in found.asked if not index.url.startswith("file:///opt/")]
+    """Return the addresses, without those that a machine's own settings give to everybody."""
+    nowhere = {"environ": {"HOME": "/nowhere"}, "prefix": "/nowhere", "working_directory": Path("/nowhere")}
+    of_all = {index.url for index in configured(**nowhere).asked} - {PYPI}  # type: ignore[arg-type]
+    return [index.url for index in found.asked if index.url not in of_all]
 
 
 CONFIGURED = [

@@ -25,8 +25,7 @@ logger = logging.getLogger("distributed.worker.tradewind")
 
 PORTER = Path(__file__).with_name("porter.py")
 PREFIX = "tradewind-credentials-"
-IN_MEMORY = ("XDG_RUNTIME_DIR",)
-SHARED_MEMORY = Path("/dev/shm")
+SHARED_MEMORY = "/dev/shm"
 BACKLOG = 128
 ENDS_WITHIN_S = 5.0
 
@@ -59,7 +58,7 @@ class Doorway:
             opening = open_for(tuple(self._grants.values()), place)
             for name, text in opening.files.items():
                 _write(Path(place.directory, name), text)
-            if opening.answers:
+            if opening.answers or opening.files:
                 self._tell(opening, place)
             # Last, so that nobody is sent to a door where nobody stands.
             for name in opening.hidden:
@@ -95,7 +94,8 @@ class Doorway:
 
     def _tell(self, opening: Opening, place: Place) -> None:
         answers = {path: asdict(answer) for path, answer in opening.answers.items()}
-        self._said = json.dumps({"token": place.token, "directory": place.directory, "answers": answers})
+        said = {"token": place.token, "directory": place.directory, "files": dict(opening.files), "answers": answers}
+        self._said = json.dumps(said)
         if self._porter is None:
             self._hire()
         else:
@@ -160,10 +160,10 @@ def sweep() -> None:
 
 def _memory() -> str | None:
     """Return a directory that is kept in memory and never on a disk; None where this machine has none."""
-    named = [Path(text) for name in IN_MEMORY if (text := os.environ.get(name))]
-    for path in (*named, SHARED_MEMORY):
-        if path.is_dir() and os.access(path, os.W_OK | os.X_OK):
-            return str(path)
+    # First, since the other is taken away with all its directories when the user logs out.
+    for path in (SHARED_MEMORY, os.environ.get("XDG_RUNTIME_DIR", "")):
+        if path and os.path.isdir(path) and os.access(path, os.W_OK | os.X_OK):
+            return path
     return None
 
 

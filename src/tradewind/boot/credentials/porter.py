@@ -5,11 +5,13 @@ these very answers. Standard library alone; it is started by path, and what it a
 lines of JSON, so that neither its arguments nor its variables hold a secret.
 """
 
+import contextlib
 import hmac
 import json
 import os
 import shutil
 import socket
+import stat
 import sys
 import threading
 import time
@@ -27,13 +29,15 @@ class Desk:
 
     def __init__(self) -> None:
         self.token = ""
-        self.directory: str | None = None
+        self.directory = ""
+        self.files: dict[str, str] = {}
         self.answers: dict[str, dict[str, Any]] = {}
 
     def read(self, line: str) -> None:
         """Take a line of the process."""
         said = json.loads(line)
-        self.token, self.directory, self.answers = said["token"], said["directory"], said["answers"]
+        self.token, self.answers = said["token"], said["answers"]
+        self.directory, self.files = said["directory"], said["files"]
 
 
 def answer_to(desk: Desk, path: str, shown: list[str], now: float) -> tuple[int, dict[str, Any]]:
@@ -71,6 +75,21 @@ def answer_to(desk: Desk, path: str, shown: list[str], now: float) -> tuple[int,
     if answer["seconds_left"] is not None:
         body[answer["seconds_left"]] = int(answer["until"] - now) if answer["until"] is not None else 3600
     return 200, body
+
+
+def restore(desk: Desk) -> None:
+    """Write files again that are gone: a system may sweep what a user keeps in memory when the user logs out."""
+    if not desk.directory:
+        return
+    os.makedirs(desk.directory, mode=0o700, exist_ok=True)
+    facts = os.lstat(desk.directory)
+    if facts.st_uid != os.getuid() or not stat.S_ISDIR(facts.st_mode) or stat.S_IMODE(facts.st_mode) != 0o700:
+        return  # somebody else took the name meanwhile
+    for name, text in desk.files.items():
+        path = os.path.join(desk.directory, name)
+        if not os.path.lexists(path):
+            with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+                file.write(text)
 
 
 def _same(one: str, other: str) -> bool:
@@ -136,8 +155,9 @@ def main(descriptor: int, parent: int) -> int:
     server_thread = threading.Thread(target=server.serve_forever, daemon=True)
     threading.Thread(target=listen_to_process, daemon=True).start()
     while os.getppid() == parent and not finished.wait(GONE_S):
-        continue
-    if desk.directory is not None:
+        with contextlib.suppress(OSError):  # the next look tries it again
+            restore(desk)
+    if desk.directory:
         shutil.rmtree(desk.directory, ignore_errors=True)
     # At once: a daemon thread that stands at the lock of standard input would be waited for.
     os._exit(0)

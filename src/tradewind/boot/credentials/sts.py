@@ -72,7 +72,10 @@ def get_session(
         with urllib.request.urlopen(request, timeout=TIMEOUT_S, context=trust) as answer:
             return _session(answer.read())
     except urllib.error.HTTPError as error:
-        raise CantForward(f"{urlsplit(endpoint).netloc} refuses a session: {_reason(error.read())}") from None
+        raise CantForward(
+            f"{urlsplit(endpoint).netloc} refuses a session: {_reason(error.read()).rstrip('.')}. "
+            "If the keys are for another store that speaks S3, name them 's3-keys'."
+        ) from None
     except (OSError, ValueError, KeyError, ElementTree.ParseError) as error:
         raise CantForward(f"{urlsplit(endpoint).netloc} gives no session: {error}") from None
 

@@ -258,7 +258,9 @@ def modules_to_carry(
     def is_in_wheel(place: Path, name: str) -> bool:
         return any(place.is_relative_to(root) and name.partition(".")[0] in names for root, names in given.items())
 
-    linked = linked_by({one.directory.parent for one in carrier.found.installed})
+    sites = {one.directory.parent.resolve() for one in carrier.found.installed if one.files}
+    # Where distributions lie, everything is theirs; also in what somebody filled with `pip install --target`.
+    linked = linked_by(sites) | sites
     found = modules(places(path, working_directory, linked), without=is_in_wheel, say=carrier.say)
     if not any(one.name == OUR_OWN for one in carrier.found.installed) and f"{OUR_OWN}/__init__.py" not in found:
         found |= our_own()  # what runs there needs us, wherever we were imported from

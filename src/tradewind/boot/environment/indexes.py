@@ -89,7 +89,52 @@ def configured(
     Takes a millisecond: reads some ten places, most of which aren't there. What can't be read is left out: the tool
     whose file it is complains by itself.
     """
-    first: list[tuple[str, str]] = []  # (name, address), asked before the default
+    written = _written(environ, prefix, working_directory)
+    found: dict[str, Index] = {}
+    for address in written.in_order:
+        if ADDRESS.match(url := bare(address).rstrip("/")):
+            needs = has_secret(address) or (url in found and found[url].needs_password)
+            found[url] = Index(url=url, needs_password=needs)
+    addresses = {name: bare(address).rstrip("/") for name, address in written.first if name}
+    return Indexes(
+        asked=() if all(index.is_public for index in found.values()) else tuple(found.values()),
+        by_package={package: addresses[name] for package, name in written.by_name.items() if name in addresses},
+    )
+
+
+def with_passwords(
+    *, environ: Mapping[str, str] = os.environ, prefix: str = sys.prefix, working_directory: Path | None = None
+) -> dict[str, str]:
+    """Return the indexes as they are written, by their bare addresses: for a tool that asks them from here.
+
+    What is returned holds passwords: it is given to the tool alone, and never as an argument.
+    """
+    written = _written(environ, prefix, working_directory)
+    found: dict[str, str] = {}
+    for address in written.in_order:
+        if ADDRESS.match(url := bare(address).rstrip("/")):
+            known = found.setdefault(url, address)
+            if has_secret(address) and not has_secret(known):
+                found[url] = address
+    return found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Written:
+    first: list[tuple[str, str]] = field(repr=False)
+    """Name and address, asked before the default."""
+    default: str = field(repr=False)
+    last: list[str] = field(repr=False)
+    by_name: dict[str, str]
+    """Package to the name of its index."""
+
+    @property
+    def in_order(self) -> list[str]:
+        return [address for address in [*(address for _, address in self.first), self.default, *self.last] if address]
+
+
+def _written(environ: Mapping[str, str], prefix: str, working_directory: Path | None) -> _Written:
+    first: list[tuple[str, str]] = []
     default: list[str] = []  # the first one counts
     last: list[str] = []
     by_name: dict[str, str] = {}
@@ -118,17 +163,7 @@ def configured(
     default += [settings["index-url"] for settings in reversed(of_pip) if "index-url" in settings]
     last += [address for settings in of_pip for address in settings.get("extra-index-url", "").split()]
 
-    chosen = next(filter(None, default), PYPI)
-    found: dict[str, Index] = {}
-    for address in [*(address for _, address in first), chosen, *last]:
-        if address and ADDRESS.match(url := bare(address).rstrip("/")):
-            needs = has_secret(address) or (url in found and found[url].needs_password)
-            found[url] = Index(url=url, needs_password=needs)
-    addresses = {name: bare(address).rstrip("/") for name, address in first if name}
-    return Indexes(
-        asked=() if all(index.is_public for index in found.values()) else tuple(found.values()),
-        by_package={package: addresses[name] for package, name in by_name.items() if name in addresses},
-    )
+    return _Written(first=first, default=next(filter(None, default), PYPI), last=last, by_name=by_name)
 
 
 def _here() -> Path:

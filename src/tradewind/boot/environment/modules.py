@@ -43,7 +43,8 @@ def modules(
     found: dict[str, Path] = {}
     whole: set[str] = set()  # packages that are complete: nothing of another place may come into them
     for place in places:
-        for name, path in _importable(place, say):
+        seen = _seen_by_git(place)
+        for name, path in _importable(place, seen, say):
             if without(place, name):
                 continue
             is_package = path.is_dir()
@@ -56,7 +57,7 @@ def modules(
                 continue
             is_regular = (path / "__init__.py").is_file()
             try:
-                files = _files(path)
+                files = _files(path, seen)
             except BadRequest as error:
                 if is_regular:
                     raise
@@ -81,7 +82,7 @@ def places(
     working_directory : Path, optional
         Default the current one.
     linked : collection of Path
-        Directories that belong to projects: what ``.pth`` files name.
+        Directories whose content belongs to distributions: where those lie, and what ``.pth`` files name.
     """
     here = (working_directory if working_directory is not None else Path.cwd()).resolve()
     found = [here]
@@ -123,34 +124,39 @@ def name_of(files: Mapping[str, Path]) -> str:
     return f"modules-{found.hexdigest()[:16]}.zip"
 
 
-def _importable(place: Path, say: Callable[[str], None]) -> Iterator[tuple[str, Path]]:
+def _is_heap(place: Path) -> bool:
+    return place in {Path.home(), Path(place.anchor)} or place.name in TOP_ONLY
+
+
+def _importable(place: Path, seen: Listing | None, say: Callable[[str], None]) -> Iterator[tuple[str, Path]]:
     """Yield files and directories of ``place`` that an import statement can name."""
-    is_top_only = place in {Path.home(), Path(place.anchor)} or place.name in TOP_ONLY
+    tops = {name.partition("/")[0] for name in seen.names} if seen is not None else None
     try:
         entries = sorted(os.scandir(place), key=lambda entry: entry.name)
     except OSError as error:
         say(f"{place} stands on the path of modules and can't be read: {error.strerror}")
         return
-    seen = _top_level(place) if not is_top_only else None
     for entry in entries:
-        if is_leaving(place, entry.name) or (seen is not None and entry.name not in seen):
+        if is_leaving(place, entry.name) or (tops is not None and entry.name not in tops):
             continue
         path = Path(entry.path)
         if entry.is_file() and entry.name.endswith(SUFFIXES) and entry.name.partition(".")[0].isidentifier():
             yield entry.name, path
         elif entry.is_dir() and entry.name.isidentifier():
             is_regular = (path / "__init__.py").is_file()
-            if is_regular or (not is_top_only and _has_modules(path)):
+            if is_regular or (not _is_heap(place) and _has_modules(path)):
                 yield entry.name, path
 
 
-def _top_level(place: Path) -> set[str] | None:
-    """Return the names in ``place`` that git sees; None without git."""
+def _seen_by_git(place: Path) -> Listing | None:
+    """Return the files of ``place`` that git sees; None without git, and of what is too big to ask about."""
+    if _is_heap(place):
+        return None
     try:
         found = listing(place, most=0)
     except BadRequest:
         return None
-    return {name.partition("/")[0] for name in found.names} if found.by_git else None
+    return found if found.by_git else None
 
 
 def _has_modules(directory: Path) -> bool:
@@ -164,11 +170,15 @@ def _has_modules(directory: Path) -> bool:
     return any((Path(entry.path) / "__init__.py").is_file() for entry in inner if entry.name.isidentifier())
 
 
-def _files(package: Path) -> Sequence[str]:
+def _files(package: Path, seen: Listing | None) -> Sequence[str]:
     """Return the files of a package: all of one with ``__init__.py``, modules alone of one without."""
     is_regular = (package / "__init__.py").is_file()
-    found: Listing = listing(package, most=MOST_FILES)
-    names = [name for name in found.names if not _is_hidden(name)]
+    if seen is None:
+        found = listing(package, most=MOST_FILES).names
+    else:  # git was asked once, for all packages that lie there
+        start = f"{package.name}/"
+        found = tuple(name.removeprefix(start) for name in seen.names if name.startswith(start))
+    names = [name for name in found if not _is_hidden(name)]
     return names if is_regular else [name for name in names if name.endswith(SUFFIXES)]
 
 

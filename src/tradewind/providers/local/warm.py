@@ -19,7 +19,7 @@ from pathlib import Path
 
 from tradewind.errors import NoCapacity, Unavailable
 from tradewind.host.task import ONE_THREAD, Task, python_command
-from tradewind.providers.local.forkserver import LENGTH
+from tradewind.providers.local.framing import LENGTH
 
 logger = logging.getLogger("tradewind.local")
 

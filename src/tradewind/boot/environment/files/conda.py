@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import yaml
 
-from tradewind.boot.environment.files.locked import conda_package
+from tradewind.boot.environment.files.job import Job
 from tradewind.boot.environment.files.pylock import Locked
 from tradewind.boot.environment.files.rattler_door import rattler
-from tradewind.boot.environment.files.target import GLIBC, MACHINES, SUBDIRS, Target
 from tradewind.boot.environment.files.uv import NEEDED, lock_requirements
 from tradewind.boot.environment.sources import normalised
+from tradewind.boot.environment.translation.platforms import conda_subdir
 from tradewind.errors import BadRequest
 from tradewind.model.environment import Package
 
@@ -34,23 +34,23 @@ class Wishes:
     pip: tuple[str, ...]
 
 
-def lock_conda(file: Path, target: Target) -> Locked:
-    """Return what an ``environment.yml`` comes to on the target. Raises BadRequest; in the solver's words."""
+def lock_conda(file: Path, job: Job) -> Locked:
+    """Return what an ``environment.yml`` comes to on the job. Raises BadRequest; in the solver's words."""
     wishes = read_wishes(file)
     specs = [*wishes.specs]
     if not any(_name_of(spec) == "python" for spec in specs):
-        specs.append(f"python {target.minor_text}.*")
+        specs.append(f"python {job.target.python}.*")
     everything = {_name_of(spec) for spec in specs} | {normalised(_name_of(line)) for line in wishes.pip}
     if not {NEEDED, "dask"} & everything:
-        target.say(f"{NEEDED} was added: {file.name} doesn't ask for it, and without it no worker starts.")
+        job.say(f"{NEEDED} was added: {file.name} doesn't ask for it, and without it no worker starts.")
         specs.append(NEEDED)
-    packages = asyncio.run(_solved(file, specs, wishes.channels, target))
+    packages = asyncio.run(_solved(file, specs, wishes.channels, job))
     python = next((package.version for package in packages if package.name == "python"), None)
     if python is None:
         raise BadRequest(f"{file.name} comes to an environment without Python; add python to its dependencies.")
     if not wishes.pip:
         return Locked(packages=packages)
-    of_pip = _locked_by_pip(wishes.pip, packages, file, replace(target, python=python))
+    of_pip = _locked_by_pip(wishes.pip, packages, file, replace(job, python=python))
     return Locked(packages=(*packages, *of_pip.packages), artifacts=of_pip.artifacts)
 
 
@@ -84,15 +84,16 @@ def read_wishes(file: Path) -> Wishes:
     return Wishes(specs=tuple(specs), channels=tuple(channels) or (USUAL_CHANNEL,), pip=tuple(pip))
 
 
-async def _solved(file: Path, specs: Sequence[str], channels: Sequence[str], target: Target) -> tuple[Package, ...]:
+async def _solved(file: Path, specs: Sequence[str], channels: Sequence[str], job: Job) -> tuple[Package, ...]:
     door = rattler(file)
-    subdir = SUBDIRS[target.platform]
+    solver = importlib.import_module("tradewind.boot.environment.translation.conda")
+    subdir = conda_subdir(job.target)
     try:
         records = await door.solve(
             list(channels),
             list(specs),
             platforms=[subdir, "noarch"],
-            virtual_packages=[_virtual(door, *words) for words in _machine(target)],
+            virtual_packages=solver.machine(job.target),
             timeout=PATIENCE,
         )
     except Exception as error:  # each of its errors is a class of its own, and all say what can't be had
@@ -101,29 +102,11 @@ async def _solved(file: Path, specs: Sequence[str], channels: Sequence[str], tar
             f"{file.name} can't be solved for {subdir} from {asked}; mend it, or ask for other versions. "
             f"rattler says:\n{error}"
         ) from None
-    return tuple(_package(record) for record in records)
+    wanted = {_name_of(spec) for spec in specs}
+    return tuple(solver.package_of(record, wanted) for record in records)
 
 
-def _package(record: Any) -> Package:
-    sha256 = bytes(record.sha256).hex() if record.sha256 is not None else ""
-    return conda_package(record.name.source, str(record.version), str(record.url), sha256)
-
-
-def _machine(target: Target) -> list[tuple[str, str, str]]:
-    return [
-        ("__unix", "0", "0"),
-        ("__linux", "4.18", "0"),
-        ("__glibc", f"2.{GLIBC}", "0"),
-        ("__archspec", "1", MACHINES[target.platform]),
-    ]
-
-
-def _virtual(door: Any, name: str, version: str, build: str) -> Any:
-    text = door.BuildString(build) if hasattr(door, "BuildString") else build
-    return door.GenericVirtualPackage(door.PackageName(name), door.Version(version), text)
-
-
-def _locked_by_pip(lines: Sequence[str], conda: Sequence[Package], file: Path, target: Target) -> Locked:
+def _locked_by_pip(lines: Sequence[str], conda: Sequence[Package], file: Path, job: Job) -> Locked:
     """Return what pip's section adds to what conda brings: of that, it takes the versions that are there."""
     there = {normalised(package.name): package.version for package in conda}
     with tempfile.TemporaryDirectory(prefix="tradewind-pip-", dir=file.parent) as directory:
@@ -131,7 +114,7 @@ def _locked_by_pip(lines: Sequence[str], conda: Sequence[Package], file: Path, t
         listed = Path(directory) / f"{file.name}-pip.txt"
         listed.write_text("\n".join(lines) + "\n", encoding="utf-8")
         pins = [f"{name}=={version}" for name, version in there.items() if name != "python"]
-        locked = lock_requirements(listed, target, pins, is_whole=NEEDED not in there)
+        locked = lock_requirements(listed, job, pins, is_whole=NEEDED not in there)
     return replace(locked, packages=tuple(one for one in locked.packages if one.name not in there))
 
 

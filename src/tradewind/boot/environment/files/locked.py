@@ -6,12 +6,13 @@ import re
 from pathlib import Path
 from typing import Any
 
+from tradewind.boot.environment.files.job import Job
 from tradewind.boot.environment.files.local import wheel_of
 from tradewind.boot.environment.files.pylock import Locked
 from tradewind.boot.environment.files.rattler_door import rattler
-from tradewind.boot.environment.files.target import SUBDIRS, Target
 from tradewind.boot.environment.indexes import bare
 from tradewind.boot.environment.sources import normalised
+from tradewind.boot.environment.translation.platforms import conda_subdir
 from tradewind.errors import BadRequest
 from tradewind.model.environment import Artifact, Package, Source
 
@@ -19,8 +20,8 @@ PUBLIC_FILES = "https://files.pythonhosted.org/"
 """Where the usual index has its files: what is from there is of that index."""
 
 
-def read_locked(file: Path, target: Target) -> Locked:
-    """Return what the environment ``default`` of a lock file says for the target.
+def read_locked(file: Path, job: Job) -> Locked:
+    """Return what the environment ``default`` of a lock file says for the job.
 
     Raises
     ------
@@ -35,7 +36,7 @@ def read_locked(file: Path, target: Target) -> Locked:
     if environment is None:
         raise BadRequest(f"{file.name} has no environment 'default', which is the one that is read.")
     by_platform = {str(platform.name): found for platform, found in environment.packages_by_platform().items()}
-    subdir = SUBDIRS[target.platform]
+    subdir = conda_subdir(job.target)
     if subdir not in by_platform:
         there = ", ".join(sorted(by_platform)) or "none"
         raise BadRequest(
@@ -44,7 +45,7 @@ def read_locked(file: Path, target: Target) -> Locked:
     packages: list[Package] = []
     artifacts: list[Artifact] = []
     for one in by_platform[subdir]:
-        package, artifact = _package(one, file, target)
+        package, artifact = _package(one, file, job)
         packages += [package] if package is not None else []
         artifacts += [artifact] if artifact is not None else []
     return Locked(packages=tuple(packages), artifacts=tuple(artifacts))
@@ -65,14 +66,14 @@ def conda_package(name: str, version: str, url: str, sha256: str) -> Package:
     )
 
 
-def _package(one: Any, file: Path, target: Target) -> tuple[Package | None, Artifact | None]:
+def _package(one: Any, file: Path, job: Job) -> tuple[Package | None, Artifact | None]:
     url, sha256 = str(one.location), _sha256_of(one)
     if re.search(r"\.(conda|tar\.bz2)$", url) and url.count("/") > 2:
         name = str(getattr(one.name, "source", one.name))
         return conda_package(name, str(one.version), url, sha256), None
     name, version = normalised(str(one.name)), str(one.version)
     if not url.startswith(("http://", "https://", "git+")):
-        artifact, version = wheel_of((file.parent / url.removeprefix("file://")).resolve(), name, target)
+        artifact, version = wheel_of((file.parent / url.removeprefix("file://")).resolve(), name, job)
         if artifact is None:
             return None, None
         return Package(name=name, version=version, source=Source.DIRECTORY, artifact=artifact.sha256), artifact

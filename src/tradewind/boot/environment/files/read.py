@@ -8,11 +8,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from tradewind.boot.environment.files.conda import lock_conda
+from tradewind.boot.environment.files.job import Job
 from tradewind.boot.environment.files.locked import read_locked
 from tradewind.boot.environment.files.pylock import Locked, read_pylock
-from tradewind.boot.environment.files.target import Target
 from tradewind.boot.environment.files.uv import lock_requirements, read_uv_lock
 from tradewind.boot.environment.indexes import configured
+from tradewind.boot.environment.translation.platforms import check
 from tradewind.errors import BadRequest, NotFound
 from tradewind.model.environment import Environment, Source, seal
 
@@ -74,12 +75,13 @@ def read(
         raise BadRequest(f"--python {python} can't be used: write it as 3.11.")
     found = []
     for platform in platforms:
-        target = Target(platform=platform, python=python, cache=cache, with_local=with_local, say=say)
-        found.append(_environment(way(file, target), target, file))
+        job = Job(platform=platform, python=python, cache=cache, with_local=with_local, say=say)
+        check(job.target)
+        found.append(_environment(way(file, job), job, file))
     return tuple(found)
 
 
-def way_of(file: Path) -> Callable[[Path, Target], Locked]:
+def way_of(file: Path) -> Callable[[Path, Job], Locked]:
     """Return how a file is read, by its name, and for YAML by what is in it. Raises BadRequest."""
     name = file.name
     if name == "uv.lock" or (name == "pyproject.toml" and (file.parent / "uv.lock").is_file()):
@@ -96,8 +98,8 @@ def way_of(file: Path) -> Callable[[Path, Target], Locked]:
     raise BadRequest(f"{name} isn't a file that packages are read from; {hint}")
 
 
-def _read_project(file: Path, target: Target) -> Locked:
-    return read_uv_lock(file.parent, target)
+def _read_project(file: Path, job: Job) -> Locked:
+    return read_uv_lock(file.parent, job)
 
 
 def _is_locked(file: Path) -> bool:
@@ -106,28 +108,27 @@ def _is_locked(file: Path) -> bool:
     return bool(re.search(r"^metadata:", head, re.MULTILINE) and re.search(r"^package:", head, re.MULTILINE))
 
 
-def _environment(locked: Locked, target: Target, file: Path) -> Environment:
+def _environment(locked: Locked, job: Job, file: Path) -> Environment:
     if not locked.packages:
-        raise BadRequest(f"{file.name} has no packages for {target.platform}.")
+        raise BadRequest(f"{file.name} has no packages for {job.platform}.")
     of_conda = {package.name: package for package in locked.packages if package.source is Source.CONDA}
     channels = Counter(package.url for package in of_conda.values() if package.url)
-    python = of_conda["python"].version if "python" in of_conda else target.python
-    indexes = configured(working_directory=file.parent)
-    for index in indexes.asked:
+    python = of_conda["python"].version if "python" in of_conda else job.python
+    # What is in a directory's index travels: machines can't ask it.
+    indexes = [one for one in configured(working_directory=file.parent).asked if one.url.startswith("http")]
+    for index in indexes:
         if index.needs_password:
-            target.say(
-                f"machines ask {index.url} without the password that is set here: they must get in by themselves."
-            )
+            job.say(f"machines ask {index.url} without the password that is set here: they must get in by themselves.")
     return seal(
         Environment(
             python=python,
-            platform=target.platform,
+            platform=job.platform,
             packages=tuple(sorted(locked.packages, key=lambda package: (package.name, package.source.value))),
             content_hash="",
             artifacts=tuple(
                 sorted({one.sha256: one for one in locked.artifacts}.values(), key=lambda one: one.file_name)
             ),
-            indexes=tuple(index.url for index in indexes.asked),
+            indexes=() if all(index.is_public for index in indexes) else tuple(index.url for index in indexes),
             channels=tuple(sorted(channels, key=lambda channel: (-channels[channel], channel))),
         )
     )

@@ -10,10 +10,11 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from tradewind.boot.environment.build import find_uv
+from tradewind.boot.environment.files.job import Job
 from tradewind.boot.environment.files.pylock import Locked, parse_pylock
-from tradewind.boot.environment.files.target import GLIBC, MACHINES, Target
-from tradewind.errors import BadRequest, MissingExtra
+from tradewind.boot.environment.translation.platforms import uv_platform
+from tradewind.boot.environment.translation.uv import find_program
+from tradewind.errors import BadRequest
 
 PATIENCE_S = 600.0
 """Seconds: a resolver that goes back over many versions fetches the metadata of each."""
@@ -22,7 +23,7 @@ NEEDED = "distributed"
 LINES_QUOTED = 12
 
 
-def read_uv_lock(project: Path, target: Target) -> Locked:
+def read_uv_lock(project: Path, job: Job) -> Locked:
     """Return what ``uv.lock`` in the directory ``project`` says; nothing is resolved and no network is used.
 
     Groups for development are left out. Raises BadRequest.
@@ -31,11 +32,11 @@ def read_uv_lock(project: Path, target: Target) -> Locked:
     if not (project / "pyproject.toml").is_file():
         raise BadRequest(f"{lock} needs the pyproject.toml it was made from beside it, and there is none.")
     words = ["export", "--frozen", "--no-dev", "--format", "pylock.toml", "--no-header", "--no-annotate"]
-    return parse_pylock(_ask(words, lock, project), lock, target)
+    return parse_pylock(_ask(words, lock, project), lock, job)
 
 
-def lock_requirements(file: Path, target: Target, constraints: Sequence[str] = (), *, is_whole: bool = True) -> Locked:
-    """Return what the requirements of a ``requirements.txt`` or ``pyproject.toml`` come to on the target.
+def lock_requirements(file: Path, job: Job, constraints: Sequence[str] = (), *, is_whole: bool = True) -> Locked:
+    """Return what the requirements of a ``requirements.txt`` or ``pyproject.toml`` come to on the job.
 
     Wheels alone, since machines have no compilers. What isn't asked for but needed is added, and said.
 
@@ -43,7 +44,7 @@ def lock_requirements(file: Path, target: Target, constraints: Sequence[str] = (
     ----------
     file : Path
         Read in its own directory, with the settings of uv that hold there.
-    target : Target
+    job : Job
         For what.
     constraints : sequence of str
         Requirements that hold where something asks for the package at all.
@@ -55,21 +56,21 @@ def lock_requirements(file: Path, target: Target, constraints: Sequence[str] = (
     BadRequest
         It can't be read, or there is no set of versions that agree; in uv's words.
     """
-    locked = _compiled(file, target, constraints, ())
+    locked = _compiled(file, job, constraints, ())
     if not is_whole or any(package.name == NEEDED for package in locked.packages):
         return locked
     here = f"{NEEDED}=={importlib.metadata.version(NEEDED)}"
-    target.say(f"{here} was added, as it is here: {file.name} doesn't ask for it, and without it no worker starts.")
-    return _compiled(file, target, constraints, (here,))
+    job.say(f"{here} was added, as it is here: {file.name} doesn't ask for it, and without it no worker starts.")
+    return _compiled(file, job, constraints, (here,))
 
 
-def _compiled(file: Path, target: Target, constraints: Sequence[str], added: Sequence[str]) -> Locked:
+def _compiled(file: Path, job: Job, constraints: Sequence[str], added: Sequence[str]) -> Locked:
     words = ["pip", "compile", str(file), "--format", "pylock.toml", "--no-header", "--no-annotate"]
     words += [
         "--python-version",
-        target.python,
+        job.python,
         "--python-platform",
-        f"{MACHINES[target.platform]}-manylinux_2_{GLIBC}",
+        uv_platform(job.target),
     ]
     words += ["--only-binary", ":all:"]
     with tempfile.TemporaryDirectory(prefix="tradewind-lock-") as directory:
@@ -79,13 +80,11 @@ def _compiled(file: Path, target: Target, constraints: Sequence[str], added: Seq
                 path.write_text("\n".join(lines) + "\n", encoding="utf-8")
                 words += [option, str(path)] if option else [str(path)]
         text = _ask(words, file, file.parent)
-    return parse_pylock(text, file, target)
+    return parse_pylock(text, file, job)
 
 
 def _ask(words: Sequence[str], file: Path, directory: Path) -> str:
-    uv = find_uv()
-    if uv is None:
-        raise MissingExtra(f"{file.name} is read by uv, which isn't installed: pip install uv")
+    uv = find_program()
     environ = {**os.environ, "NO_COLOR": "1", "UV_NO_PROGRESS": "1"}
     environ.pop("VIRTUAL_ENV", None)
     try:
