@@ -17,6 +17,7 @@
     ├── LeaseLost             somebody else looks after this cluster now
     ├── FundsChanged          others took of a budget meanwhile: read what is left, and decide again
     ├── ClusterStartError     a cluster could not be brought up (carries ``cluster_id``)
+    ├── SyncError             some workers have other software than the rest (carries ``workers``)
     ├── StoreError            the store can't be read or written
     ├── ServerError           a server doesn't answer, or not as one of ours would
     └── ProviderError         an infrastructure answered, and each answer is a decision
@@ -112,6 +113,22 @@ class ClusterStartError(TradewindError):
     def __init__(self, message: str, cluster_id: str | None = None) -> None:
         super().__init__(message)
         self.cluster_id = cluster_id
+
+
+class SyncError(TradewindError):
+    """Some workers of a cluster have other software than the rest. Decision: sync again, or let them go.
+
+    Parameters
+    ----------
+    message : str
+        What kept them from it.
+    workers : tuple of str
+        Their names.
+    """
+
+    def __init__(self, message: str, workers: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.workers = workers
 
 
 class StoreError(TradewindError):

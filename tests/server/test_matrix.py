@@ -22,6 +22,7 @@ from tradewind import wire
 from tradewind.config import ServeSettings, Settings
 from tradewind.model.cluster import Scaling
 from tradewind.model.computation import Computation
+from tradewind.model.environment import Environment
 from tradewind.model.people import MemberRole, Scope
 from tradewind.server.app import OPERATIONS
 from tradewind.server.operation import Door, Operation
@@ -58,6 +59,7 @@ clusters.dry_run            200   200   200 200 403    200    200    404   404  
 clusters.find               200   200   200 200 200    200    200    404   404      200  403      403    404
 clusters.view               200   200   200 200 200    200    200    404   404      200  403      403    404
 clusters.scale              204   204   204 403 403    403    403    404   404      403  204      403    404
+clusters.set_environment    204   204   204 403 403    403    403    404   404      403  204      403    404
 clusters.stop               204   204   204 403 403    403    403    404   404      403  204      403    404
 clusters.keys               403   403   200 403 403    403    403    404   404      403  403      403    404
 clusters.events             200   200   200 403 403    403    200    404   404      200  403      403    404
@@ -152,6 +154,7 @@ async def stage(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stage
 
 NUMBERS = itertools.count()
 SCALING = {"scaling": wire.dump(Scaling.fixed(2)), "dismiss": []}
+SOFTWARE = Environment(python="3.12.1", platform="linux-x86_64", packages=(), content_hash="c")
 NEWCOMER = {"secret": "made-up", "name": "eve"}
 
 
@@ -163,6 +166,7 @@ async def ask(stage: Stage, operation: Operation, column: str) -> httpx.Response
         "clusters.create": new(f"n{number}"),
         "clusters.dry_run": {"spec": wire.dump(spec())},
         "clusters.scale": SCALING,
+        "clusters.set_environment": {"environment": wire.dump(SOFTWARE)},
         "budgets.create": {"limit": {"amount": "5", "currency": "USD"}, "scope": "user", "key": f"n{number}"},
         "budgets.change": {"is_hard": False},
         "budgets.add_webhook": {"url": f"https://example.org/{number}"},

@@ -231,7 +231,9 @@ async def test_the_environment_is_written_when_it_changes(store: Store) -> None:
     await store.save(lease, Changes(cluster=replace(cluster, environment=other)))
     assert (await store.get_cluster("c1")).environment == other
 
-    await store.save(lease, Changes(cluster=replace(cluster, environment=None)))
+    await store.save(
+        replace(lease, revision=await store.revision("c1")), Changes(cluster=replace(cluster, environment=None))
+    )
     assert (await store.get_cluster("c1")).environment is None
 
 

@@ -49,6 +49,12 @@ class Api(Protocol):
     async def scale(self, cluster_id: str, scaling: Scaling, *, dismiss: Sequence[str] = ()) -> None:
         """Change how many workers are wanted, and which ones (by instance id) shall leave."""
 
+    async def set_environment(self, cluster_id: str, environment: Environment) -> None:
+        """Change what software the instances run that are launched from now on; those there are go on as they are.
+
+        Raises NotFound, and BadRequest for a cluster that has ended.
+        """
+
     async def stop(self, cluster_id: str, detail: str = "") -> None:
         """Ask for the end of a cluster; returns at once, and a stopped cluster is a success."""
 

@@ -31,6 +31,7 @@ from tradewind.model.exchange import (
     NewBudget,
     NewCluster,
     NewEnvironment,
+    NewSoftware,
     NewWebhook,
     Page,
     Resize,
@@ -147,6 +148,11 @@ class Remote:
         """Change how many workers are wanted, and which ones shall leave."""
         body = wire.dump_json(Resize(scaling=scaling, dismiss=tuple(dismiss))).encode()
         await self.ask("PUT", self._path("clusters", cluster_id, "scaling"), body=body)
+
+    async def set_environment(self, cluster_id: str, environment: Environment) -> None:
+        """Change what software new instances run."""
+        body = wire.dump_json(NewSoftware(environment=environment)).encode()
+        await self.ask("PUT", self._path("clusters", cluster_id, "environment"), body=body)
 
     async def stop(self, cluster_id: str, detail: str = "") -> None:
         """Ask for the end of a cluster."""

@@ -40,12 +40,17 @@ class Session:
         What was asked for; replaced by the record's own where a live cluster of the name was found.
     public_indexes : tuple of str
         Package indexes that machines can ask, besides PyPI.
+    streams : bool
+        Whether the caller's files come to the cluster from here, since who runs it can't read them.
     """
 
-    def __init__(self, api: Engine, spec: ClusterSpec, public_indexes: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, api: Engine, spec: ClusterSpec, public_indexes: tuple[str, ...] = (), *, streams: bool = False
+    ) -> None:
         self.api = api
         self.spec = spec
         self._public_indexes = public_indexes
+        self._streams = streams
         self.view: ClusterView | None = None
         """As it was last seen."""
         self.attached = False
@@ -112,7 +117,7 @@ class Session:
     def _software(self) -> Environment:
         """Return what is installed here; with the files of it that no index has, where machines need those."""
         environment = capture()
-        if not self.api.needs_software(self.spec.provider):
+        if not (self._streams or self.api.needs_software(self.spec.provider)):
             return environment
         # Imported by who needs it alone: a local cluster's start is shorter than some imports.
         carry = importlib.import_module("tradewind.boot.environment.carry").carry

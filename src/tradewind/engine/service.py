@@ -170,6 +170,16 @@ class Service:
         await self._store.change_intent(cluster_id, change, now=self._clock.now(), entry=entry)
         self._engine.poke(cluster_id)
 
+    async def set_environment(self, cluster_id: str, environment: Environment) -> None:
+        """Change what software the instances run that are launched from now on."""
+        cluster = await self._mine(cluster_id, Action.CHANGE_CLUSTER)
+        check_keepable(environment)
+        if not cluster.status.is_live:
+            raise BadRequest(f"cluster {cluster.name!r} has stopped ({cluster.stop_detail}); nothing runs on it again")
+        entry = self._entry("cluster.equipped", cluster, f"with the software {environment.content_hash[:12]}")
+        await self._store.change_environment(cluster_id, environment, now=self._clock.now(), entry=entry)
+        self._engine.poke(cluster_id)
+
     async def stop(self, cluster_id: str, detail: str = "") -> None:
         """Ask for the end of a cluster."""
         cluster = await self._mine(cluster_id, Action.CHANGE_CLUSTER)

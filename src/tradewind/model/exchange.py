@@ -52,6 +52,13 @@ class Resize:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NewSoftware:
+    """Ask for other software on the workers that come from now on."""
+
+    environment: Environment
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Keys:
     """A client's keys of one cluster, all PEM."""
 

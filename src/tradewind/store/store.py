@@ -9,6 +9,7 @@ from pathlib import Path
 from tradewind.model.budget import Reservation
 from tradewind.model.cluster import Cluster, ClusterStatus, Intent
 from tradewind.model.computation import Computation
+from tradewind.model.environment import Environment
 from tradewind.model.events import Event
 from tradewind.model.exchange import ClusterNews
 from tradewind.model.instance import Instance
@@ -163,6 +164,12 @@ class Store:
     async def figures(self, now: datetime) -> StoreFigures:
         """Count what lives in all workspaces, for those who run the server."""
         return await self._transactions.read(figures.figures, now)
+
+    async def change_environment(
+        self, cluster_id: str, environment: Environment, now: datetime, *, entry: AuditEntry | None = None
+    ) -> None:
+        """Change what software the instances run that are launched from now on; of a stopped cluster, nothing."""
+        await self._transactions.write(clusters.change_environment, cluster_id, environment, now, entry)
 
     async def change_intent(
         self,

@@ -73,12 +73,14 @@ async def test_wherever_the_line_breaks_the_same_order_again_launches_once(lab: 
         assert number < 7
 
 
-async def appears(directory: Path, name: str) -> None:
-    while True:  # noqa: ASYNC110 - nobody tells
+def appears(directory: Path, name: str) -> bool:
+    until_s = time.monotonic() + 20
+    while time.monotonic() < until_s:
         with contextlib.suppress(FileNotFoundError):
             if name in os.listdir(directory):
-                return
-        await asyncio.sleep(0.001)
+                return True
+        time.sleep(0.001)
+    return False
 
 
 async def test_an_order_whose_answer_was_lost_waits_for_its_host_and_goes_to_no_other(lab: Lab, cable: Cable) -> None:
@@ -87,8 +89,7 @@ async def test_an_order_whose_answer_was_lost_waits_for_its_host_and_goes_to_no_
     await provider.observe()
     one = ordered(Role.WORKER)
     task = asyncio.create_task(launch(provider, one))
-    async with asyncio.timeout(20):
-        await appears(lab.directory / "ws1" / "runs", one.marks.order)
+    assert await asyncio.to_thread(appears, lab.directory / "ws1" / "runs", one.marks.order)
     # It is being claimed, and says so to nobody.
     cable.is_deaf = True
     await asyncio.sleep(0.5)
@@ -128,14 +129,13 @@ async def test_a_silent_host_keeps_what_it_had_and_stops_nobody_else(lab: Lab, c
         third = ordered(Role.WORKER, cpus=4)
         with pytest.raises(NoCapacity, match="ws1"):
             await launch(provider, third)
-        await provider.terminate([next(h.handle for h in handles if h is not there)])
+        other = next(handle for handle in handles if handle is not there)
+        await provider.terminate([other.handle])
+        await until(provider, other, STOPPED)
         with pytest.raises(Unavailable, match="ws1"):
             await provider.terminate([there.handle])
         cable.mend()
-        async with asyncio.timeout(40):
-            while (seen := await sight(provider, there)) is None or seen.detail != "on ws1":
-                await asyncio.sleep(0.1)
-        assert seen.status is STARTING
+        assert (await until(provider, there, STARTING, detail="on ws1")).handle == there.handle
         handles = [there, *await launch(provider, ordered(Role.WORKER, cpus=4))]
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import ModuleType
 from urllib.parse import unquote, urlsplit
 
-from tradewind.boot.environment.indexes import with_passwords
+from tradewind.boot.environment.indexes import PUBLIC, with_passwords
 from tradewind.boot.environment.translation.differences import FAR, differences_of, in_lines
 from tradewind.boot.environment.translation.markers import Known, Needs, known_here, needs_of, of_environment
 from tradewind.boot.environment.translation.memory import place_of, remember, remembered
@@ -171,7 +171,7 @@ def _translate(
         say=say,
     )
     settled = settle(case)
-    packages = [*by_conda, *carried, *_packages(case, settled, is_asked=bool(environment.indexes))]
+    packages = [*by_conda, *carried, *_packages(case, settled)]
     there = replace(
         environment,
         python=next((p.version for p in by_conda if p.name == "python"), _python_there(environment, target)),
@@ -196,7 +196,7 @@ def _conda() -> ModuleType:
         ) from None
 
 
-def _packages(case: Case, settled: Settled, *, is_asked: bool) -> list[Package]:
+def _packages(case: Case, settled: Settled) -> list[Package]:
     """Return what comes from indexes, and what is copied, for the target."""
     packages = [
         # It travels as what was copied from a directory does: as the files that are installed here.
@@ -205,14 +205,9 @@ def _packages(case: Case, settled: Settled, *, is_asked: bool) -> list[Package]:
         if name in case.copied
     ]
     for name, there in settled.available.items():
-        known = case.packages.get(name)
-        # Where several indexes are set, the machines are told which one has it: they may reach that one alone.
-        index = there.index if is_asked and not (known and known.url) else known.url if known else ""
-        if known is not None and known.version == there.version:
-            packages.append(replace(known, url=index, sha256=""))
-        else:
-            base = known if known is not None else Package(name=name, version=there.version)
-            packages.append(replace(base, version=there.version, url=index, sha256=""))
+        known = case.packages.get(name, Package(name=name, version=there.version))
+        # The hash was that of a file for this platform.
+        packages.append(replace(known, version=there.version, sha256=""))
     return packages
 
 
@@ -264,4 +259,5 @@ def _addresses(environment: Environment, addresses: Mapping[str, str] | None) ->
     if not environment.indexes:
         return []
     known = addresses if addresses is not None else with_passwords()
-    return [known.get(url, url) for url in environment.indexes]
+    # The usual one last, whatever order they were written in.
+    return [known.get(url, url) for url in sorted(environment.indexes, key=lambda url: url in PUBLIC)]

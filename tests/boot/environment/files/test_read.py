@@ -419,6 +419,8 @@ BAD = [
     ("pylock.toml", "packages = [\n  {", "pylock.toml is no TOML: .*line"),
     ("pylock.toml", "x = 1\n", "is no pylock.toml of version 1"),
     ("pylock.toml", pylock('name = "a"\nversion = "1"\nmarker = "sys_platfrm == 1"'), "is no marker"),
+    ("pylock.toml", 'lock-version = "1.0"\nrequires-python = ">=3.99"\npackages = []', "is for Python >=3.99"),
+    ("pylock.toml", 'lock-version = "1.0"\npackages = []', "has no packages for linux-x86_64"),
     ("requirements.txt", "melt\nmelt >>= 1\n", "requirements.txt, line 2 can't be locked"),
     ("requirements.txt", "melt==99\n", r"(?s)requirements.txt can't be locked.*no version of melt==99"),
     ("pyproject.toml", "[project\n", "pyproject.toml, line 1 can't be locked"),

@@ -7,12 +7,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from packaging.markers import InvalidMarker, Marker
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
 from tradewind.boot.environment.translation.platforms import fits, marker_facts, minor_of, tags_for
 from tradewind.errors import BadRequest
 from tradewind.model.environment import Target
 
 NEWEST_GLIBC = "2.60"
+LAST_PATCH = 99
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +47,15 @@ class Job:
             return Marker(marker).evaluate({**marker_facts(self.platform, self.python), **none})
         except InvalidMarker as error:
             raise BadRequest(f"{marker!r} is no marker: {str(error).splitlines()[0]}") from None
+
+    def runs(self, pythons: str) -> bool:
+        """Whether a Python of that minor version can be among ``pythons``, as ``>=3.10``. What can't be read is so."""
+        try:
+            wanted = SpecifierSet(pythons)
+        except InvalidSpecifier:
+            return True
+        first, last = f"{self.target.python}.0", f"{self.target.python}.{LAST_PATCH}"
+        return wanted.contains(first) or wanted.contains(last)
 
     def fitting(self, names: Sequence[str]) -> list[str]:
         """Return the wheels that can be installed there; those for a newer glibc only where there are no others."""

@@ -43,6 +43,9 @@ def parse_pylock(text: str, file: Path, job: Job, requested: frozenset[str] = fr
         raise BadRequest(f"{file.name} is no TOML: {error}. Lock it again, or mend that line.") from None
     if "packages" not in lock or str(lock.get("lock-version", "")).partition(".")[0] != "1":
         raise BadRequest(f"{file.name} is no pylock.toml of version 1: make one with `uv export --format pylock.toml`.")
+    pythons = str(lock.get("requires-python", ""))
+    if not job.runs(pythons):
+        raise BadRequest(f"{file.name} is for Python {pythons}, and this is for {job.python}: give another --python.")
     packages: list[Package] = []
     artifacts: list[Artifact] = []
     for entry in lock["packages"]:

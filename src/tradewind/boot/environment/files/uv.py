@@ -6,6 +6,7 @@ import importlib.metadata
 import os
 import re
 import subprocess
+import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -72,7 +73,8 @@ def _compiled(file: Path, job: Job, constraints: Sequence[str], added: Sequence[
         "--python-platform",
         uv_platform(job.target),
     ]
-    words += ["--only-binary", ":all:"]
+    # This Python will do for reading what wheels say; to look for another, uv would go to the network.
+    words += ["--only-binary", ":all:", "--python", sys.executable]
     with tempfile.TemporaryDirectory(prefix="tradewind-lock-") as directory:
         for name, lines, option in (("added.txt", added, None), ("constraints.txt", constraints, "--constraints")):
             if lines:

@@ -55,19 +55,17 @@ def remember(found: Translation, place: Path) -> None:
 
 def _translation(value: Any) -> Translation:
     facts = value["environment"]
+    packages = [
+        Package(**{**one, "source": Source(one["source"]), "extras": tuple(one["extras"])}) for one in facts["packages"]
+    ]
+    lists = {
+        "packages": tuple(packages),
+        "artifacts": tuple(Artifact(**one) for one in facts["artifacts"]),
+        "indexes": tuple(facts["indexes"]),
+        "channels": tuple(facts["channels"]),
+    }
     return Translation(
-        environment=Environment(
-            python=facts["python"],
-            platform=facts["platform"],
-            packages=tuple(
-                Package(**{**one, "source": Source(one["source"]), "extras": tuple(one["extras"])})
-                for one in facts["packages"]
-            ),
-            content_hash=facts["content_hash"],
-            artifacts=tuple(Artifact(**one) for one in facts["artifacts"]),
-            indexes=tuple(facts["indexes"]),
-            channels=tuple(facts["channels"]),
-        ),
+        environment=Environment(**{**facts, **lists}),
         differences=tuple(
             Difference(**{**one, "confidence": Confidence(one["confidence"])}) for one in value["differences"]
         ),

@@ -16,7 +16,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from tradewind.boot.environment.build import find_uv
-from tradewind.boot.environment.indexes import PYPI, bare
+from tradewind.boot.environment.indexes import bare
 from tradewind.boot.environment.sources import normalised
 from tradewind.boot.environment.translation.platforms import uv_platform
 from tradewind.errors import BadRequest, MissingExtra
@@ -25,7 +25,6 @@ from tradewind.model.environment import Target
 RESOLVE_S = 300.0
 """Seconds one question may take: a cold cache and a slow line need a minute for some hundred packages."""
 LINES_QUOTED = 12
-OF_PYPI = frozenset({"files.pythonhosted.org", "pypi.org"})
 NOT_OURS = (
     *("UV_CONSTRAINT", "UV_OVERRIDE", "UV_EXCLUDE", "UV_BUILD_CONSTRAINT", "UV_RESOLUTION", "UV_PRERELEASE"),
     *("UV_NO_BINARY", "UV_NO_BINARY_PACKAGE", "UV_NO_BUILD", "UV_PYTHON", "UV_PROJECT", "UV_WORKING_DIRECTORY"),
@@ -50,8 +49,6 @@ class Available:
     wheels: tuple[str, ...]
     """Their file names."""
     has_source: bool
-    index: str
-    """Address, where the files tell it; else empty."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +76,7 @@ class Resolver:
     here: str = ""
     """Minor version of the caller's Python; empty: the target's."""
     indexes: Sequence[str] = field(default=(), repr=False)
-    """Addresses with their passwords, the first one first; empty: uv's usual ones."""
+    """Addresses with their passwords, the first one first, the usual one last; empty: uv's own settings."""
 
     def ask(self, question: Question) -> dict[str, Available]:
         """Return what is to be installed on the target, by name: wheels alone.
@@ -125,8 +122,9 @@ class Resolver:
             command += ["--overrides", "overrides.txt"] if question.overrides else []
             command += ["--excludes", "excludes.txt"] if question.excludes else []
             command += ["--resolution", "lowest-direct"] if question.lowest else []
-            # pip looks at all indexes for the best version, and that is how what is captured came to be.
-            command += ["--index-strategy", "unsafe-best-match"] if len(self.indexes) > 1 else []
+            # pip looks at all indexes for a version, and so came to be what is captured. Here the user's own go first:
+            # who gave a package of the usual index the same name must not be asked while they have it.
+            command += ["--index-strategy", "unsafe-first-match"] if len(self.indexes) > 1 else []
             # Elsewhere than in the user's project: its settings are about what it locks, not about what is installed.
             return _answer(_output(command, place, _environ(self.indexes)))
 
@@ -192,14 +190,11 @@ def _answer(text: str) -> dict[str, Available]:
     packages: list[dict[str, Any]] = tomllib.loads(text).get("packages", [])
     found = {}
     for package in packages:
-        files = [*package.get("wheels", []), *([package["sdist"]] if "sdist" in package else [])]
-        hosts = {urlsplit(str(file.get("url", ""))).hostname for file in files}
         found[normalised(package["name"])] = Available(
             name=normalised(package["name"]),
             version=str(package.get("version", "")),
             wheels=tuple(_name_of(wheel) for wheel in package.get("wheels", [])),
             has_source="sdist" in package,
-            index=PYPI if hosts and hosts <= OF_PYPI else "",
         )
     return found
 
