@@ -12,6 +12,7 @@ import tempfile
 import zipfile
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from importlib import metadata
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -35,6 +36,8 @@ ADVICE = (
 )
 MODULES = "What is imported from the working directory and from PYTHONPATH"
 OUR_OWN = "tradewind"
+OUR_NEEDS = ("msgspec", "setproctitle")
+"""Of our own dependencies, those that a scheduler or a worker imports and ``distributed`` doesn't bring."""
 
 Known = Callable[[Sequence[Installed]], Collection[str]]
 
@@ -137,12 +140,18 @@ def carry(
 
 
 def with_ours(environment: Environment, cache: Path) -> Environment:
-    """Return ``environment`` with this program in it, packed as it runs here, where no package brings it."""
-    if any(package.name == OUR_OWN for package in environment.packages):
+    """Return ``environment`` with this program in it, packed as it runs here, where no package brings it.
+
+    What it imports on a machine besides Dask's own libraries is added in the versions that are here.
+    """
+    names = {package.name for package in environment.packages}
+    if OUR_OWN in names:
         return environment
+    needed = [Package(name=name, version=metadata.version(name)) for name in OUR_NEEDS if name not in names]
     carrier = Carrier(cache=cache, found=Found(), indexes=Indexes())
     plain = modules_zip(our_own(), carrier, LIMIT)
-    return seal(replace(environment, artifacts=(*environment.artifacts, *plain)))
+    packages = sorted([*environment.packages, *needed], key=lambda package: (package.name, package.source.value))
+    return seal(replace(environment, packages=tuple(packages), artifacts=(*environment.artifacts, *plain)))
 
 
 def our_own() -> dict[str, Path]:
