@@ -111,6 +111,8 @@ class Session:
             log.warning("Cluster %r is attached to as it is: n_workers is ignored, use .scale().", found.name)
 
     async def _create(self) -> Cluster:
+        if self.spec.software is not None:
+            return await self.api.create(self.spec)
         environment: Environment
         if self.api.needs_software(self.spec.provider):
             planned = await self.api.dry_run(self.spec)
