@@ -12,7 +12,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tradewind.config import Settings, config_file, data_directory, load_settings, parse_duration
+from tradewind.config import (
+    Settings,
+    Size,
+    SshHost,
+    config_file,
+    data_directory,
+    load_settings,
+    parse_duration,
+    parse_size,
+)
 from tradewind.errors import ConfigError
 from tradewind.model.secret import Secret
 
@@ -27,8 +36,18 @@ EVERY: list[tuple[str, str, str, object]] = [
     ("tags.project", '"tides"', "tides", "tides"),
     ("history.record", "false", "false", False),
     ("history.code", "true", "1", True),
+    ("software.public_indexes", '["https://mirror/simple"]', "https://mirror/simple", ("https://mirror/simple",)),
     ("local.price_per_hour", "0.12", "0.12", Decimal("0.12")),
     ("local.currency", '"EUR"', "EUR", "EUR"),
+    (
+        "ssh.hosts",
+        '[{address = "ws1", cores = 4, memory = "8 GiB", labels = ["fast"]}]',
+        '[{"address": "ws1", "cores": 4, "memory": "8 GiB", "labels": ["fast"]}]',
+        (SshHost(address="ws1", cores=4, memory=Size(8 * 1024**3), labels=("fast",)),),
+    ),
+    ("ssh.placement", '"pack"', "pack", "pack"),
+    ("ssh.known_hosts", '"/etc/ssh/ssh_known_hosts"', "/etc/ssh/ssh_known_hosts", "/etc/ssh/ssh_known_hosts"),
+    ("ssh.config", '"/etc/ssh/ssh_config"', "/etc/ssh/ssh_config", "/etc/ssh/ssh_config"),
     ("fake.latency_s", "2", "2", 2.0),
     ("fake.world", '"127.0.0.1:8900"', "127.0.0.1:8900", "127.0.0.1:8900"),
     ("server", '"https://hub.example.org:8886"', "https://hub.example.org:8886", "https://hub.example.org:8886"),
@@ -93,6 +112,30 @@ def test_a_setting_can_be_made_in_the_file_and_by_a_variable(
     assert value_of(in_file, key) == value
     assert value_of(by_variable, key) == value
     assert type(value_of(by_variable, key)) is type(value)
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [("1024", 1024), ("64 GiB", 64 * 1024**3), ("1.5kB", 1500), ("2TB", 2 * 10**12), ("0 MiB", 0)],
+)
+def test_an_amount_of_memory_is_read_in_the_usual_units(text: str, size: int) -> None:
+    assert parse_size(text) == size
+
+
+@pytest.mark.parametrize(
+    ("toml", "words"),
+    [
+        ('[[ssh.hosts]]\nmemory = "64 Gub"', "64 GiB"),
+        ("[[ssh.hosts]]\nmemory = true", "ssh.hosts.memory"),
+        ('[ssh]\nhosts = ["ws1"]', "write [[ssh.hosts]]"),
+        ('[ssh.hosts]\naddress = "ws1"', "write [[ssh.hosts]]"),
+        ('[[ssh.hosts]]\nadress = "ws1"', "did you mean 'ssh.hosts.address'"),
+    ],
+)
+def test_a_host_that_is_written_wrong_says_where_and_what_would_do(tmp_path: Path, toml: str, words: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        load_settings(written(tmp_path, toml), {})
+    assert words in str(refused.value)
 
 
 def test_without_a_file_and_variables_the_defaults_hold(tmp_path: Path) -> None:

@@ -99,11 +99,19 @@ def _tables(kind: type, keys: tuple[str, ...]) -> list[str]:
         if dataclasses.is_dataclass(hint) and isinstance(hint, type):
             below.extend(_tables(hint, (*keys, field.name)))
             continue
+        item = next(iter(typing.get_args(hint)), None)
+        if isinstance(item, type) and dataclasses.is_dataclass(item):
+            below.extend(_tables(item, (*keys, f"{field.name}[]")))
+            continue
         below_it = ("name",) if typing.get_origin(hint) is not None and not isinstance(hint, types.UnionType) else ()
         variable = "TRADEWIND_" + "__".join((*keys, field.name, *below_it)).upper()
         text = " ".join(docs.get(field.name, "").split()).replace("|", "\\|")
         rows.append(f"| `{field.name}` | {_default(field)} | `{variable}` | {text} |")
-    title = f"`[{'.'.join(keys)}]`" if keys else "At the top of the file"
+    is_list = bool(keys) and keys[-1].endswith("[]")
+    place = ".".join(keys).removesuffix("[]")
+    title = (f"`[[{place}]]`" if is_list else f"`[{place}]`") if keys else "At the top of the file"
+    if is_list:
+        rows = [re.sub(r"\| `TRADEWIND_\S+` \|", "| – |", row) for row in rows]
     head = [f"## {title}", "", " ".join((inspect.getdoc(kind) or "").split()), ""]
     table = ["| key | default | variable | meaning |", "|---|---|---|---|", *rows, ""] if rows else []
     return (head + table if rows else []) + below

@@ -7,6 +7,7 @@ go one table down: ``TRADEWIND_LOCAL__PRICE_PER_HOUR=0.12``), which win. A keywo
 from __future__ import annotations
 
 import difflib
+import json
 import os
 import re
 import tomllib
@@ -17,16 +18,27 @@ from dataclasses import dataclass, field, fields, is_dataclass
 from datetime import timedelta
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
-from typing import Any
+from typing import Any, NewType
 
 import platformdirs
 
 from tradewind.errors import ConfigError
+from tradewind.model.environment import Artifact
 from tradewind.model.secret import Secret
 
 PREFIX = "TRADEWIND_"
-NO_SETTINGS = {"TRADEWIND_CONFIG_DIR", "TRADEWIND_DATA_DIR", "TRADEWIND_INSTANCE", "TRADEWIND_TOKEN"}
+NO_SETTINGS = {
+    "TRADEWIND_CACHE_DIR",
+    "TRADEWIND_CONFIG_DIR",
+    "TRADEWIND_DATA_DIR",
+    "TRADEWIND_INSTANCE",
+    "TRADEWIND_TOKEN",
+}
 """Say where to look, or mark what an instance started, so they are no settings themselves."""
+
+
+Size = NewType("Size", int)
+"""Bytes; written as a number of them, or as text like "64 GiB"."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +52,56 @@ class LocalSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SshHost:
+    """One table ``[[ssh.hosts]]``: a machine with Linux and Python 3.9 or newer that you may log in to."""
+
+    address: str = ""
+    """Name or address by which you and all other hosts reach it; must be given."""
+    name: str = ""
+    """What it is called here, and in ``worker_vm_types``; default its address."""
+    cores: int = 0
+    """How many of its cores clusters may have; must be given."""
+    memory: Size = Size(0)
+    """How much of its memory they may have, as "64 GiB"; must be given."""
+    gpus: int = 0
+    """How many GPUs they may have, the first ones; default 0."""
+    user: str | None = None
+    """Who logs in; default as for ``ssh``: your own name, or what your SSH settings say."""
+    port: int | None = None
+    """Of its SSH server; default 22, or what your SSH settings say."""
+    key: str | None = None
+    """File of the private key to log in with; default those of your SSH agent, and your usual ones."""
+    price_per_hour: Decimal | None = None
+    """What an hour of the whole machine costs; default None: unpriced."""
+    currency: str = "USD"
+    """Of ``price_per_hour``; default USD."""
+    python: str = "python3"
+    """Its Python that needs nothing installed, by path or name; default python3."""
+    environment: str | None = None
+    """Directory of an environment that is there already, with Tradewind in it, and is used as it is; default None: your
+    own software is brought there."""
+    directory: str = "~/.cache/tradewind"
+    """Where everything of ours is kept there, what workers spill included; default ~/.cache/tradewind."""
+    labels: tuple[str, ...] = ()
+    """Words that ``worker_vm_types`` may name it by, as "fast"; default none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SshSettings:
+    """The table ``[ssh]``: hosts of your own, reached by SSH."""
+
+    hosts: tuple[SshHost, ...] = ()
+    """The inventory, each host a table ``[[ssh.hosts]]`` of its own; default none."""
+    placement: str = "spread"
+    """"spread" gives the next instance to the host with the most free room, "pack" to the one with the least; default
+    spread, so that each worker has the most of its host's disk and network."""
+    known_hosts: str = "~/.ssh/known_hosts"
+    """File with the keys of hosts that are trusted; default your own. What isn't in it is refused."""
+    config: str = "~/.ssh/config"
+    """File with SSH settings, as users, ports and jump hosts; default your own."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FakeSettings:
     """The table ``[fake]``: an infrastructure that exists in memory, for plans and tests."""
 
@@ -47,6 +109,15 @@ class FakeSettings:
     """Seconds from a launch to a running instance; default 0."""
     world: str | None = None
     """Address of the process that keeps the world, as 127.0.0.1:8900; None (the default) is the engine's own memory."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SoftwareSettings:
+    """The table ``[software]``: what of the caller's packages travels to machines that have none of them."""
+
+    public_indexes: tuple[str, ...] = ()
+    """Addresses of package indexes, besides PyPI, that machines can ask without a password; default none, so that
+    packages of other indexes travel from here."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,7 +241,9 @@ class Settings:
     tags: Mapping[str, str] = field(default_factory=dict)
     """Given to every cluster; a call's own tags win. Default none."""
     history: HistorySettings = field(default_factory=HistorySettings)
+    software: SoftwareSettings = field(default_factory=SoftwareSettings)
     local: LocalSettings = field(default_factory=LocalSettings)
+    ssh: SshSettings = field(default_factory=SshSettings)
     fake: FakeSettings = field(default_factory=FakeSettings)
     serve: ServeSettings = field(default_factory=ServeSettings)
     oidc: OidcSettings = field(default_factory=OidcSettings)
@@ -190,6 +263,17 @@ def data_directory() -> Path:
     base = os.environ.get("TRADEWIND_DATA_DIR")
     # Absolute: a program that changes its directory afterwards must not find another store.
     return Path(base).expanduser().absolute() if base else platformdirs.user_data_path("tradewind")
+
+
+def cache_directory() -> Path:
+    """Return where is kept what can be made again (``TRADEWIND_CACHE_DIR`` moves it)."""
+    base = os.environ.get("TRADEWIND_CACHE_DIR")
+    return Path(base).expanduser().absolute() if base else platformdirs.user_cache_path("tradewind")
+
+
+def artifact_file(artifact: Artifact) -> Path:
+    """Return where a file of the caller's own code is kept for machines to have; it need not be there."""
+    return cache_directory() / "artifacts" / artifact.sha256 / artifact.file_name
 
 
 def load_settings(file: Path | None = None, environ: Mapping[str, str] | None = None) -> Settings:
@@ -257,6 +341,25 @@ def parse_duration(text: str | float) -> timedelta:
         raise ValueError(f'{text!r} is longer than any cluster lives: write "30 days", or "off"') from None
 
 
+def parse_size(text: str | int) -> Size:
+    """Return bytes given as their number or as text like ``"64 GiB"``, ``"500 MB"``.
+
+    Raises
+    ------
+    ValueError
+        It isn't one; the message shows what would do.
+    """
+    units = {
+        "": 1,
+        **{f"{p}ib": 1024**n for n, p in enumerate("kmgt", 1)},
+        **{f"{p}b": 1000**n for n, p in enumerate("kmgt", 1)},
+    }
+    found = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)\s*([a-z]*)", str(text).strip().lower())
+    if found is None or found[2] not in units:
+        raise ValueError(f'{text!r} isn\'t an amount of memory: write bytes, or "64 GiB"')
+    return Size(int(float(found[1]) * units[found[2]]))
+
+
 def _build(kind: Any, table: Mapping[str, object], place: str, path: tuple[str, ...], base: Any = None) -> Any:
     hints = typing.get_type_hints(kind)
     known = [f.name for f in fields(kind)]
@@ -272,9 +375,22 @@ def _build(kind: Any, table: Mapping[str, object], place: str, path: tuple[str, 
             if not isinstance(value, Mapping):
                 raise ConfigError(f"{place}: {where!r} is a table; write [{where}] and its settings below.")
             values[key] = _build(hint_type, value, place, (*path, key), base=values.get(key))
+        elif typing.get_origin(hint_type) is tuple and is_dataclass(item := typing.get_args(hint_type)[0]):
+            values[key] = tuple(_build(item, one, place, (*path, key)) for one in _tables(value, place, where))
         else:
             values[key] = _convert(hint_type, value, f"{place}: {where!r}")
     return kind(**values)
+
+
+def _tables(value: object, place: str, where: str) -> list[Mapping[str, object]]:
+    """Return a list of tables; a variable holds it as JSON."""
+    try:
+        tables = json.loads(value) if isinstance(value, str) else value
+    except ValueError:
+        tables = None
+    if not isinstance(tables, list) or not all(isinstance(one, Mapping) for one in tables):
+        raise ConfigError(f"{place}: {where!r} is a list of tables; write [[{where}]] and its settings below.")
+    return tables
 
 
 def _convert(kind: Any, value: object, place: str) -> object:
@@ -285,6 +401,8 @@ def _convert(kind: Any, value: object, place: str) -> object:
     try:
         if target is timedelta:
             return parse_duration(value if isinstance(value, int | float) else str(value))
+        if target is Size and isinstance(value, str | int) and not isinstance(value, bool):
+            return parse_size(value)
         if target is Decimal:
             number = Decimal(str(value))
             if not number.is_finite() or number < 0:
@@ -329,4 +447,5 @@ _WORDS = {
     bool: "true or false",
     Decimal: "number of 0 or more, such as 0.12",
     float: "number",
+    Size: "number of bytes",
 }

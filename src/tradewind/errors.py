@@ -6,6 +6,7 @@
     ├── BadRequest            what was asked can't be used; nothing was started
     │   └── UnknownKeyword    a keyword nobody knows (also a TypeError)
     ├── ConfigError           a settings file or variable can't be used
+    │   └── NotSetUp          the settings say nothing of an infrastructure that needs it
     ├── MissingExtra          an optional library isn't installed
     ├── NotFound              no such cluster, computation, …
     ├── NameTaken             the name belongs to a cluster in another state
@@ -43,6 +44,10 @@ class UnknownKeyword(BadRequest, TypeError):
 
 class ConfigError(TradewindError):
     """A settings file or an environment variable can't be used."""
+
+
+class NotSetUp(ConfigError):
+    """The settings say nothing of an infrastructure that needs it. Decision: who didn't ask for it does without."""
 
 
 class MissingExtra(TradewindError, ImportError):

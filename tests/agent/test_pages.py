@@ -12,7 +12,13 @@ from distributed import Client
 from distributed.core import Status
 from tornado.httpclient import AsyncHTTPClient, HTTPClientError
 
-VERBS = [("/v1/status", None), ("/v1/retire", {"n": 1}), ("/v1/say", {"message": "x"}), ("/v1/close", {})]
+VERBS = [
+    ("/v1/status", None),
+    ("/v1/peek", None),
+    ("/v1/retire", {"n": 1}),
+    ("/v1/say", {"message": "x"}),
+    ("/v1/close", {}),
+]
 
 
 @pytest.mark.parametrize("token", [None, "", "wrong", "a-token-for-test", "a-token-for-testss", "ä"])
@@ -84,6 +90,44 @@ async def test_asking_without_the_token_does_not_keep_a_scheduler_alive(rig):
                     pass
                 await asyncio.sleep(0.1)
             await it.scheduler.finished()
+
+
+@pytest.mark.parametrize("look", ["/v1/peek", "/v1/status?renews=no", "/v1/status?renews=no&paid_for=60"])
+async def test_a_look_that_does_not_renew_keeps_no_scheduler_alive(rig, look):
+    async with rig(orphan_timeout_s=1.5, workers=0) as it:
+        looks = 0
+        async with asyncio.timeout(6):
+            while it.scheduler.status is Status.running:
+                try:
+                    status, page = await it.asker.ask(look)
+                    assert status == 200
+                    assert page["tasks_running"] == 0
+                    looks += 1
+                except (OSError, HTTPClientError):  # it ended in the middle of an answer
+                    pass
+                await asyncio.sleep(0.1)
+            await it.scheduler.finished()
+        assert looks > 5
+
+
+async def test_a_peek_tells_nothing_of_how_long_the_money_lasts(rig):
+    async with rig(orphan_timeout_s=60, workers=0) as it:
+        await it.asker.page("?paid_for=1.5")
+        await it.asker.ask("/v1/peek")
+        await it.asker.ask("/v1/status?renews=no&paid_for=60")
+        async with asyncio.timeout(6):
+            await it.scheduler.finished()
+
+
+async def test_a_peek_sees_workers_and_work_and_no_computation(rig):
+    async with rig() as it, Client(it.scheduler.address, asynchronous=True) as client:
+        await client.submit(_double, 2)
+        whole = await it.asker.page_when(lambda page: page.computations)
+        status, page = await it.asker.ask("/v1/peek")
+        assert status == 200
+        assert [worker["name"] for worker in page["workers"]] == ["w0"]
+        assert page["clients"] == whole.clients == 1
+        assert (page["computations"], page["cursor"]) == ([], 0)
 
 
 async def test_what_is_said_reaches_a_client_as_a_warning(rig):

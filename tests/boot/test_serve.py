@@ -1,6 +1,6 @@
 import numpy as np
-from tests.providers.local.orders import order
 
+from tests.providers.local.orders import order
 from tradewind.boot.serve import prepare_process, security_of
 from tradewind.model.instance import Role
 

@@ -21,6 +21,7 @@ from tests.chaos.replica import STARTING_S
 from tests.chaos.run import Findings, Run
 
 ROOT = Path(__file__).parents[2]
+PEOPLES_MINUTE_S = 60.0
 START_S = 60.0
 """Within this the first replicas serve, on a machine with other work."""
 
@@ -61,7 +62,9 @@ class Cast:
         world = await self._start("tradewind.providers.fake.process", "--seed", str(self._run.seed), *times)
         assert world.stdout is not None
         self.world = json.loads(await world.stdout.readline())["world"]
-        self._nursery = await self._start("tests.chaos.nursery")
+        # One whose replicas hurry is another, so that a run by people's minutes has no code of ours changed.
+        hurry = () if self._run.minute_s == PEOPLES_MINUTE_S else (str(self._run.minute_s),)
+        self._nursery = await self._start("tests.chaos.hasty" if hurry else "tests.chaos.nursery", *hurry)
 
     async def seat(self) -> None:
         """Let a replica be born in every seat, and return when all serve."""
@@ -72,9 +75,8 @@ class Cast:
             self.seats.append(Seat(number, _free_port(), proxy))
         for seat in self.seats:
             await self.bear(seat)
-        async with httpx.AsyncClient() as http, asyncio.timeout(START_S):
-            for seat in self.seats:
-                await _until_served(seat, http)
+        for seat in self.seats:
+            await self.serving(seat)
 
     async def bear(self, seat: Seat, **doom: Any) -> None:
         """Let a new replica be born in a seat, with a way to die where that is chosen; whoever sat there is dead."""
@@ -103,6 +105,19 @@ class Cast:
             stdin.write(json.dumps(told).encode() + b"\n")
             seat.pid = json.loads(await stdout.readline())["pid"]
         self.pid_of[name] = seat.pid
+
+    async def empty(self, seat: Seat) -> None:
+        """Kill who sits there, and return when they are gone."""
+        for _ in range(int(START_S / 0.02)):
+            if not tell(seat.pid, signal.SIGKILL):
+                return
+            await asyncio.sleep(0.02)
+        raise RuntimeError(f"process {seat.pid} can't be killed")
+
+    async def serving(self, seat: Seat) -> None:
+        """Return once who sits there serves."""
+        async with httpx.AsyncClient() as http, asyncio.timeout(START_S):
+            await _until_served(seat, http)
 
     async def mend(self) -> None:
         """Let everybody live, and every line be good."""

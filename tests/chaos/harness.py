@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import random
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -13,18 +12,16 @@ from typing import Any
 import httpx
 
 from tests.chaos.cast import Cast
+from tests.chaos.people import OWNER, PEOPLE, WORKSPACE, admit
 from tests.chaos.run import Findings, Run
+from tests.chaos.treasurer import Treasurer
 from tests.chaos.trouble import Trouble
 from tests.chaos.witness import Witness, processes_of
 from tests.postgres import Postgres
 from tradewind import wire
 from tradewind.engine.rounds import LEASE
 from tradewind.model.cluster import ClusterSpec, Lifetimes, Scaling
-from tradewind.model.exchange import NewBudget, NewCluster, Resize
-from tradewind.model.money import Money
-from tradewind.model.people import Token, User, Workspace
-from tradewind.store.audit import By
-from tradewind.store.store import Store
+from tradewind.model.exchange import NewCluster, Resize
 
 ANSWER_S = 8.0
 """How long a user waits for an answer."""
@@ -39,7 +36,6 @@ ROUGH = {
     "never_answers": 0.002,
 }
 """Weather on the line to the world, in a chaos run."""
-WORKSPACE = "chaos"
 LONG = Lifetimes(
     idle=timedelta(days=1), no_client=timedelta(days=1), orphan=timedelta(hours=2), start=timedelta(minutes=5)
 )
@@ -64,28 +60,25 @@ class Chaos:
         try:
             self._witness = Witness(self._database, self._cast.world)
             self._witness.begin()
-            token = await _person(self._database)
-            headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+            self._treasurer = Treasurer(self.run, self.found, self._witness, self._ask)
+            self._tokens = await admit(self._database)
+            headers = {"Content-Type": "application/json"}
             async with httpx.AsyncClient(timeout=ANSWER_S, headers=headers) as self._http:
                 await self._cast.seat()
-                await self._limit()
+                if self.run.has_limits:
+                    await self._treasurer.set()
                 await self._work_in_trouble()
         finally:
             await self._cast.aclose()
         return self.found
-
-    async def _limit(self) -> None:
-        if self.run.budget is None:
-            return
-        limit = NewBudget(limit=Money(amount=self.run.budget, currency="USD"))
-        if await self._ask(random.Random(), "POST", "/budgets", limit) is None:
-            raise RuntimeError(f"no budget could be set: {self.found.answers}")
 
     async def _work_in_trouble(self) -> None:
         self._trouble = Trouble(self.run, self.found, self._cast, self._witness, self._postgres)
         await self._witness.world("weather", **ROUGH, delay_s=2.0)
         users = [asyncio.create_task(self._use(n)) for n in range(self.run.clusters)]
         watch = asyncio.create_task(self._watch())
+        if self.run.has_limits:
+            users.append(asyncio.create_task(self._treasurer.look_after()))
         try:
             await self._trouble.make()
         finally:
@@ -101,10 +94,12 @@ class Chaos:
     # Users
 
     async def _ask(
-        self, dice: random.Random, method: str, path: str, body: object = None, key: str | None = None
+        self, dice: random.Random, who: str, method: str, path: str, body: object = None, key: str | None = None
     ) -> Any:
         """Ask any replica, and another one where that doesn't answer; None where none does, or there is no such."""
-        headers = {"Idempotency-Key": key} if key is not None else {}
+        headers = {"Authorization": f"Bearer {self._tokens[who]}"}
+        if key is not None:
+            headers["Idempotency-Key"] = key
         content = None if body is None else wire.dump_json(body)
         for seat in dice.sample(self._cast.seats, len(self._cast.seats)):
             url = f"http://127.0.0.1:{seat.port}/api/v1/workspaces/{WORKSPACE}{path}"
@@ -115,6 +110,8 @@ class Chaos:
             self.found.answers[answer.status_code] += 1
             if answer.is_success:
                 return answer.json() if answer.content else {}
+            if answer.status_code == 402 and key is not None:
+                self.found.refused.setdefault(key, (datetime.now(UTC), answer.json()["detail"]))
             if answer.status_code not in {500, 502, 503}:
                 return None
             if answer.status_code == 500:
@@ -124,7 +121,7 @@ class Chaos:
     async def _use(self, number: int) -> None:
         """Be a user who creates clusters, scales and stops them, one after the other."""
         dice = random.Random(self.run.seed * 1000 + number)
-        turn = 0
+        who, turn = PEOPLE[number % len(PEOPLE)], 0
         while True:
             turn += 1
             spec = ClusterSpec(
@@ -133,22 +130,34 @@ class Chaos:
                 provider=self.run.provider,
                 scaling=Scaling.fixed(dice.randint(1, self.run.workers)),
                 lifetimes=LONG,
+                tags={"project": "enso"} if number % 2 else {},
             )
-            made = None
+            made, key = None, f"k{number}-{turn}"
             for _ in range(3):
-                made = made or await self._ask(
-                    dice, "POST", "/clusters", NewCluster(spec=spec), key=f"k{number}-{turn}"
-                )
+                if made is None and key not in self.found.refused:
+                    made = await self._ask(dice, who, "POST", "/clusters", NewCluster(spec=spec), key=key)
             if made is None:
                 await asyncio.sleep(0.5)
                 continue
             self.found.created += 1
             for _ in range(dice.randint(0, 3)):
-                await asyncio.sleep(dice.uniform(0.2, self.run.keeps_s))
+                await self._keep(dice, who, made["id"])
                 scaling = Scaling.fixed(dice.randint(0, self.run.workers + 1))
-                await self._ask(dice, "PUT", f"/clusters/{made['id']}/scaling", Resize(scaling=scaling))
-            await asyncio.sleep(dice.uniform(0.2, self.run.keeps_s))
-            await self._ask(dice, "DELETE", f"/clusters/{made['id']}")
+                await self._ask(dice, who, "PUT", f"/clusters/{made['id']}/scaling", Resize(scaling=scaling))
+            await self._keep(dice, who, made["id"])
+            await self._ask(dice, who, "DELETE", f"/clusters/{made['id']}")
+
+    async def _keep(self, dice: random.Random, who: str, cluster_id: str) -> None:
+        """Leave a cluster alone for a while, or until it was stopped for want of money."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + dice.uniform(0.2, self.run.keeps_s)
+        while (left := until - loop.time()) > 0:
+            await asyncio.sleep(min(left, 2.0 if self.run.has_limits else left))
+            if not self.run.has_limits:
+                continue
+            seen = await self._ask(dice, who, "GET", f"/clusters/{cluster_id}")
+            if seen is not None and seen["status"] in {"stopping", "stopped"}:
+                return
 
     # Judgement
 
@@ -184,7 +193,7 @@ class Chaos:
                 break
             for cluster in live:
                 if (await asyncio.to_thread(self._witness.rows, STOPS, cluster))[0][0] is False:
-                    await self._ask(dice, "DELETE", f"/clusters/{cluster}")
+                    await self._ask(dice, OWNER, "DELETE", f"/clusters/{cluster}")
             if loop.time() > began + 10:
                 late = await asyncio.to_thread(self._witness.overdue, LEASE + timedelta(seconds=10))
                 self.found.faults += [f"{loop.time() - began:.0f} s after the last fault, {fault}" for fault in late]
@@ -204,24 +213,10 @@ class Chaos:
             found.seconds, wrong = await witness.billed()
             found.faults += wrong
         found.faults += witness.unsettled()
-        if self.run.budget is not None:
-            found.overrun = await witness.overrun(self.run.budget)
-            if found.overrun.rounds > 1:
-                found.faults.append(f"a hard limit was passed: {found.overrun}")
+        if self.run.has_limits:
+            await self._treasurer.judge()
         found.faults += witness.usurped(self._cast.pid_of)
+        if found.created and not witness.saves():
+            found.faults.append("the diary holds no save, so it says nothing of who saved")
         found.faults += witness.doubles()
         found.late_acts = await witness.late_acts(timedelta(seconds=0.5))
-
-
-async def _person(database: str) -> str:
-    """Return the token of somebody who owns the workspace."""
-    store = await Store.open(database)
-    now = datetime.now(UTC)
-    by = By(user="test", at=now)
-    user = await store.people.create_user(User(id="u-ada", name="ada", created_at=now), by)
-    await store.people.create_workspace(Workspace(name=WORKSPACE, created_at=now), user, by)
-    text = "tw_" + "ada".ljust(43, "0")
-    token = Token(id="t-ada", user_id=user.id, label="", created_at=now - timedelta(hours=1), expires_at=None)
-    await store.people.create_token(token, hashlib.sha256(text.encode()).hexdigest(), by)
-    await store.aclose()
-    return text

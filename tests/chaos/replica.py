@@ -8,11 +8,15 @@ import os
 import random
 import signal
 import time
+from collections.abc import Awaitable, Callable, Coroutine, Generator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import wraps
+from functools import partial, wraps
 from pathlib import Path
 from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
 
 import tradewind.engine.engine
 import tradewind.engine.shared
@@ -21,6 +25,7 @@ from tradewind.engine.clock import SteadyClock
 from tradewind.errors import StoreError
 from tradewind.providers.fake import RemoteFakeProvider
 from tradewind.providers.local import LocalProvider
+from tradewind.server.operation import Operation
 from tradewind.server.run import Started, serve
 from tradewind.store.store import Store
 from tradewind.store.transactions import Transactions
@@ -57,7 +62,11 @@ class Replica:
     """The longest time that a transaction waits before it begins, as on a slow disk."""
     sweep_s: float = 10.0
     dies_at: str = ""
-    """One of :data:`STEPS` or "turn"; empty lives on."""
+    """One of :data:`STEPS`, "turn", or an operation of the server, as "clusters.create"; empty lives on.
+
+    In an operation it dies before the first await, at each (what it waits for is under way), after each (that is
+    done, and nobody has learnt of it), or at the end, when the answer isn't sent.
+    """
     dies_by: str = "SIGKILL"
     """Or by SIGSTOP: then it stands still there, until somebody lets it go on."""
     dies_after: bool = False
@@ -75,6 +84,35 @@ class WrongClock(SteadyClock):
 
     def now(self) -> datetime:
         return super().now() + self._offset
+
+
+class Stepped(Awaitable[Response]):
+    """A coroutine that tells of each of its steps."""
+
+    def __init__(self, inner: Coroutine[Any, Any, Response], step: Callable[[], None]) -> None:
+        self._inner = inner
+        self._step = step
+
+    def __await__(self) -> Generator[Any, Any, Response]:
+        """Run it, and tell before the first await, when each begins to wait, when it goes on, and at the end."""
+        steps = self._inner.__await__()
+        go_on: Callable[[], Any] = partial(next, steps)
+        self._step()
+        while True:
+            try:
+                awaited = go_on()
+            except StopIteration as end:
+                self._step()
+                answer: Response = end.value
+                return answer
+            self._step()
+            try:
+                yield awaited
+            except BaseException as error:  # noqa: BLE001 - a cancellation, too, is the coroutine's to deal with
+                go_on = partial(steps.throw, error)
+            else:
+                self._step()
+                go_on = partial(next, steps)
 
 
 async def run(replica: Replica) -> None:
@@ -130,6 +168,16 @@ def _doom(replica: Replica) -> None:
             turn(handle)
 
         asyncio.events.Handle._run = counted  # type: ignore[method-assign]
+        return
+
+    if "." in replica.dies_at:
+        answer_to = Operation.answer_to
+
+        async def stepped(operation: Operation, request: Request) -> Response:
+            steps = answer_to(operation, request)
+            return await (Stepped(steps, count) if operation.name == replica.dies_at else steps)
+
+        Operation.answer_to = stepped  # type: ignore[method-assign]
         return
 
     async def die() -> None:

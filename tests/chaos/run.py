@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from decimal import Decimal
+from datetime import datetime
 
-from tests.chaos.witness import Overrun, Seconds
+from tests.chaos.bill import Stage
+from tests.chaos.witness import Seconds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,8 +31,10 @@ class Run:
     """Only these kinds; none named is all."""
     keeps_s: float = 4.0
     """The longest that a user leaves a cluster alone."""
-    budget: Decimal | None = None
-    """Hard limit of the workspace, in the currency of the world; None is none."""
+    has_limits: bool = False
+    """Whether workspace, a user and a tag have hard limits, which are used up and raised, again and again."""
+    minute_s: float = 60.0
+    """How long a minute is when money is planned: what people are promised is 60, and a test sees more in less."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -44,7 +47,12 @@ class Findings:
     answers: Counter[int] = field(default_factory=Counter)
     """What users were told, by the number of HTTP."""
     seconds: Seconds | None = None
-    overrun: Overrun | None = None
+    refused: dict[str, tuple[datetime, str]] = field(default_factory=dict)
+    """Creates that weren't paid for, by their key: when they were told, and why."""
+    stages: list[Stage] = field(default_factory=list)
+    """What came of each limit."""
+    ended_alone: int = 0
+    """Clusters that ended by themselves, because what was set aside for them was spent and nobody looked."""
     faults: list[str] = field(default_factory=list)
     """What must not be; empty is what a run is for."""
     late_acts: list[str] = field(default_factory=list)

@@ -16,7 +16,8 @@ import httpx
 import pytest
 
 from tests.chaos.cast import Cast, tell
-from tests.chaos.harness import LONG, WORKSPACE, _person
+from tests.chaos.harness import LONG
+from tests.chaos.people import OWNER, WORKSPACE, admit
 from tests.chaos.run import Findings, Run
 from tests.chaos.witness import Witness
 from tradewind import wire
@@ -53,23 +54,13 @@ class Servers:
         return Decimal(rows[0][0])
 
 
-class Hasty(Cast):
-    """Replicas that plan by a minute of so many seconds."""
-
-    minute_s = 60.0
-
-    async def _start(self, module: str, *arguments: str) -> asyncio.subprocess.Process:
-        if module == "tests.chaos.nursery":
-            return await super()._start("tests.chaos.hasty", str(self.minute_s))
-        return await super()._start(module, *arguments)
-
-
 @asynccontextmanager
 async def servers(database: str, directory: Path, minute_s: float) -> AsyncIterator[Servers]:
     """Run a world and replicas on it."""
-    cast = Hasty(Run(seed=1, duration_s=0, replicas=REPLICAS, clock_spread_s=0), Findings(), database, directory)
-    cast.minute_s = minute_s
-    headers = {"Authorization": f"Bearer {await _person(database)}", "Content-Type": "application/json"}
+    run = Run(seed=1, duration_s=0, replicas=REPLICAS, clock_spread_s=0, minute_s=minute_s)
+    cast = Cast(run, Findings(), database, directory)
+    token = (await admit(database))[OWNER]
+    headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
     try:
         await cast.open()
         await cast.seat()

@@ -16,7 +16,7 @@ import pytest
 from tests.chaos.witness import Witness
 from tradewind.model.cluster import Cluster, ClusterSpec, Intent, ScaleMemory, Scaling
 from tradewind.model.secret import Secret
-from tradewind.store.records import ClusterSecrets
+from tradewind.store.records import Changes, ClusterSecrets
 from tradewind.store.store import Store
 
 HOLDER, OTHER = "vm/11/x:1", "vm/22/x:2"
@@ -75,12 +75,12 @@ def line(instance: str, began_s: float, ended_s: float, price: str = "3600") -> 
 
 
 def test_a_save_by_its_holder_is_no_fault(witness: Witness, postgres_url: str) -> None:
-    write(postgres_url, "ours", "revision = revision + 1")
+    write(postgres_url, "ours", "revision = 2")
     assert witness.usurped(PIDS) == []
 
 
 def test_a_save_by_another_is_told(witness: Witness, postgres_url: str) -> None:
-    write(postgres_url, "theirs", "revision = revision + 1")
+    write(postgres_url, "theirs", "revision = 2")
     [fault] = witness.usurped(PIDS)
     assert f"theirs wrote cluster c1 that {HOLDER} held (epoch 1)" in fault
 
@@ -88,6 +88,21 @@ def test_a_save_by_another_is_told(witness: Witness, postgres_url: str) -> None:
 def test_a_change_of_mind_may_come_through_any_server(witness: Witness, postgres_url: str) -> None:
     write(postgres_url, "theirs", "revision = revision + 1, intent = intent || ' '")
     assert witness.usurped(PIDS) == []
+
+
+def test_a_bill_or_a_budget_may_be_changed_through_any_server(witness: Witness, postgres_url: str) -> None:
+    write(postgres_url, "theirs", "wake_at = now(), revision = clusters.revision + 1")
+    assert witness.usurped(PIDS) == []
+
+
+async def test_what_the_store_saves_is_known_for_a_save(witness: Witness, postgres_url: str) -> None:
+    store = await Store.open(postgres_url)
+    until = datetime.now(UTC) + timedelta(minutes=1)
+    lease = await store.take_lease("c1", HOLDER, datetime.now(UTC), until)
+    assert lease is not None
+    await store.save(lease, Changes(wake_at=until))
+    await store.aclose()
+    assert witness.saves() == 1
 
 
 def test_an_epoch_that_two_have_held_is_told(witness: Witness, postgres_url: str) -> None:

@@ -8,17 +8,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import psutil
 import psycopg
 
+from tests.chaos.bill import SECOND, Bill, Overrun, overrun
 from tradewind.providers.fake.remote import exchange
-
-SECOND = timedelta(seconds=1)
-HOUR = timedelta(hours=1)
 
 DIARY = """
 CREATE TABLE chaos_diary (
@@ -27,15 +24,25 @@ CREATE TABLE chaos_diary (
 );
 CREATE FUNCTION chaos_note() RETURNS trigger AS $$
 BEGIN
-    -- A save raises the revision and leaves the intent alone; whoever takes a lease leaves the revision alone.
+    -- A save writes the revision that follows the one it read. Whoever takes a lease leaves the revision alone; and who
+    -- changes an intent or a budget, or the bill of a cluster that has stopped, counts up whatever is there.
     INSERT INTO chaos_diary (at, writer, cluster, holder, epoch, until, saved, status) VALUES (
         clock_timestamp(), current_setting('chaos.replica', true), NEW.id, NEW.lease_holder, NEW.lease_epoch,
-        NEW.lease_until, NEW.revision <> OLD.revision AND NEW.intent = OLD.intent, NEW.status);
+        NEW.lease_until, NEW.revision <> OLD.revision AND current_query() NOT LIKE '%revision + %', NEW.status);
     RETURN NEW;
 END $$ LANGUAGE plpgsql;
+CREATE TABLE chaos_limits (
+    seq bigserial PRIMARY KEY, at timestamptz NOT NULL, budget text NOT NULL, amount text NOT NULL
+);
+CREATE FUNCTION chaos_limit() RETURNS trigger AS $$
+BEGIN
+    INSERT INTO chaos_limits (at, budget, amount) VALUES (clock_timestamp(), NEW.id, NEW.amount);
+    RETURN NEW;
+END $$ LANGUAGE plpgsql;
+CREATE TRIGGER chaos_limit AFTER INSERT OR UPDATE ON budgets FOR EACH ROW EXECUTE FUNCTION chaos_limit();
 CREATE TRIGGER chaos_note AFTER UPDATE ON clusters FOR EACH ROW EXECUTE FUNCTION chaos_note();
 """
-"""Who held what, and who wrote: kept by the database itself, in the transaction of each change."""
+"""Who held what, who wrote, and which limit held when: kept by the database, in the transaction of the change."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,16 +54,6 @@ class Seconds:
     usages_s: float
     worst_s: float
     """The largest difference of one instance."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Overrun:
-    """What was spent of a limit, by the world's ledger."""
-
-    limit: Decimal
-    spent: Decimal
-    rounds: float
-    """By how many seconds at the pace at which the limit was passed it was passed; 0 if it wasn't."""
 
 
 class Witness:
@@ -157,24 +154,22 @@ class Witness:
         )
         return total, faults
 
+    async def bills(self) -> list[Bill]:
+        """Return all that the world ever billed; what it bills still ends now."""
+        now = datetime.now(UTC)
+        return [
+            Bill(
+                cluster=line["cluster"],
+                per_hour=Decimal(line["price_per_hour"] or 0),
+                began=datetime.fromisoformat(line["started_at"]),
+                ended=now if line["stopped_at"] is None else datetime.fromisoformat(line["stopped_at"]),
+            )
+            for line in await self.world("ledger")
+        ]
+
     async def overrun(self, limit: Decimal) -> Overrun:
         """Return how far all that the world billed went over ``limit``."""
-        now = datetime.now(UTC)
-        steps: list[tuple[datetime, Decimal]] = []
-        for line in await self.world("ledger"):
-            price, ended = Decimal(line["price_per_hour"] or 0), line["stopped_at"]
-            steps.append((datetime.fromisoformat(line["started_at"]), price))
-            steps.append((now if ended is None else datetime.fromisoformat(ended), -price))
-        steps = [*sorted(steps), (now, Decimal(0))]
-        spent = burn = at_limit = Decimal(0)
-        for (at, change), (until, _) in pairwise(steps):
-            burn += change
-            before, spent = spent, spent + burn * Decimal((until - at) / HOUR)
-            if before <= limit < spent:
-                at_limit = burn
-        over = max(Decimal(0), spent - limit)
-        rounds = over / (at_limit * Decimal(SECOND / HOUR)) if at_limit else Decimal(0)
-        return Overrun(limit=limit, spent=spent, rounds=float(rounds))
+        return overrun(await self.bills(), limit, datetime.now(UTC))
 
     def usurped(self, pid_of: Mapping[str, int]) -> list[str]:
         """Return saves by somebody who didn't hold the lease, and epochs that two have held."""
@@ -189,6 +184,11 @@ class Witness:
                 faults.append(f"{at:%H:%M:%S.%f}: {writer} wrote cluster {cluster} that {holder} held (epoch {epoch})")
         faults += [f"cluster {c}, epoch {e}: held by {sorted(h)}" for (c, e), h in holders.items() if len(h) > 1]
         return faults
+
+    def saves(self) -> int:
+        """Return how many saves the diary holds: where it knows none for what it is, it tells of none."""
+        count: int = self.rows("SELECT count(*) FROM chaos_diary WHERE saved")[0][0]
+        return count
 
     async def late_acts(self, grace: timedelta) -> list[str]:
         """Return launches and ends that somebody asked the world for while another held the lease, by over ``grace``.

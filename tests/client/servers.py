@@ -72,7 +72,10 @@ def serving(replies: Replies, chain: tuple[Path, Path] | None = None) -> Iterato
             (self.send_response_only if "Date" in headers else self.send_response)(status)
             for name, value in headers.items():
                 self.send_header(name, value)
-            self.send_header("Content-Length", str(len(data)))
+            if "Content-Length" not in headers:
+                self.send_header("Content-Length", str(len(data)))
+            else:
+                self.close_connection = True
             self.end_headers()
             self.wfile.write(data)
 

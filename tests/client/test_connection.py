@@ -36,6 +36,75 @@ def ask(replies, question=GET, kind=dict, **options):
             connection.close()
 
 
+def broken(whole: bytes, told: dict[str, str] = OURS):
+    """Return a reply that ends in the middle."""
+    return (200, {**told, "Content-Length": str(len(whole) + 7)}, whole)
+
+
+def download(replies, to):
+    with serving(replies) as url:
+        connection = Connection(url)
+        try:
+            asyncio.run(connection.download("export", to))
+        finally:
+            connection.close()
+
+
+@pytest.mark.parametrize("breaks", [[], ["begin"], ["middle"], ["middle", "begin"], ["middle", "middle"]])
+def test_a_download_that_breaks_is_begun_anew_and_the_file_is_whole(tmp_path, breaks):
+    replies = Replies(
+        ours({}), *(CUT if where == "begin" else broken(b"a half" * 9) for where in breaks), (200, OURS, b"all of it")
+    )
+    download(replies, tmp_path / "export.csv")
+
+    assert (tmp_path / "export.csv").read_bytes() == b"all of it"
+    assert [asked[1] for asked in replies.asked] == ["/api/v1/me", *["/api/v1/export"] * (len(breaks) + 1)]
+
+
+def test_a_download_that_breaks_three_times_is_given_up_in_words(tmp_path):
+    replies = Replies(ours({}), broken(b"a half"))
+    with pytest.raises(
+        Interrupted, match=r"was cut .* broke 3 times, .* isn't whole: try again later, or ask for less"
+    ):
+        download(replies, tmp_path / "export.csv")
+
+    assert len(replies.asked) == 1 + 3
+
+
+def test_a_download_that_is_refused_is_asked_for_once(tmp_path):
+    replies = Replies(ours({}), problem("Forbidden", 403, "ask an owner"))
+    with pytest.raises(TradewindError, match="ask an owner"):
+        download(replies, tmp_path / "export.csv")
+
+    assert len(replies.asked) == 2
+    assert not (tmp_path / "export.csv").exists()
+
+
+def test_a_download_that_nobody_waits_for_any_more_is_not_begun_anew(tmp_path, monkeypatch):
+    monkeypatch.setattr(lines, "FIRST_REST_S", 5.0)
+    asked = threading.Event()
+
+    def breaks():
+        asked.set()
+        return broken(b"a half")
+
+    replies = Replies(ours({}), breaks)
+    with serving(replies) as url:
+        connection = Connection(url)
+
+        async def give_up() -> None:
+            download = asyncio.ensure_future(connection.download("export", tmp_path / "export.csv"))
+            await asyncio.to_thread(asked.wait, 10)
+            download.cancel()
+            await asyncio.gather(download, return_exceptions=True)
+
+        asyncio.run(give_up())
+        began = time.monotonic()
+        connection.close()
+    assert time.monotonic() - began < 2
+    assert len(replies.asked) == 2
+
+
 def test_questions_share_one_line_and_say_who_asks():
     replies = Replies(ours({"a": 1}))
     with serving(replies) as url:

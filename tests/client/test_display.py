@@ -8,13 +8,16 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
-from tests.e2e.conftest import SRC
+from tests.e2e.conftest import SRC, eventually
 from tradewind import Cluster
 from tradewind.client.display.terminal import Terminal
+from tradewind.model.exchange import NewBudget
+from tradewind.model.money import Money
 
 ONE_CLUSTER = """
 import sys
@@ -112,6 +115,24 @@ def test_a_display_that_fails_costs_the_user_a_warning_and_not_the_cluster(
 
     assert answer == 42
     assert "can't be shown any more; it goes on" in caplog.text
+
+
+def test_each_step_of_a_budget_that_pays_is_said_once(
+    home: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TRADEWIND_LOCAL__PRICE_PER_HOUR", "36")  # a cent a second
+    limit = NewBudget(limit=Money(amount=Decimal("0.06"), currency="USD"), is_hard=False)
+    with Cluster(n_workers=1, wait_for_workers=True) as cluster:
+        api = cluster._session.api
+        api.run(api.set_budget(limit))
+        eventually(lambda: " 80 % of" in caplog.text, 30, "eighty per cent are said")
+        shown = cluster._repr_html_()
+
+    said = [record.getMessage() for record in caplog.records if "the budget of 0.06 USD" in record.getMessage()]
+    assert [line.split(": ", 1)[1].split(" of ")[0] for line in said][:2] == ["50 %", "80 %"]
+    assert len(said) == len(set(said))
+    assert "It is soft, and stops nothing." in said[0]
+    assert "80 % of the budget of 0.06 USD a month" in shown
 
 
 def test_a_terminal_that_was_closed_is_no_fault(home: Path) -> None:

@@ -250,6 +250,20 @@ def test_an_end_by_age_is_announced_ten_minutes_before() -> None:
     assert portrait(late, (), NOW).warnings == ("It reaches its cluster_timeout in 9 min.",)
 
 
+def test_the_last_steps_of_budgets_are_shown_for_some_hours() -> None:
+    steps = [
+        replace(event(f"{step} % is spent.", Level.WARNING), at=NOW - timedelta(hours=hours))
+        for step, hours in ((10, 13), (20, 9), (50, 8), (80, 7), (100, 1))
+    ]
+    seen = portrait(view(RUNNING), [steps[0], event("up"), steps[-1]], NOW, steps)
+
+    assert [words.split(", ")[1] for words in seen.warnings] == [f"{step} % is spent." for step in (50, 80, 100)]
+    assert seen.journal == (steps[0], event("up")), "nothing is said twice"
+    assert portrait(view(RUNNING), (), NOW + timedelta(hours=12), steps).warnings == ()
+    assert portrait(view(STOPPED, status=ClusterStatus.STOPPED), (), NOW, steps).warnings == ()
+    assert "100 % is spent." in str(Text(html(seen)))
+
+
 def test_a_cluster_that_is_over_warns_of_nothing() -> None:
     over = replace(view(STOPPED, status=ClusterStatus.STOPPED), page=page(idle_seconds=9999.0))
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
 
+from tradewind.boot.environment.capture import capture
 from tradewind.client.api import Api
 from tradewind.client.session import Session
 from tradewind.errors import NameTaken
 from tradewind.model.cluster import Cluster, ClusterSpec, ClusterStatus, Intent, ScaleMemory, Scaling
+from tradewind.model.environment import Environment
 
 SPEC = ClusterSpec(name="mine", workspace="default", provider="fake", scaling=Scaling.fixed(1))
 RECORD = Cluster(
@@ -34,6 +38,13 @@ class Register:
     async def find(self, name: str, *, live: bool = True) -> Cluster | None:
         return self.record if name == self.record.name else None
 
+    def needs_software(self, provider: str) -> bool:
+        return provider == "far"
+
+    async def create(self, spec: ClusterSpec, *, environment: Environment) -> Cluster:
+        self.created_with = environment
+        return self.record
+
 
 def session(record: Cluster) -> Session:
     return Session(cast("Api", cast("Any", Register(record))), SPEC)
@@ -52,3 +63,23 @@ async def test_a_live_cluster_of_the_name_is_attached_to_as_it_is(caplog):
     assert mine.attached
     assert mine.record is RECORD
     assert "n_workers is ignored" in caplog.text
+
+
+@pytest.mark.parametrize(("provider", "travels"), [("near", False), ("far", True)])
+async def test_what_no_index_has_travels_to_machines_that_do_not_see_our_files(
+    provider: str, travels: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in [name for name in os.environ if name.startswith(("PIP_", "UV_"))]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+    monkeypatch.setenv("TRADEWIND_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "analysis.py").write_text("x = 1")
+    register = Register(RECORD)
+
+    mine = Session(cast("Api", cast("Any", register)), replace(SPEC, provider=provider))
+    await mine.find_or_create(look_for_name=False, scaling_asked=None)
+
+    assert bool(register.created_with.artifacts) is travels
+    assert (register.created_with == capture()) is not travels
+    assert (tmp_path / "cache").exists() is travels

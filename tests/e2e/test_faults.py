@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 import signal
@@ -47,12 +48,38 @@ os.kill(os.getpid(), signal.SIGKILL)
 """
 
 ASK = """
+import ast
 import json
 from tradewind.client.door import open_api
 api = open_api(looks_after=False)
 api.run(api.settle(20.0))
 views = api.run(api.list_clusters())
 print(json.dumps([[v.cluster.status, v.cluster.stop_reason, v.cluster.stop_detail] for v in views]))
+"""
+
+
+PEEK = """
+from tradewind.client.door import open_api
+api = open_api(looks_after=False)
+api.run(api.settle(20.0))
+found = api.run(api.find("seen"))
+page = api.run(api.view(found.id)).page
+print(page and [worker.name for worker in page.workers])
+"""
+
+
+LOOK_ON_AND_ON = """
+import time
+from tradewind.client.door import open_api
+api = open_api(looks_after=False)
+found = api.run(api.find("victim"))
+began, pages, view = time.monotonic(), 0, None
+while view is None or (view.cluster.status.is_live and time.monotonic() < began + 30):
+    api.run(api.settle(20.0))
+    view = api.run(api.view(found.id))
+    pages += view.page is not None
+    time.sleep(0.3)
+print(view.cluster.status, pages, time.monotonic() - began)
 """
 
 
@@ -78,6 +105,26 @@ def settled(caller, home: Path) -> list[list[str]]:
             return views
         time.sleep(1)
     raise AssertionError(views)
+
+
+def test_another_program_sees_what_the_workers_of_a_cluster_do(caller, home: Path) -> None:
+    with Cluster(name="seen", n_workers=2, wait_for_workers=True, show_widget=False) as cluster:
+        out, err = caller(PEEK).communicate(timeout=60)
+        assert sorted(ast.literal_eval(out)) == sorted(cluster.observed), err
+
+
+def test_an_orphan_ends_however_often_it_is_looked_at(caller, home: Path) -> None:
+    victim = caller(LAUNCH_AND_WAIT)
+    assert victim.stdout is not None
+    assert victim.stdout.readline().strip(), victim.communicate()[1]
+    victim.kill()
+    out, err = caller(LOOK_ON_AND_ON).communicate(timeout=60)
+    status, pages, took_s = out.split()
+
+    assert status == "stopped", err
+    assert int(pages) > 2, "nobody looked while it was up"
+    assert float(took_s) < 25, "its ten minutes are three seconds here; a dead engine's lease lasts fifteen"
+    assert not instances_of(home)
 
 
 @pytest.fixture

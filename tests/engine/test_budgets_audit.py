@@ -64,6 +64,29 @@ async def test_an_address_with_a_password_is_refused_and_not_written_down(stage:
     assert await lines(stage) == []
 
 
+@pytest.mark.parametrize(
+    ("scope", "key"), [(BudgetScope.USER, "u" * 201), (BudgetScope.TAG, "project=" + "p" * 193)], ids=["user", "tag"]
+)
+async def test_a_key_of_more_than_two_hundred_characters_is_refused_by_name(
+    stage: Stage, scope: BudgetScope, key: str
+) -> None:
+    with pytest.raises(BadRequest, match=r"the budget's key '(uuu|project=).{0,60}'… has 201 characters"):
+        await budgets(stage).create(usd("50"), scope=scope, key=key)
+    assert await lines(stage) == []
+    assert (await budgets(stage).create(usd("50"), scope=scope, key=key[:200])).budget.key == key[:200]
+
+
+async def test_a_budget_is_made_as_it_is_shown_next(stage: Stage) -> None:
+    await stage.create()
+    await stage.up(stage.engine())
+    stage.clock.advance(600)
+    verbs = budgets(stage)
+    made = await verbs.create(usd("50"))
+    assert made == await verbs.get(made.budget.id)
+    assert made.state.spent.amount > 0
+    assert made.state.burn_per_hour.amount > 0
+
+
 async def test_what_is_refused_leaves_no_line_and_no_change(stage: Stage) -> None:
     verbs = budgets(stage)
     made = await verbs.create(usd("50"))

@@ -13,6 +13,7 @@ from tests.engine.stage import LONG, Stage, is_stopped
 from tradewind.engine.engine import Engine
 from tradewind.model.budget import BudgetScope, Period
 from tradewind.model.cluster import Cluster, Scaling, StopReason
+from tradewind.model.events import BUDGET_STEP
 from tradewind.providers.fake import Timing
 
 CLUSTER_PER_HOUR = Decimal("0.288")
@@ -58,6 +59,22 @@ async def test_a_cluster_is_stopped_before_the_workspace_has_spent_its_month(sta
     assert ended.stop_reason is StopReason.BUDGET
     assert "budget of 0.01 USD a month for workspace 'lab'" in ended.stop_detail
     assert Decimal("0.004") < truly_spent(stage) <= Decimal("0.01")
+
+
+async def test_who_watches_a_cluster_is_woken_by_a_step_of_its_budget(stage: Stage) -> None:
+    await budgets(stage).create(usd("0.01"), is_hard=False)
+    await stage.create("c1")
+    engine, money = stage.engine(), accounts(stage)
+    for _ in range(300):
+        await engine.round("c1")
+        before = await stage.store.revision("c1")
+        await money.look_at_all()
+        if any(event.kind == BUDGET_STEP for _, event in await stage.store.events("c1")):
+            break
+        stage.clock.advance(1)
+
+    assert await stage.store.revision("c1") == before + 1
+    assert await engine.round("c1") is not None, "its holder goes on with what it has"
 
 
 async def test_what_was_set_aside_and_not_spent_is_given_back_when_a_cluster_stops(stage: Stage) -> None:

@@ -14,6 +14,7 @@ from tests.engine.purse import OWNER, accounts, budgets, truly_spent, usd
 from tests.engine.stage import LONG, Stage
 from tradewind.engine import service as verbs
 from tradewind.engine.engine import Engine
+from tradewind.engine.peek import Peeks
 from tradewind.engine.service import Service
 from tradewind.errors import OverBudget
 from tradewind.model.cluster import Cluster, ClusterSpec, Scaling, StopReason
@@ -60,6 +61,7 @@ def service(stage: Stage, holder: str) -> Service:
         stage.store,
         stage.clock,
         lambda name: stage.provider,
+        peeks=Peeks(stage.store, stage.world.agents, stage.clock),
         caller=replace(OWNER, user_id=""),
         new_id=lambda prefix: f"{prefix}-{next(stage.numbers):05d}",
         new_token=lambda: f"token {next(stage.numbers)}",

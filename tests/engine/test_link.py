@@ -140,6 +140,73 @@ async def test_a_server_that_means_harm_is_unavailable_and_soon(line: HttpAgentL
         assert "only for the agent" not in str(caught.value)
 
 
+@pytest.mark.parametrize("name", HOSTILE)
+async def test_a_peek_at_a_server_that_means_harm_is_unavailable_within_its_second(
+    line: HttpAgentLink, tmp_path: Path, name: str
+) -> None:
+    async with server(tmp_path, HOSTILE[name]) as contact:
+        began = time.monotonic()
+        with pytest.raises(Unavailable) as caught:
+            await line.peek(contact, ACCESS, target_duration=timedelta(minutes=1))
+        assert time.monotonic() - began < link_module.PEEK_PATIENCE_S + 1
+        assert "only for the agent" not in str(caught.value)
+
+
+async def test_a_peek_reads_no_more_than_it_shows(line: HttpAgentLink, tmp_path: Path) -> None:
+    computation = {
+        "id": "s1",
+        "cluster_id": "c1",
+        "name": "n",
+        "started_at": None,
+        "stopped_at": None,
+        "done": False,
+        "groups": [],
+        "activity_seconds": {},
+        "active_cpu_seconds": 0.0,
+        "nbytes": 0,
+        "code": [],
+        "errors": [],
+        "workers": 0,
+    }
+    page = {**PAGE, "tasks_running": 7, "computations": [computation], "cursor": 3}
+    async with server(tmp_path, says(json.dumps(page).encode())) as contact:
+        pulled = await line.pull(contact, ACCESS, cursor=0, target_duration=timedelta(minutes=1))
+        seen = await line.peek(contact, ACCESS, target_duration=timedelta(minutes=1))
+
+    assert len(pulled.computations) == 1
+    assert (seen.tasks_running, seen.computations, seen.cursor) == (7, (), 0)
+
+
+async def test_a_page_that_a_pull_reads_may_be_too_long_to_peek_at(line: HttpAgentLink, tmp_path: Path) -> None:
+    body = json.dumps(PAGE).encode() + b" " * link_module.PEEK_LIMIT
+    async with server(tmp_path, says(body)) as contact:
+        await pull(line, contact)
+        with pytest.raises(Unavailable):
+            await line.peek(contact, ACCESS, target_duration=timedelta(minutes=1))
+
+
+async def test_peeks_that_hang_take_no_pull_its_place(
+    line: HttpAgentLink, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(link_module, "PATIENCE_S", 5.0)
+    (tmp_path / "silent").mkdir()
+    async with (
+        server(tmp_path / "silent", is_silent) as silent,
+        server(tmp_path, says(json.dumps(PAGE).encode())) as it,
+    ):
+        peeks = [
+            asyncio.ensure_future(line.peek(silent, ACCESS, target_duration=timedelta(minutes=1)))
+            for _ in range(2 * link_module.PEEKS_AT_ONCE)
+        ]
+        await asyncio.sleep(0.1)
+        await pull(line, it)
+        was_first = not all(peek.done() for peek in peeks)
+        said = await asyncio.gather(*peeks, return_exceptions=True)
+
+    assert was_first
+    assert all(isinstance(error, Unavailable) for error in said)
+
+
 @pytest.mark.parametrize("name", sorted(HOSTILE.keys() - {"a list", "a number", "another shape"}))
 async def test_a_server_that_means_harm_lets_nobody_leave(line: HttpAgentLink, tmp_path: Path, name: str) -> None:
     async with server(tmp_path, HOSTILE[name]) as contact:

@@ -16,8 +16,9 @@ from tradewind.config import OidcSettings, Settings
 from tradewind.engine.members import Members
 from tradewind.engine.people import Arrival, People
 from tradewind.engine.person import Person
+from tradewind.engine.tidying import TOKENS_KEPT, Tidying
 from tradewind.errors import BadRequest, Forbidden, NameTaken, NotFound, SignInNeeded
-from tradewind.model.people import MemberRole, Scope, Signed
+from tradewind.model.people import EVERY_SCOPE, MemberRole, Scope, Signed
 from tradewind.model.secret import Secret
 from tradewind.store.store import Store
 from tradewind.testing.clock import FakeClock
@@ -263,6 +264,79 @@ async def test_what_is_made_while_another_system_vouches_ends_when_that_does(hou
     for signed in (lent, browser):
         token, _ = await house.as_(signed).create_token("for long", life=timedelta(days=90))
         assert token.expires_at == lent.expires_at
+
+
+@pytest.mark.parametrize("life", [timedelta(hours=2), timedelta(days=90), None])
+async def test_a_token_that_expires_makes_none_that_outlasts_it(house: House, life: timedelta | None) -> None:
+    ada = await house.claim()
+    _, text = await house.as_(ada).create_token("robot", life=timedelta(hours=1))
+    house.clock.advance(timedelta(minutes=20))
+    robot = await house.people().let_in(text.reveal())
+
+    made, _ = await house.as_(robot).create_token("more", life=life)
+    login = await house.people().begin_login()
+    confirmed = await house.as_(robot).confirm_login((await house.people().login_request(login.request))[1])
+    brief, _ = await house.as_(robot).create_token("less", life=timedelta(minutes=5))
+
+    assert made.expires_at == confirmed.expires_at == robot.expires_at
+    assert brief.expires_at == house.clock.now() + timedelta(minutes=5)
+
+
+async def test_a_token_that_never_expires_makes_others_that_never_do(house: House) -> None:
+    ada = await house.claim()
+    browser = await house.people().let_in((await house.people().session(ada.user, "b")).reveal(), is_browser=True)
+    _, text = await house.as_(browser).create_token("robot", life=None)
+
+    made, _ = await house.as_(await house.people().let_in(text.reveal())).create_token("more", life=None)
+
+    assert made.expires_at is None
+
+
+@pytest.mark.parametrize(
+    ("settings", "scopes", "workspace", "renews"),
+    [
+        (Settings(), EVERY_SCOPE, None, True),
+        (Settings(), {Scope.MANAGE, Scope.READ}, None, False),
+        (Settings(), EVERY_SCOPE, "default", False),
+        (OPEN, EVERY_SCOPE, None, False),
+    ],
+    ids=["the only way in", "of some scopes", "of one workspace", "beside a provider"],
+)
+async def test_a_browser_with_a_pasted_token_renews_it_only_where_that_is_how_people_come_in(
+    house: House, settings: Settings, scopes: frozenset[Scope], workspace: str | None, renews: bool
+) -> None:
+    ada = await house.claim()
+    _, text = await house.as_(ada).create_token("mine", scopes=scopes, workspace=workspace, life=timedelta(hours=1))
+    doors = house.people(settings)
+    cookie = await doors.session_of(await doors.let_in(text.reveal()), "browser")
+    browser = await doors.let_in(cookie.reveal(), is_browser=True)
+
+    made, _ = await house.as_(browser).create_token("next", scopes=scopes, life=timedelta(days=90))
+
+    assert made.expires_at == (house.clock.now() + timedelta(days=90) if renews else browser.expires_at)
+    assert browser.expires_at == house.clock.now() + timedelta(hours=1)
+
+
+async def test_tokens_that_are_good_for_nothing_are_deleted_after_ninety_days(house: House) -> None:
+    ada = await house.claim()
+    browser = await house.people().let_in((await house.people().session(ada.user, "b")).reveal(), is_browser=True)
+    _, forever = await house.as_(browser).create_token("for ever", life=None)
+    revoked, _ = await house.as_(browser).create_token("revoked", life=None)
+    await house.as_(browser).create_token("expired", life=timedelta(minutes=1))
+    await house.as_(browser).revoke_token(revoked.id)
+    tidying = Tidying(store=house.store, clock=house.clock)
+
+    async def tidied(after: timedelta) -> int:
+        house.clock.advance(after)
+        return await tidying.tidy()
+
+    assert [await tidied(timedelta(0)), await tidied(TOKENS_KEPT - timedelta(hours=1))] == [0, 0]
+    assert await tidied(timedelta(hours=1)) == 1, "the one that was revoked"
+    assert await tidied(timedelta(minutes=59)) == 0, "not its time yet"
+    assert await tidied(timedelta(minutes=1)) == 1, "the one that expired"
+    assert await tidied(timedelta(hours=12)) == 1, "the browser's"
+    await house.people().let_in(forever.reveal())
+    assert {entry.subject for entry in await house.as_(ada).audit()} >= {revoked.id}
 
 
 async def test_the_last_use_of_a_token_is_known_to_minutes(house: House) -> None:

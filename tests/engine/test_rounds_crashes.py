@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.engine.purse import budgets, usd
 from tests.engine.stage import INSTALLATION, Interrupted, Stage, is_stopped, killed
 from tradewind.engine import rounds
 from tradewind.engine.rounds import LEASE
@@ -141,6 +142,33 @@ async def test_people_who_change_their_mind_at_any_await_of_a_round_are_heard(tm
             assert len(stage.machines()) == 3
         await stage.store.aclose()
         if not changed.reached:
+            return
+    raise AssertionError("a round has more awaits than that")
+
+
+@pytest.mark.parametrize("looked_s", [0, 10], ids=["a quick round", "one that renews its lease"])
+async def test_a_budget_set_at_any_await_of_a_round_is_read_by_it_or_leaves_the_cluster_due(
+    tmp_path: Path, looked_s: int
+) -> None:
+    for at in range(AWAITS):
+        stage = await Stage.open(f"sqlite:///{tmp_path / f'{at}.db'}")
+        await stage.create()
+        engine = stage.engine("A")
+        await stage.up(engine)
+        await stage.scale(Scaling.fixed(3))
+
+        async def set_limit(stage: Stage = stage) -> None:
+            stage.clock.advance(looked_s)
+            await budgets(stage).create(usd("50"))
+
+        limited = Interrupted(engine.round("c1"), at, set_limit)
+        await limited
+        if limited.reached:
+            due = await stage.store.due(stage.clock.now(), holder="A")
+            assert due == ("c1",) or engine.leases.revision("c1") == await stage.store.revision("c1"), at
+        await stage.store.aclose()
+        if not limited.reached:
+            assert at > 5, "a round waits for the store and for its provider"
             return
     raise AssertionError("a round has more awaits than that")
 

@@ -32,9 +32,10 @@ class Channel:
     def add_module(self, name: str, version: str, source: str) -> str:
         """Add a package of one Python module, for any platform; return its file name."""
         distribution = f"{name}-{version}.dist-info"
+        metadata = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
         files = {
             f"site-packages/{name}.py": source.encode(),
-            f"site-packages/{distribution}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n".encode(),
+            f"site-packages/{distribution}/METADATA": metadata.encode(),
             f"site-packages/{distribution}/INSTALLER": b"conda",
             f"site-packages/{distribution}/RECORD": b"",
         }

@@ -88,6 +88,21 @@ def test_a_step_is_told_when_it_is_reached_and_forgotten_well_below(
     assert (plan.notice is None) if notice is None else (notice in (plan.notice or ""))
 
 
+@pytest.mark.parametrize(
+    ("is_hard", "spent", "follows"),
+    [
+        (True, "50", "When that lasts less than a minute for all that runs, clusters wind down."),
+        (True, "80", "When that lasts less than a minute for all that runs, clusters wind down."),
+        (True, "100", "Nothing starts until it is raised, or begins anew."),
+        (False, "50", "It is soft, and stops nothing."),
+        (False, "100", "It is soft, and stops nothing."),
+    ],
+)
+def test_who_is_told_of_a_step_is_told_what_follows(is_hard: bool, spent: str, follows: str) -> None:
+    budget = replace(make_budget("100"), is_hard=is_hard)
+    assert (plan_account(account_of(budget, settled=spent), T0).notice or "").endswith(f" left. {follows}")
+
+
 @given(st.lists(st.decimals(0, 12, places=2), min_size=1, max_size=30))
 def test_while_spending_only_grows_each_step_is_told_at_most_once(parts: list[Decimal]) -> None:
     budget, spent, told, notices = make_budget("100"), Decimal(0), 0, []

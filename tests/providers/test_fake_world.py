@@ -60,10 +60,11 @@ class Stage:
         self.scheduler = self.world.launch(order(0, Role.SCHEDULER, **scheduler))
         self.workers = [self.world.launch(order(n, Role.WORKER)) for n in range(1, workers + 1)]
 
-    async def pull(self, cursor: int = 0):
+    async def pull(self, cursor: int = 0, paid_for: timedelta | None = None):
         contact = self.scheduler.contact
         assert contact is not None
-        return await self.world.agents.pull(contact, self.world.agents.access("c1"), cursor=cursor)
+        access = self.world.agents.access("c1")
+        return await self.world.agents.pull(contact, access, cursor=cursor, paid_for=paid_for)
 
     async def up(self):
         self.clock.advance(TIMING.pending + TIMING.starting)
@@ -133,6 +134,13 @@ async def test_each_pull_renews_the_lease():
         stage.clock.advance(59.9)
         await stage.pull()
     assert len(stage.world.alive()) == 3
+
+
+async def test_who_is_told_that_nothing_pays_for_it_any_longer_answers_and_is_gone():
+    stage = Stage()
+    await stage.up()
+    assert (await stage.pull(paid_for=timedelta(0))).workers
+    assert stage.ended("scheduler-0") == (stage.clock.now(), "what was set aside for it is spent")
 
 
 async def test_looking_at_the_page_renews_nothing():

@@ -42,6 +42,19 @@ async def test_everything_is_of_one_workspace(stage: Stage) -> None:
     assert not [name for name, text in texts.items() if "otto" in text or "hidden" in text]
 
 
+async def test_whoever_takes_everything_stands_in_the_audit_log_and_who_only_tries_does_not(stage: Stage) -> None:
+    async with stage.client("ana") as ana, stage.client("mia") as mia:
+        taken = await ana.get(f"{LAB}/export", params={"format": "everything"})
+        assert (await mia.get(f"{LAB}/export", params={"format": "everything"})).status_code == 403
+        assert (await ana.get(f"{LAB}/export", params={"format": "csv"})).status_code == 200
+        entries = (await ana.get(f"{LAB}/audit")).json()["items"]
+    found = [entry for entry in entries if entry["action"] == "workspace.exported"]
+    assert [(entry["user"], entry["workspace"], entry["subject"], entry["detail"]) for entry in found] == [
+        ("ana", "lab", "lab", "everything")
+    ]
+    assert found[0]["request_id"] == taken.headers["x-request-id"]
+
+
 @pytest.mark.parametrize(
     "query",
     [

@@ -46,6 +46,7 @@ async def test_silent_schedulers_keep_nobody_else_waiting(stage: Stage, monkeypa
         cursor: int,
         target_duration: timedelta,
         paid_for: timedelta | None = None,
+        renews: bool = True,
     ) -> StatusPage:
         if access.cluster_id in silent:
             await asyncio.sleep(SILENCE_S)

@@ -69,6 +69,77 @@ async def test_nobody_is_told_of_another_workspace(stage: Stage) -> None:
     assert not any("theirs" in line for line in lines)
 
 
+async def told_of_budgets(url: str, user: str, workspace: str = "lab") -> AsyncIterator[dict[str, Any]]:
+    """Yield what somebody is told of budgets, for ten seconds at most."""
+    where = f"{API}/workspaces/{workspace}/stream"
+    async with (
+        httpx.AsyncClient(base_url=url) as http,
+        http.stream("GET", where, headers=header(user)) as answer,
+        asyncio.timeout(10),
+    ):
+        kind = ""
+        async for line in answer.aiter_lines():
+            if line.startswith("event: "):
+                kind = line[7:]
+            if line.startswith("data: ") and kind == "budget":
+                yield json.loads(line[6:])
+
+
+@pytest.mark.parametrize("user", ["olga", "mia", "vera"])
+async def test_every_member_is_told_of_a_budget_that_is_set_changed_and_removed(stage: Stage, user: str) -> None:
+    budgets, told = f"{API}/workspaces/lab/budgets", []
+    async with listening(stage) as url, stage.client("ana") as ana:
+        limit = {"limit": {"amount": "50", "currency": "USD"}, "scope": "user", "key": "mia"}
+        made = (await ana.post(budgets, json=limit)).json()["budget"]["id"]
+        async for news in told_of_budgets(url, user):
+            told.append(news)
+            if len(told) == 1:
+                await ana.patch(f"{budgets}/{made}", json={"is_hard": False})
+            elif len(told) == 2:
+                await ana.delete(f"{budgets}/{made}")
+            else:
+                break
+
+    assert [(news["is_hard"], news["removed_at"] is None) for news in told] == [
+        (True, True),
+        (False, True),
+        (False, False),
+    ]
+    assert {(news["budget_id"], news["scope"], news["key"], news["step"]) for news in told} == {
+        (made, "user", "mia", 0)
+    }
+
+
+async def test_a_step_that_a_budget_passes_is_told_and_what_it_spends_is_not(stage: Stage) -> None:
+    told: list[dict[str, Any]] = []
+    async with listening(stage) as url, stage.client("ana") as ana, stage.client("mia") as mia:
+        limit = {"limit": {"amount": "0.0004", "currency": "USD"}, "is_hard": False}
+        await ana.post(f"{API}/workspaces/lab/budgets", json=limit)
+        await mia.post(f"{API}/workspaces/lab/clusters", json=new("dear"))
+        async for news in told_of_budgets(url, "mia"):
+            told.append(news)
+            if news["step"] == 100:
+                break
+
+    steps = [news["step"] for news in told]
+    assert steps == sorted(set(steps)), "nothing is told twice"
+    assert steps[-1] == 100
+
+
+async def test_nobody_is_told_of_the_budgets_of_another_workspace(stage: Stage) -> None:
+    async with listening(stage) as url, stage.client("otto") as otto, stage.client("ana") as ana:
+        limit = {"limit": {"amount": "50", "currency": "USD"}}
+        await otto.post(f"{API}/workspaces/other/budgets", json=limit)
+        await ana.post(f"{API}/workspaces/lab/budgets", json={**limit, "scope": "user", "key": "mia"})
+        seen = {}
+        for user, workspace in (("olga", "lab"), ("otto", "other")):
+            async for news in told_of_budgets(url, user, workspace):
+                seen[user] = news["workspace"], news["scope"]
+                break
+
+    assert seen == {"olga": ("lab", "user"), "otto": ("other", "workspace")}
+
+
 async def test_who_comes_back_is_told_only_what_changed_meanwhile(stage: Stage) -> None:
     async with listening(stage) as url, stage.client("mia") as mia, httpx.AsyncClient(base_url=url) as http:
         await mia.post(f"{API}/workspaces/lab/clusters", json=new("old"))

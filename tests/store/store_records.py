@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
+from tradewind.model.budget import Budget, BudgetScope, BudgetState, BudgetView, Forecast, Period
 from tradewind.model.cluster import Cluster, ClusterSpec, Intent, ScaleMemory, Scaling
 from tradewind.model.computation import Computation, TaskGroup
 from tradewind.model.environment import Environment, Package
@@ -125,6 +126,28 @@ def make_computation(id: str = "aa11", cluster_id: str = "c1", started_at: datet
         done=False,
         groups=(group,),
         activity_seconds={"thread-cpu": 1.25},
+    )
+
+
+def make_view(workspace: str, at: datetime) -> BudgetView:
+    """Return a new budget of a whole workspace, and how it stands."""
+    limit, nothing = Money(amount=Decimal(50), currency="EUR"), Money(amount=Decimal(0), currency="EUR")
+    budget = Budget(
+        id=f"budget-{workspace}",
+        workspace=workspace,
+        scope=BudgetScope.WORKSPACE,
+        limit=limit,
+        period=Period.MONTH,
+        created_by="ada",
+        created_at=at,
+    )
+    return BudgetView(
+        budget=budget,
+        starts_at=at,
+        ends_at=at + MINUTE,
+        state=BudgetState(limit=limit, spent=nothing, burn_per_hour=nothing),
+        reserved=nothing,
+        forecast=Forecast(at_period_end=nothing, exhausted_at=None),
     )
 
 

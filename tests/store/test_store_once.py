@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
-from store_records import MINUTE, T0
+import pytest
+from sqlalchemy import insert
+from store_records import MINUTE, SECRETS, T0, make_cluster
 
-from tradewind.store.idempotency import KEPT, PATIENCE, Begun, Done
+from tradewind import wire
+from tradewind.errors import BadRequest, NameTaken, Unavailable
+from tradewind.store import database
+from tradewind.store.idempotency import KEPT, Answer, Once
+from tradewind.store.schema import idempotency
 from tradewind.store.store import Store
 
 
@@ -21,52 +28,63 @@ async def test_the_first_value_of_a_fact_stands_for_all(store: Store, url: str) 
     await other.aclose()
 
 
-async def test_of_equal_requests_at_once_one_alone_is_done(store: Store, url: str) -> None:
-    other = await Store.open(url)
+ASKED = Once(user_id="u1", key="k1", request_hash="hash", status=201, at=T0)
 
-    found = await asyncio.gather(
-        *(each.idempotency.begin("u1", "k1", "hash", T0) for _ in range(5) for each in (store, other))
+
+async def test_of_equal_requests_at_once_one_alone_makes_anything(store: Store, url: str) -> None:
+    other = await Store.open(url)
+    made = [make_cluster(f"c{number}", f"n{number}") for number in range(10)]
+
+    done = await asyncio.gather(
+        *(each.create_cluster(c, SECRETS, once=ASKED) for c, each in zip(made, [store, other] * 5, strict=True)),
+        return_exceptions=True,
     )
 
-    assert sorted(begun.name for begun in found if isinstance(begun, Begun)) == ["FRESH", *["UNDER_WAY"] * 9]
+    winners = [cluster for cluster, error in zip(made, done, strict=True) if error is None]
+    assert [type(error) for error in done if error is not None] == [Unavailable] * 9
+    assert tuple(await store.list_clusters("lab")) == tuple(winners)
+    assert await other.idempotency.answer(ASKED) == Answer(status=201, body=wire.dump_json(winners[0]))
     await other.aclose()
 
 
-async def test_a_request_that_was_answered_gets_the_same_answer_again(store: Store) -> None:
-    await store.idempotency.begin("u1", "k1", "hash", T0)
-    await store.idempotency.finish("u1", "k1", 201, '{"id": "c1"}')
-    await store.idempotency.finish("u1", "k1", 500, "{}")
+async def test_what_was_not_made_was_not_answered(store: Store) -> None:
+    await store.create_cluster(make_cluster("c1", "ocean"), SECRETS)
 
-    assert await store.idempotency.begin("u1", "k1", "hash", T0 + MINUTE) == Done(status=201, body='{"id": "c1"}')
+    with pytest.raises(NameTaken):
+        await store.create_cluster(make_cluster("c2", "ocean"), SECRETS, once=ASKED)
+
+    assert await store.idempotency.answer(ASKED) is None
+    await store.create_cluster(make_cluster("c3", "other"), SECRETS, once=ASKED)
+    assert await store.idempotency.answer(ASKED) is not None
 
 
 async def test_a_key_that_was_used_for_another_request_is_a_mistake(store: Store) -> None:
-    await store.idempotency.begin("u1", "k1", "hash", T0)
+    await store.create_cluster(make_cluster(), SECRETS, once=ASKED)
 
-    assert await store.idempotency.begin("u1", "k1", "other", T0) is Begun.OTHER_REQUEST
-    assert await store.idempotency.begin("u2", "k1", "other", T0) is Begun.FRESH
-
-
-async def test_a_request_whose_server_died_may_be_sent_again(store: Store) -> None:
-    await store.idempotency.begin("u1", "k1", "hash", T0)
-
-    assert await store.idempotency.begin("u1", "k1", "hash", T0 + PATIENCE / 2) is Begun.UNDER_WAY
-    assert await store.idempotency.begin("u1", "k1", "hash", T0 + PATIENCE) is Begun.FRESH
-    assert await store.idempotency.begin("u1", "k1", "hash", T0 + PATIENCE) is Begun.UNDER_WAY
-
-
-async def test_a_request_that_failed_may_be_sent_again_at_once_but_no_answer_is_forgotten(store: Store) -> None:
-    await store.idempotency.begin("u1", "k1", "hash", T0)
-    await store.idempotency.abandon("u1", "k1")
-    assert await store.idempotency.begin("u1", "k1", "hash", T0) is Begun.FRESH
-
-    await store.idempotency.finish("u1", "k1", 201, "{}")
-    await store.idempotency.abandon("u1", "k1")
-    assert await store.idempotency.begin("u1", "k1", "hash", T0) == Done(status=201, body="{}")
+    with pytest.raises(BadRequest, match="used for another request"):
+        await store.idempotency.answer(replace(ASKED, request_hash="other"))
+    assert await store.idempotency.answer(replace(ASKED, user_id="u2", request_hash="other")) is None
 
 
 async def test_an_answer_is_forgotten_after_a_day(store: Store) -> None:
-    await store.idempotency.begin("u1", "k1", "hash", T0)
-    await store.idempotency.finish("u1", "k1", 201, "{}")
+    await store.create_cluster(make_cluster("c1", "n1"), SECRETS, once=ASKED)
+    again = replace(ASKED, request_hash="other", at=T0 + KEPT)
 
-    assert await store.idempotency.begin("u1", "k1", "other", T0 + KEPT) is Begun.FRESH
+    assert await store.idempotency.answer(replace(ASKED, at=T0 + KEPT - MINUTE)) is not None
+    assert await store.idempotency.answer(again) is None
+    await store.create_cluster(make_cluster("c2", "n2"), SECRETS, once=again)
+    assert await store.idempotency.forget(T0 + KEPT) == 0
+    assert await store.idempotency.forget(T0 + 2 * KEPT) == 1
+    assert await store.idempotency.answer(again) is None
+
+
+async def test_what_a_server_of_before_left_unanswered_keeps_nobody_waiting(store: Store, url: str) -> None:
+    with database.connect(url)[0].begin() as connection:
+        connection.execute(
+            insert(idempotency).values(user_id="u1", key="k1", request_hash="other", created_at=T0 - MINUTE)
+        )
+
+    assert await store.idempotency.answer(ASKED) is None
+    await store.create_cluster(make_cluster(), SECRETS, once=ASKED)
+
+    assert await store.idempotency.answer(ASKED) is not None

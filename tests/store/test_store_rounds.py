@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -16,6 +17,7 @@ from store_records import (
     make_event,
     make_instance,
     make_usage,
+    make_view,
     url_of,
 )
 
@@ -23,6 +25,7 @@ from tradewind.errors import LeaseLost
 from tradewind.model.cluster import ClusterStatus, Intent, Scaling
 from tradewind.model.environment import Environment
 from tradewind.model.instance import Contact, InstanceStatus
+from tradewind.store.audit import By
 from tradewind.store.store import Changes, Store
 
 
@@ -158,9 +161,47 @@ async def test_an_intent_changed_during_a_round_is_not_slept_over(store: Store) 
     await store.save(lease, Changes(cluster=cluster, wake_at=T0 + 60 * MINUTE))
     assert await store.due(T0 + MINUTE, holder="h1") == ("c1",)
 
-    seen = (await store.load("c1")).cluster
-    await store.save(lease, Changes(cluster=seen, wake_at=T0 + 60 * MINUTE))
+    seen = await store.load("c1")
+    read = replace(lease, revision=seen.revision)
+    await store.save(read, Changes(cluster=seen.cluster, wake_at=T0 + 60 * MINUTE))
     assert await store.due(T0 + 59 * MINUTE, holder="h1") == ()
+
+
+async def test_a_save_and_a_budget_set_at_once_leave_the_cluster_due(store: Store, url: str) -> None:
+    other = await Store.open(url)
+    for number in range(20):
+        name = f"c{number}"
+        cluster = make_cluster(name, name, workspace=f"lab{number}")
+        await store.create_cluster(cluster, SECRETS)
+        first = await hold(store, name)
+        await store.save(first, Changes(cluster=cluster, wake_at=T0 + 30 * MINUTE))
+        lease = await hold(store, name)
+        limit = make_view(f"lab{number}", T0 + MINUTE)
+        entry = By(user="ada", at=T0 + MINUTE).did("budget.created", limit.budget.id)
+        saving = store.save(lease, Changes(cluster=cluster, wake_at=T0 + 60 * MINUTE))
+        setting = other.money.add(limit, (), entry)
+
+        await asyncio.gather(*((saving, setting) if number % 2 else (setting, saving)))
+
+        assert await store.due(T0 + MINUTE, holder="h1") == (name,)
+        await store.save(replace(lease, revision=99), Changes(cluster=replace(cluster, status=ClusterStatus.STOPPED)))
+    await other.aclose()
+
+
+async def test_a_budget_changed_after_the_load_is_not_slept_over_by_the_save(store: Store) -> None:
+    cluster = make_cluster()
+    limit = make_view("lab", T0)
+    await store.money.add(limit, (), By(user="ada", at=T0).did("budget.created", limit.budget.id))
+    await store.create_cluster(cluster, SECRETS)
+    await store.save(await hold(store), Changes(cluster=cluster, wake_at=T0 + 30 * MINUTE))
+    lease = await hold(store)
+    assert (await store.load("c1")).revision == lease.revision
+
+    softer = replace(limit.budget, is_hard=False)
+    await store.money.change(softer, By(user="ada", at=T0 + MINUTE).did("budget.changed", softer.id))
+    await store.save(lease, Changes(wake_at=T0 + 60 * MINUTE))
+
+    assert await store.due(T0 + MINUTE, holder="h1") == ("c1",)
 
 
 async def test_secrets_go_with_the_save_that_says_stopped_and_leave_no_trace_in_the_file(path: Path) -> None:

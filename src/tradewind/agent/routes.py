@@ -54,6 +54,11 @@ class _Page(RequestHandler):  # type: ignore[misc]  # tornado is read without it
         """Write ``data`` and return what resolves when it's sent."""
         return self.finish(json.dumps(data, allow_nan=False, separators=(",", ":")))
 
+    def target_duration_s(self) -> float:
+        """Return how soon the known work should be done, for Dask's estimate of how many workers that takes."""
+        text = self.get_query_argument("target_duration", "180")
+        return max(_number(text, "target_duration", most=86400 * 365), 0.001)
+
     def body(self) -> dict[str, Any]:
         """Return the request's JSON object."""
         try:
@@ -74,12 +79,22 @@ class _Missing(_Page):
 class _Status(_Page):
     def get(self) -> Any:
         since = _number(self.get_query_argument("since", "0"), "since", most=2**53)
-        target = _number(self.get_query_argument("target_duration", "180"), "target_duration", most=86400 * 365)
         given = self.get_query_argument("paid_for", None)
         paid_for = None if given is None else _number(given, "paid_for", most=86400 * 365)
         return self.answer(
-            self.agent.status(since=int(since), target_duration_s=max(target, 0.001), paid_for_s=paid_for)
+            self.agent.status(
+                since=int(since),
+                target_duration_s=self.target_duration_s(),
+                paid_for_s=paid_for,
+                renews=self.get_query_argument("renews", "yes") != "no",
+            )
         )
+
+
+# A page of its own: an agent of an older version knows no look that doesn't renew, and must not take this for one.
+class _Peek(_Page):
+    def get(self) -> Any:
+        return self.answer(self.agent.peek(target_duration_s=self.target_duration_s()))
 
 
 class _Retire(_Page):
@@ -118,7 +133,13 @@ class _Close(_Page):
 
 def serve(agent: Agent, *, host: str, port: int, keys: KeyPair) -> tuple[HTTPServer, int]:
     """Return a server that listens already, and the port it got."""
-    handlers = {"/v1/status": _Status, "/v1/retire": _Retire, "/v1/say": _Say, "/v1/close": _Close}
+    handlers = {
+        "/v1/status": _Status,
+        "/v1/peek": _Peek,
+        "/v1/retire": _Retire,
+        "/v1/say": _Say,
+        "/v1/close": _Close,
+    }
     application = Application(
         [(path, handler, {"agent": agent}) for path, handler in handlers.items()],
         default_handler_class=_Missing,

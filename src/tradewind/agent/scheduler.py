@@ -94,14 +94,21 @@ class Agent:
         host = f"[{self.settings.host}]" if ":" in self.settings.host else self.settings.host
         return f"https://{host}:{self._port}"
 
-    def status(self, *, since: int, target_duration_s: float, paid_for_s: float | None = None) -> dict[str, Any]:
-        """Return the page as JSON-ready data, and renew the lease, for as long as is paid."""
-        self._pulled_at = time.monotonic()
-        self._paid_until = self._after(paid_for_s)
+    def status(
+        self, *, since: int, target_duration_s: float, paid_for_s: float | None = None, renews: bool = True
+    ) -> dict[str, Any]:
+        """Return the page as JSON-ready data, and renew the lease, for as long as is paid; unless told not to."""
+        if renews:
+            self._pulled_at = time.monotonic()
+            self._paid_until = self._after(paid_for_s)
         self._poll_history()
         return status_page(
             self._scheduler, self._presence, self._history, since=since, target_duration_s=target_duration_s
         )
+
+    def peek(self, *, target_duration_s: float) -> dict[str, Any]:
+        """Return the page without its computations. Who only shows it to people asks so: nothing lives on by it."""
+        return status_page(self._scheduler, self._presence, None, since=0, target_duration_s=target_duration_s)
 
     async def retire(self, *, n: int | None = None, names: Sequence[str] | None = None) -> tuple[list[str], list[str]]:
         """Let workers go after their results have moved to others.

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from tradewind.model.environment import Environment
 from tradewind.model.instance import Role
 from tradewind.model.secret import Secret
 
@@ -18,6 +19,20 @@ class KeyPair:
     """PEM certificate of the cluster's own authority."""
     certificate: str
     key: Secret
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Software:
+    """What a machine must have before an instance can start on it, and where that is to be had."""
+
+    environment: Environment
+    files: Mapping[str, str] = field(default_factory=dict)
+    """Where each artifact of the environment is read, by its sha256: ``https://…``, or an absolute path. In an order, a
+    path of the machine that gives it; the provider brings the file over, and tells the machine its own path."""
+    archive: str = ""
+    """Where the whole environment lies packed, once somebody has packed it; empty: nowhere."""
+    publish: str = ""
+    """Where who made the environment puts it, packed; empty: nowhere."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,3 +66,5 @@ class Boot:
     """For a worker, where it is known before launch; else the provider tells it later."""
     record_history: bool = True
     record_code: bool = False
+    software: Software | None = None
+    """None is the Python that gives the order, which is there as well."""

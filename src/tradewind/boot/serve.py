@@ -19,12 +19,15 @@ import distributed
 from distributed.node import ServerNode
 from distributed.security import Security
 
+from tradewind.agent.credentials import Held, Taken
 from tradewind.boot.process import Boot, KeyPair
 from tradewind.model.instance import Contact, Role
 
 logger = logging.getLogger("tradewind.boot")
 
 DASHBOARD_PORT = 8787
+PAGES_HOST = "127.0.0.1"
+"""Dask's own pages are plain HTTP that anybody may read, so only this machine does."""
 DEATH_TIMEOUT_S = 60
 """A worker that finds no scheduler for this long ends."""
 CALM_S = 0.25
@@ -65,6 +68,8 @@ class Surroundings:
     local_directory: str
     """Where Dask may keep files, as what a worker spills."""
     host: str = "127.0.0.1"
+    patience_s: float = DEATH_TIMEOUT_S
+    """How long a worker waits to be told of a scheduler."""
     still_wanted: Callable[[], bool] = field(default=lambda: True)
     """Asked once a second; False ends the process."""
 
@@ -120,7 +125,7 @@ async def _serve_scheduler(boot: Boot, around: Surroundings, asked: asyncio.Even
         "protocol": "tls",
         "security": security_of(boot.keys),
         "local_directory": around.local_directory,
-        "dashboard_address": f"{around.host}:{DASHBOARD_PORT}",
+        "dashboard_address": f"{PAGES_HOST}:{DASHBOARD_PORT}",
         **boot.options,
     }
     wants_dashboard = bool(options.pop("dashboard", True)) and has_bokeh
@@ -135,6 +140,7 @@ async def _serve_scheduler(boot: Boot, around: Surroundings, asked: asyncio.Even
         await scheduler
     except (OSError, TypeError, ValueError, RuntimeError) as error:
         raise CantServe(_why(boot, error)) from error
+    Held(scheduler)
     agent = around.attach(scheduler, boot)
     http = scheduler.http_server
     around.on_contact(
@@ -172,21 +178,25 @@ async def _serve_worker(boot: Boot, around: Surroundings, asked: asyncio.Event) 
     security = security_of(boot.keys)
     find = asyncio.ensure_future(_address(boot, around))
     told = asyncio.ensure_future(asked.wait())
-    await asyncio.wait([find, told], timeout=DEATH_TIMEOUT_S, return_when=asyncio.FIRST_COMPLETED)
+    await asyncio.wait([find, told], timeout=around.patience_s, return_when=asyncio.FIRST_COMPLETED)
     told.cancel()
     if not find.done():
         find.cancel()
         if asked.is_set():
             return
-        raise CantServe(f"the scheduler of this cluster didn't come up within {DEATH_TIMEOUT_S} s; its log says why")
+        raise CantServe(
+            f"the scheduler of this cluster didn't come up within {around.patience_s:.0f} s; its log says why"
+        )
     options: dict[str, Any] = {
         "name": boot.instance_id,
         "nthreads": boot.threads,
         "memory_limit": boot.memory,
         "local_directory": around.local_directory,
         "host": around.host,
+        "dashboard_address": f"{PAGES_HOST}:0",
         "security": security,
         "death_timeout": DEATH_TIMEOUT_S,
+        "plugins": (Taken(),),
         **boot.options,
     }
     try:

@@ -90,7 +90,7 @@ def create(wait: bool, as_json: bool, **options: Any) -> None:
         default_name=f"{options['workspace'] or place.settings.workspace}-{secrets.token_hex(4)}",
         shares_files=place.shares_files,
     )
-    capture = importlib.import_module("tradewind.boot.environment").capture
+    capture = importlib.import_module("tradewind.boot.environment.capture").capture
     with engine(workspace=spec.workspace) as api:
         api.prepare(spec.provider)
         made = api.run(api.create(spec, environment=capture()))

@@ -121,6 +121,12 @@ class Api(Protocol):
 class Engine(Api, Protocol):
     """Whoever answers the verbs, as a program holds it: the engine of its own process, or a line to a server."""
 
+    def needs_software(self, provider: str) -> bool:
+        """Return whether what ``provider`` launches must be given the caller's software; at once.
+
+        False also of a server, which can't read the caller's files.
+        """
+
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """Wait in this thread for ``coroutine``, one of the verbs."""
 

@@ -23,6 +23,7 @@ from tradewind.client import left_open, security
 from tradewind.client.adapting import Adapting
 from tradewind.client.display import display_for
 from tradewind.client.door import find_place, open_api, open_at
+from tradewind.client.forwarding import forwarding_for
 from tradewind.client.keywords import (
     UNSET,
     checked,
@@ -34,7 +35,6 @@ from tradewind.client.keywords import (
     spec_from,
 )
 from tradewind.client.planned import Plan
-from tradewind.client.private import PrivateEnvironment
 from tradewind.client.session import ENDS_WITHIN_S, Session
 from tradewind.errors import BadRequest, NotFound
 from tradewind.model.cluster import ClusterStatus, Scaling
@@ -93,6 +93,11 @@ class Cluster(distributed.deploy.Cluster):
         How many workers to wait for: all, a number, or a share. Default 0.3.
     environ : dict, optional
         Variables for the processes. They are kept in the record; secrets go by :meth:`send_private_envs`.
+    credentials : str or list of str, optional
+        "local" (default): your cloud sign-ins go along where the cluster doesn't share your home. Names such as
+        ``["aws", "earthdata", "MY_TOKEN"]``: these, anywhere. "machine" or None: none.
+    credentials_duration_seconds : int, optional
+        Of a session of AWS, 900 to 43200; renewed at its half while you are connected. Default 3600.
     tags : dict, optional
         For cost tables.
     budget : str or number, optional
@@ -156,6 +161,8 @@ class Cluster(distributed.deploy.Cluster):
         shutdown_on_close: bool | None = None,
         wait_for_workers: bool | int | float | None = None,
         environ: Mapping[str, str] | None = None,
+        credentials: str | Sequence[str] | None = "local",
+        credentials_duration_seconds: int | None = None,
         tags: Mapping[str, str] | None = None,
         budget: str | float | None = None,
         workspace: str | None = None,
@@ -185,8 +192,9 @@ class Cluster(distributed.deploy.Cluster):
         self._scaling_asked = None if n_workers is None else spec.scaling
         security.register()
         api = open_at(place, workspace=spec.workspace)
+        self._forwarding = forwarding_for(spec, given, place, api)
         api.prepare(spec.provider)
-        self._session = Session(api, spec)
+        self._session = Session(api, spec, settings.software.public_indexes)
         self._receipt: Receipt | None = None
         self._close_reason: str | None = None
         self._watch_task: asyncio.Task[None] | None = None
@@ -215,6 +223,7 @@ class Cluster(distributed.deploy.Cluster):
 
     async def _start(self) -> None:
         self._workers_changed = asyncio.Event()
+        self._forwarding.begin()
         try:
             await self._session.find_or_create(look_for_name=self._named, scaling_asked=self._scaling_asked)
             if self._shutdown_on_close is None:
@@ -223,6 +232,7 @@ class Cluster(distributed.deploy.Cluster):
             self.security = security.security_from(await self._session.api.keys(self.cluster_id))
             self.scheduler_comm = rpc(contact.scheduler, connection_args=self.security.get_connection_args("client"))
             await super()._start()
+            await self._forwarding.send(self.scheduler_comm, attached=self._session.attached)
             await self._wait_for_workers(self._first_workers())
         except BaseException as error:
             await self._give_up(error)
@@ -244,6 +254,7 @@ class Cluster(distributed.deploy.Cluster):
         if self._session.exists and not self._session.attached:
             why = "it was interrupted" if isinstance(error, asyncio.CancelledError) else str(error)
             await asyncio.shield(self._session.stop(f"its start was given up: {why or type(error).__name__}"))
+        await self._forwarding.stop()
         await super()._close()
 
     def _abort(self) -> None:
@@ -300,6 +311,7 @@ class Cluster(distributed.deploy.Cluster):
         while view.cluster.status.is_live:
             await self._display.update(view)
             if view.cluster.status.rank >= ClusterStatus.STOPPING.rank and self.status is Status.running:
+                await self._forwarding.stop()
                 self._display.lost(view.cluster.stop_detail)
                 await super()._close()
             await asyncio.sleep(WATCH_S)
@@ -399,13 +411,7 @@ class Cluster(distributed.deploy.Cluster):
 
     def send_private_envs(self, env: Mapping[str, str]) -> Any:
         """Set variables on all workers, present and future. They are kept nowhere else."""
-        return self.sync(self._send_private_envs, {str(k): str(v) for k, v in env.items()})
-
-    async def _send_private_envs(self, env: Mapping[str, str]) -> None:
-        from distributed import Client  # the module imports this package's base class
-
-        async with Client(self, asynchronous=True, set_as_default=False) as client:
-            await client.register_plugin(PrivateEnvironment(env))
+        return self.sync(self._forwarding.send_variables, {str(k): str(v) for k, v in env.items()})
 
     def get_logs(self, cluster: bool = True, scheduler: bool = True, workers: bool | Sequence[str] = True) -> Any:
         """Return the logs by name: the journal, the scheduler's and the workers', the dead included."""
@@ -459,6 +465,7 @@ class Cluster(distributed.deploy.Cluster):
         if self._watch_task is not None and self._watch_task is not asyncio.current_task():
             self._watch_task.cancel()
             await asyncio.gather(self._watch_task, return_exceptions=True)
+        await self._forwarding.stop()
         if self.status is not Status.closed:
             await super()._close()
         if not self._session.exists or not self._shutdown_on_close:

@@ -33,6 +33,8 @@ ANSWER_S = 60.0
 BODY_LIMIT = 64 * 1024 * 1024
 """Bytes of an answer; a thousand clusters of twenty instances take a third."""
 DOWNLOADED_AT_ONCE = 1 << 16
+DOWNLOADS = 3
+"""How often a download that breaks is tried: each time all of it is made and sent anew."""
 TRIES = 5
 FIRST_REST_S = 0.2
 LONGEST_REST_S = 5.0
@@ -131,12 +133,39 @@ class Connection:
             raise
 
     async def download(self, where: str, to: Path) -> None:
-        """Write the answer to a GET into a file, however long it is; raises as :meth:`ask` does."""
-        # A first look refreshes what lets us in: the download itself is asked for once.
-        await self.ask(Question(method="GET", path="me"), object)
-        await asyncio.wrap_future(self._pool(waits=False).submit(self._download, where, to))
+        """Write the answer to a GET into a file, however long it is; raises as :meth:`ask` does.
 
-    def _download(self, where: str, to: Path) -> None:
+        One that breaks is begun anew, from its start: it is tried three times in all.
+        """
+        # A first look refreshes what lets us in, which a download doesn't.
+        await self.ask(Question(method="GET", path="me"), object)
+        stop = threading.Event()
+        future = self._pool(waits=False).submit(self._download, where, to, stop)
+        try:
+            await asyncio.wrap_future(future)
+        except asyncio.CancelledError:
+            stop.set()
+            raise
+
+    def _download(self, where: str, to: Path, stop: threading.Event) -> None:
+        rest_s = FIRST_REST_S
+        for tries_left in reversed(range(DOWNLOADS)):
+            try:
+                self._download_once(where, to, stop)
+            except Interrupted as error:
+                if self._is_closed or stop.is_set():
+                    raise
+                if not tries_left:
+                    raise Interrupted(
+                        f"{error} The download broke {DOWNLOADS} times, and what was written isn't whole: try again "
+                        "later, or ask for less."
+                    ) from None
+                stop.wait(rest_s * random.uniform(0.5, 1.0))
+                rest_s *= 4
+            else:
+                return
+
+    def _download_once(self, where: str, to: Path, stop: threading.Event) -> None:
         token = self._token()
         headers = {"User-Agent": f"tradewind/{__version__}", VERSION: __version__}
         if token is not None:
@@ -149,10 +178,13 @@ class Connection:
                 told = {name.lower(): value for name, value in response.getheaders()}
                 raise Answer(url=self.url, status=response.status, headers=told, body=response.read(BODY_LIMIT)).error()
             with to.open("wb") as file:
-                while piece := response.read(DOWNLOADED_AT_ONCE):
+                while not stop.is_set() and (piece := response.read(DOWNLOADED_AT_ONCE)):
                     file.write(piece)
+            # Of an answer that ends before the length it told, the library says nothing.
+            if stop.is_set() or response.length:
+                raise http.client.IncompleteRead(b"", response.length)
         except (TimeoutError, http.client.HTTPException, ConnectionError, ssl.SSLError) as error:
-            raise Interrupted(f"the line to {self.url} was cut ({_words(error)}); {to} isn't whole.") from None
+            raise Interrupted(f"the line to {self.url} was cut ({_words(error)}).") from None
         finally:
             self._drop(line)
 

@@ -40,8 +40,6 @@ KNOWN_ELSEWHERE = frozenset(
         "compute_purchase_option",
         "configure_logging",
         "container",
-        "credentials",
-        "credentials_duration_seconds",
         "custom_widget",
         "dashboard_custom_subdomain",
         "extra_worker_on_scheduler",

@@ -98,6 +98,10 @@ class Remote:
         """Open a line to the server, while the caller still looks for what it wants to ask."""
         self.connection.warm()
 
+    def needs_software(self, provider: str) -> bool:
+        """Return False: a server can't read files of this machine, so there is no use in preparing them for it."""
+        return False
+
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """Wait in this thread for ``coroutine``."""
         return self._loop.run(coroutine)

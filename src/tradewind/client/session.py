@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import logging
 from contextlib import suppress
 
-from tradewind.boot.environment import capture
+from tradewind.boot.environment.capture import capture
 from tradewind.client.api import Engine
+from tradewind.config import cache_directory
 from tradewind.errors import BadRequest, ClusterStartError, NameTaken, ServerError, SignInNeeded, StoreError, TooMany
 from tradewind.model.cluster import Cluster, ClusterSpec, ClusterStatus, Scaling
+from tradewind.model.environment import Environment
 from tradewind.model.instance import Contact, Role
 from tradewind.model.usage import Receipt
 from tradewind.model.views import ClusterView
@@ -35,11 +38,14 @@ class Session:
         Whoever runs clusters.
     spec : ClusterSpec
         What was asked for; replaced by the record's own where a live cluster of the name was found.
+    public_indexes : tuple of str
+        Package indexes that machines can ask, besides PyPI.
     """
 
-    def __init__(self, api: Engine, spec: ClusterSpec) -> None:
+    def __init__(self, api: Engine, spec: ClusterSpec, public_indexes: tuple[str, ...] = ()) -> None:
         self.api = api
         self.spec = spec
+        self._public_indexes = public_indexes
         self.view: ClusterView | None = None
         """As it was last seen."""
         self.attached = False
@@ -98,8 +104,18 @@ class Session:
 
     async def _create(self) -> Cluster:
         # Reading what is installed takes some milliseconds a hundred packages: not on the loop of a notebook.
-        environment = await asyncio.to_thread(capture)
+        environment = await asyncio.to_thread(self._software)
         return await self.api.create(self.spec, environment=environment)
+
+    def _software(self) -> Environment:
+        """Return what is installed here; with the files of it that no index has, where machines need those."""
+        environment = capture()
+        if not self.api.needs_software(self.spec.provider):
+            return environment
+        # Imported by who needs it alone: a local cluster's start is shorter than some imports.
+        carry = importlib.import_module("tradewind.boot.environment.carry").carry
+        carried: Environment = carry(environment, cache_directory(), public=self._public_indexes)
+        return carried
 
     async def until_contact(self) -> Contact:
         """Return where its scheduler is, once it listens.

@@ -14,7 +14,7 @@ from tradewind.engine.clock import Clock
 from tradewind.errors import NotFound, TradewindError
 from tradewind.model.budget import Budget
 from tradewind.model.cluster import Intent
-from tradewind.model.events import Event, Level
+from tradewind.model.events import BUDGET_STEP, Event, Level
 from tradewind.model.money import Money
 from tradewind.model.outbox import Message, MessageKind
 from tradewind.planning import limits
@@ -92,7 +92,7 @@ class Accounts:
             targets += [(MessageKind.EMAIL, address) for address in await self.store.money.addresses(budget)]
         body = json.dumps(
             {
-                "kind": "budget.step_passed",
+                "kind": BUDGET_STEP,
                 "workspace": budget.workspace,
                 "subject": f"{decided.told} % of {limits.title(budget)}",
                 "text": decided.notice,
@@ -138,7 +138,7 @@ def _events(state: AccountState, decided: AccountPlan, now: datetime) -> tuple[E
         Event(
             at=now,
             cluster_id=holder.reservation.cluster_id,
-            kind="budget.step_passed",
+            kind=BUDGET_STEP,
             message=decided.notice,
             level=Level.WARNING,
         )

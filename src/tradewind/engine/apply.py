@@ -9,8 +9,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from tradewind import wire
-from tradewind.boot.process import Boot
+from tradewind.boot.process import Boot, Software
 from tradewind.boot.tls import Authority, Signer
+from tradewind.config import artifact_file
 from tradewind.engine.clock import Clock
 from tradewind.engine.link import Access, AgentLink
 from tradewind.errors import NoCapacity, Rejected, Unavailable
@@ -79,6 +80,7 @@ def order_for(cluster: Cluster, instance: Instance, means: Means, signer: Signer
     """Return the order that launches ``instance``; the same row gives the same order, but for fresh keys."""
     spec, resources = cluster.spec, instance.offer.resources
     is_scheduler = instance.role is Role.SCHEDULER
+    shares_files = means.provider.capabilities.same_file_system
     keys = signer.issue(instance.id, now, hosts=("localhost", "127.0.0.1"))
     boot = Boot(
         role=instance.role,
@@ -92,14 +94,15 @@ def order_for(cluster: Cluster, instance: Instance, means: Means, signer: Signer
         environ=spec.environ,
         dask_config=spec.dask_config,
         options=spec.scheduler_options if is_scheduler else spec.worker_options,
-        working_directory=spec.working_directory,
-        python_path=spec.python_path,
+        working_directory=spec.working_directory if shares_files else None,
+        python_path=spec.python_path if shares_files else (),
         orphan_timeout_s=spec.lifetimes.orphan.total_seconds(),
         paid_for_s=means.paid_for.total_seconds() if is_scheduler and means.paid_for is not None else None,
         expires_at=instance.expires_at,
         scheduler_address=None if is_scheduler or cluster.contact is None else cluster.contact.scheduler,
         record_history=spec.record_history,
         record_code=spec.record_code,
+        software=None if shares_files else _software(cluster),
     )
     marks = Marks(
         installation=means.installation,
@@ -112,6 +115,13 @@ def order_for(cluster: Cluster, instance: Instance, means: Means, signer: Signer
     return Order(
         marks=marks, offer=instance.offer, boot=boot, expires_at=instance.expires_at, cluster_contact=cluster.contact
     )
+
+
+def _software(cluster: Cluster) -> Software | None:
+    environment = cluster.environment
+    if environment is None:
+        return None
+    return Software(environment=environment, files={a.sha256: str(artifact_file(a)) for a in environment.artifacts})
 
 
 async def _launch(cluster: Cluster, rows: Sequence[Instance], means: Means) -> Outcome:

@@ -17,10 +17,12 @@ from tradewind.engine.engine import Engine
 from tradewind.engine.identity import installation, is_dead, new_id, this_process
 from tradewind.engine.link import AgentLink, HttpAgentLink
 from tradewind.engine.outbox import Delivery
+from tradewind.engine.peek import Peeks
 from tradewind.engine.people import People
 from tradewind.engine.posting import HttpPoster
 from tradewind.engine.rounds import Rounds
 from tradewind.engine.service import Service
+from tradewind.engine.tidying import Tidying
 from tradewind.errors import StoreError
 from tradewind.model.cluster import ClusterStatus, Intent, StopReason
 from tradewind.model.people import Caller, MemberRole
@@ -79,6 +81,7 @@ async def assemble(
         provider_of=provider_of,
         installation=mine,
         caller=caller,
+        keeps_alive=looks_after,
     )
     assembly = put_together(means)
     if looks_after:
@@ -106,6 +109,8 @@ class Means:
     """Its line to schedulers; None is the real one."""
     pace: timedelta = ROUND
     """How soon it looks again at what runs quietly and nobody watches."""
+    keeps_alive: bool = True
+    """Whether clusters live on by its looks."""
 
 
 def put_together(means: Means) -> Assembly:
@@ -122,13 +127,15 @@ def put_together(means: Means) -> Assembly:
         holder=this_process(),
         pace=means.pace,
         sweeps=means.sweeps,
+        keeps_alive=means.keeps_alive,
     )
     settings = means.settings
     private_addresses = settings.webhooks.private_addresses
     poster = HttpPoster(private_addresses=private_addresses)
     accounts = Accounts(store=store, clock=clock, holder=rounds.holder, mails=settings.mail.host is not None)
     delivery = Delivery(store=store, clock=clock, mail=settings.mail, poster=poster)
-    chores = (("accounts", accounts.look_at_all), ("delivery", delivery.deliver_all))
+    tidying = Tidying(store=store, clock=clock)
+    chores = (("accounts", accounts.look_at_all), ("delivery", delivery.deliver_all), ("tidying", tidying.tidy))
     engine = Engine(rounds, store, clock, chores=chores)
     accounts.poke = engine.poke
     service = Service(
@@ -136,6 +143,7 @@ def put_together(means: Means) -> Assembly:
         store,
         clock,
         means.provider_of,
+        peeks=Peeks(store, link, clock),
         offered=means.offered,
         caller=means.caller,
         new_id=new_id,

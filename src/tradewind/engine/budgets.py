@@ -28,10 +28,14 @@ from tradewind.model.usage import Usage
 from tradewind.planning import limits, meter
 from tradewind.planning.access import Action, may, refusal
 from tradewind.planning.forecast import LOOKBACK, forecast
+from tradewind.store.idempotency import Once
 from tradewind.store.store import Store
 
 MOST_PLACES = 12
 """Behind the point, or zeros before it: what reservations are reckoned to."""
+LONGEST_KEY = 200
+"""Characters: each title, each notice and each line of the log says it."""
+NOTHING = Decimal(0)
 MOST = 200
 """Budgets of a workspace: each round of each cluster looks at all of them."""
 
@@ -89,8 +93,9 @@ class Budgets:
         ends_at: datetime | None = None,
         is_hard: bool = True,
         request_id: str | None = None,
+        once: Once | None = None,
     ) -> BudgetView:
-        """Set a limit; what was spent in its period already counts.
+        """Set a limit, asked for ``once``; what was spent in its period already counts.
 
         Raises
         ------
@@ -116,13 +121,21 @@ class Budgets:
             created_by=self._caller.user,
             created_at=now,
         )
+        # Not in _check: a budget that was made with a longer one can still be changed.
+        if len(key) > LONGEST_KEY:
+            raise BadRequest(
+                f"the budget's key {key[:60]!r}… has {len(key)} characters, and the most are {LONGEST_KEY}; "
+                f"name the {scope.value} in fewer"
+            )
         _check(budget)
         others = await self._store.money.budgets(budget.workspace)
         if len(others) >= MOST:
             raise BadRequest(f"a workspace has at most {MOST} budgets; remove those that are of no use any more")
         entry = self._entry("budget.created", budget, limits.title(budget), request_id)
-        await self._store.money.add(budget, await self._opening(budget), entry)
-        return await self._view(budget)
+        opening = await self._opening(budget)
+        view = await self._new_view(budget, opening)
+        await self._store.money.add(view, opening, entry, once)
+        return view
 
     async def set(self, wanted: NewBudget, *, request_id: str | None = None) -> BudgetView:
         """Set a limit, in place of the one that is there for the same. Raises as :meth:`create`."""
@@ -205,29 +218,27 @@ class Budgets:
 
     async def _view(self, budget: Budget, recent: Sequence[Usage] | None = None) -> BudgetView:
         now = self._clock.now()
-        starts_at, ends_at = limits.period_at(budget, now)
         account = await self._store.money.state(budget, now)
-        nothing = Money(amount=Decimal(0), currency=budget.limit.currency)
         if account is not None:
             # The limit as it was just written, should it have changed since the account was read.
             account = replace(account, budget=budget)
             state = account.state(now)
-            reserved = max(Decimal(0), account.account.committed.amount - state.spent.amount)
+            reserved = max(NOTHING, account.account.committed.amount - state.spent.amount)
         else:
-            state, reserved = BudgetState(limit=budget.limit, spent=nothing, burn_per_hour=nothing), Decimal(0)
+            state, reserved = _state(budget, NOTHING, NOTHING), NOTHING
         if recent is None:
-            recent = await self._store.usages(workspace=budget.workspace, since=now - LOOKBACK, until=now)
-        usages = [usage for usage in recent if limits.counts(budget, usage)]
-        return BudgetView(
-            budget=budget,
-            starts_at=starts_at,
-            ends_at=ends_at,
-            state=state,
-            reserved=Money(amount=reserved, currency=budget.limit.currency),
-            forecast=forecast(
-                budget.limit, state.spent.amount, state.burn_per_hour.amount, usages, now, starts_at, ends_at
-            ),
-        )
+            recent = await self._recent(budget, now)
+        return _shown(budget, state, reserved, recent, now)
+
+    async def _new_view(self, budget: Budget, opening: Sequence[Reservation]) -> BudgetView:
+        """Return how a budget stands at the moment it is made: nothing is promised yet but what is spent."""
+        spent = sum((one.spent.amount for one in opening), NOTHING)
+        burn = sum((one.burn_per_hour.amount for one in opening), NOTHING)
+        now = budget.created_at
+        return _shown(budget, _state(budget, spent, burn), NOTHING, await self._recent(budget, now), now)
+
+    async def _recent(self, budget: Budget, now: datetime) -> Sequence[Usage]:
+        return await self._store.usages(workspace=budget.workspace, since=now - LOOKBACK, until=now)
 
     async def _opening(self, budget: Budget) -> tuple[Reservation, ...]:
         """Return what every cluster has spent in the period already, by the bill."""
@@ -274,6 +285,30 @@ class Budgets:
     def _refuse_unless(self, action: Action) -> None:
         if not may(self._caller, action):
             raise Forbidden(refusal(self._caller, action))
+
+
+def _state(budget: Budget, spent: Decimal, burn_per_hour: Decimal) -> BudgetState:
+    currency = budget.limit.currency
+    return BudgetState(
+        limit=budget.limit,
+        spent=Money(amount=spent, currency=currency),
+        burn_per_hour=Money(amount=burn_per_hour, currency=currency),
+    )
+
+
+def _shown(budget: Budget, state: BudgetState, reserved: Decimal, recent: Sequence[Usage], now: datetime) -> BudgetView:
+    starts_at, ends_at = limits.period_at(budget, now)
+    usages = [usage for usage in recent if limits.counts(budget, usage)]
+    return BudgetView(
+        budget=budget,
+        starts_at=starts_at,
+        ends_at=ends_at,
+        state=state,
+        reserved=Money(amount=reserved, currency=budget.limit.currency),
+        forecast=forecast(
+            budget.limit, state.spent.amount, state.burn_per_hour.amount, usages, now, starts_at, ends_at
+        ),
+    )
 
 
 def _check(budget: Budget) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tradewind.config import config_file, data_directory
-from tradewind.errors import ProviderError, TradewindError
+from tradewind.errors import MissingExtra, NotSetUp, ProviderError, TradewindError
 from tradewind.model.resources import GIB, Need
 from tradewind.model.views import Check
 from tradewind.providers.base import Provider
@@ -99,6 +99,8 @@ async def _provider(name: str, provider_of: Callable[[str], Provider]) -> Check:
         provider = provider_of(name)
         offers = await provider.offers(Need())
         observed = await provider.observe()
+    except (NotSetUp, MissingExtra) as error:
+        return Check(name=f"provider {name}", ok=True, fact="not set up", advice=f"If you want it: {error}.")
     except (ProviderError, TradewindError) as error:
         return Check(name=f"provider {name}", ok=False, fact=str(error), advice=f"See the guide on {name}.")
     best = offers[0] if offers else None

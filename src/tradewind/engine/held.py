@@ -23,6 +23,8 @@ class Held:
     """
 
     lease: Lease
+    """With the revision that was read: by it a save knows whether anybody wrote since, also where the lease was renewed
+    in the middle of a round."""
     loaded: Loaded
     """``loaded.revision`` is the store's, unless somebody else wrote since."""
     usages: tuple[Usage, ...]
@@ -36,6 +38,10 @@ class Held:
     """The longest that its scheduler is told that it may live; None: for what it holds."""
     told: StatusPage | None = None
     """The page when the revision was last raised."""
+
+    def __post_init__(self) -> None:
+        if self.lease.revision != self.loaded.revision:
+            object.__setattr__(self, "lease", replace(self.lease, revision=self.loaded.revision))
 
     @property
     def cluster(self) -> Cluster:

@@ -6,7 +6,7 @@ import asyncio
 import json
 import ssl
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
 from typing import Any, Protocol, TypeVar
@@ -34,6 +34,14 @@ AT_ONCE = 1000
 that mean harm must leave room for the others."""
 
 
+PEEK_LIMIT = 2 * 1024 * 1024
+"""Bytes of a page that is only shown: eight thousand workers, without what they computed."""
+PEEK_PATIENCE_S = 1.0
+"""Seconds that a page may take for which a person waits."""
+PEEKS_AT_ONCE = 100
+"""Peeks under way at a time, beside the requests that keep clusters alive and not among them."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Access:
     """What it takes to talk to one cluster's agent."""
@@ -55,10 +63,18 @@ class AgentLink(Protocol):
         cursor: int,
         target_duration: timedelta,
         paid_for: timedelta | None = None,
+        renews: bool = True,
     ) -> StatusPage:
         """Return the status page, and by asking renew the cluster's lease on life: for ``paid_for`` at most.
 
         None is as long as its orphan timeout. An agent of an older version doesn't know the word, and keeps to that.
+        Unless it ``renews``, the cluster lives for as long as it would have lived; an older agent renews all the same.
+        """
+
+    async def peek(self, contact: Contact, access: Access, *, target_duration: timedelta) -> StatusPage:
+        """Return the status page without its computations, within a second; nothing lives on by it.
+
+        An agent of an older version has no such page: Unavailable.
         """
 
     async def retire(
@@ -78,6 +94,7 @@ class HttpAgentLink:
 
     def __init__(self) -> None:
         self._http = SimpleAsyncHTTPClient(force_instance=True, max_clients=AT_ONCE, max_body_size=PAGE_LIMIT)
+        self._peeks = SimpleAsyncHTTPClient(force_instance=True, max_clients=PEEKS_AT_ONCE, max_body_size=PEEK_LIMIT)
         self._contexts: dict[str, ssl.SSLContext] = {}
         self._large = asyncio.Semaphore(1)
 
@@ -89,12 +106,24 @@ class HttpAgentLink:
         cursor: int,
         target_duration: timedelta,
         paid_for: timedelta | None = None,
+        renews: bool = True,
     ) -> StatusPage:
         """See :meth:`AgentLink.pull`."""
-        query: dict[str, float] = {"since": cursor, "target_duration": target_duration.total_seconds()}
+        query: dict[str, float | str] = {"since": cursor, "target_duration": target_duration.total_seconds()}
         if paid_for is not None:
             query["paid_for"] = paid_for.total_seconds()
-        body = await self._ask(contact, access, f"/v1/status?{urlencode(query)}")
+        if not renews:
+            query["renews"] = "no"
+        return await self._read_page(await self._ask(contact, access, f"/v1/status?{urlencode(query)}"), access)
+
+    async def peek(self, contact: Contact, access: Access, *, target_duration: timedelta) -> StatusPage:
+        """See :meth:`AgentLink.peek`."""
+        path = f"/v1/peek?{urlencode({'target_duration': target_duration.total_seconds()})}"
+        body = await self._ask(contact, access, path, through=self._peeks, patience_s=PEEK_PATIENCE_S)
+        # What else a stranger says is of no use, and would be kept.
+        return replace(await self._read_page(body, access), computations=(), cursor=0)
+
+    async def _read_page(self, body: bytes, access: Access) -> StatusPage:
         try:
             return await self._elsewhere_if_large(partial(wire.parse_status_page, cluster_id=access.cluster_id), body)
         except BadRequest as error:
@@ -121,6 +150,7 @@ class HttpAgentLink:
     def close(self) -> None:
         """Let go of its connections."""
         self._http.close()
+        self._peeks.close()
 
     async def _elsewhere_if_large(self, read: Callable[[bytes], T], body: bytes) -> T:
         if len(body) <= LARGE:
@@ -129,7 +159,17 @@ class HttpAgentLink:
         async with self._large:
             return await asyncio.to_thread(read, body)
 
-    async def _ask(self, contact: Contact, access: Access, path: str, body: object = None) -> bytes:
+    async def _ask(
+        self,
+        contact: Contact,
+        access: Access,
+        path: str,
+        body: object = None,
+        *,
+        through: SimpleAsyncHTTPClient | None = None,
+        patience_s: float | None = None,
+    ) -> bytes:
+        patience_s = PATIENCE_S if patience_s is None else patience_s
         if not contact.agent.startswith("https://"):
             raise Unavailable(f"the agent of {access.cluster_id} has no https address: {contact.agent!r}")
         request = HTTPRequest(
@@ -137,15 +177,15 @@ class HttpAgentLink:
             method="GET" if body is None else "POST",
             body=None if body is None else json.dumps(body),
             headers={"Authorization": f"Bearer {access.token.reveal()}", "Content-Type": "application/json"},
-            connect_timeout=PATIENCE_S,
-            request_timeout=PATIENCE_S,
+            connect_timeout=patience_s,
+            request_timeout=patience_s,
             follow_redirects=False,
             # Ours compresses nothing, and what a stranger compresses may be a thousand times as large as the limit.
             decompress_response=False,
             ssl_options=self._context(access),
         )
         try:
-            response = await self._http.fetch(request)
+            response = await (through or self._http).fetch(request)
         except Exception as error:  # What a server that means harm can make a client raise, nobody can list.
             raise Unavailable(f"the agent of {access.cluster_id} at {contact.agent} doesn't answer: {error}") from None
         return bytes(response.body)

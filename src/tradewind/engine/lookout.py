@@ -35,6 +35,8 @@ class Lookout:
     link: AgentLink
     clock: Clock
     catalogue: Catalogue
+    keeps_alive: bool
+    """Whether its looks keep clusters alive."""
     pages: dict[str, StatusPage] = field(default_factory=dict)
     """The last page of each cluster this engine looks after, without its computations."""
     _watches: dict[str, Watch] = field(default_factory=dict)
@@ -80,11 +82,11 @@ class Lookout:
         )
         observed = listing.of(cluster.id) if listing is not None else None
         # One that didn't answer may have heard us, or keep to what it was told before: both are paid for.
-        told = (said if page is not None else paid) if is_up else None
+        told = (said if page is not None and self.keeps_alive else paid) if is_up else None
         if not is_up and observed is not None:
             contact = next((o.contact for o in observed if o.contact and o.status.is_live), None)
             page = await self._page(cluster, contact, access, said)
-            told = said if page is not None else None
+            told = said if page is not None and self.keeps_alive else None
         return Snapshot(
             cluster=cluster,
             instances=held.loaded.instances,
@@ -152,6 +154,7 @@ class Lookout:
                 cursor=seen.cursor if seen is not None else 0,
                 target_duration=cluster.intent.scaling.target_duration,
                 paid_for=paid,
+                renews=self.keeps_alive,
             )
         except Unavailable as error:
             log.info("%s", error)

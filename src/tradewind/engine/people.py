@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from tradewind.config import Settings
 from tradewind.engine.clock import Clock
 from tradewind.engine.members import Members
-from tradewind.engine.person import TOKEN_LIFE, Person
+from tradewind.engine.person import KIND, TOKEN_LIFE, Person
 from tradewind.engine.signing import Signer, code_of, hash_of, new_token
 from tradewind.errors import BadRequest, Forbidden, NameTaken, SignInNeeded
 from tradewind.model.people import (
@@ -40,7 +40,8 @@ CLAIM_LIFE = timedelta(days=1)
 LOGIN_LIFE = timedelta(minutes=10)
 
 SESSION, LENT, LENT_SESSION = "session", "lent", "lentsession"
-"""What ids of tokens begin with that a browser holds, or that another system's sign-in was exchanged for."""
+"""What ids of tokens begin with that a browser holds after a sign-in, that another system's sign-in was exchanged for,
+and that a browser holds after a token was pasted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,7 +113,7 @@ class People:
         found = None
         if TOKEN.match(text):
             found = await self._people.token(hash_of(text), self._clock.now())
-        if found is None or (kind_of(found[1]) in {SESSION, LENT_SESSION}) is not is_browser:
+        if found is None or (kind_of(found[1].id) in {SESSION, LENT_SESSION}) is not is_browser:
             raise SignInNeeded(
                 "this sign-in isn't good: unknown, expired or revoked; sign in again: tradewind login URL"
             )
@@ -227,9 +228,12 @@ class People:
         return await self._issue(user, label, SESSION_LIFE, kind=SESSION)
 
     async def session_of(self, signed: Signed, label: str) -> Secret:
-        """Return what a browser's cookie holds after a token was pasted: it can do no more and lasts no longer."""
+        """Return what a browser's cookie holds after a token was pasted: it can do no more and lasts no longer.
+
+        What is made there ends with it, unless this is how people renew their tokens.
+        """
         life = SESSION_LIFE if signed.expires_at is None else min(SESSION_LIFE, signed.expires_at - self._clock.now())
-        kind = LENT_SESSION if signed.is_brief else SESSION
+        kind = SESSION if signed.expires_at is None or self._renews(signed) else LENT_SESSION
         return await self._issue(signed.user, label, life, kind=kind, scopes=signed.scopes, workspace=signed.workspace)
 
     async def lend(self, user: User, label: str) -> Secret:
@@ -265,6 +269,15 @@ class People:
 
     # What the above have in common
 
+    def _renews(self, signed: Signed) -> bool:
+        """Whether who comes in with this token may make one that outlasts it.
+
+        Where no provider says who somebody is, a token is the only way in. Its owner would be locked out when it ends;
+        one that was made for less than all they may is a program's.
+        """
+        is_whole = signed.scopes == EVERY_SCOPE and signed.workspace is None
+        return is_whole and kind_of(signed.token_id) == KIND and not self._settings.oidc.issuer
+
     def _is_open_to(self, arrival: Arrival) -> bool:
         if arrival.email is None or not arrival.is_email_verified:
             return False
@@ -280,7 +293,7 @@ class People:
         user: User,
         label: str,
         life: timedelta,
-        kind: str = "token",
+        kind: str = KIND,
         scopes: frozenset[Scope] = EVERY_SCOPE,
         workspace: str | None = None,
     ) -> tuple[Token, Secret]:
@@ -302,7 +315,7 @@ class People:
         label: str,
         life: timedelta,
         *,
-        kind: str = "token",
+        kind: str = KIND,
         scopes: frozenset[Scope] = EVERY_SCOPE,
         workspace: str | None = None,
     ) -> Secret:
@@ -314,9 +327,9 @@ class People:
         return By(user=user, at=self._clock.now())
 
 
-def kind_of(token: Token) -> str:
+def kind_of(token_id: str) -> str:
     """Return what a token was made as: the first word of its id."""
-    return token.id.partition("-")[0]
+    return token_id.partition("-")[0]
 
 
 def _signed(user: User, token: Token, roles: Mapping[str, MemberRole]) -> Signed:
@@ -327,7 +340,7 @@ def _signed(user: User, token: Token, roles: Mapping[str, MemberRole]) -> Signed
         workspace=token.workspace,
         token_id=token.id,
         expires_at=token.expires_at,
-        is_brief=kind_of(token) in {LENT, LENT_SESSION},
+        is_brief=kind_of(token.id) != SESSION,
     )
 
 

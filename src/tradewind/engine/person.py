@@ -25,6 +25,7 @@ from tradewind.model.people import (
 from tradewind.model.secret import Secret
 from tradewind.planning.names import short_text, workspace_name
 from tradewind.store.audit import By
+from tradewind.store.idempotency import Once
 from tradewind.store.members import no_workspace
 from tradewind.store.people import People as Kept
 
@@ -120,7 +121,8 @@ class Person:
         workspace : str, optional
             The only one it opens.
         life : timedelta, optional
-            Until it expires; default 90 days, at most 366. None never does.
+            Until it expires; default 90 days, at most 366. None never does. Made with a token that expires, it ends
+            with that one at the latest.
 
         Raises
         ------
@@ -166,13 +168,13 @@ class Person:
         portrait = await self.portrait()
         return [await self._kept.workspace(member.workspace) for member in portrait.memberships]
 
-    async def create_workspace(self, name: str, title: str = "") -> Workspace:
-        """Make a workspace, theirs. Raises Forbidden for who is no operator; NameTaken."""
+    async def create_workspace(self, name: str, title: str = "", *, once: Once | None = None) -> Workspace:
+        """Make a workspace, theirs, asked for ``once``. Raises Forbidden for who is no operator; NameTaken."""
         self._refuse_unless_operator("make workspaces")
         workspace = Workspace(
             name=workspace_name(name), title=short_text(title, "the title"), created_at=self._clock.now()
         )
-        await self._kept.create_workspace(workspace, self._signed.user, self._by())
+        await self._kept.create_workspace(workspace, self._signed.user, self._by(), once)
         return workspace
 
     async def accept(self, secret: str) -> Member:
@@ -235,7 +237,7 @@ class Person:
         expires_at = None if life is None else now + life
         ends = self._signed.expires_at
         if self._signed.is_brief and ends is not None:
-            # Another system lends us this user for some hours: nothing made in that time may outlast it.
+            # A token that leaked, or that another system lent us for some hours, must be over when it's over.
             expires_at = ends if expires_at is None else min(expires_at, ends)
         made = [token for token in await self._kept.tokens(self._signed.user.id, now) if token.id.startswith(KIND)]
         if len(made) >= MOST_TOKENS:

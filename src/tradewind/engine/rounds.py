@@ -62,6 +62,8 @@ class Rounds:
     """Names of providers that are swept in any case; else only those that something was looked after on."""
     pace: timedelta = ROUND
     """How soon to look again at what runs quietly and nobody watches."""
+    keeps_alive: bool = True
+    """Whether its looks keep clusters alive; not where a program only reads, which nobody may count on to go on."""
     catalogue: Catalogue = field(init=False)
     limits: Limits = field(init=False)
     leases: Leases = field(init=False)
@@ -73,7 +75,7 @@ class Rounds:
         self.catalogue = Catalogue(self.provider_of, self.clock)
         self.limits = Limits(self.store, self.clock)
         self.leases = Leases(store=self.store, clock=self.clock, holder=self.holder, desk=self._desk)
-        self.lookout = Lookout(link=self.link, clock=self.clock, catalogue=self.catalogue)
+        self.lookout = Lookout(link=self.link, clock=self.clock, catalogue=self.catalogue, keeps_alive=self.keeps_alive)
 
     async def round(self, cluster_id: str, *, afresh: bool = True) -> datetime | None:
         """Take one cluster a step further and return when to look again.
@@ -103,6 +105,7 @@ class Rounds:
             return await self._led(held, since=now if afresh else None)
         except LeaseLost:
             log.info("cluster %s is looked after by somebody else now", cluster_id)
+            self._forget(cluster_id)  # What its scheduler said is out of date from now on.
             return None
         finally:
             self._under_way.discard(cluster_id)

@@ -15,6 +15,7 @@ from tradewind.engine.admission import admit, set_aside
 from tradewind.engine.clock import Clock
 from tradewind.engine.doctor import examine
 from tradewind.engine.engine import Engine
+from tradewind.engine.peek import Peeks
 from tradewind.engine.rounds import LEASE, LONGEST_LIFE
 from tradewind.engine.stories import Stories
 from tradewind.errors import BadRequest, Forbidden, FundsChanged, NotFound, OverBudget
@@ -27,6 +28,7 @@ from tradewind.model.export import Format
 from tradewind.model.instance import Instance
 from tradewind.model.people import AuditEntry, Caller, MemberRole
 from tradewind.model.secret import Secret
+from tradewind.model.status import StatusPage
 from tradewind.model.usage import CostLine, Receipt, Usage
 from tradewind.model.views import Check, ClusterView, DryRun
 from tradewind.planning import budget, meter
@@ -35,6 +37,8 @@ from tradewind.planning.grouping import COMPUTATION, dimensions
 from tradewind.planning.insights import insights
 from tradewind.planning.wishes import check_keepable, check_scaling, check_spec
 from tradewind.providers.base import Provider
+from tradewind.store.audit import By
+from tradewind.store.idempotency import Once
 from tradewind.store.pages import Page
 from tradewind.store.records import ClusterSecrets, Story
 from tradewind.store.store import Store
@@ -62,6 +66,7 @@ class Service:
         clock: Clock,
         provider_of: Callable[[str], Provider],
         *,
+        peeks: Peeks,
         offered: Callable[[str], Provider] | None = None,
         caller: Caller,
         new_id: Callable[[str], str],
@@ -71,6 +76,7 @@ class Service:
         self._store = store
         self._stories = Stories(store)
         self._clock = clock
+        self._peeks = peeks
         self._provider_of = provider_of
         self._offered = offered or provider_of
         self._caller = caller
@@ -94,8 +100,10 @@ class Service:
         await set_aside(planned, self._record(spec, "", now), self._store.money, now)
         return planned
 
-    async def create(self, spec: ClusterSpec, *, environment: Environment | None = None) -> Cluster:
-        """Write the cluster down and start it."""
+    async def create(
+        self, spec: ClusterSpec, *, environment: Environment | None = None, once: Once | None = None
+    ) -> Cluster:
+        """Write the cluster down, with the answer to who asked for it ``once``, and start it."""
         self._refuse_unless(Action.CREATE_CLUSTER)
         check_spec(spec)
         check_keepable(environment)
@@ -112,7 +120,7 @@ class Service:
             authority_key=authority.key,
             agent_token=Secret(self._new_token()),
         )
-        await self._paid(cluster, secrets, planned)
+        await self._paid(cluster, secrets, planned, once)
         self._engine.begin(cluster_id)
         return cluster
 
@@ -126,7 +134,8 @@ class Service:
         """Return all there is to show."""
         self._refuse_unless(Action.SEE_WORKSPACE)
         story = await self._stories.of(cluster_id)
-        return self._view(story, self._within(story.cluster))
+        cluster = self._within(story.cluster)
+        return replace(self._view(story, cluster), page=await self._page(cluster))
 
     async def keys(self, cluster_id: str) -> KeyPair:
         """Return a client's keys."""
@@ -193,7 +202,7 @@ class Service:
     async def list_clusters(
         self, *, live: bool | None = None, limit: int = 100, cursor: str | None = None
     ) -> Page[ClusterView]:
-        """Return clusters, newest first; after those of the page whose ``next`` is ``cursor``."""
+        """Return clusters, newest first; after those of the page whose ``next`` is ``cursor``. None has its page."""
         self._refuse_unless(Action.SEE_WORKSPACE)
         clusters = await self._store.list_clusters(self._workspace, live=live, limit=limit, cursor=cursor)
         stories = await self._stories.of_all([cluster.id for cluster in clusters])
@@ -270,6 +279,9 @@ class Service:
         if what is Format.EVERYTHING:
             if since is not None or until is not None:
                 raise BadRequest("everything is everything: leave out since and until, or export usage")
+            if self._caller.user_id:
+                # Before the first piece: who breaks off near the end has it all the same.
+                await self._store.people.record(self._audited("workspace.exported", self._workspace, "everything"))
             return everything(self._store, self._workspace, self._clock.now())
         pieces = usage_table(self._store, self._workspace, what, self._clock.now(), since, until)
         first = await anext(pieces, b"")  # what it can't do, it says now
@@ -318,7 +330,7 @@ class Service:
             environment=environment,
         )
 
-    async def _paid(self, cluster: Cluster, secrets: ClusterSecrets, planned: DryRun) -> None:
+    async def _paid(self, cluster: Cluster, secrets: ClusterSecrets, planned: DryRun, once: Once | None) -> None:
         """Write the cluster down together with what it needs for its first moments."""
         for wait_s in (*GIVE_BACK_S, None):
             now = self._clock.now()
@@ -333,6 +345,7 @@ class Service:
                     opening=opening,
                     member=self._caller.user_id or None,
                     entry=self._entry("cluster.created", cluster, f"on {cluster.spec.provider}"),
+                    once=once,
                 )
             except FundsChanged as error:
                 if wait_s is None:
@@ -349,16 +362,12 @@ class Service:
         """Return what the audit log says of it; None for an engine of one's own: there is nobody to ask."""
         if not self._caller.user_id:
             return None
-        return AuditEntry(
-            seq=0,
-            at=self._clock.now(),
-            workspace=self._workspace,
-            user=self._caller.user,
-            action=action,
-            subject=cluster.id,
-            detail=f"{cluster.name!r} of {cluster.owner}{': ' if detail else ''}{detail[:LONGEST_DETAIL]}",
-            request_id=self._request_id,
-        )
+        about = f"{cluster.name!r} of {cluster.owner}{': ' if detail else ''}{detail[:LONGEST_DETAIL]}"
+        return self._audited(action, cluster.id, about)
+
+    def _audited(self, action: str, subject: str, detail: str) -> AuditEntry:
+        by = By(user=self._caller.user, at=self._clock.now(), request_id=self._request_id)
+        return by.did(action, subject, detail, workspace=self._workspace)
 
     def _refuse_unless(self, action: Action, *, owner: str | None = None) -> None:
         """Raise Forbidden for what this caller may not do."""
@@ -399,16 +408,24 @@ class Service:
         return cluster
 
     def _view(self, story: Story, cluster: Cluster) -> ClusterView:
-        is_open = may(self._caller, Action.READ_DETAIL, owner=cluster.owner)
         limit, now = cluster.spec.budget, self._clock.now()
         return ClusterView(
             cluster=self._shown(cluster),
             instances=story.instances,
             cost=meter.cost(story.usages, now),
             budget=budget.budget_state(limit, story.usages, now) if limit is not None else None,
-            page=self._engine.rounds.lookout.pages.get(cluster.id) if is_open else None,
+            page=None,
             revision=story.revision,
         )
+
+    async def _page(self, cluster: Cluster) -> StatusPage | None:
+        """Return what a scheduler says, the same whoever looks after it, to those who may see into the cluster."""
+        if not may(self._caller, Action.READ_DETAIL, owner=cluster.owner):
+            return None
+        rounds = self._engine.rounds
+        # Who keeps nothing alive looks no second time: its page would be of whenever that was.
+        known = rounds.lookout.pages.get(cluster.id) if rounds.keeps_alive else None
+        return known if known is not None else await self._peeks.page(cluster)
 
     async def _mine(self, cluster_id: str, action: Action) -> Cluster:
         cluster = await self._of_workspace(cluster_id)

@@ -68,6 +68,11 @@ class Solo(Verbs):
         self._provider(provider).prepare()
         _ = self._opened
 
+    def needs_software(self, provider: str) -> bool:
+        """Return whether what a provider launches must be given the caller's software."""
+        can = self._provider(provider).capabilities
+        return can.runs_software and not can.same_file_system
+
     def __getattr__(self, verb: str) -> Any:
         """Return ``verb`` of the service, to be awaited on the caller's loop."""
         if verb.startswith("_"):

@@ -1,6 +1,8 @@
 """The locked software a cluster runs: packages, where each comes from, and what no index has."""
 
-from dataclasses import dataclass
+import hashlib
+import json
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 
@@ -21,12 +23,16 @@ class Source(StrEnum):
     """A directory of the caller, as it is now."""
 
 
+OF_THE_CALLER = frozenset({Source.DIRECTORY, Source.EDITABLE})
+"""Sources that are directories of the caller's disk: their addresses mean nothing elsewhere."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Package:
     """One installed distribution."""
 
     name: str
-    """Normalised, as ``scikit-learn``."""
+    """Normalised, as ``scikit-learn``; of a conda package its own, as ``_libgcc_mutex``."""
     version: str
     source: Source = Source.INDEX
     url: str = ""
@@ -67,15 +73,59 @@ class Environment:
     platform: str
     """As ``linux-x86_64``."""
     packages: tuple[Package, ...]
-    """Sorted by name."""
+    """Sorted by name, then source: what conda installed may have the name of what pip did."""
     content_hash: str
-    """sha256 over everything here but ``is_requested``, hex: two clusters with the same hash ran the same software."""
+    """sha256 over what a machine would install, hex, see :func:`seal`: two clusters with the same hash ran the same
+    software."""
     artifacts: tuple[Artifact, ...] = ()
     """Of the caller's own code; empty where it runs on the caller's file system."""
     indexes: tuple[str, ...] = ()
     """Addresses of the package indexes to ask, the first one first; empty: the usual one. Never with a password."""
     channels: tuple[str, ...] = ()
     """Addresses of conda channels, the first one first."""
+
+
+def seal(environment: Environment) -> Environment:
+    """Return ``environment`` with the hash of its content.
+
+    What doesn't change what a machine would install doesn't count: who asked for what, and where on the caller's disk
+    a project lies (its content counts, once it is carried).
+    """
+    packages = [
+        [
+            package.name,
+            package.version,
+            package.source.value,
+            "" if package.source in OF_THE_CALLER or package.artifact else package.url,
+            package.sha256,
+            package.build,
+            package.subdir,
+            package.artifact,
+        ]
+        for package in environment.packages
+    ]
+    content = [
+        environment.python,
+        environment.platform,
+        packages,
+        sorted([artifact.file_name, artifact.sha256] for artifact in environment.artifacts),
+        environment.indexes,
+        environment.channels,
+    ]
+    text = json.dumps(content, separators=(",", ":"))
+    return replace(environment, content_hash=hashlib.sha256(text.encode()).hexdigest())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """The machines that an environment is for."""
+
+    platform: str
+    """As ``linux-x86_64``, ``linux-aarch64``, ``macosx-arm64``."""
+    python: str = ""
+    """Minor version, as ``3.11``; empty: the caller's, which machines can get."""
+    glibc: str = ""
+    """Of Linux, as ``2.36``: wheels may need a newer one than an old machine has. Empty: unknown, 2.28 is assumed."""
 
 
 class Confidence(StrEnum):

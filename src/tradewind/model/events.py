@@ -4,6 +4,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+BUDGET_STEP = "budget.step_passed"
+"""The kind of what says that a budget that pays for the cluster is half spent, or nearly all, or all."""
+
 
 class Level(StrEnum):
     """How much an event matters to the user."""

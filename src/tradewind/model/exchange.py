@@ -82,6 +82,23 @@ class ClusterNews:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BudgetNews:
+    """How a budget stands: the data of an event that says it was set, changed, removed, or has passed a step."""
+
+    budget_id: str
+    workspace: str
+    scope: BudgetScope
+    key: str
+    """Whose: see :class:`~tradewind.model.budget.BudgetScope`."""
+    limit: Money
+    is_hard: bool
+    step: int
+    """The highest, in per cent, that was passed in its present period: 0, 50, 80 or 100."""
+    removed_at: datetime | None
+    """None while it holds."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class InstanceLog:
     """The last lines that one instance wrote."""
 

@@ -139,7 +139,7 @@ class Signed:
     expires_at: datetime | None = None
     """When that ends; None never does."""
     is_brief: bool = False
-    """Whether what is made with it ends with it, as where another system lends its users for a while."""
+    """Whether what is made with it ends with it, if it ends: so with every token, but not where a person signed in."""
     roles: Mapping[str, MemberRole] | None = None
     """What they are in each of their workspaces, as of the sign-in's look; None is not known yet."""
 

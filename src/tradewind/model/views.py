@@ -23,7 +23,7 @@ class ClusterView:
     budget: BudgetState | None
     """None where nothing limits it."""
     page: StatusPage | None
-    """What its scheduler last said; None while it doesn't answer, or tells another process."""
+    """What its scheduler says; None where it doesn't answer, where whoever asks may not look into it, and in lists."""
     revision: int
     """Grows with every change of the record."""
 

@@ -121,7 +121,8 @@ def plan_account(state: AccountState, now: datetime) -> AccountPlan:
         told = state.account.told  # What was spent is a guess between two looks, and may fall a little.
     notice = None
     if told > state.account.told:
-        notice = f"{told} % of {title(state.budget)} is spent: {found.spent}, and {found.left} is left."
+        spent = f"{told} % of {title(state.budget)} is spent: {found.spent}, and {found.left} is left."
+        notice = f"{spent} {_what_follows(state.budget, told)}"
     live = tuple(h for h in state.holders if h.is_live)
     left = found.limit.amount - found.spent.amount
     chosen, released = _chosen(state.budget, live, left, now)
@@ -135,6 +136,14 @@ def plan_account(state: AccountState, now: datetime) -> AccountPlan:
         settle=settle,
         wake_at=_wake(state, found, live, left, now) if not settle else now + SHORTEST_SLEEP,
     )
+
+
+def _what_follows(budget: Budget, step: int) -> str:
+    if not budget.is_hard:
+        return "It is soft, and stops nothing."
+    if step >= limit.STEPS[0]:
+        return "Nothing starts until it is raised, or begins anew."
+    return "When that lasts less than a minute for all that runs, clusters wind down."
 
 
 def order_of_end(holder: Holder) -> tuple[int, int, float]:

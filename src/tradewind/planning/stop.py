@@ -218,7 +218,7 @@ def budget_step(case: Case, now: datetime) -> Warning | None:
     if step <= case.cluster.budget_warned:
         return None
     return Warning(
-        kind="budget.step_passed",
+        kind="cluster.budget_warned",
         message=f"Cluster {case.cluster.name!r} has spent {state.spent}, {step} % of its budget of {limit}.",
         idle_warned_at=case.cluster.idle_warned_at,
         budget_warned=step,

@@ -29,6 +29,9 @@ class Capabilities:
     """Whether a named environment can be run; else it runs the caller's own."""
     same_file_system: bool = False
     """Whether the caller's directories exist there."""
+    runs_software: bool = True
+    """Whether a machine must be given the caller's software, where it doesn't see his directories; else nothing runs
+    there but what is pretended."""
     logs_of_the_dead: bool = False
     self_expiry: bool = False
     """Whether ``expires_at`` holds without us."""

@@ -14,6 +14,7 @@ PROVIDERS: Mapping[str, str] = MappingProxyType(
     {
         "fake": "tradewind.providers.fake:FakeProvider",
         "local": "tradewind.providers.local:LocalProvider",
+        "ssh": "tradewind.providers.ssh:SshProvider",
     }
 )
 """Where each one lives, as ``module:class``."""

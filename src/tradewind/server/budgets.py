@@ -36,6 +36,7 @@ async def create(asked: Asked[NewBudget, Nothing]) -> BudgetView:
         ends_at=aware(wanted.ends_at, "ends_at"),
         is_hard=wanted.is_hard,
         request_id=request_id() or None,
+        once=asked.once,
     )
 
 

@@ -100,7 +100,7 @@ async def list_all(asked: Asked[Nothing, Which]) -> Page[ClusterView]:
 )
 async def create(asked: Asked[NewCluster, Nothing]) -> Cluster:
     """Write a cluster down and start it; answers at once."""
-    cluster = await asked.service.create(asked.body.spec, environment=asked.body.environment)
+    cluster = await asked.service.create(asked.body.spec, environment=asked.body.environment, once=asked.once)
     about(cluster=cluster.id)
     return cluster
 

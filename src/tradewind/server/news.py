@@ -8,10 +8,11 @@ import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import TypeAlias
 
 from tradewind.engine.clock import Clock
 from tradewind.errors import StoreError
-from tradewind.model.exchange import ClusterNews
+from tradewind.model.exchange import BudgetNews, ClusterNews
 from tradewind.store.store import Store
 
 log = logging.getLogger(__name__)
@@ -19,38 +20,40 @@ log = logging.getLogger(__name__)
 PACE_S = 1.0
 """Seconds between two looks at the store, while anybody listens."""
 STOPPED_FOR = timedelta(minutes=10)
-"""How long a stopped cluster is still news: for this long a listener may be away and miss nothing."""
+"""How long what has stopped or was removed is still news: for this long a listener may be away and miss nothing."""
+Item: TypeAlias = ClusterNews | BudgetNews
+Key: TypeAlias = tuple[type, str]
 
 
 @dataclass(slots=True)
 class Board:
-    """How the clusters of one workspace stood at the last look."""
+    """How the clusters and budgets of one workspace stood at the last look."""
 
     since: int
     """Number of the first look at it."""
     looked_at: datetime
-    stood: dict[str, tuple[ClusterNews, int]] = field(default_factory=dict)
+    stood: dict[Key, tuple[Item, int]] = field(default_factory=dict)
     """News of each, and the look that brought them."""
 
 
 class Listener:
-    """One who listens to a workspace. What isn't fetched yet is kept once for each cluster: the newest."""
+    """One who listens to a workspace. What isn't fetched yet is kept once for each thing: the newest."""
 
     def __init__(self, workspace: str) -> None:
         """Listen to nothing yet; :meth:`News.join` does."""
         self.workspace = workspace
-        self._waiting: dict[str, ClusterNews] = {}
+        self._waiting: dict[Key, Item] = {}
         self._place = ""
         self._woken = asyncio.Event()
 
-    def hear(self, items: Iterable[ClusterNews], place: str) -> None:
+    def hear(self, items: Iterable[Item], place: str) -> None:
         """Keep news until they are fetched; ``place`` is what to come back with after them."""
-        self._waiting |= {item.cluster_id: item for item in items}
+        self._waiting |= {_key(item): item for item in items}
         self._place = place
         if self._waiting:
             self._woken.set()
 
-    async def next(self, timeout_s: float) -> tuple[tuple[ClusterNews, ...], str]:
+    async def next(self, timeout_s: float) -> tuple[tuple[Item, ...], str]:
         """Return what has changed since the last call, and the place after it; or nothing after ``timeout_s``."""
         try:
             async with asyncio.timeout(timeout_s):
@@ -112,16 +115,18 @@ class News:
         self.looks += 1
         look, now = self.looks, self._clock.now()
         watched = frozenset(listener.workspace for listener in self._listeners)
-        found: dict[str, list[ClusterNews]] = {workspace: [] for workspace in watched}
-        for item in await self._store.news(watched, now - STOPPED_FOR):
-            found[item.workspace].append(item)
+        found: dict[str, list[Item]] = {workspace: [] for workspace in watched}
+        for cluster in await self._store.news(watched, now - STOPPED_FOR):
+            found[cluster.workspace].append(cluster)
+        for budget in await self._store.money.news(watched, now, now - STOPPED_FOR):
+            found[budget.workspace].append(budget)
         # What nobody has listened to for so long may have had news that came and went.
         self._boards = {name: board for name, board in self._boards.items() if board.looked_at > now - STOPPED_FOR}
         for workspace, items in found.items():
             board = self._boards.setdefault(workspace, Board(look, now))
             before, board.looked_at = board.stood, now
             board.stood = {
-                item.cluster_id: known if (known := before.get(item.cluster_id)) and known[0] == item else (item, look)
+                _key(item): known if (known := before.get(_key(item))) and known[0] == item else (item, look)
                 for item in items
             }
         for listener, after in list(self._listeners.items()):
@@ -131,3 +136,7 @@ class News:
             since = look - 1 if after is None else after if after >= board.since else -1
             listener.hear((item for item, at in board.stood.values() if at > since), f"{self._name}-{look}")
             self._listeners[listener] = None
+
+
+def _key(item: Item) -> Key:
+    return type(item), item.cluster_id if isinstance(item, ClusterNews) else item.budget_id

@@ -19,6 +19,7 @@ from tradewind.errors import TradewindError, Unavailable
 from tradewind.model.people import Caller, Signed
 from tradewind.server import auth, body, once
 from tradewind.server.context import about, request_id
+from tradewind.store.idempotency import Once
 
 B = TypeVar("B", covariant=True)
 Q = TypeVar("Q", covariant=True)
@@ -52,6 +53,8 @@ class Asked(Generic[B, Q]):
     member: Caller | None
     body: B
     query: Q
+    once: Once | None = None
+    """By what a create is known again; whatever takes a key hands it to the verb that makes the thing."""
 
     @property
     def signed(self) -> Signed:
@@ -129,17 +132,21 @@ class Operation:
             request.app.state.limits.vouch(request.scope, who.token_id)
         query = wire.load_texts(self.query, dict(request.query_params)) if self.query is not None else Nothing()
         raw = await body.read(request) if self.body is not None else b""
+        assembly: Assembly = request.app.state.assembly
+        known = None
+        if self.is_create and who is not None:
+            known = once.once_of(request, who.user.id, raw, self.status, assembly.clock.now())
         asked: Asked[Any, Any] = Asked(
             request=request,
-            assembly=request.app.state.assembly,
+            assembly=assembly,
             who=who,
             member=member,
             body=wire.load_json(self.body, raw) if self.body is not None else Nothing(),
             query=query,
+            once=known,
         )
-        key = request.headers.get("idempotency-key")
-        if self.is_create and key is not None and who is not None:
-            return await once.answered(request, who.user.id, key, raw, lambda: self._done(asked))
+        if known is not None:
+            return await once.answered(assembly.store.idempotency, known, lambda: self._done(asked))
         return await self._done(asked)
 
     async def _done(self, asked: Asked[Any, Any]) -> Response:

@@ -102,7 +102,7 @@ async def workspaces(asked: Asked[Nothing, Nothing]) -> Page[Workspace]:
 )
 async def create_workspace(asked: Asked[NewWorkspace, Nothing]) -> Workspace:
     """Make a workspace, for operators; who makes it owns it."""
-    return await _person(asked).create_workspace(asked.body.name, asked.body.title)
+    return await _person(asked).create_workspace(asked.body.name, asked.body.title, once=asked.once)
 
 
 @table.on("GET", IN, answer=Workspace)

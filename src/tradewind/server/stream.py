@@ -1,4 +1,4 @@
-"""Server-sent events: how the clusters of a workspace stand, first all of them and then each that changes."""
+"""Server-sent events: how the clusters and budgets of a workspace stand, first all and then each that changes."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from starlette.responses import StreamingResponse
 
 from tradewind import wire
 from tradewind.errors import TradewindError
+from tradewind.model.exchange import ClusterNews
 from tradewind.server import auth
 from tradewind.server.news import STOPPED_FOR, News
 from tradewind.server.operation import Asked, Nothing, Table
@@ -25,9 +26,10 @@ MEDIA_TYPE = "text/event-stream"
 async def stream(asked: Asked[Nothing, Nothing]) -> StreamingResponse:
     """Tell what changes, as server-sent events, until the sign-in ends.
 
-    The events are ``cluster``, with news of one as data. First come all live clusters and those that stopped within
-    ten minutes, then each that changes. Who comes back with the ``Last-Event-ID`` of an earlier stream is told what
-    changed since, or, where that isn't known any more, how all stands; news of one revision are the same news.
+    The events are ``cluster`` and ``budget``, with news of one as data. First come all live clusters, those that
+    stopped within ten minutes, and all budgets; then each cluster that changes, and each budget that is set, changed,
+    removed, or passes 50, 80 or 100 per cent. Who comes back with the ``Last-Event-ID`` of an earlier stream is told
+    what changed since, or, where that isn't known any more, how all stands; news of one revision are the same news.
     """
     await asked.service.news(asked.assembly.clock.now() - STOPPED_FOR)
     asked.request.app.state.streams.enter(asked.signed.user.id)
@@ -54,7 +56,8 @@ async def _events(asked: Asked[Nothing, Nothing]) -> AsyncIterator[str]:
             for number, item in enumerate(items, 1):
                 # Only the last one says where to go on: who is cut off before is told the others again.
                 last = f"id: {place}\n" if number == len(items) else ""
-                yield f"event: cluster\n{last}data: {wire.dump_json(item)}\n\n"
+                kind = "cluster" if isinstance(item, ClusterNews) else "budget"
+                yield f"event: {kind}\n{last}data: {wire.dump_json(item)}\n\n"
     finally:
         news.leave(listener)
         request.app.state.streams.leave(asked.signed.user.id)

@@ -17,6 +17,7 @@ from tradewind.model.people import AuditEntry
 from tradewind.store import ledger, pages, rows
 from tradewind.store.audit import record
 from tradewind.store.database import insert_unless_there
+from tradewind.store.idempotency import Once, keep
 from tradewind.store.pages import Page
 from tradewind.store.records import ClusterSecrets
 from tradewind.store.schema import IS_LIVE, clusters, members, secrets, users
@@ -33,8 +34,10 @@ def create(
     opening: Sequence[Reservation] = (),
     member: str | None = None,
     entry: AuditEntry | None = None,
+    once: Once | None = None,
 ) -> None:
     """Write a new cluster; the unique index decides who was first."""
+    keep(connection, once, cluster)
     if member is not None:
         _hold_member(connection, cluster.spec.workspace, member)
     values = rows.new_cluster_values(cluster)

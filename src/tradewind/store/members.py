@@ -258,12 +258,26 @@ def invitation(connection: Connection, secret_hash: str, now: datetime, *, is_he
 
 
 def accept(connection: Connection, secret_hash: str, user: User, by: By) -> Member:
-    """Make a user the member that an invitation says, once. Whoever is a member already doesn't use it up."""
+    """Make a user the member that an invitation says, once. Whoever is a member already doesn't use it up.
+
+    Who used it is answered the same again, as long as they are a member: the first answer may have been lost.
+    """
+    again = _joined_by(connection, secret_hash, user)
+    if again is not None:
+        return again
     found = invitation(connection, secret_hash, by.at, is_held=True)
     member = add(connection, found.workspace, user, found.role, by, f"invited by {found.invited_by}")
     used = update(invitations).where(invitations.c.id == found.id).values(used_at=by.at, used_by=user.name)
     connection.execute(used)
     return member
+
+
+def _joined_by(connection: Connection, secret_hash: str, user: User) -> Member | None:
+    mine = select(invitations.c.workspace).where(
+        invitations.c.secret_hash == secret_hash, invitations.c.used_by == user.name
+    )
+    workspace = connection.execute(mine).scalar()
+    return None if workspace is None else membership(connection, user.id, workspace)
 
 
 def withdraw(connection: Connection, name: str, invitation_id: str, by: By) -> None:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from sqlalchemy import Connection, case, insert, or_, select, update
+from sqlalchemy import Connection, and_, case, insert, or_, select, update
 
 from tradewind.errors import NameTaken, NotFound
-from tradewind.model.budget import Account, Budget, BudgetScope, Reservation
+from tradewind.model.budget import Account, Budget, BudgetScope, BudgetView, Reservation
 from tradewind.model.cluster import ClusterStatus
 from tradewind.model.events import Event
+from tradewind.model.exchange import BudgetNews
 from tradewind.model.outbox import Message
 from tradewind.model.people import AuditEntry
 from tradewind.planning import limits
@@ -19,6 +20,7 @@ from tradewind.planning.access import ROLES, Action
 from tradewind.planning.accounts import AccountState, Holder
 from tradewind.store import ledger, rows, settlement
 from tradewind.store.audit import record
+from tradewind.store.idempotency import Once, keep
 from tradewind.store.outbox import send
 from tradewind.store.schema import IS_LIVE, accounts, budgets, clusters, events, members, users, workspaces
 from tradewind.store.transactions import Transactions
@@ -59,16 +61,23 @@ class Treasury:
         """Return the budgets of a workspace that hold, the oldest first."""
         return await self._transactions.read(_budgets, workspace)
 
+    async def news(self, workspaces: Set[str], now: datetime, removed_since: datetime) -> tuple[BudgetNews, ...]:
+        """Return how the budgets of these workspaces stand: those that hold, and those removed not long ago."""
+        return await self._transactions.read(_news, workspaces, now, removed_since)
+
     async def budget(self, workspace: str, budget_id: str) -> Budget:
         """Return one that holds. Raises NotFound."""
         return await self._transactions.read(_budget, workspace, budget_id)
 
-    async def add(self, budget: Budget, opening: Sequence[Reservation], entry: AuditEntry) -> None:
-        """Write a new budget, with what was spent in its period already. Raises NameTaken where the same is limited.
+    async def add(
+        self, view: BudgetView, opening: Sequence[Reservation], entry: AuditEntry, once: Once | None = None
+    ) -> None:
+        """Write a new budget, with what was spent in its period already, and its view as the answer to ``once``.
 
-        ``opening`` may be too much or too little of clusters that live: each puts that right at its next round.
+        ``opening`` may be too much or too little of clusters that live: each puts that right at its next round. Raises
+        NameTaken where the same is limited; Unavailable where the same request was answered at this moment.
         """
-        await self._transactions.write(_add, budget, opening, entry)
+        await self._transactions.write(_add, view, opening, entry, once)
 
     async def change(self, budget: Budget, entry: AuditEntry) -> None:
         """Write another limit, or hardness, of a budget; nothing else of one ever changes. Raises NotFound."""
@@ -105,6 +114,36 @@ def _budgets(connection: Connection, workspace: str) -> tuple[Budget, ...]:
     return tuple(map(ledger.budget_from, connection.execute(statement).mappings()))
 
 
+def _news(
+    connection: Connection, workspaces: Set[str], now: datetime, removed_since: datetime
+) -> tuple[BudgetNews, ...]:
+    present = and_(accounts.c.budget_id == budgets.c.id, accounts.c.starts_at <= now, accounts.c.ends_at > now)
+    statement = (
+        select(budgets, accounts.c.told)
+        .select_from(budgets.outerjoin(accounts, present))
+        .where(
+            budgets.c.workspace.in_(workspaces),
+            or_(budgets.c.removed_at.is_(None), budgets.c.removed_at >= removed_since),
+        )
+    )
+    news = []
+    for row in connection.execute(statement).mappings():
+        budget = ledger.budget_from(row)
+        news.append(
+            BudgetNews(
+                budget_id=budget.id,
+                workspace=budget.workspace,
+                scope=budget.scope,
+                key=budget.key,
+                limit=budget.limit,
+                is_hard=budget.is_hard,
+                step=row["told"] or 0,
+                removed_at=budget.removed_at,
+            )
+        )
+    return tuple(news)
+
+
 def _budget(connection: Connection, workspace: str, budget_id: str) -> Budget:
     statement = select(budgets).where(
         budgets.c.workspace == workspace, budgets.c.id == budget_id, budgets.c.removed_at.is_(None)
@@ -115,7 +154,11 @@ def _budget(connection: Connection, workspace: str, budget_id: str) -> Budget:
     return ledger.budget_from(row)
 
 
-def _add(connection: Connection, budget: Budget, opening: Sequence[Reservation], entry: AuditEntry) -> None:
+def _add(
+    connection: Connection, view: BudgetView, opening: Sequence[Reservation], entry: AuditEntry, once: Once | None
+) -> None:
+    keep(connection, once, view)
+    budget = view.budget
     # Two that set the same limit at once: the second would hold on, unseen, when the first is raised.
     connection.execute(select(workspaces.c.name).where(workspaces.c.name == budget.workspace).with_for_update()).first()
     for other in _budgets(connection, budget.workspace):
@@ -254,6 +297,7 @@ def _take(connection: Connection, key: AccountKey, holder: str, now: datetime, u
 
 
 def _keep(connection: Connection, key: AccountKey, holder: str, changes: AccountChanges) -> None:
+    _raise_revisions(connection, {event.cluster_id for event in changes.events})
     settlement.settle_account(connection, key.budget_id, key.starts_at, changes.settled, changes.at)
     account = ledger.lock(connection, key.budget_id, key.starts_at)
     if account is None or account["lease_holder"] != holder:
@@ -269,6 +313,15 @@ def _keep(connection: Connection, key: AccountKey, holder: str, changes: Account
     )
     send(connection, changes.messages)
     _note(connection, changes.events)
+
+
+def _raise_revisions(connection: Connection, cluster_ids: Set[str]) -> None:
+    """Let whoever watches these clusters read their journals. Comes first: clusters go before accounts."""
+    if not cluster_ids:
+        return
+    concerned = clusters.c.id.in_(sorted(cluster_ids))
+    connection.execute(select(clusters.c.id).where(concerned).order_by(clusters.c.id).with_for_update(key_share=True))
+    connection.execute(update(clusters).where(concerned).values(revision=clusters.c.revision + 1))
 
 
 def _note(connection: Connection, happened: Iterable[Event]) -> None:

@@ -9,8 +9,9 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from tradewind.model.people import AuditEntry, Identity, Invitation, Member, MemberRole, Token, User, Workspace
-from tradewind.store import audit, members, users
+from tradewind.store import audit, idempotency, members, users
 from tradewind.store.audit import By
+from tradewind.store.idempotency import Once
 from tradewind.store.members import Check
 from tradewind.store.transactions import Transactions
 
@@ -136,11 +137,18 @@ class People:
         """Revoke one of a user's tokens; twice is once. Raises NotFound."""
         await self._transactions.write(users.revoke, user_id, token_id, by)
 
+    async def forget_tokens(self, before: datetime) -> int:
+        """Delete the tokens that had expired or were revoked by ``before``; return how many."""
+        return await self._transactions.write(users.forget_tokens, before)
+
     # Workspaces and members
 
-    async def create_workspace(self, workspace: Workspace, owner: User, by: By) -> Member:
-        """Write a workspace down with its first owner. Raises NameTaken."""
-        return await self._transactions.write(members.create_workspace, workspace, owner, by)
+    async def create_workspace(self, workspace: Workspace, owner: User, by: By, once: Once | None = None) -> Member:
+        """Write a workspace down with its first owner, and the answer to who asked ``once``.
+
+        Raises NameTaken; Unavailable where the same request was answered at this moment.
+        """
+        return await self._transactions.write(_create_workspace, workspace, owner, by, once)
 
     async def workspace(self, name: str) -> Workspace:
         """Return a workspace. Raises NotFound."""
@@ -223,6 +231,11 @@ def _claim(connection: Connection, user: User, workspace: Workspace, token: Toke
     members.create_workspace(connection, workspace, user, by)
     users.create_token(connection, token, secret_hash, by)
     return user
+
+
+def _create_workspace(connection: Connection, workspace: Workspace, owner: User, by: By, once: Once | None) -> Member:
+    idempotency.keep(connection, once, workspace)
+    return members.create_workspace(connection, workspace, owner, by)
 
 
 def _create_user(

@@ -36,7 +36,8 @@ class Lease:
     """Counts the holders; what an earlier holder planned can't be saved any more."""
     until: datetime
     revision: int = field(default=0, compare=False)
-    """Of the cluster when the lease was taken or renewed: what was read at this number needn't be read again."""
+    """Of the cluster when the lease was taken or renewed, or when its holder has read it since: what was read at this
+    number needn't be read again, and a save knows by it whether anybody wrote in between."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,9 +75,7 @@ class Changes:
     """What one round found and did; written as a whole or not at all."""
 
     cluster: Cluster | None = None
-    """As it is now. Its ``intent`` isn't written; it tells :meth:`Store.save` what the round has seen of it,
-    so that people who changed their mind during the round aren't kept waiting. None: nothing of it changed, and
-    nothing is known of what was seen."""
+    """As it is now; its ``intent`` isn't written, since that is people's. None: nothing of it changed."""
     instances: tuple[Instance, ...] = ()
     usages: tuple[Usage, ...] = ()
     events: tuple[Event, ...] = ()

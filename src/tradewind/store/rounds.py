@@ -36,6 +36,7 @@ def take_due(connection: Connection, now: datetime, holder: str, until: datetime
             holder=holder,
             epoch=row["lease_epoch"] + (row["lease_holder"] != holder),
             until=until,
+            revision=row["revision"],
         )
         for row in found
     )
@@ -179,8 +180,11 @@ def save(connection: Connection, lease: Lease, changes: Changes) -> None:
         )
     _check_belongings(lease.cluster_id, changes)
     values: rows.Values = {"wake_at": changes.wake_at, "revision": row["revision"] + 1}
+    if row["revision"] != lease.revision:
+        # Somebody wrote after this round had read: the wake-up they set, of whatever, must not be slept over.
+        values["wake_at"] = min(filter(None, (row["wake_at"], changes.wake_at)), default=None)
     if changes.cluster is not None:
-        values |= _values_of(changes.cluster, row, changes.wake_at)
+        values |= _values_of(changes.cluster, row)
     connection.execute(update(clusters).where(clusters.c.id == lease.cluster_id).values(values))
     # Instances go first: usages point at them.
     if changes.instances:
@@ -209,7 +213,7 @@ def save(connection: Connection, lease: Lease, changes: Changes) -> None:
 def _due(now: datetime, holder: str | None, limit: int) -> Select[Any]:
     free = or_(clusters.c.lease_until.is_(None), clusters.c.lease_until <= now, clusters.c.lease_holder == holder)
     return (
-        select(clusters.c.id, clusters.c.lease_holder, clusters.c.lease_epoch)
+        select(clusters.c.id, clusters.c.lease_holder, clusters.c.lease_epoch, clusters.c.revision)
         .where(IS_LIVE, clusters.c.wake_at <= now, free)
         .order_by(clusters.c.wake_at)
         .limit(limit)
@@ -220,27 +224,22 @@ def _locked(connection: Connection, cluster_id: str) -> RowMapping | None:
     """Return what a decision about the lease needs; on PostgreSQL the row is ours until the transaction ends."""
     statement = select(
         clusters.c.workspace,
-        clusters.c.intent,
         clusters.c.environment_hash,
         clusters.c.lease_holder,
         clusters.c.lease_epoch,
-        clusters.c.lease_until,
         clusters.c.wake_at,
         clusters.c.revision,
     ).where(clusters.c.id == cluster_id)
     return connection.execute(statement.with_for_update(key_share=True)).mappings().first()
 
 
-def _values_of(cluster: Cluster, row: RowMapping, wake_at: datetime | None) -> rows.Values:
+def _values_of(cluster: Cluster, row: RowMapping) -> rows.Values:
     values = rows.engine_values(cluster)
     kept = cluster.environment.content_hash if cluster.environment else None
     if kept != row["environment_hash"]:
         values |= rows.environment_values(cluster.environment)
     if not cluster.status.is_live:
         values["wake_at"] = None
-    elif rows.intent_from(row["intent"]) != cluster.intent:
-        # People changed their mind after this round had read it: the wake-up they set must not be slept over.
-        values["wake_at"] = min(filter(None, (row["wake_at"], wake_at)), default=None)
     return values
 
 

@@ -18,7 +18,7 @@ from tradewind.store import clusters, corrections, database, figures, history, r
 from tradewind.store.archive import Archive
 from tradewind.store.facts import Facts
 from tradewind.store.figures import StoreFigures
-from tradewind.store.idempotency import Idempotency
+from tradewind.store.idempotency import Idempotency, Once
 from tradewind.store.money import Treasury
 from tradewind.store.outbox import Outbox
 from tradewind.store.pages import Page
@@ -90,6 +90,7 @@ class Store:
         opening: Sequence[Reservation] = (),
         member: str | None = None,
         entry: AuditEntry | None = None,
+        once: Once | None = None,
     ) -> None:
         """Write down a new cluster: due at once, or once the lease that it begins with is over. Its revision is 1.
 
@@ -109,6 +110,8 @@ class Store:
             Id of the user who must be a member at the moment it is written. None where there are no users.
         entry : AuditEntry, optional
             Says whose hand it was.
+        once : Once, optional
+            The request that asks for it; the cluster is kept as the answer to it.
 
         Raises
         ------
@@ -118,8 +121,10 @@ class Store:
             A budget has no room for that; nothing was written.
         NameTaken
             A live cluster of this workspace has the name; the message says its status and what to do.
+        Unavailable
+            The same request was answered at this moment.
         """
-        await self._transactions.write(clusters.create, cluster, secrets, holder, until, opening, member, entry)
+        await self._transactions.write(clusters.create, cluster, secrets, holder, until, opening, member, entry, once)
 
     async def find_cluster(self, workspace: str, name_or_id: str, live: bool = True) -> Cluster | None:
         """Return the newest cluster of this name or id (``live`` only, or any), or None."""
@@ -268,8 +273,8 @@ class Store:
     async def save(self, lease: Lease, changes: Changes) -> None:
         """Write what a round found and did, and when to look again.
 
-        Never writes the spec or the intent: those are people's. If the intent has changed since the round read it
-        (``changes.cluster.intent`` is another), an earlier wake-up stays. Secrets are deleted with the save that says
+        Never writes the spec or the intent: those are people's. If anybody wrote since the holder read the cluster
+        (its revision isn't ``lease.revision``), an earlier wake-up stays. Secrets are deleted with the save that says
         stopped.
 
         Raises

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, Select, func, insert, or_, select, update
+from sqlalchemy import Connection, RowMapping, Select, delete, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from tradewind.errors import BadRequest, Forbidden, NameTaken, NotFound
@@ -244,6 +244,12 @@ def revoke_all(connection: Connection, user_id: str, workspace: str | None, now:
     if workspace is not None:
         statement = statement.where(tokens.c.workspace == workspace)
     return connection.execute(statement.values(revoked_at=now)).rowcount
+
+
+def forget_tokens(connection: Connection, before: datetime) -> int:
+    """Delete the tokens that were good for nothing any more at ``before``; return how many."""
+    over = or_(tokens.c.expires_at <= before, tokens.c.revoked_at <= before)
+    return connection.execute(delete(tokens).where(over)).rowcount
 
 
 # Rows

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from tradewind.client.display.quiet import Quiet
+from tradewind.model.events import Event
 from tradewind.model.usage import Receipt
 from tradewind.model.views import ClusterView
 
@@ -117,6 +118,11 @@ class Notebook(Quiet):
         """Say so in the log only where no place shows it."""
         if not self._places:
             super().lost(why)
+
+    def passed(self, step: Event) -> None:
+        """Say so in the log only where no place shows it."""
+        if not self._places:
+            super().passed(step)
 
     async def closed(self, receipt: Receipt | None) -> None:
         """Leave the last state and the receipt in every place, as plain HTML."""

@@ -20,6 +20,10 @@ JOURNAL_LINES = 3
 TOTAL = "total"
 EXPIRES_SOON = timedelta(minutes=10)
 """An end by age is announced this long before."""
+STEPS_SHOWN = 3
+"""Each budget has three, and hardly ever do several pass theirs on one day."""
+STEP_SHOWN_FOR = timedelta(hours=12)
+"""Later, a budget may have been raised or begun anew, which no journal tells."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,16 +57,16 @@ class Portrait:
     budget: BudgetState | None
     dashboard: str
     warnings: tuple[str, ...]
-    """What will end it soon."""
+    """What will end it soon, and which steps the budgets that pay for it have passed."""
     journal: tuple[Event, ...]
-    """The last lines, oldest first."""
+    """The last lines, oldest first, but for those that are warnings."""
 
     def count(self, status: InstanceStatus) -> int:
         """Return how many workers have this status."""
         return dict(self.workers).get(status, 0)
 
 
-def portrait(view: ClusterView, journal: Sequence[Event], now: datetime) -> Portrait:
+def portrait(view: ClusterView, journal: Sequence[Event], now: datetime, steps: Sequence[Event] = ()) -> Portrait:
     """Return what there is to show.
 
     Parameters
@@ -73,8 +77,11 @@ def portrait(view: ClusterView, journal: Sequence[Event], now: datetime) -> Port
         Oldest first; the last lines are kept.
     now : datetime
         Aware; by the clock that stamped the view.
+    steps : sequence of Event
+        The journal's lines of budgets that passed a step, oldest first; the last ones are warnings for some hours.
     """
     cluster, page = view.cluster, view.page
+    passed = _passed(view, steps, now)
     workers = [i for i in view.instances if i.role is Role.WORKER]
     counts = Counter(i.status for i in workers)
     up = [i for i in workers if i.status is InstanceStatus.RUNNING]
@@ -99,8 +106,11 @@ def portrait(view: ClusterView, journal: Sequence[Event], now: datetime) -> Port
         price=price_of(live),
         budget=view.budget,
         dashboard=(cluster.contact.dashboard or "") if cluster.contact and cluster.status.is_live else "",
-        warnings=tuple(_warnings(view, now)),
-        journal=tuple(journal[-JOURNAL_LINES:]),
+        warnings=(
+            *_warnings(view, now),
+            *(f"At {event.at.astimezone():%H:%M}, {event.message}" for event in passed),
+        ),
+        journal=tuple([event for event in journal if event not in passed][-JOURNAL_LINES:]),
     )
 
 
@@ -213,6 +223,12 @@ def _headline(view: ClusterView, up: int) -> str:
     waiting = next((i.detail for i in view.instances if i.detail and i.status.is_live and i.running_at is None), "")
     so_far = f"{up} of {wanted} workers up"
     return f"{so_far}; {waiting}" if waiting else so_far
+
+
+def _passed(view: ClusterView, steps: Sequence[Event], now: datetime) -> list[Event]:
+    if not view.cluster.status.is_live:
+        return []
+    return [event for event in steps if event.at > now - STEP_SHOWN_FOR][-STEPS_SHOWN:]
 
 
 def _warnings(view: ClusterView, now: datetime) -> list[str]:

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import logging
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from tradewind.client.display.html import html, opening
-from tradewind.client.display.portrait import Portrait, portrait, price_of, receipt_line, up_line
-from tradewind.model.events import Event
+from tradewind.client.display.portrait import (
+    STEPS_SHOWN,
+    Portrait,
+    portrait,
+    price_of,
+    receipt_line,
+    up_line,
+)
+from tradewind.model.events import BUDGET_STEP, Event
 from tradewind.model.usage import Receipt
 from tradewind.model.views import ClusterView
 
@@ -30,6 +38,7 @@ class Quiet:
         self._cluster = cluster
         self._session = cluster._session
         self._journal: list[Event] = []
+        self._steps: deque[Event] = deque(maxlen=STEPS_SHOWN)
         self._read = 0
         self._read_at_revision = -1
         self._receipt: Receipt | None = None
@@ -58,6 +67,10 @@ class Quiet:
     def lost(self, why: str) -> None:
         """Say that it ended without us."""
         log.warning("Cluster %r stopped: %s.", self._cluster.name, why)
+
+    def passed(self, step: Event) -> None:
+        """Say that a budget that pays for it passed a step; once for each."""
+        log.warning("Cluster %r: %s", self._cluster.name, step.message)
 
     async def closed(self, receipt: Receipt | None) -> None:
         """Show what it cost; None where it was let go and stays up. May be called twice, and shows it once."""
@@ -100,7 +113,7 @@ class Quiet:
 
     def _portrait(self) -> Portrait | None:
         view = self._session.view
-        return portrait(view, self._journal, datetime.now(UTC)) if view is not None else None
+        return portrait(view, self._journal, datetime.now(UTC), tuple(self._steps)) if view is not None else None
 
     def _up_line(self) -> str:
         # Dask knows of a worker some moments before the engine does.
@@ -122,5 +135,10 @@ class Quiet:
         for number, event in await self._session.api.events(view.cluster.id, after=self._read):
             self._read = number
             self._journal.append(event)
+            if event.kind == BUDGET_STEP:
+                self._steps.append(event)
+                # What it passed before anybody looked here was said then, where somebody did.
+                if self._read_at_revision >= 0:
+                    self.passed(event)
         del self._journal[:-20]
         self._read_at_revision = view.revision

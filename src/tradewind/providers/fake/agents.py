@@ -84,6 +84,8 @@ class FakeAgents:
         """What they were asked to do, and did."""
         self.last_pull: dict[str, datetime] = {}
         """When each scheduler's page was last pulled, by handle."""
+        self.peeks = 0
+        """How often any of them was peeked at."""
         self.paid_until: dict[str, datetime | None] = {}
         """Until when its last pull paid for each scheduler, by handle; None is for ever."""
 
@@ -150,8 +152,11 @@ class FakeAgents:
         cursor: int = 0,
         target_duration: timedelta = TARGET_DURATION,
         paid_for: timedelta | None = None,
+        renews: bool = True,
     ) -> StatusPage:
         """Return the status page, and by asking renew the cluster's lease on life, for ``paid_for`` at most.
+
+        Unless it ``renews``, nothing lives longer by it.
 
         Raises
         ------
@@ -159,13 +164,23 @@ class FakeAgents:
             Nothing listens there, or not to this caller.
         """
         scheduler = self._answering(contact, access)
-        now = self._world.clock.now()
-        self.last_pull[scheduler.handle] = now
-        self.paid_until[scheduler.handle] = None if paid_for is None else now + paid_for
-        self._world.reconsider(scheduler)
-        page = self.page(scheduler.marks.cluster, cursor)
-        assert page is not None, "a scheduler that answers has a page"
+        # Before: who is told that nothing pays for it any longer answers, and is gone.
+        page = self._page_now(scheduler.marks.cluster, contact, cursor)
+        if renews:
+            now = self._world.clock.now()
+            self.last_pull[scheduler.handle] = now
+            self.paid_until[scheduler.handle] = None if paid_for is None else now + paid_for
+            self._world.reconsider(scheduler)
         return page
+
+    async def peek(
+        self, contact: Contact, access: Access, *, target_duration: timedelta = TARGET_DURATION
+    ) -> StatusPage:
+        """Return the status page without its computations; nothing lives longer by it. Raises as :meth:`pull`."""
+        scheduler = self._answering(contact, access)
+        self.peeks += 1
+        page = self._page_now(scheduler.marks.cluster, contact)
+        return replace(page, computations=(), cursor=0)
 
     async def retire(
         self, contact: Contact, access: Access, *, names: tuple[str, ...] = (), count: int = 0
@@ -214,6 +229,13 @@ class FakeAgents:
         if access.token.reveal() != scheduler.boot.agent_token.reveal():
             raise Unavailable(f"the agent at {contact.agent} says 401: this isn't its token")
         return scheduler
+
+    def _page_now(self, cluster: str, contact: Contact, cursor: int = 0) -> StatusPage:
+        page = self.page(cluster, cursor)
+        if page is None:
+            # By a real clock its end may come between two looks at it.
+            raise Unavailable(f"the agent at {contact.agent} ended this very moment: connection reset")
+        return page
 
     def _connected(self, cluster: str) -> Sequence[Machine]:
         now = self._world.clock.now()

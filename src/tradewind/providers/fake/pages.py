@@ -74,15 +74,20 @@ class Page:
         url = urlsplit(target)
         given = json.loads(body) if body else {}
         if url.path == "/v1/status":
-            asked = {name: float(values[0]) for name, values in parse_qs(url.query).items()}
+            query = {name: values[0] for name, values in parse_qs(url.query).items()}
+            renews = query.pop("renews", "yes") != "no"
+            asked = {name: float(value) for name, value in query.items()}
             page = await agents.pull(
                 contact,
                 access,
                 cursor=int(asked.get("since", 0)),
                 target_duration=timedelta(seconds=asked.get("target_duration", 180)),
                 paid_for=timedelta(seconds=asked["paid_for"]) if "paid_for" in asked else None,
+                renews=renews,
             )
             return wire.dump_json(page)
+        if url.path == "/v1/peek":
+            return wire.dump_json(await agents.peek(contact, access))
         if url.path == "/v1/retire":
             names, count = tuple(given.get("workers") or ()), int(given.get("n") or 0)
             return json.dumps({"retired": await agents.retire(contact, access, names=names, count=count)})

@@ -25,9 +25,9 @@ import dask
 import distributed.versions
 from setproctitle import setproctitle
 
+from tradewind.host.keeper import keep
+from tradewind.host.task import Task
 from tradewind.providers.local.framing import LENGTH
-from tradewind.providers.local.keeper import keep
-from tradewind.providers.local.task import Task
 
 logger = logging.getLogger("tradewind.forkserver")
 

@@ -15,15 +15,16 @@ from typing import ClassVar, Self
 
 from tradewind.boot.birth import signal_process
 from tradewind.errors import BadRequest, ConfigError, Rejected, Unavailable
+from tradewind.host.bare.ground import VARIABLE
+from tradewind.host.records import Records, now_utc
+from tradewind.host.sweep import sweep
+from tradewind.host.task import Task
 from tradewind.model.cluster import ClusterSpec
 from tradewind.model.instance import InstanceStatus, ObservedInstance
 from tradewind.model.offer import Offer
 from tradewind.model.resources import Need
 from tradewind.providers.base import Capabilities, Handle, Order, Provider, ProviderSettings
 from tradewind.providers.local.offers import Machine, Rate, offer_for, this_machine
-from tradewind.providers.local.records import Records, now_utc
-from tradewind.providers.local.sweep import VARIABLE, sweep
-from tradewind.providers.local.task import Task
 from tradewind.providers.local.warm import Warm
 
 

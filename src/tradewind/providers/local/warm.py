@@ -18,8 +18,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tradewind.errors import NoCapacity, Unavailable
+from tradewind.host.task import ONE_THREAD, Task, python_command
 from tradewind.providers.local.framing import LENGTH
-from tradewind.providers.local.task import ONE_THREAD, Task, python_command
 
 logger = logging.getLogger("tradewind.local")
 

@@ -14,6 +14,7 @@ for (const part of document.querySelectorAll("[data-live]")) {
   };
   const stream = new EventSource(part.dataset.stream);
   stream.addEventListener("cluster", draw);
+  stream.addEventListener("budget", draw);
   // Costs grow though nothing happens.
   setInterval(() => { if (!document.hidden) draw(); }, 15000);
 }

@@ -8,10 +8,8 @@ import shutil
 
 import psutil
 
-from tradewind.providers.local.records import Claim, Run
-
-VARIABLE = "TRADEWIND_INSTANCE"
-"""Set in every Dask process to its handle, and so in everything it starts."""
+from tradewind.host.bare.ground import VARIABLE
+from tradewind.host.records import Claim, Run
 
 
 def sweep(run: Run, claim: Claim) -> int:

@@ -1,7 +1,8 @@
 """The keeper: a small process beside each Dask process that holds it to its limits and sees how it ends.
 
-It is forked from the warm process, leads a session of its own and outlives whoever asked for it. It is the reaper
-of all that the Dask process starts, so nothing of it is left when it goes. No threads, no event loop.
+It leads a session of its own and outlives whoever asked for it. It is the reaper of all that the Dask process starts,
+so nothing of it is left when it goes. No threads, no event loop. A warm process forks it (:func:`keep`); or it is what
+a starter turned into, with the claim made already (:func:`keep_claimed`).
 """
 
 from __future__ import annotations
@@ -22,9 +23,10 @@ import dask
 import psutil
 from setproctitle import setproctitle
 
-from tradewind.providers.local.process import PR_SET_CHILD_SUBREAPER, become_dask, prctl
-from tradewind.providers.local.records import Exit, Run, now_utc
-from tradewind.providers.local.task import Task
+from tradewind.host.bare.starter import ASKED
+from tradewind.host.process import PR_SET_CHILD_SUBREAPER, become_dask, prctl
+from tradewind.host.records import Exit, Run, now_utc
+from tradewind.host.task import Task
 
 LOOK_EVERY_S = 0.2
 GRACE_S = 2.0
@@ -63,8 +65,27 @@ def _keep(task: Task, poke: int) -> int:
         # Before anybody hears of it: what ps shows is how people, and tests, find it.
         setproctitle(f"tradewind {task.marks.role} {task.marks.cluster} {task.marks.instance}")
     _tell(poke, b"claimed\n" if claimed else b"known\n")
-    if not claimed:
-        return 0
+    return _watch_over(task, poke, wake, waker) if claimed else 0
+
+
+def keep_claimed(task: Task) -> int:
+    """Run the Dask process of an order that this process has claimed, see it end, and return the exit code.
+
+    Parameters
+    ----------
+    task : Task
+        What to launch; nobody listens but who reads its run directory.
+    """
+    wake, waker = _watch_signals()
+    # A starter held back what was asked of it while it turned into us.
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGTERM, signal.SIGINT))
+    prctl(PR_SET_CHILD_SUBREAPER, 1)
+    setproctitle(f"tradewind {task.marks.role} {task.marks.cluster} {task.marks.instance}")
+    return _watch_over(task, os.open(os.devnull, os.O_WRONLY), wake, waker)
+
+
+def _watch_over(task: Task, poke: int, wake: int, waker: int) -> int:
+    run = task.records.run(task.marks.order)
     keeper = os.getpid()
     child = os.fork()
     if child == 0:
@@ -144,7 +165,7 @@ class _Watch:
     def _sleep(self) -> None:
         readable, _, _ = select.select([self.wake], [], [], LOOK_EVERY_S)
         if readable and set(os.read(self.wake, 64)) & {signal.SIGTERM, signal.SIGINT}:
-            self._ask("was asked to end")
+            self._ask(ASKED)
 
     def _why(self, code: int) -> str:
         if self.detail:

@@ -1,4 +1,4 @@
-"""What the provider tells the warm process to launch. It holds secrets and travels over a socket pair only."""
+"""What a provider has launched. It holds secrets: it travels over socket pairs, pipes and encrypted channels only."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from datetime import datetime
 from pathlib import Path
 
 from tradewind.boot.process import Boot
+from tradewind.host.records import Records
 from tradewind.model.instance import Marks
-from tradewind.providers.local.records import Records
 
 START_ONLY = ("PYTHON", "LD_", "DYLD_", "OMP_", "MKL_", "OPENBLAS_", "NUMEXPR_", "MALLOC_", "GOTO_", "VECLIB_", "BLIS_")
 """Variables with these beginnings are read when an interpreter or a library starts: too late after a fork."""
 
-HOME = str(Path(__file__).parents[3])
+HOME = str(Path(__file__).parents[2])
 """The directory Tradewind is imported from."""
 
 ONE_THREAD = {name: "1" for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
@@ -33,6 +33,10 @@ class Task:
     expires_at: datetime | None
     environ: Mapping[str, str] = field(default_factory=dict)
     """The caller's variables that differ from those the warm process started with."""
+    address: str = "127.0.0.1"
+    """Where it listens: an address of this host that its cluster and its client reach."""
+    is_fresh: bool = False
+    """Whether the process that keeps it was started for it alone, with its variables."""
 
     @property
     def records(self) -> Records:
@@ -47,7 +51,7 @@ class Task:
     @property
     def needs_a_fresh_start(self) -> bool:
         """Whether a variable is among these that a forked process would not heed."""
-        return any(name.startswith(START_ONLY) for name in self.variables)
+        return not self.is_fresh and any(name.startswith(START_ONLY) for name in self.variables)
 
 
 def python_command(module: str, descriptor: int) -> list[str]:

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from tradewind.boot.birth import birth_of, is_alive, signal_process
+from tradewind.host import sweep
+from tradewind.host.records import Exit, Records, Run
 from tradewind.model.instance import Contact, InstanceStatus, Marks, Role
-from tradewind.providers.local import sweep
-from tradewind.providers.local.records import Exit, Records, Run
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 

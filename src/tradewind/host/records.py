@@ -24,7 +24,7 @@ import os
 import re
 import shutil
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -174,12 +174,7 @@ class Run:
         data = read_json(self.directory / "instance.json")
         if data is None or (data["host"] != socket.gethostname() and data["boot"] != machine_boot()):
             return None
-        marks = dict(data.pop("marks"))
-        return Claim(
-            marks=Marks(**marks | {"role": Role(marks["role"])}),
-            started_at=datetime.fromisoformat(data.pop("started_at")),
-            **data,
-        )
+        return read_claim(data)
 
     def note(self, name: str, text: str = "") -> None:
         """Leave a small file, whole or not at all."""
@@ -242,6 +237,19 @@ class Run:
             started_at=claim.started_at,
             contact=contact,
         )
+
+
+def read_claim(data: Mapping[str, Any]) -> Claim:
+    """Return the claim that a record describes. Raises KeyError, ValueError or TypeError for what describes none."""
+    marks = {key: str(value) for key, value in data["marks"].items()}
+    return Claim(
+        marks=Marks(**{**marks, "role": Role(marks["role"])}),  # type: ignore[arg-type]  # the role is one
+        pid=int(data["pid"]),
+        birth=str(data["birth"]),
+        host=str(data["host"]),
+        boot=str(data["boot"]),
+        started_at=datetime.fromisoformat(data["started_at"]),
+    )
 
 
 def _without_a_word(claim: Claim) -> str:

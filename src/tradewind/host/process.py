@@ -1,4 +1,4 @@
-"""The Dask process itself: forked from the warm process, or started afresh where its variables ask for it."""
+"""The Dask process itself: forked by its keeper, or started afresh where its variables ask for it."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import pickle
 import signal
 import sys
 import traceback
+from functools import partial
 from typing import NoReturn
 
 import distributed
@@ -16,10 +17,10 @@ from setproctitle import setproctitle
 
 from tradewind.agent.scheduler import AgentSettings, attach
 from tradewind.boot.process import Boot
-from tradewind.boot.serve import Agent, CantServe, Surroundings, prepare_process, serve
+from tradewind.boot.serve import DEATH_TIMEOUT_S, Agent, CantServe, Surroundings, prepare_process, serve
+from tradewind.host.bare.ground import VARIABLE
+from tradewind.host.task import Task, python_command
 from tradewind.model.instance import Contact
-from tradewind.providers.local.sweep import VARIABLE
-from tradewind.providers.local.task import Task, python_command
 
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
@@ -33,12 +34,13 @@ def prctl(option: int, value: int) -> None:
         ctypes.CDLL(None).prctl(option, value, 0, 0, 0)
 
 
-def attach_agent(scheduler: distributed.Scheduler, boot: Boot) -> Agent:
-    """Put Tradewind's agent on a scheduler."""
+def attach_agent(scheduler: distributed.Scheduler, boot: Boot, host: str = "127.0.0.1") -> Agent:
+    """Put Tradewind's agent on a scheduler; it listens on ``host``."""
     settings = AgentSettings(
         cluster_id=boot.cluster_id,
         token=boot.agent_token,
         keys=boot.keys,
+        host=host,
         orphan_timeout_s=boot.orphan_timeout_s,
         paid_for_s=boot.paid_for_s,
         record_history=boot.record_history,
@@ -102,11 +104,14 @@ def run_dask(task: Task, poke: int, keeper: int) -> int:
         return contact.scheduler
 
     around = Surroundings(
-        attach=attach_agent,
+        attach=partial(attach_agent, host=task.address),
         on_contact=on_contact,
         on_ready=on_ready,
         find_scheduler=find_scheduler,
         local_directory=str(run.scratch),
+        host=task.address,
+        # On another host the scheduler's software may still be on its way there.
+        patience_s=task.boot.orphan_timeout_s if task.is_fresh else DEATH_TIMEOUT_S,
         # Where the kernel doesn't end us with our keeper (macOS), we look for it ourselves.
         still_wanted=lambda: os.getppid() == keeper,
     )
@@ -139,7 +144,7 @@ def _start_afresh(task: Task, poke: int, keeper: int) -> None:
         write_whole(send, pickle.dumps((task, poke, keeper)))
         os._exit(0)
     os.close(send)
-    command = python_command("tradewind.providers.local.process", receive)
+    command = python_command("tradewind.host.process", receive)
     os.execve(sys.executable, command, {**os.environ, **task.variables})
 
 

@@ -1,0 +1,149 @@
+"""Files from an address or a path, checked before anything uses them."""
+
+from __future__ import annotations
+
+import hashlib
+import http.client
+import os
+import shutil
+import ssl
+import time
+import urllib.error
+import urllib.request
+from contextlib import suppress
+from typing import IO
+
+from tradewind.boot.restore.report import CantRestore
+
+TRIES = 4
+"""Of one file, when the network breaks off or bytes are wrong; with 0.5, 1 and 2 s between them."""
+SILENCE_S = 30.0
+"""Without a byte, then it counts as broken."""
+BROKEN = (urllib.error.URLError, http.client.HTTPException, ssl.SSLError, ConnectionError, TimeoutError)
+
+
+class WrongBytes(Exception):
+    """What came isn't what was asked for."""
+
+
+def opened(address: str, accept: str = "*/*") -> IO[bytes]:
+    """Open an address or an absolute path for reading."""
+    if "://" not in address:
+        return open(address, "rb")
+    if not address.startswith(("http://", "https://")):
+        raise CantRestore("broken_order", f"{address} is neither an http address nor a path: nothing can be read there")
+    request = urllib.request.Request(address, headers={"Accept": accept, "User-Agent": "tradewind"})
+    answer: IO[bytes] = urllib.request.urlopen(request, timeout=SILENCE_S)
+    return answer
+
+
+def put(path: str, address: str) -> None:
+    """Write a file to an address that takes a PUT, or to a path, where it appears whole or not at all."""
+    if "://" not in address:
+        os.makedirs(os.path.dirname(address) or ".", exist_ok=True)
+        beside = f"{address}.{os.getpid()}"
+        try:
+            shutil.copyfile(path, beside)
+            os.replace(beside, address)
+        finally:
+            with suppress(FileNotFoundError):
+                os.unlink(beside)
+        return
+    with open(path, "rb") as file:
+        headers = {"Content-Length": str(os.path.getsize(path)), "Content-Type": "application/gzip"}
+        request = urllib.request.Request(address, data=file, method="PUT", headers=headers)
+        with urllib.request.urlopen(request, timeout=SILENCE_S):
+            pass
+
+
+def sha256_of(path: str) -> str:
+    """Return the hash of a file, hex."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def fetched(address: str, directory: str, name: str, sha256: str = "") -> str:
+    """Return the path of ``directory/name`` with the right bytes: what is there already, or what ``address`` gives.
+
+    A path with that very name is used where it lies.
+    """
+    if "://" not in address and os.path.basename(address) == name and os.path.exists(address):
+        if sha256 and sha256_of(address) != sha256:
+            raise _wrong(name, address)
+        return address
+    path = os.path.join(directory, name)
+    if sha256 and os.path.exists(path) and sha256_of(path) == sha256:
+        return path
+    os.makedirs(directory, exist_ok=True)
+    beside = f"{path}.{os.getpid()}"
+    try:
+        for again in range(TRIES):
+            try:
+                _copy(address, beside, sha256)
+                os.replace(beside, path)
+            except urllib.error.HTTPError as error:
+                if error.code < 500 or again == TRIES - 1:
+                    raise _unreachable(name, address, error) from None
+            except WrongBytes:
+                if again == TRIES - 1:
+                    raise _wrong(name, address) from None
+            except FileNotFoundError as error:
+                raise _unreachable(name, address, error) from None
+            except BROKEN as error:
+                if again == TRIES - 1:
+                    raise _unreachable(name, address, error) from None
+            else:
+                return path
+            time.sleep(0.5 * 2**again)
+    finally:
+        with suppress(FileNotFoundError):
+            os.unlink(beside)
+    raise AssertionError("every try returns or raises")
+
+
+def _copy(address: str, path: str, sha256: str) -> None:
+    digest = hashlib.sha256()
+    with opened(address) as source, open(path, "wb") as file:
+        expected = getattr(source, "length", None)
+        size = 0
+        while block := source.read(1 << 18):
+            digest.update(block)
+            file.write(block)
+            size += len(block)
+    # http.client ends a body that broke off between two reads as if that were its end.
+    if expected is not None and size != expected:
+        raise http.client.IncompleteRead(b"", expected - size)
+    if sha256 and digest.hexdigest() != sha256:
+        raise WrongBytes
+
+
+def _wrong(name: str, address: str) -> CantRestore:
+    return CantRestore(
+        "wrong_bytes",
+        f"{name} from {_unsigned(address)} isn't the file that was recorded: its sha256 differs. It wasn't used. "
+        "Something between here and there changes or cuts files; if the file itself was replaced, capture again.",
+    )
+
+
+def _unreachable(name: str, address: str, error: Exception) -> CantRestore:
+    why = getattr(error, "reason", None) or error
+    code = getattr(error, "code", 0)
+    if code in (401, 403):
+        return CantRestore(
+            "password",
+            f"{name} can't be had from {_unsigned(address)} without a password ({code}), and this machine has none. "
+            "Let the machine read it, or let the packages travel with the cluster.",
+        )
+    return CantRestore(
+        "unreachable",
+        f"{name} can't be had from {_unsigned(address)}: {f'{code} ' if code else ''}{why}. "
+        "Let the machine reach that address, or let the file travel with the cluster.",
+    )
+
+
+def _unsigned(address: str) -> str:
+    """Return an address without its signature."""
+    return address.partition("?")[0]

@@ -1,0 +1,191 @@
+"""Where environments lie on a machine: each made once, complete or absent, and not kept for ever."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import json
+import os
+import shutil
+import socket
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+from tradewind.boot.restore.packages import free_space
+from tradewind.boot.restore.report import CantRestore, Report
+
+MARKER = "environment.json"
+"""Stands in a complete environment; its time is when the environment was last asked for."""
+NO_LOCKS = {errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS, errno.EINVAL}
+"""What file systems of a network say that keep no locks."""
+RECENT_S = 3600.0
+"""Who was told that an environment is there starts a process of it within this time."""
+
+
+class Place:
+    """One environment's directory, beside the others."""
+
+    def __init__(self, cache: str, content_hash: str) -> None:
+        if not content_hash or os.path.basename(content_hash) != content_hash:
+            raise CantRestore("broken_order", "The order doesn't say which environment it is of: it has no hash.")
+        self.home = os.path.join(cache, "environments")
+        self.content_hash = content_hash
+        self.directory = os.path.join(self.home, content_hash)
+        self.beside = f"{self.directory}.{socket.gethostname()}-{os.getpid()}.making"
+        self.progress = f"{self.directory}.progress"
+        self.lock = f"{self.directory}.lock"
+
+    def is_complete(self) -> bool:
+        """Whether it stands there; if it does, it counts as used now."""
+        marker = os.path.join(self.directory, MARKER)
+        try:
+            with open(marker, encoding="utf-8") as file:
+                is_it = bool(json.load(file)["content_hash"] == self.content_hash)
+        except (OSError, ValueError, KeyError):
+            return False
+        with suppress(OSError):  # one that others made for everybody can't be touched
+            os.utime(marker)
+        return is_it
+
+    def complete(self, facts: dict[str, object]) -> None:
+        """Let what was made beside stand at its place."""
+        with open(os.path.join(self.beside, MARKER), "w", encoding="utf-8") as file:
+            json.dump(facts, file)
+            file.flush()
+            os.fsync(file.fileno())
+        try:
+            os.rename(self.beside, self.directory)
+        except OSError:
+            # Where there are no locks, another may have been faster; otherwise a wreck stands there.
+            if not self.is_complete():
+                shutil.rmtree(self.directory, ignore_errors=True)
+                os.rename(self.beside, self.directory)
+
+    def clear(self) -> None:
+        """Remove what the dead left half made; to be called with the lock held."""
+        for name in os.listdir(self.home):
+            if name.startswith(f"{self.content_hash}.") and name.endswith(".making"):
+                shutil.rmtree(os.path.join(self.home, name), ignore_errors=True)
+
+    @contextmanager
+    def held(self, report: Report, timeout_s: float) -> Iterator[int]:
+        """Hold the lock of this environment: nobody else makes it meanwhile. Yield its file, -1 where there are none.
+
+        Who waits tells how far the other is. The system lets go of the lock when its holder dies, and the commands
+        that the holder ran have ended.
+        """
+        try:
+            os.makedirs(self.home, exist_ok=True)
+            number = os.open(self.lock, os.O_RDWR | os.O_CREAT, 0o600)
+        except OSError as error:
+            raise not_writable(self.home, error) from None
+        try:
+            if not self._wait(number, report, timeout_s):
+                yield -1
+                return
+            report.progress = self.progress
+            yield number
+        finally:
+            report.progress = ""
+            os.close(number)
+
+    def _wait(self, number: int, report: Report, timeout_s: float) -> bool:
+        until = time.monotonic() + timeout_s
+        told = ""
+        while True:
+            try:
+                fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                with suppress(OSError), open(self.progress, encoding="utf-8") as file:
+                    if told != (told := file.read()):
+                        report.say(step="wait", other=_readable(told))
+                if time.monotonic() > until:
+                    raise CantRestore(
+                        "timeout", f"Another process makes this environment for more than {timeout_s:.0f} s"
+                    ) from None
+                time.sleep(0.1)
+            except OSError as error:
+                if error.errno in NO_LOCKS:
+                    return False
+                raise
+            else:
+                return True
+
+
+def _readable(text: str) -> object:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return {}
+
+
+def not_writable(path: str, error: OSError) -> CantRestore:
+    """Return why nothing can be made there."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return CantRestore(
+            "disk_full",
+            f"The disk of the machine is full: {path} has {free_space(path)} left ({error.strerror}). Free some, or "
+            "give the machine another `cache` directory.",
+        )
+    return CantRestore(
+        "not_writable",
+        f"{error.filename or path} can't be written on this machine ({error.strerror}). Give it another `cache` "
+        "directory.",
+    )
+
+
+def prune(home: str, *, keep_days: float, keep_bytes: float, keep: str, now: float) -> list[str]:
+    """Remove environments that nobody asked for in so many days, then the oldest beyond so many bytes.
+
+    Never one that a process on this machine has open, one asked for within the last hour, or ``keep``. Returns the
+    names of those it removed.
+    """
+    running = _in_use()
+    if running is None:  # no way to know what is in use
+        return []
+    found = []
+    for name in os.listdir(home):
+        marker = os.path.join(home, name, MARKER)
+        with suppress(OSError):
+            found.append((os.stat(marker).st_mtime, name))
+    gone = []
+    total = 0
+    for used, name in sorted(found, reverse=True):
+        path = os.path.join(home, name)
+        total += _size(path)
+        is_old = now - used > keep_days * 86400 or total > keep_bytes
+        if not is_old or name == keep or now - used < RECENT_S or any(path in text for text in running):
+            continue
+        aside = f"{path}.{socket.gethostname()}-{os.getpid()}.making"
+        with suppress(OSError):
+            os.rename(path, aside)  # absent at once, not piece by piece
+            shutil.rmtree(aside, ignore_errors=True)
+            for suffix in (".lock", ".progress"):
+                with suppress(FileNotFoundError):
+                    os.unlink(path + suffix)
+            gone.append(name)
+    return gone
+
+
+def _in_use() -> list[str] | None:
+    """Return texts in which the path of an environment stands that a process on this machine has open."""
+    if not sys.platform.startswith("linux"):
+        return None
+    texts = []
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            for what in ("cmdline", "maps"):
+                with suppress(OSError), open(f"/proc/{name}/{what}", encoding="utf-8", errors="replace") as file:
+                    texts.append(file.read())
+    return texts
+
+
+def _size(path: str) -> int:
+    total = 0
+    for place, _, files in os.walk(path):
+        for name in files:
+            with suppress(OSError):
+                total += os.lstat(os.path.join(place, name)).st_size
+    return total

@@ -1,0 +1,122 @@
+"""What both programs stand on: which process lives, and files that are whole or absent."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import sys
+import time
+from datetime import datetime, timezone
+from typing import Any, Optional
+
+VARIABLE = "TRADEWIND_INSTANCE"
+"""Set in every process of an instance to its handle, and so in everything that it starts."""
+OLDEST = (3, 9)
+
+# Python reads the program's length, then the program, from its standard input, where further lines follow. No single
+# quote, backslash or exclamation mark: every login shell takes it between single quotes.
+LOADER = (
+    "import sys;"
+    'sys.version_info>=(3,9) or sys.exit("Python 3.9 or newer is needed, and this is "+sys.version.split()[0]);'
+    'sys.platform=="linux" or sys.exit("Linux is needed, and this is "+sys.platform);'
+    "n=int(sys.stdin.buffer.readline());PROGRAM=sys.stdin.buffer.read(n);"
+    'exec(compile(PROGRAM,"tradewind","exec"),globals())'
+)
+
+
+def machine_boot() -> str:
+    """Return what tells this run of this machine from another."""
+    with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+        return file.read().strip()
+
+
+def birth_of(pid: int, boot: str) -> Optional[str]:  # noqa: UP045 - Python 3.9 reads this
+    """Return when process ``pid`` was born, as :func:`tradewind.boot.birth.birth_of`; None if it is gone."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            stat = file.read()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    state, *fields = stat[stat.rindex(b")") + 2 :].split()
+    return None if state in {b"Z", b"X"} else f"{boot}:{fields[18].decode()}"
+
+
+def is_alive(claim: dict[str, Any], boot: str) -> bool:
+    """Whether the keeper that made this claim still is."""
+    return bool(claim.get("boot") == boot and birth_of(int(claim["pid"]), boot) == claim["birth"])
+
+
+def own_claim(boot: str) -> dict[str, Any]:
+    """Return what of a claim says which process made it, and when."""
+    return {
+        "pid": os.getpid(),
+        "birth": birth_of(os.getpid(), boot),
+        "host": socket.gethostname(),
+        "boot": boot,
+        "started_at": iso(time.time()),
+    }
+
+
+def iso(moment: float) -> str:
+    """Return a POSIX time as text."""
+    return datetime.fromtimestamp(moment, timezone.utc).isoformat()  # noqa: UP017 - Python 3.9 reads this
+
+
+def read_json(path: str) -> Any:
+    """Return what a file holds; None if there is no such file, or nothing that can be read in it."""
+    try:
+        with open(path, "rb") as file:
+            return json.loads(file.read())
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        return None
+
+
+def read_text(path: str) -> str:
+    """Return a short text; empty where there is none."""
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return file.read(10_000).strip()
+    except (FileNotFoundError, NotADirectoryError):
+        return ""
+
+
+def last_lines(path: str, lines: int) -> list[str]:
+    """Return the last lines of a file, reading no more of it than 1 KiB for each; empty where there is none."""
+    try:
+        with open(path, "rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            start = max(0, size - lines * 1024)
+            file.seek(start)
+            text = file.read().decode(errors="replace")
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    found = text.splitlines()
+    return (found[1:] if start and len(found) > lines else found)[-lines:] if lines > 0 else []
+
+
+def write(path: str, text: str) -> None:
+    """Write a file so that a reader sees the old or the new one whole."""
+    directory, name = os.path.split(path)
+    draft = os.path.join(directory, f".{name}-{os.getpid()}")
+    try:
+        with open(draft, "w", encoding="utf-8") as file:
+            file.write(text)
+        os.replace(draft, path)
+    except OSError:
+        remove(draft)
+        raise
+
+
+def remove(path: str) -> None:
+    """Remove a file that may be gone."""
+    try:
+        os.unlink(path)
+    except OSError:
+        return
+
+
+def say(answer: dict[str, Any]) -> None:
+    """Say one line of JSON."""
+    sys.stdout.write(json.dumps(answer) + "\n")
+    sys.stdout.flush()

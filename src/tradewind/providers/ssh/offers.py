@@ -1,0 +1,177 @@
+"""What the hosts offer: shares of themselves. Pure; what is free at the moment is asked at launch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import Decimal
+
+from tradewind.config import SshHost
+from tradewind.errors import BadRequest
+from tradewind.model.instance import Role
+from tradewind.model.money import Price
+from tradewind.model.offer import Offer
+from tradewind.model.resources import GIB, Need, Resources
+from tradewind.providers.ssh.inventory import ANY_HOST, Share, how_many, share_of
+
+LEAST_MEMORY = 128 * 1024**2
+"""With less than this a Dask process would be killed while it starts."""
+
+
+def offers_for(need: Need, hosts: Sequence[SshHost]) -> tuple[Offer, ...]:
+    """Return the shares of hosts that answer ``need``, cheapest first, unpriced last.
+
+    Hosts where a share costs the same are one offer: which of them takes it is decided at launch, by what is free.
+
+    Parameters
+    ----------
+    need : Need
+        What is asked; with nothing said, the hosts are divided by ``need.count``.
+    hosts : sequence of SshHost
+        The inventory.
+
+    Raises
+    ------
+    BadRequest
+        It can never be had; the message says what the most is.
+    """
+    found: list[Offer] = []
+    for word in need.vm_types or (ANY_HOST,):
+        mine = called(word, hosts)
+        if not mine:
+            known = sorted({host.name for host in hosts} | {label for host in hosts for label in host.labels})
+            raise BadRequest(f"no host is called {word!r} or has that label; known are: {', '.join(known)}")
+        resources = _size(need, mine)
+        found += _grouped(need, word, resources, mine)
+    return tuple(sorted(found, key=lambda o: (o.price is None, o.price.per_hour if o.price else Decimal(0))))
+
+
+def called(word: str, hosts: Sequence[SshHost]) -> list[SshHost]:
+    """Return the hosts that a ``vm_type`` means: one by its name, some by a label, or all."""
+    return [host for host in hosts if word in {ANY_HOST, host.name, *host.labels}]
+
+
+def candidates(offer: Offer, role: Role, hosts: Sequence[SshHost]) -> list[SshHost]:
+    """Return the hosts that can keep what was offered, at that price."""
+    share = share_of(offer.resources, role)
+    return [
+        host
+        for host in called(offer.vm_type, hosts)
+        if how_many(host, _whole(offer.resources)) and _price(host, share, role) == offer.price
+    ]
+
+
+def _size(need: Need, hosts: Sequence[SshHost]) -> Resources:
+    """Return what one instance has."""
+    if need.gpu_type:
+        raise BadRequest("a gpu_type means nothing here; name hosts, or a label of theirs, as vm_types instead")
+    if need.beside:
+        memory = need.memory.minimum or min(host.memory for host in hosts)
+        resources = Resources(cpus=need.cpus.minimum or 1, memory=int(_at_most(memory, need.memory.maximum)))
+        _refuse_unless(resources, hosts, 1)
+        return resources
+    most = max(1, need.count)
+    least = most if need.least is None else max(1, min(need.least, most))
+    for wanted in (most, *([least] if least < most else [])):
+        cpus = need.cpus.minimum or _at_most(_largest([host.cores for host in hosts], wanted), need.cpus.maximum)
+        memory = need.memory.minimum or _at_most(_memory(need, hosts, cpus, wanted), need.memory.maximum)
+        resources = Resources(cpus=cpus, memory=int(memory), gpus=need.gpus)
+        if _room(resources, hosts) >= wanted:
+            break
+    _refuse_unless(resources, hosts, least)
+    return resources
+
+
+def _largest(wholes: Sequence[int], wanted: int) -> int:
+    """Return the largest share of which ``wanted`` can be cut from these; at least 1."""
+    shares = sorted({whole // n for whole in wholes for n in range(1, wanted + 1) if whole // n}, reverse=True)
+    return next((share for share in shares if sum(whole // share for whole in wholes) >= wanted), 1)
+
+
+def _memory(need: Need, hosts: Sequence[SshHost], cpus: float, wanted: int) -> int:
+    shares = sorted({host.memory // n for host in hosts for n in range(1, wanted + 1)}, reverse=True)
+    for memory in shares:
+        if _room(Resources(cpus=cpus, memory=memory, gpus=need.gpus), hosts) >= wanted:
+            return memory
+    return max(1, shares[-1])
+
+
+def _room(resources: Resources, hosts: Sequence[SshHost]) -> int:
+    return sum(how_many(host, _whole(resources)) for host in hosts) if resources.memory else 0
+
+
+def _whole(resources: Resources) -> Share:
+    return Share(cpus=resources.cpus, memory=resources.memory, gpus=resources.gpus)
+
+
+def _refuse_unless(resources: Resources, hosts: Sequence[SshHost], least: int) -> None:
+    room = _room(resources, hosts)
+    gpus = f", {resources.gpus} GPUs" if resources.gpus else ""
+    size = f"{resources.cpus:g} cores, {_gib(resources.memory)}{gpus}"
+    if room < least:
+        has = "; ".join(
+            f"{host.name} has {host.cores} cores, {_gib(host.memory)}" + (f", {host.gpus} GPUs" if host.gpus else "")
+            for host in hosts
+        )
+        asked = f"{least} of {size} each" if least > 1 else size
+        raise BadRequest(f"{asked} can't be had: there is room for {room}; {has}")
+    if resources.memory < LEAST_MEMORY:
+        raise BadRequest(
+            f"{_gib(resources.memory)} is too little: a Dask process needs {LEAST_MEMORY // 1024**2} MiB; "
+            "ask for fewer workers, or for more memory each"
+        )
+
+
+def _grouped(need: Need, word: str, resources: Resources, hosts: Sequence[SshHost]) -> list[Offer]:
+    role = Role.SCHEDULER if need.beside else Role.WORKER
+    share = share_of(resources, role)
+    groups: list[tuple[Price | None, list[SshHost]]] = []
+    for host in hosts:
+        if not how_many(host, _whole(resources)):
+            continue
+        price = _price(host, share, role)
+        group = next((group for known, group in groups if known == price), None)
+        if group is None:
+            groups.append((price, [host]))
+        else:
+            group.append(host)
+    return [
+        Offer(
+            provider="ssh",
+            vm_type=word,
+            resources=resources,
+            price=price,
+            room=None if need.beside else _room(resources, group),
+            note=_note(need, price, group),
+        )
+        for price, group in groups
+    ]
+
+
+def _price(host: SshHost, share: Share, role: Role) -> Price | None:
+    """Return what a share costs: that of the host's price that it takes of its cores, memory or GPUs, the largest."""
+    if host.price_per_hour is None:
+        return None
+    if role is Role.SCHEDULER:
+        return Price(per_hour=Decimal(0), currency=host.currency)
+    parts = [Decimal(str(share.cpus)) / host.cores, Decimal(share.memory) / host.memory]
+    parts += [Decimal(share.gpus) / host.gpus] if share.gpus else []
+    return Price(per_hour=host.price_per_hour * max(parts), currency=host.currency)
+
+
+def _note(need: Need, price: Price | None, hosts: Sequence[SshHost]) -> str:
+    names = ", ".join(host.name for host in hosts)
+    notes = [f"on {names}" if len(hosts) == 1 else f"on any of {names}"]
+    if need.beside and price is not None:
+        notes.append("free beside the workers, who pay for the host")
+    elif price is not None:
+        rates = {f"{host.price_per_hour:f} {host.currency}" for host in hosts}
+        notes.append(f"a whole host costs {' or '.join(sorted(rates))} an hour")
+    return "; ".join(notes)
+
+
+def _at_most(value: float, most: float | None) -> float:
+    return value if most is None else min(value, most)
+
+
+def _gib(memory: float) -> str:
+    return f"{memory / GIB:.4g} GiB"

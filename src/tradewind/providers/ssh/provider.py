@@ -1,0 +1,329 @@
+"""The SSH provider: schedulers and workers are processes of hosts that you may log in to."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from dataclasses import asdict
+from datetime import timedelta
+from pathlib import Path
+from typing import ClassVar, Self
+
+from tradewind.config import SshHost
+from tradewind.errors import BadRequest, NoCapacity, Rejected, Unavailable
+from tradewind.host.bare.ground import VARIABLE
+from tradewind.host.records import SAFE
+from tradewind.model.cluster import ClusterSpec
+from tradewind.model.instance import InstanceStatus, ObservedInstance, Role
+from tradewind.model.offer import Offer
+from tradewind.model.resources import Need
+from tradewind.providers.base import Capabilities, Handle, Order, Provider, ProviderSettings
+from tradewind.providers.ssh.inventory import Share, fits, hosts_from, share_of
+from tradewind.providers.ssh.known import Known, Memory
+from tradewind.providers.ssh.line import Line
+from tradewind.providers.ssh.offers import candidates, offers_for
+from tradewind.providers.ssh.parcel import check_software, local_files, parcel, refusal_of, refuse_clock
+from tradewind.providers.ssh.refusals import Places, Silent
+from tradewind.providers.ssh.sight import handle_of, host_of, last_seen, never_ran, observed, shares
+
+logger = logging.getLogger("tradewind.ssh")
+
+TROUBLED_S = 300.0
+"""For how long a host on which something ended before it ran is taken last."""
+START_WITHIN_S = 40.0
+LOOK_WITHIN_S = 3.0
+"""Less than the engine waits for a list: a host that doesn't answer must not make all others seem silent."""
+
+
+class SshProvider(Provider):
+    """Processes of the hosts in your inventory.
+
+    Each instance has a keeper on its host, which ends it at its time, at its memory limit, or when asked, with all
+    that it started. Keepers don't need this provider: when the connection is cut, they hold on to their limits, a
+    scheduler that nobody asks for its page ends, and its workers follow.
+
+    Parameters
+    ----------
+    settings : ProviderSettings
+        Options: the table ``[ssh]`` of the settings.
+    """
+
+    name: ClassVar[str] = "ssh"
+    capabilities: ClassVar[Capabilities] = Capabilities(
+        gpus=True,
+        vm_types=True,
+        logs_of_the_dead=True,
+        self_expiry=True,
+        starts_within=timedelta(minutes=2),
+        ends_within=timedelta(seconds=5),
+        poll_every=timedelta(seconds=1),
+    )
+
+    def __init__(self, settings: ProviderSettings) -> None:
+        options = settings.options
+        self._installation = settings.installation
+        self._hosts = hosts_from(options)
+        self._packs = options.get("placement") == "pack"
+        self._memory = Memory(Path(settings.state_directory).absolute() / "ssh")
+        places = Places(
+            known_hosts=os.path.expanduser(str(options.get("known_hosts", "~/.ssh/known_hosts"))),
+            config=os.path.expanduser(str(options.get("config", "~/.ssh/config"))),
+        )
+        self._lines = {host.name: Line(host, places, self._poke) for host in self._hosts}
+        self._known: dict[str, Known] = {}
+        self._silent: dict[str, Silent] = {}
+        self._troubled: dict[str, float] = {}
+        """Until when a host is tried last, by the monotonic clock."""
+        self._mourned: set[str] = set()
+        """Handles of those that ended before they ran, and were noticed."""
+        self._pending: dict[str, Share] = {}
+        """What is being launched, by host."""
+        self._told: dict[tuple[str, str], str] = {}
+        """Which scheduler's address each host was told, by host and cluster."""
+        self._looking: asyncio.Task[None] | None = None
+        self._pokes: list[Callable[[], None]] = []
+
+    @classmethod
+    def from_settings(cls, settings: ProviderSettings) -> Self:
+        """Return the provider; connects to nothing yet. Raises ConfigError for an inventory that can't be used."""
+        return cls(settings)
+
+    def check(self, spec: ClusterSpec) -> None:
+        """Refuse what can't run there.
+
+        Raises
+        ------
+        BadRequest
+            A keyword would undo what makes the cluster safe, or the caller is an instance itself.
+        """
+        if VARIABLE in os.environ:
+            raise BadRequest(
+                "this program is a worker of a cluster itself, and would start clusters without end if a task's "
+                "module did: write Cluster(...) below `if __name__ == '__main__':`, or take get_client() in a task"
+            )
+        ours = {"security", "host", "interface", "protocol", "name", "nanny", "contact_address", "dashboard_address"}
+        taken = sorted(ours & {*spec.worker_options, *spec.scheduler_options})
+        if taken:
+            raise BadRequest(f"{', '.join(taken)} can't be set for clusters on SSH hosts: leave it out")
+
+    async def offers(self, need: Need, *, spot: bool = False, region: str | None = None) -> Sequence[Offer]:
+        """Return shares of the hosts; asks none of them. Raises BadRequest for what is too much."""
+        return () if spot else offers_for(need, self._hosts)
+
+    # Launching
+
+    async def launch(self, order: Order) -> AsyncIterator[Handle]:
+        """Have one instance claimed on a host; yields once its starter has the order."""
+        marks = order.marks
+        if not SAFE.fullmatch(marks.order) or not SAFE.fullmatch(marks.cluster):
+            raise Rejected(f"{marks.order!r} or {marks.cluster!r} is no plain file name, as a run directory needs")
+        fitting = candidates(order.offer, marks.role, self._hosts)
+        check_software(order, fitting)
+        await self._look_anew()
+        bound = self._where(marks.order)
+        if bound in self._lines and marks.order in self._of(bound).runs:
+            yield Handle(order=marks.order, handle=handle_of(bound, marks.order))
+            return
+        share = share_of(order.offer.resources, marks.role)
+        choice = [self._lines[bound].host] if bound in self._lines else self._in_order(fitting, share)
+        refusals: list[Silent | NoCapacity] = []
+        for host in choice:
+            place = self._memory.place(marks.order, host.name)
+            self._pending[place] = self._pending.get(place, Share()) + share
+            try:
+                await self._start(self._lines[place], order, share)
+            except (Silent, NoCapacity) as refusal:
+                if isinstance(refusal, Silent) and (bound or not refusal.is_certain):
+                    # It may have it. Until that is known, nobody else may.
+                    words = f"{refusal}; whether it has started {marks.instance} will be seen when it answers"
+                    raise Unavailable(words) from None
+                self._memory.unplace(marks.order)
+                refusals.append(refusal)
+            else:
+                yield Handle(order=marks.order, handle=handle_of(place, marks.order))
+                return
+            finally:
+                self._pending[place] -= share
+        others = [self._silent.get(h.name) or NoCapacity(f"{h.name} is full") for h in fitting if h not in choice]
+        raise refusal_of(order.offer, [*refusals, *others])
+
+    def _where(self, order: str) -> str:
+        """Return the host that has an order, or may have it; empty where none may."""
+        has = next((name for name, known in self._known.items() if order in known.runs), "")
+        return has or self._memory.place_of(order)
+
+    def _in_order(self, hosts: Sequence[SshHost], share: Share) -> list[SshHost]:
+        """Return the hosts with room, in the order to try them."""
+        now = time.monotonic()
+        taken = {h.name: shares(self._of(h.name).runs) + self._pending.get(h.name, Share()) for h in hosts}
+
+        def used(host: SshHost) -> float:
+            of = taken[host.name]
+            return max(of.cpus / host.cores, of.memory / host.memory, of.gpus / host.gpus if host.gpus else 0.0)
+
+        def rank(host: SshHost) -> tuple[bool, float]:
+            is_troubled = now < self._troubled.get(host.name, 0.0)
+            return is_troubled, -used(host) if self._packs else used(host)
+
+        return sorted((h for h in hosts if h.name not in self._silent and fits(h, share, taken[h.name])), key=rank)
+
+    async def _start(self, line: Line, order: Order, share: Share) -> None:
+        """Have a host start it. Raises Silent, or NoCapacity where it certainly doesn't."""
+        host = line.host
+        station = await line.station()
+        refuse_clock(host, line.skew)
+        try:
+            there = await line.bring(local_files(order, host))
+        except OSError as error:
+            raise NoCapacity(f"{host.name}: {error}") from None
+        question = parcel(order, host, share, root=str(station.hello["root"]), there=there, skew=line.skew)
+        limits = {"cpus": host.cores, "memory": host.memory, "gpus": host.gpus}
+        answer = await line.ask("start", START_WITHIN_S, order=question, limits=limits)
+        if "claimed" not in answer:
+            why = answer.get("full") or answer.get("refused") or answer.get("error")
+            raise NoCapacity(f"{host.name}: {why}")
+
+    # Looking
+
+    async def observe(self) -> Sequence[ObservedInstance]:
+        """Return all instances of this installation on all hosts, the dead of the last days included.
+
+        What runs on a host that doesn't answer is returned as it was when it did, until it must have ended by itself.
+        Raises Unavailable only where no host answers at all.
+        """
+        await self._look_anew()
+        now = time.time()
+        seen = [one for name in self._lines for one in self._seen_on(name, now)]
+        if len(self._silent) == len(self._lines) and not any(one.status is InstanceStatus.STOPPED for one in seen):
+            raise Unavailable("; ".join(silent.words for silent in self._silent.values()))
+        await self._announce(seen)
+        return seen
+
+    async def _look_anew(self) -> None:
+        """Ask all hosts at once. Who comes while that goes on waits for a look that begins after they came."""
+        if self._looking is not None and not self._looking.done():
+            await asyncio.wait([self._looking])
+        if self._looking is None or self._looking.done():
+            self._looking = asyncio.create_task(self._look())
+        await asyncio.shield(self._looking)
+
+    async def _look(self) -> None:
+        await asyncio.gather(*(self._look_at(name) for name in self._lines))
+
+    async def _look_at(self, name: str) -> None:
+        known, line = self._of(name), self._lines[name]
+        try:
+            known.runs = await line.look(LOOK_WITHIN_S)
+        except Silent as silent:
+            self._silent[name] = silent
+            return
+        self._silent.pop(name, None)
+        known.answered_at, known.skew_s = time.time(), line.skew.seconds
+        self._memory.save(name, known)
+
+    def _of(self, name: str) -> Known:
+        if name not in self._known:
+            self._known[name] = self._memory.load(name)
+        return self._known[name]
+
+    def _seen_on(self, name: str, now: float) -> Iterator[ObservedInstance]:
+        known, silent = self._of(name), self._silent.get(name)
+        for facts in known.runs.values():
+            if facts["claim"]["marks"]["installation"] != self._installation:
+                continue
+            try:
+                one = observed(name, facts, known.skew_s)
+            except (KeyError, ValueError, TypeError) as error:
+                logger.warning("%s says something of a run that makes no sense: %r", name, error)
+                continue
+            if silent is not None:
+                one = last_seen(one, facts, known.answered_at, silent.words, now)
+            elif one.handle not in self._mourned and never_ran(facts):
+                self._mourned.add(one.handle)
+                self._troubled[name] = time.monotonic() + TROUBLED_S
+            yield one
+
+    async def _announce(self, seen: Sequence[ObservedInstance]) -> None:
+        """Tell workers on other hosts where their scheduler listens: it came up after they were launched."""
+        contacts = {o.marks.cluster: o for o in seen if o.contact is not None and o.status.is_live}
+        news = {
+            (host, o.marks.cluster)
+            for o in seen
+            if o.status.is_live and o.marks.role is Role.WORKER and o.marks.cluster in contacts
+            if (host := host_of(o.handle)) != host_of(contacts[o.marks.cluster].handle)
+        }
+
+        async def tell(host: str, cluster: str) -> None:
+            contact = contacts[cluster].contact
+            if host in self._silent or contact is None or self._told.get((host, cluster)) == contact.scheduler:
+                return
+            words = {**asdict(contact), "order": contacts[cluster].marks.order}
+            try:
+                answer = await self._lines[host].ask("announce", cluster=cluster, contact=words)
+            except Silent as silent:
+                logger.info("%s wasn't told where the scheduler of %s is: %s", host, cluster, silent)
+                return
+            if "error" not in answer:
+                self._told[host, cluster] = contact.scheduler
+
+        await asyncio.gather(*(tell(host, cluster) for host, cluster in news))
+
+    # Ending
+
+    async def terminate(self, handles: Sequence[str]) -> None:
+        """Ask the keepers to end their processes; each has them killed after 2 s.
+
+        Raises Unavailable where a host doesn't answer; those on others were asked all the same.
+        """
+        by_host: dict[str, list[str]] = {}
+        for handle in handles:
+            name, _, order = handle.partition("/")
+            if name in self._lines and SAFE.fullmatch(order):
+                by_host.setdefault(name, []).append(order)
+
+        async def ask(name: str, orders: list[str]) -> Silent | None:
+            try:
+                await self._lines[name].ask("end", handles=orders, installation=self._installation)
+            except Silent as silent:
+                return silent
+            return None
+
+        found = await asyncio.gather(*(ask(name, orders) for name, orders in by_host.items()))
+        silent = [one.words for one in found if one is not None]
+        if silent:
+            raise Unavailable("; ".join(silent))
+
+    async def logs(self, handle: str, lines: int) -> Sequence[str]:
+        """Return the last lines that it wrote, its software's making included; they stay for days after its end."""
+        name, _, order = handle.partition("/")
+        if name not in self._lines or not SAFE.fullmatch(order):
+            return ()
+        try:
+            answer = await self._lines[name].ask("tail", handle=order, lines=lines)
+        except Silent as silent:
+            raise Unavailable(silent.words) from None
+        return tuple(str(line) for line in answer.get("lines", ()))
+
+    async def aclose(self) -> None:
+        """Close the connections; instances stay. Nobody is poked any more."""
+        self._pokes.clear()
+        if self._looking is not None:
+            self._looking.cancel()
+            await asyncio.gather(self._looking, return_exceptions=True)
+        await asyncio.gather(*(line.aclose() for line in self._lines.values()))
+
+    def prepare(self) -> None:
+        """Forget where orders went that are long over."""
+        threading.Thread(target=self._memory.prune, args=(time.time(),), name="tradewind-prune", daemon=True).start()
+
+    def on_change(self, poke: Callable[[], None]) -> None:
+        """Call ``poke`` when an instance was claimed, came up or ended, or a host came back."""
+        self._pokes.append(poke)
+
+    def _poke(self) -> None:
+        for poke in self._pokes:
+            poke()

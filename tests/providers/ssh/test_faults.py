@@ -1,0 +1,395 @@
+"""What goes wrong between us and a host, and what is said and done then."""
+
+import asyncio
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.providers.local.orders import order
+from tradewind.errors import NoCapacity, ProviderError, Rejected, Unavailable
+from tradewind.model.instance import InstanceStatus, Role
+from tradewind.model.offer import Offer
+from tradewind.model.resources import GIB, Resources
+from tradewind.providers.base import Order
+
+from .cable import Cable
+from .conftest import PYTHON, Lab, launch, sight, until
+from .sshd import Sshd, keygen, sshd
+
+RUNNING, STOPPED, STARTING = InstanceStatus.RUNNING, InstanceStatus.STOPPED, InstanceStatus.STARTING
+
+
+def ordered(role: Role = Role.SCHEDULER, cluster: str = "c", *, cpus: float = 1, **boot: Any) -> Order:
+    offer = Offer(provider="ssh", vm_type="host", resources=Resources(cpus=cpus, memory=GIB))
+    return replace(order(role, cluster, **boot), offer=offer)
+
+
+@pytest.fixture
+async def cable(lab: Lab) -> AsyncIterator[Cable]:
+    made = Cable(lab.server.port)
+    await made.open()
+    known = lab.server.known_hosts
+    before = known.read_text()
+    known.write_text(before + before.replace(f":{lab.server.port} ", f":{made.port} "))
+    yield made
+    made.close()
+    known.write_text(before)
+
+
+async def test_wherever_the_line_breaks_the_same_order_again_launches_once(lab: Lab, cable: Cable) -> None:
+    hosts = (lab.host("ws1", port=cable.port), lab.host("ws2", port=cable.port))
+    for number, (way, left) in enumerate(
+        [("up", 10), ("up", 3000), ("up", 6000), ("up", 16_000), ("up", 40_000), ("down", 1500), ("down", 4500)]
+    ):
+        provider = lab.provider(*hosts)
+        one = ordered(Role.WORKER, "c", order_id=f"o-{way}-{left}")
+        setattr(cable, way, left)
+        with contextlib.suppress(ProviderError):
+            await launch(provider, one)
+        cable.mend()
+        until_s = time.monotonic() + 30
+        while True:
+            try:
+                (handle,) = await launch(provider, one)
+                break
+            except Unavailable:
+                assert time.monotonic() < until_s
+                await asyncio.sleep(0.1)
+        claims = lab.claims(one)
+        assert len(claims) == 1, (way, left)
+        assert handle.handle == f"{claims[0].parents[2].name}/{one.marks.order}"
+        await provider.terminate([handle.handle])
+        await until(provider, handle, STOPPED)
+        await provider.aclose()
+        assert number < 7
+
+
+async def appears(directory: Path, name: str) -> None:
+    while True:  # noqa: ASYNC110 - nobody tells
+        with contextlib.suppress(FileNotFoundError):
+            if name in os.listdir(directory):
+                return
+        await asyncio.sleep(0.001)
+
+
+async def test_an_order_whose_answer_was_lost_waits_for_its_host_and_goes_to_no_other(lab: Lab, cable: Cable) -> None:
+    hosts = (lab.host("ws1", port=cable.port), lab.host("ws2"))
+    provider = lab.provider(*hosts)
+    await provider.observe()
+    one = ordered(Role.WORKER)
+    task = asyncio.create_task(launch(provider, one))
+    async with asyncio.timeout(20):
+        await appears(lab.directory / "ws1" / "runs", one.marks.order)
+    # It is being claimed, and says so to nobody.
+    cable.is_deaf = True
+    await asyncio.sleep(0.5)
+    cable.cut()
+    with contextlib.suppress(Unavailable):
+        await task
+    for _ in range(3):
+        with pytest.raises(Unavailable, match=one.marks.instance):
+            await launch(provider, one)
+    assert lab.runs("ws2") == []
+    cable.mend()
+    while True:
+        with contextlib.suppress(Unavailable):
+            (handle,) = await launch(provider, one)
+            break
+        await asyncio.sleep(0.1)
+    assert handle.handle.startswith("ws1/")
+
+
+async def test_a_silent_host_keeps_what_it_had_and_stops_nobody_else(lab: Lab, cable: Cable) -> None:
+    hosts = (lab.host("ws1", port=cable.port), lab.host("ws2"))
+    provider = lab.provider(*hosts)
+    first, second = ordered(Role.WORKER, cpus=4), ordered(Role.WORKER, cpus=4)
+    handles = await launch(provider, first, second)
+    there = next(handle for handle in handles if handle.handle.startswith("ws1/"))
+    for is_deaf in (False, True):
+        cable.cut()
+        cable.is_out, cable.is_deaf = not is_deaf, is_deaf
+        fresh = lab.provider(*hosts)
+        for one in (provider, fresh):
+            began = time.monotonic()
+            seen = await sight(one, there)
+            assert seen is not None
+            assert seen.status is STARTING
+            assert "ws1" in seen.detail
+            assert time.monotonic() - began < 5, "a list has to come within the engine's patience"
+        third = ordered(Role.WORKER, cpus=4)
+        with pytest.raises(NoCapacity, match="ws1"):
+            await launch(provider, third)
+        await provider.terminate([next(h.handle for h in handles if h is not there)])
+        with pytest.raises(Unavailable, match="ws1"):
+            await provider.terminate([there.handle])
+        cable.mend()
+        async with asyncio.timeout(40):
+            while (seen := await sight(provider, there)) is None or seen.detail != "on ws1":
+                await asyncio.sleep(0.1)
+        assert seen.status is STARTING
+        handles = [there, *await launch(provider, ordered(Role.WORKER, cpus=4))]
+
+
+async def test_where_no_host_answers_it_is_unavailable_and_says_why(lab: Lab, cable: Cable) -> None:
+    cable.cut()
+    provider = lab.provider(lab.host(port=cable.port))
+    with pytest.raises(Unavailable, match="ws1"):
+        await provider.observe()
+    with pytest.raises(Unavailable, match="ws1"):
+        await launch(provider, ordered())
+
+
+async def test_a_cut_line_and_no_engine_leave_nothing_running(lab: Lab) -> None:
+    provider = lab.provider()
+    scheduler = ordered(orphan_timeout_s=6.0)
+    worker = ordered(Role.WORKER, orphan_timeout_s=6.0)
+    for handle in await launch(provider, scheduler, worker):
+        await until(provider, handle, RUNNING)
+    assert len(lab.processes()) > 1
+    await provider.aclose()
+    lab.server.cut()
+    until_s = time.monotonic() + 30
+    while lab.processes():
+        assert time.monotonic() < until_s, lab.processes()
+        await asyncio.sleep(0.1)
+
+
+async def test_a_restarted_host_has_lost_what_ran_there(lab: Lab) -> None:
+    provider = lab.provider()
+    (handle,) = await launch(provider, ordered())
+    await until(provider, handle, RUNNING)
+    lab.kill_all()
+    lab.server.cut()
+    (claim,) = lab.claims()
+    claim.write_text(json.dumps(json.loads(claim.read_text()) | {"boot": "another"}))
+    seen = await until(lab.provider(), handle, STOPPED)
+    assert seen.detail == "on ws1: the host was restarted while it ran"
+    assert seen.stopped_at is None
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    place = tmp_path / "small"
+    place.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", place], capture_output=True, check=False
+    )
+    if mounted.returncode:
+        pytest.skip(f"a small disk can't be made here: {mounted.stderr.decode().strip()}")
+    (place / "runs").mkdir()
+    with contextlib.suppress(OSError), (place / "filled").open("wb", buffering=0) as file:
+        while True:
+            file.write(b"x" * 4096)
+    yield place
+    subprocess.run(["umount", "-l", place], check=True)
+
+
+async def test_a_host_with_a_full_disk_is_passed_over_and_named(lab: Lab, small_disk: Path) -> None:
+    full = lab.host("ws1", directory=str(small_disk))
+    (handle,) = await launch(lab.provider(full, lab.host("ws2")), ordered())
+    assert handle.handle.startswith("ws2/")
+    with pytest.raises(NoCapacity, match="ws1: No space left on device"):
+        await launch(lab.provider(full), ordered())
+    assert os.listdir(small_disk / "runs") == []
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"user": "nobody-of-this-name"}, "as user nobody-of-this-name"),
+        ({"key": "{other}"}, "`ssh -i"),
+        ({"key": "{locked}"}, "ssh-add"),
+        ({"key": "{none}"}, "isn't there"),
+        ({"key": "{rubbish}"}, "can't be used"),
+        ({"python": "/opt/none/python3"}, "has no /opt/none/python3"),
+        ({"python": "true"}, "doesn't run there"),
+    ],
+)
+async def test_a_host_that_lets_nobody_in_is_rejected_with_what_to_do(
+    lab: Lab, changed: dict[str, str], words: str
+) -> None:
+    keygen(lab.directory / "other")
+    keygen(lab.directory / "locked", "a passphrase")
+    (lab.directory / "rubbish").write_text("no key at all\n")
+    changed = {
+        name: value.format(**{n: lab.directory / n for n in ("other", "locked", "none", "rubbish")})
+        for name, value in changed.items()
+    }
+    provider = lab.provider(lab.host(**changed))
+    with pytest.raises(Rejected) as refused:
+        await launch(provider, ordered())
+    assert words in str(refused.value)
+    assert "ws1" in str(refused.value)
+
+
+def fingerprint(key: Path) -> str:
+    done = subprocess.run(["ssh-keygen", "-lf", key], capture_output=True, text=True, check=True)
+    return done.stdout.split()[1]
+
+
+async def test_a_host_whose_key_is_not_known_is_refused_with_its_fingerprint_and_the_line_to_check(
+    lab: Lab, tmp_path: Path
+) -> None:
+    (tmp_path / "known").write_text("")
+    provider = lab.provider(known_hosts=str(tmp_path / "known"))
+    with pytest.raises(Rejected) as refused:
+        await launch(provider, ordered())
+    assert fingerprint(lab.server.directory / "host_key.pub") in str(refused.value)
+    assert f"ssh-keyscan -p {lab.server.port} 127.0.0.1 >> {tmp_path / 'known'}" in str(refused.value)
+    with pytest.raises(Rejected, match="isn't known"):
+        await launch(lab.provider(known_hosts=str(tmp_path / "absent")), ordered())
+
+
+async def test_a_host_that_shows_another_key_than_before_is_refused_as_such(lab: Lab, tmp_path: Path) -> None:
+    other = keygen(tmp_path / "another").with_suffix(".pub").read_text().split()
+    (tmp_path / "known").write_text(f"[127.0.0.1]:{lab.server.port} {other[0]} {other[1]}\n")
+    with pytest.raises(Rejected, match="somebody may stand in between"):
+        await launch(lab.provider(known_hosts=str(tmp_path / "known")), ordered())
+
+
+def clock_ahead_by(seconds: float, directory: Path) -> str:
+    """Return a Python whose clock is wrong."""
+    path = directory / f"python-{seconds:g}"
+    shift = f"import sys,time;real=time.time;time.time=lambda:real()+({seconds});sys.executable='{path}'"
+    code = f"{shift};sys.argv=sys.argv[1:];i=sys.argv.index('-c');code=sys.argv[i+1];exec(code,globals())"
+    return executable(path, f'exec {PYTHON} -c "{code}" "$@"')
+
+
+def executable(path: Path, script: str) -> str:
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(0o755)
+    return str(path)
+
+
+@pytest.mark.parametrize("ahead", [-600, 600])
+async def test_times_of_a_host_whose_clock_is_wrong_are_told_by_ours(lab: Lab, ahead: int) -> None:
+    provider = lab.provider(lab.host(python=clock_ahead_by(ahead, lab.directory)))
+    before = time.time()
+    (handle,) = await launch(provider, ordered())
+    seen = await sight(provider, handle)
+    assert seen is not None
+    assert seen.started_at is not None
+    assert before - 2 < seen.started_at.timestamp() < time.time() + 2
+    again = await sight(provider, handle)
+    assert again is not None
+    assert again.started_at == seen.started_at
+
+
+async def test_a_clock_so_wrong_that_keys_are_not_valid_there_is_rejected(lab: Lab) -> None:
+    provider = lab.provider(lab.host(python=clock_ahead_by(-3 * 3600, lab.directory)))
+    with pytest.raises(Rejected, match=r"the clock of ws1 is (3:00:0\d|2:59:5\d) behind ours"):
+        await launch(provider, ordered())
+
+
+async def test_a_login_shell_that_talks_disturbs_nobody(tmp_path: Path, environment: Path) -> None:
+    noise = executable(tmp_path / "noise", 'echo "Welcome!"; echo "{broken"; exec sh -c "$SSH_ORIGINAL_COMMAND"')
+    directory = tmp_path / "sshd"
+    directory.mkdir()
+    with sshd(directory, f"ForceCommand {noise}\n") as server:
+        lab = Lab(server, tmp_path / "lab", environment)
+        lab.directory.mkdir()
+        (handle,) = await launch(lab.provider(), ordered())
+        assert handle.handle.startswith("ws1/")
+        await lab.aclose()
+
+
+async def test_an_environment_without_tradewind_says_what_it_missed(lab: Lab) -> None:
+    bare = lab.directory / "bare"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(bare)], check=True)  # noqa: ASYNC221
+    provider = lab.provider(lab.host(environment=str(bare)))
+    (handle,) = await launch(provider, ordered())
+    seen = await until(provider, handle, STOPPED)
+    assert "No module named" in seen.detail
+    assert "tradewind" in seen.detail
+
+
+async def test_a_keeper_that_is_killed_leaves_nothing_of_its_instance(lab: Lab) -> None:
+    provider = lab.provider()
+    (handle,) = await launch(provider, ordered())
+    await until(provider, handle, RUNNING)
+    (claim,) = lab.claims()
+    os.kill(json.loads(claim.read_text())["pid"], 9)
+    seen = await until(provider, handle, STOPPED)
+    assert "keeper process was killed" in seen.detail
+    until_s = time.monotonic() + 5
+    while lab.processes():
+        assert time.monotonic() < until_s, lab.processes()
+        await asyncio.sleep(0.05)
+
+
+async def test_hosts_take_no_more_than_they_have_whoever_asks(lab: Lab) -> None:
+    one, other = lab.provider(), lab.provider(installation="another", state=lab.directory / "other_state")
+    first = await launch(one, *(ordered(Role.WORKER, cpus=1) for _ in range(3)))
+    strangers = ordered(Role.WORKER, cpus=2)
+    strangers = replace(strangers, marks=replace(strangers.marks, installation="another"))
+    with pytest.raises(NoCapacity, match="full"):
+        await launch(other, strangers)
+    done = await asyncio.gather(
+        *(launch(provider, ordered(Role.WORKER, cpus=1)) for provider in (one, other)), return_exceptions=True
+    )
+    assert sorted(type(result).__name__ for result in done) == ["NoCapacity", "list"], done
+    assert len(lab.runs()) == 4
+    await launch(other, ordered())  # a scheduler takes no room
+    await one.terminate([first[0].handle, first[1].handle])
+    await until(one, first[0], STOPPED)
+    await until(one, first[1], STOPPED)
+    await launch(other, strangers)
+
+
+async def test_each_instance_sees_gpus_of_its_own(lab: Lab) -> None:
+    provider = lab.provider(lab.host(gpus=3))
+    resources = Resources(cpus=1, memory=GIB, gpus=1)
+    for _ in range(3):
+        one = ordered(Role.WORKER)
+        await launch(provider, replace(one, offer=replace(one.offer, resources=resources)))
+    with pytest.raises(NoCapacity, match="full"):
+        await launch(provider, replace(ordered(Role.WORKER), offer=replace(one.offer, resources=resources)))
+    seen = set()
+    for process in lab.processes():
+        with contextlib.suppress(Exception):
+            seen.add(process.environ().get("CUDA_VISIBLE_DEVICES"))
+    assert {"0", "1", "2"} <= seen
+
+
+async def test_a_worker_on_another_host_hears_where_its_scheduler_is(lab: Lab) -> None:
+    provider = lab.provider(lab.host("ws1"), lab.host("ws2"))
+    scheduler = ordered()
+    worker = ordered(Role.WORKER)
+    stay, go = await launch(provider, scheduler), await launch(provider, ordered(Role.WORKER, "other", cpus=4), worker)
+    assert {handle.handle.split("/")[0] for handle in (*stay, *go)} == {"ws1", "ws2"}
+    workers = {handle.order: handle for handle in go}
+    scheduler_host = stay[0].handle.split("/")[0]
+    mine = workers[worker.marks.order]
+    assert mine.handle.split("/")[0] != scheduler_host
+    await until(provider, mine, RUNNING)
+
+
+async def test_stopping_while_sshd_is_replaced_goes_on_after(lab: Lab, server: Sshd) -> None:
+    provider = lab.provider()
+    (handle,) = await launch(provider, ordered())
+    server.stop()
+    with pytest.raises(Unavailable):
+        await provider.terminate([handle.handle])
+    server.start()
+    async with asyncio.timeout(40):
+        while True:
+            with contextlib.suppress(Unavailable):
+                await provider.terminate([handle.handle])
+                break
+            await asyncio.sleep(0.1)
+    await until(provider, handle, STOPPED)
+
+
+def test_nothing_is_imported_for_those_who_do_not_use_it() -> None:
+    code = "import tradewind, sys; from tradewind.providers.registry import known; print('asyncssh' in sys.modules)"
+    done = subprocess.run(["python", "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
