@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import importlib
 import os
+import shutil
+import subprocess
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from distributed import Client, Event
 
-from tests.e2e.conftest import eventually
+from tests.e2e.conftest import SRC, eventually
 from tradewind import Cluster
 from tradewind.errors import BadRequest
 
@@ -203,3 +206,95 @@ async def test_a_sync_can_be_awaited(home, project):
         project("drift.py", "def answer(): return 2")
         await cluster.sync_environment()
         assert await client.submit(drift.answer, pure=False) == 2
+
+
+@pytest.fixture
+def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str, str], None]]:
+    """Install a version of a package, as an installer leaves it."""
+    directory = tmp_path / "site-packages"
+    directory.mkdir()
+    monkeypatch.syspath_prepend(str(directory))
+
+    def install(name: str, version: str) -> None:
+        for old in directory.glob(f"{name}-*.dist-info"):
+            shutil.rmtree(old)
+        metadata = directory / f"{name}-{version}.dist-info" / "METADATA"
+        metadata.parent.mkdir()
+        metadata.write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+        (directory / f"{name}.py").write_text(f"def version(): return {version!r}\n")
+
+    yield install
+    sys.modules.pop("wavelet", None)
+
+
+@pytest.mark.both_modes
+def test_changed_packages_are_named_and_workers_replaced_without_losing_results(home, project, install):
+    install("wavelet", "1.0")
+    project("drift.py", "import wavelet\n\ndef answer(): return wavelet.version()")
+    with Cluster(n_workers=2, show_widget=False, wait_for_workers=True) as cluster, cluster.get_client() as client:
+        assert answer(client) == "1.0"
+        held = client.map(lambda n: n + 1, range(20))
+        client.gather(held)
+        before = set(cluster.observed)
+        install("wavelet", "1.10")
+        synced = cluster.sync_environment()
+        (difference,) = synced.differences
+        assert (difference.package, difference.there, difference.here) == ("wavelet", "1.0", "1.10")
+        assert set(synced.restarted) == before
+        eventually(lambda: len(cluster.observed) == 2, 20, "as many as before")
+        assert not before & set(cluster.observed)
+        assert answer(client) == "1.10"
+        assert client.gather(held) == list(range(1, 21))
+        assert {future.status for future in held} == {"finished"}
+        assert cluster.sync_environment().differences == ()
+        assert "wavelet 1.0 → 1.10" in str(synced)
+
+
+def test_a_change_that_the_scheduler_needs_too_is_refused_before_anything_happens(home, project, install):
+    install("cloudpickle", "0.1")
+    project("drift.py", "def answer(): return 1")
+    with Cluster(n_workers=1, show_widget=False, wait_for_workers=True) as cluster, cluster.get_client() as client:
+        assert answer(client) == 1
+        workers = set(cluster.observed)
+        project("drift.py", "def answer(): return 2")
+        install("cloudpickle", "0.2")
+        with pytest.raises(BadRequest, match="cloudpickle is 0.1 on the cluster and 0.2 here, and its scheduler"):
+            cluster.sync_environment()
+        assert answer(client) == 1
+        assert set(cluster.observed) == workers
+
+
+OTHER = """
+import sys
+from tradewind import Cluster
+cluster = Cluster.from_name(sys.argv[1], show_widget=False)
+print(cluster.sync_environment())
+cluster.close()
+"""
+
+
+def test_of_two_programs_with_other_code_the_last_one_wins_and_the_first_is_told(home, project, tmp_path):
+    project("drift.py", "def answer(): return 'first'")
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "drift.py").write_text("def answer(): return 'second'")
+    with Cluster(name="both", n_workers=1, show_widget=False, wait_for_workers=True) as cluster:
+        with cluster.get_client() as client:
+            assert answer(client) == "first"
+            with warnings.catch_warnings(record=True) as caught:
+                warnings.simplefilter("always")
+                other = subprocess.run(
+                    [sys.executable, "-c", OTHER, "both"],
+                    cwd=elsewhere,
+                    env={**os.environ, "PYTHONPATH": str(SRC)},
+                    capture_output=True,
+                    text=True,
+                    timeout=60,
+                    check=False,
+                )
+                assert "drift.py" in other.stdout, other.stderr
+                assert answer(client) == "second"
+                said = "The last one who syncs wins"
+                eventually(lambda: any(said in str(w.message) for w in caught), 10, "the first is told")
+            assert "drift.py" in cluster.sync_environment().files
+            assert answer(client) == "first"

@@ -113,7 +113,7 @@ class CodeAtScheduler(SchedulerPlugin):  # type: ignore[misc]  # distributed is 
         return [piece.sha256 for piece in map(Piece.read, pieces) if not store.has(piece)]
 
     async def bring(self, piece: dict[str, Any], offset: int, data: bytes) -> dict[str, Any]:
-        """Take a part of a file: in their order, the first one at 0. The answer to the last one says what came of it."""
+        """Take a part of a file: in their order, the first one at 0; the last one's answer says what came of it."""
         try:
             return await self._bring(Piece.read(piece), offset, data)
         except CantTake as error:

@@ -18,13 +18,14 @@ from tradewind.boot.environment.carry import carry
 from tradewind.boot.environment.reasons import Why, size_of
 from tradewind.boot.environment.reasons import why as why_here
 from tradewind.boot.environment.sources import look
+from tradewind.cli.env_there import show_there
 from tradewind.cli.export import whole
 from tradewind.cli.named_env import create, delete, find_named, list_, print_named
 from tradewind.cli.terminal import engine, find_cluster, json_option, open_console, print_json
 from tradewind.client.tables import QUIET, bytes_text, plain_table
 from tradewind.config import cache_directory, load_settings
 from tradewind.errors import BadRequest, NotFound
-from tradewind.model.environment import Environment, Package, Source
+from tradewind.model.environment import Environment, Package, Source, Target
 from tradewind.planning.names import environment_reference
 
 THIS = "this"
@@ -153,11 +154,25 @@ def print_environment(console: Console, environment: Environment, sizes: dict[st
 
 
 @env.command()
-@click.argument("first", metavar="A")
-@click.argument("second", metavar="B", default=THIS)
+@click.argument("first", metavar="[A]", required=False)
+@click.argument("second", metavar="[B]", required=False)
+@click.option("--for", "platform", metavar="PLATFORM", help="Compare A with itself on machines such as linux-x86_64.")
+@click.option("--python", metavar="X.Y", default="", help="With --for: another Python on the machines.")
+@click.option("--ignore", multiple=True, metavar="PACKAGE", help="With --for: leave it out; may be given again.")
 @json_option
-def diff(first: str, second: str, as_json: bool) -> None:
-    """Compare two environments: files, clusters by name, or ``this`` Python (the default for B)."""
+def diff(
+    first: str | None, second: str | None, platform: str | None, python: str, ignore: tuple[str, ...], as_json: bool
+) -> None:
+    """Compare two environments: files, clusters by name, or ``this`` Python (the default)."""
+    if platform is not None:
+        if second is not None:
+            raise click.UsageError("--for compares one environment with what it is elsewhere: name one, or none.")
+        target = Target(platform=platform, python=python)
+        show_there(find(first or THIS), target, ignore, as_json=as_json)
+        return
+    if first is None:
+        raise click.UsageError("name what to compare with: a file, a cluster, or --for PLATFORM.")
+    second = second or THIS
     one, other = find(first), find(second)
     changes = compare(one, other)
     if as_json:

@@ -106,6 +106,15 @@ def is_near(place: Place, api: Engine, provider: str) -> bool:
     return place.shares_files and provider == "local"
 
 
+def must_stream(place: Place, provider: str) -> bool:
+    """Return whether the caller's code reaches what ``provider`` launches only over Dask's own line.
+
+    So it is with every server: what runs there can't be given files of this machine. What the fake provider launches
+    runs no code.
+    """
+    return place.server is not None and provider != "fake" and not (place.shares_files and provider == "local")
+
+
 def close(api: Engine) -> None:
     """Close one engine of this process, got from :func:`open_api`; the next :func:`open_api` makes another."""
     with _lock:

@@ -16,7 +16,7 @@ from tornado.ioloop import IOLoop
 
 from tradewind.client import left_open, security
 from tradewind.client.display import display_for
-from tradewind.client.door import Place, open_at
+from tradewind.client.door import Place, must_stream, open_at
 from tradewind.client.forwarding import forwarding_for
 from tradewind.client.keywords import duration_from
 from tradewind.client.session import ENDS_WITHIN_S, Session
@@ -71,7 +71,7 @@ class Running(distributed.deploy.Cluster):
         self._forwarding = forwarding_for(spec, wanted.given, place, api)
         api.prepare(spec.provider)
         public_indexes = place.settings.software.public_indexes
-        self._session = Session(api, spec, public_indexes, streams=not place.shares_files)
+        self._session = Session(api, spec, public_indexes, streams=must_stream(place, spec.provider))
         self._software = Sync(self._session, place)
         self._receipt: Receipt | None = None
         self._close_reason: str | None = None
@@ -113,8 +113,7 @@ class Running(distributed.deploy.Cluster):
             self.scheduler_comm = rpc(contact.scheduler, connection_args=self.security.get_connection_args("client"))
             await super()._start()
             await self._forwarding.send(self.scheduler_comm, attached=self._session.attached)
-            if not self._wanted.place.shares_files:
-                await self._software.bring_first(self.scheduler_comm)
+            await self._software.bring_first(self.scheduler_comm)
             await self._wait_for_workers(self._first_workers())
         except BaseException as error:
             await self._give_up(error)
@@ -184,7 +183,7 @@ class Running(distributed.deploy.Cluster):
                 await self._session.look()
                 self._session.refuse_ended()
 
-    # -- end ------------------------------------------------------------------------------------------------------------
+    # -- end -----------------------------------------------------------------------------------------------------------
 
     async def _close(self) -> None:
         if self._watch_task is not None and self._watch_task is not asyncio.current_task():

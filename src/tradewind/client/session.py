@@ -6,6 +6,7 @@ import asyncio
 import importlib
 import logging
 from contextlib import suppress
+from dataclasses import replace
 
 from tradewind.boot.environment.capture import capture
 from tradewind.client.api import Engine
@@ -51,6 +52,8 @@ class Session:
         self.spec = spec
         self._public_indexes = public_indexes
         self._streams = streams
+        self.to_bring: Environment | None = None
+        """The caller's software with its files, where they come to the cluster from here."""
         self.view: ClusterView | None = None
         """As it was last seen."""
         self.attached = False
@@ -110,19 +113,28 @@ class Session:
     async def _create(self) -> Cluster:
         if self.spec.software is not None:
             return await self.api.create(self.spec)
-        # Reading what is installed takes some milliseconds a hundred packages: not on the loop of a notebook.
-        environment = await asyncio.to_thread(self._software)
+        environment: Environment
+        if self.api.needs_software(self.spec.provider):
+            planned = await self.api.dry_run(self.spec)
+            # Imported by who needs it alone: a local cluster's start is shorter than some imports.
+            prepare = importlib.import_module("tradewind.client.software").prepare
+            environment = await asyncio.to_thread(prepare, self.spec, planned, self._public_indexes)
+        else:
+            # Reading what is installed takes some milliseconds a hundred packages: not on the loop of a notebook.
+            environment = await asyncio.to_thread(self._software)
         return await self.api.create(self.spec, environment=environment)
 
     def _software(self) -> Environment:
-        """Return what is installed here; with the files of it that no index has, where machines need those."""
+        """Return what is installed here; with the files of it that no index has, where they are streamed."""
         environment = capture()
-        if not (self._streams or self.api.needs_software(self.spec.provider)):
+        if not self._streams:
             return environment
-        # Imported by who needs it alone: a local cluster's start is shorter than some imports.
         carry = importlib.import_module("tradewind.boot.environment.carry").carry
         carried: Environment = carry(environment, cache_directory(), public=self._public_indexes)
-        return carried
+        if not self._streams:
+            return carried
+        self.to_bring = carried
+        return replace(carried, artifacts=())
 
     async def until_contact(self) -> Contact:
         """Return where its scheduler is, once it listens.

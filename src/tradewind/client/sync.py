@@ -6,11 +6,11 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from tradewind.boot.environment.capture import capture
-from tradewind.client.door import Place, is_near
+from tradewind.client.door import Place, is_near, must_stream
 from tradewind.client.rolling import replace_workers
 from tradewind.client.session import Session
 from tradewind.errors import BadRequest
@@ -86,8 +86,8 @@ class Sync:
 
     async def bring_first(self, scheduler: Any) -> None:
         """Bring what the cluster's machines couldn't be given before: the caller's code, before its first task."""
-        environment = self._session.record.environment
-        if self._session.attached or environment is None or not environment.artifacts:
+        environment = self._session.to_bring
+        if environment is None or not environment.artifacts:
             return
         from tradewind.client import code as codes
 
@@ -122,8 +122,8 @@ class Sync:
                 environment = await asyncio.to_thread(
                     codes.carried_of, captured, self._place.settings.software.public_indexes
                 )
-                lies_there = frozenset(a.sha256 for a in record.environment.artifacts) if record.environment else set()
-                code = await asyncio.to_thread(codes.code_to_carry, environment, frozenset(lies_there - held.pieces))
+                lies_there = frozenset(one.sha256 for one in record.environment.artifacts) if record.environment else ()
+                code = await asyncio.to_thread(codes.code_to_carry, environment, frozenset(lies_there))
             change = await asyncio.to_thread(codes.change_between, code, held, record)
             differences = changed_packages(record.environment, environment)
             refuse_for_scheduler(differences)
@@ -133,7 +133,9 @@ class Sync:
                 delivered = await self._deliver(scheduler, code, change, held)
             restarted: tuple[str, ...] = ()
             if differences:
-                await self._session.api.set_environment(record.id, environment)
+                is_brought = must_stream(self._place, self._session.spec.provider)
+                target = replace(environment, artifacts=()) if is_brought else environment
+                await self._session.api.set_environment(record.id, target)
             if differences or any(name.endswith(COMPILED) for name in change.files):
                 restarted = await replace_workers(self._session, observed)
             return Synced(
@@ -167,8 +169,6 @@ class Sync:
 
 
 def _places(code: Code) -> tuple[Any, ...]:
-    from dataclasses import asdict
-
     return tuple(place if isinstance(place, str) else asdict(place) for place in code.places)
 
 
@@ -204,7 +204,7 @@ def refuse_for_scheduler(differences: Collection[Difference]) -> None:
         if one.package == "python" or one.package in OF_THE_SCHEDULER:
             raise BadRequest(
                 f"{one.package} is {one.there or 'not there'} on the cluster and {one.here or 'not there'} here, and "
-                "its scheduler needs the same: it isn't restarted, since it knows what was computed. Nothing was changed. "
+                "its scheduler needs the same: it isn't restarted, since it knows what was computed. Nothing changed. "
                 f"Install {one.package} {one.there} again, or close this cluster and start another."
             )
 

@@ -16,6 +16,7 @@ from tradewind.engine.clock import Clock
 from tradewind.engine.link import Access, AgentLink
 from tradewind.errors import NoCapacity, Rejected, Unavailable
 from tradewind.model.cluster import Cluster
+from tradewind.model.environment import seal
 from tradewind.model.events import Event, Level
 from tradewind.model.instance import Contact, Instance, InstanceEnd, Marks, Role
 from tradewind.model.secret import Secret
@@ -25,6 +26,7 @@ from tradewind.providers.base import Order, Provider
 
 log = logging.getLogger(__name__)
 
+OURS = "tradewind"
 AT_ONCE = 50
 """Launches under way at a time."""
 
@@ -102,7 +104,7 @@ def order_for(cluster: Cluster, instance: Instance, means: Means, signer: Signer
         scheduler_address=None if is_scheduler or cluster.contact is None else cluster.contact.scheduler,
         record_history=spec.record_history,
         record_code=spec.record_code,
-        software=None if shares_files else _software(cluster),
+        software=None if shares_files else software_for(cluster),
     )
     marks = Marks(
         installation=means.installation,
@@ -117,11 +119,23 @@ def order_for(cluster: Cluster, instance: Instance, means: Means, signer: Signer
     )
 
 
-def _software(cluster: Cluster) -> Software | None:
+def software_for(cluster: Cluster) -> Software | None:
+    """Return what a machine must have for ``cluster``. Raises Rejected for what no machine could be given."""
     environment = cluster.environment
     if environment is None:
         return None
-    return Software(environment=environment, files={a.sha256: str(artifact_file(a)) for a in environment.artifacts})
+    files = {artifact.sha256: str(artifact_file(artifact)) for artifact in environment.artifacts}
+    # What the caller's side has kept to itself, it brings over Dask's own line, before the first task.
+    brought = {package.name for package in environment.packages if package.artifact and package.artifact not in files}
+    if OURS in brought:
+        raise Rejected(
+            f"{OURS} is installed from a directory or a private index on the machine that asks, and other machines "
+            "can't have it from there before they run it; install a release of it there"
+        )
+    if brought:
+        kept = tuple(package for package in environment.packages if package.name not in brought)
+        environment = seal(replace(environment, packages=kept))
+    return Software(environment=environment, files=files)
 
 
 async def _launch(cluster: Cluster, rows: Sequence[Instance], means: Means) -> Outcome:

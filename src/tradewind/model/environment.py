@@ -130,6 +130,18 @@ class Target:
     """Of Linux, as ``2.36``: wheels may need a newer one than an old machine has. Empty: unknown, 2.28 is assumed."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PackageChoice:
+    """What of the caller's packages goes to machines, in Coiled's words; by default all of them do."""
+
+    ignore: tuple[str, ...] = ()
+    """Left out."""
+    only: tuple[str, ...] = ()
+    """These alone, with what they and Dask need; empty: all."""
+    strict: bool = False
+    """Whether to refuse where machines of another platform can't have the very versions."""
+
+
 class Confidence(StrEnum):
     """How sure it is that a difference does no harm."""
 

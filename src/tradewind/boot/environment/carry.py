@@ -18,8 +18,8 @@ from urllib.parse import urlsplit
 
 from tradewind.boot.environment.build import BuildFailed, build, find_uv
 from tradewind.boot.environment.capture import this_platform
-from tradewind.boot.environment.indexes import PUBLIC, Indexes, configured
-from tradewind.boot.environment.known import known_to
+from tradewind.boot.environment.indexes import PUBLIC, Indexes, configured, with_passwords
+from tradewind.boot.environment.known import known_to, lacked_by
 from tradewind.boot.environment.listing import described, listing, refuse_too_big, sizes_of
 from tradewind.boot.environment.modules import linked_by, modules, name_of, places
 from tradewind.boot.environment.sources import Found, Installed, look, path_of
@@ -110,8 +110,7 @@ def carry(
     )
     installed = {one.name: one for one in carrier.found.installed}
     if unsure := [installed[p.name] for p in environment.packages if p.name in installed and is_unsure(p, carrier)]:
-        names = known(unsure) if known is not None else known_to(unsure, cache, say=say)
-        carrier = replace(carrier, known=names)
+        carrier = replace(carrier, known=known(unsure) if known is not None else _not_private(unsure, carrier))
     packages, artifacts = [], []
     given: dict[Path, frozenset[str]] = {}
     for package in environment.packages:
@@ -137,6 +136,15 @@ def carry(
             artifacts=tuple(sorted([*artifacts, *plain], key=lambda artifact: artifact.file_name)),
         )
     )
+
+
+def _not_private(unsure: Sequence[Installed], carrier: Carrier) -> frozenset[str]:
+    private = [index.url for index in carrier.indexes.private if index.url not in carrier.public]
+    written = with_passwords()
+    lacked: frozenset[str] = frozenset()
+    if all(url.startswith(("http://", "https://")) and url in written for url in private):
+        lacked = lacked_by(unsure, carrier.cache, {url: written[url] for url in private})
+    return lacked | known_to([one for one in unsure if one.name not in lacked], carrier.cache, say=carrier.say)
 
 
 def with_ours(environment: Environment, cache: Path) -> Environment:

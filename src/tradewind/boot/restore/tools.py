@@ -23,8 +23,6 @@ from tradewind.boot.restore.report import CantRestore
 
 OLDEST_UV = (0, 5)
 """Before it, options that are used here are missing."""
-USUAL = "https://pypi.org/simple"
-"""What pip and uv ask where nobody set anything."""
 SIMPLE = "application/vnd.pypi.simple.v1+json, text/html;q=0.5"
 
 
@@ -129,9 +127,17 @@ def _runs(path: str) -> bool:
 
 
 def _wheel_from_index(cache: str, indexes: Sequence[str]) -> str:
-    last = ""
-    for index in indexes or (USUAL,):
+    if not indexes:
+        raise CantRestore(
+            "no_uv",
+            "This machine has no uv, and nothing says from which index to fetch it. Install uv on the machine "
+            "(it is one file), or set an index: `index-url` in the pip.conf of this or of the other machine.",
+        )
+    last = "none of the indexes is one of the network"
+    for index in indexes:
         page = index.rstrip("/") + "/uv/"
+        if not page.startswith(("http://", "https://")):
+            continue  # a directory of the caller's machine
         try:
             with opened(page, SIMPLE) as answer:
                 text = answer.read().decode("utf-8", "replace")
