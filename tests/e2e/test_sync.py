@@ -30,6 +30,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Write]:
     directory.mkdir()
     monkeypatch.chdir(directory)
     monkeypatch.syspath_prepend(str(directory))
+    monkeypatch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
     before = set(sys.modules)
 
     def write(name: str, text: str) -> Path:
