@@ -9,7 +9,7 @@
     │   └── NotSetUp          the settings say nothing of an infrastructure that needs it
     ├── MissingExtra          an optional library isn't installed
     ├── NotFound              no such cluster, computation, …
-    ├── NameTaken             the name belongs to a cluster in another state
+    ├── NameTaken             the name belongs to a cluster in another state, or live clusters run what it names
     ├── OverBudget            a limit on spending doesn't allow it (also a BadRequest)
     ├── SignInNeeded          nobody is signed in, or the token isn't good any more
     ├── Forbidden             this user may not do this
@@ -60,7 +60,7 @@ class NotFound(TradewindError, LookupError):
 
 
 class NameTaken(TradewindError):
-    """The name belongs to a cluster that is in another state."""
+    """The name belongs to a cluster that is in another state, or live clusters run what it names."""
 
 
 class OverBudget(BadRequest):

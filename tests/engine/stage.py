@@ -53,7 +53,7 @@ class Stage:
         world = FakeWorld(clock, timing=timing or Timing())
         return cls(store=await Store.open(url), world=world, clock=clock, provider=door(world))
 
-    def engine(self, holder: str = "A", provider: Provider | None = None) -> Rounds:
+    def engine(self, holder: str = "A", provider: Provider | None = None, *, keeps_alive: bool = True) -> Rounds:
         """Return another process that looks after clusters."""
         return Rounds(
             store=self.store,
@@ -63,6 +63,7 @@ class Stage:
             new_id=lambda prefix: f"{prefix}-{next(self.numbers):05d}",
             installation=INSTALLATION,
             holder=holder,
+            keeps_alive=keeps_alive,
         )
 
     async def create(

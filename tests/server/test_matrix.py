@@ -79,6 +79,10 @@ budgets.remove              204   204   403 403 403    403    403    404   404  
 budgets.webhooks            200   200   403 403 403    403    403    404   404      403  403      200    404
 budgets.add_webhook         201   201   403 403 403    403    403    404   404      403  403      201    404
 budgets.remove_webhook      404   404   403 403 403    403    403    404   404      403  403      404    404
+environments.list_all       200   200   200 200 200    200    200    404   404      200  403      403    404
+environments.create         201   201   201 201 403    201    201    404   404      403  201      403    404
+environments.show           200   200   200 200 200    200    200    404   404      200  403      403    404
+environments.remove         204   204   403 403 403    403    403    404   404      403  403      204    404
 stream.stream               200   200   200 200 200    200    200    404   404      200  403      403    404
 people.me                   200   200   200 200 200    200    200    200   200      200  200      200    200
 people.tokens               200   200   200 200 200    200    200    200   200      200  403      403    200
@@ -167,6 +171,7 @@ async def ask(stage: Stage, operation: Operation, column: str) -> httpx.Response
         "budgets.create": {"limit": {"amount": "5", "currency": "USD"}, "scope": "user", "key": f"n{number}"},
         "budgets.change": {"is_hard": False},
         "budgets.add_webhook": {"url": f"https://example.org/{number}"},
+        "environments.create": {"name": f"n{number}", "image": "ghcr.io/lab/ocean:1"},
         "people.create_token": {"label": f"n{number}", "scopes": []},
         "people.agree": {"agreed_to_mentoring": column == "max"},
         "people.create_workspace": {"name": f"n{number}"},
@@ -187,6 +192,7 @@ async def ask(stage: Stage, operation: Operation, column: str) -> httpx.Response
         "user": "mia",
         "token": "made-up",
         "budget": await budget_of(stage),
+        "environment": await environment_of(stage, f"e{number}" if operation.name == "environments.remove" else "kept"),
         "webhook": "made-up",
         "invitation": "made-up",
     }
@@ -217,6 +223,14 @@ async def budget_of(stage: Stage) -> str:
             return str(known[0]["budget"]["id"])
         made = await olga.post(f"{API}/workspaces/lab/budgets", json={"limit": {"amount": "1000", "currency": "USD"}})
     return str(made.json()["budget"]["id"])
+
+
+async def environment_of(stage: Stage, name: str) -> str:
+    """Return the name of an environment that is there."""
+    async with stage.client("olga") as olga:
+        wanted = {"name": name, "image": "ghcr.io/lab/climate:2"}
+        made = await olga.post(f"{API}/workspaces/lab/environments", json=wanted)
+    return str(made.json()["version"]["name"])
 
 
 async def spare(stage: Stage, number: int) -> str:

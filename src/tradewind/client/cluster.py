@@ -93,6 +93,8 @@ class Cluster(Running):
         Whether computations, and their code, are kept. Default: from the settings (yes, no).
     dask_config : dict, optional
         Dask configuration for its processes.
+    package_sync_ignore, package_sync_only, package_sync_strict : list, list and bool, optional
+        Packages that machines do without; the only ones they have; whether to refuse other versions than here.
     asynchronous : bool
         Whether methods return awaitables.
     show_widget : bool
@@ -155,6 +157,9 @@ class Cluster(Running):
         record_history: bool | None = None,
         record_code: bool | None = None,
         dask_config: Mapping[str, Any] | None = None,
+        package_sync_ignore: Sequence[str] | None = None,
+        package_sync_only: Sequence[str] | None = None,
+        package_sync_strict: bool = False,
         asynchronous: bool = False,
         show_widget: bool = True,
         loop: IOLoop | None = None,

@@ -17,6 +17,7 @@ from typing import Any, cast
 from tradewind.config import Settings, parse_duration
 from tradewind.errors import BadRequest, UnknownKeyword
 from tradewind.model.cluster import ClusterSpec, Lifetimes, Scaling
+from tradewind.model.environment import PackageChoice
 from tradewind.model.money import Money
 from tradewind.model.offer import SpotPolicy
 from tradewind.model.resources import ANY, Need, Range
@@ -52,9 +53,6 @@ KNOWN_ELSEWHERE = frozenset(
         "package_sync",
         "package_sync_conda_extras",
         "package_sync_fail_on",
-        "package_sync_ignore",
-        "package_sync_only",
-        "package_sync_strict",
         "package_sync_use_uv_installer",
         "pause_on_exit",
         "private_to_creator",
@@ -85,10 +83,11 @@ DEFAULTS: Mapping[str, Any] = {
             *("worker_gpu", "scheduler_options", "scheduler_cpu", "scheduler_memory", "scheduler_vm_types"),
             *("scheduler_gpu", "spot_policy", "region", "cluster_timeout", "orphan_timeout", "timeout"),
             *("shutdown_on_close", "environ", "tags", "budget", "workspace", "provider", "record_history"),
-            *("record_code", "dask_config"),
+            *("record_code", "dask_config", "package_sync_ignore", "package_sync_only"),
         ]
     ),
     "arm": False,
+    "package_sync_strict": False,
     "idle_timeout": UNSET,
     "no_client_timeout": UNSET,
 }
@@ -166,6 +165,11 @@ def spec_from(
         region=_word("region", given["region"]),
         arm=bool(given["arm"]),
         software=_word("software", given["software"]),
+        packages=PackageChoice(
+            ignore=_names("package_sync_ignore", given["package_sync_ignore"]),
+            only=_names("package_sync_only", given["package_sync_only"]),
+            strict=bool(given["package_sync_strict"]),
+        ),
         environ=environ,
         tags={**settings.tags, **_texts("tags", given["tags"])},
         lifetimes=_lifetimes(given, settings, keep=keep),
@@ -262,6 +266,13 @@ def _vm_types(keyword: str, value: Any) -> tuple[str, ...]:
     if not isinstance(types, list | tuple) or not all(isinstance(one, str) for one in types):
         raise BadRequest(f"{keyword}={value!r} can't be used: write names of machine types, such as ['m6i.large'].")
     return tuple(types)
+
+
+def _names(keyword: str, value: Any) -> tuple[str, ...]:
+    names = [value] if isinstance(value, str) else value or []
+    if not isinstance(names, list | tuple | set | frozenset) or not all(isinstance(one, str) for one in names):
+        raise BadRequest(f"{keyword}={value!r} can't be used: write names of packages, such as ['pywin32'].")
+    return tuple(sorted(names))
 
 
 def _range(keyword: str, value: Any, parse: Any) -> Range:

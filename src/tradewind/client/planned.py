@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import inspect
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from tradewind.client.door import find_place, open_at
 from tradewind.client.keywords import checked, spec_from
@@ -61,4 +62,8 @@ def keywords_of(owner: type[Cluster], args: tuple[Any, ...], given: dict[str, An
 def dry_run(spec: ClusterSpec) -> DryRun:
     """Return what would be launched; starts nothing."""
     api = open_at(find_place(), workspace=spec.workspace)
-    return api.run(api.dry_run(spec))
+    planned: DryRun = api.run(api.dry_run(spec))
+    if not api.needs_software(spec.provider):
+        return planned
+    with_software = importlib.import_module("tradewind.client.software").with_software
+    return cast("DryRun", with_software(planned, spec))

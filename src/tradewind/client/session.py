@@ -111,16 +111,24 @@ class Session:
             log.warning("Cluster %r is attached to as it is: n_workers is ignored, use .scale().", found.name)
 
     async def _create(self) -> Cluster:
-        # Reading what is installed takes some milliseconds a hundred packages: not on the loop of a notebook.
-        environment = await asyncio.to_thread(self._software)
+        if self.spec.software is not None:
+            return await self.api.create(self.spec)
+        environment: Environment
+        if self.api.needs_software(self.spec.provider):
+            planned = await self.api.dry_run(self.spec)
+            # Imported by who needs it alone: a local cluster's start is shorter than some imports.
+            prepare = importlib.import_module("tradewind.client.software").prepare
+            environment = await asyncio.to_thread(prepare, self.spec, planned, self._public_indexes)
+        else:
+            # Reading what is installed takes some milliseconds a hundred packages: not on the loop of a notebook.
+            environment = await asyncio.to_thread(self._software)
         return await self.api.create(self.spec, environment=environment)
 
     def _software(self) -> Environment:
-        """Return what is installed here; with the files of it that no index has, where machines need those."""
+        """Return what is installed here; with the files of it that no index has, where they are streamed."""
         environment = capture()
-        if not (self._streams or self.api.needs_software(self.spec.provider)):
+        if not self._streams:
             return environment
-        # Imported by who needs it alone: a local cluster's start is shorter than some imports.
         carry = importlib.import_module("tradewind.boot.environment.carry").carry
         carried: Environment = carry(environment, cache_directory(), public=self._public_indexes)
         if not self._streams:

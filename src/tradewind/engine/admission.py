@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
 
@@ -9,6 +10,7 @@ from tradewind.engine.catalogue import Catalogue
 from tradewind.errors import BadRequest, OverBudget
 from tradewind.model.budget import Budget, Reservation
 from tradewind.model.cluster import Cluster, ClusterSpec
+from tradewind.model.environment import PackageChoice
 from tradewind.model.instance import Role
 from tradewind.model.money import Money, Price
 from tradewind.model.offer import SpotPolicy
@@ -50,6 +52,7 @@ async def admit(spec: ClusterSpec, provider: Provider, catalogue: Catalogue) -> 
         _affordable(spec.budget, cost_per_hour)
         if not cost_per_hour.money:
             notes.append(f"all of this is free, so the budget of {spec.budget} is never touched.")
+    _one_platform(lines)
     lines = [line for line in lines if line.count]
     told = dict.fromkeys(line.offer.note for line in lines if line.offer.note)
     return DryRun(instances=tuple(lines), cost_per_hour=cost_per_hour, notes=(*notes, *told))
@@ -152,7 +155,20 @@ def honoured(spec: ClusterSpec, provider: Provider) -> tuple[str, ...]:
             f"provider {name!r} runs the Python you are in, so software={spec.software!r} can't be honoured: "
             "leave it out, or start Python from that environment."
         )
+    if spec.packages != PackageChoice() and can.same_file_system:
+        notes.append(f"package_sync_… means nothing on provider {name!r}, which runs the Python you are in.")
     return tuple(notes)
+
+
+def _one_platform(lines: Sequence[PlannedInstances]) -> None:
+    """Raise where scheduler and workers would be of two platforms: a cluster has one environment."""
+    platforms = {line.offer.target.platform: line.role for line in lines if line.offer.target is not None}
+    if len(platforms) > 1:
+        which = " and ".join(f"the {role} on {platform}" for platform, role in sorted(platforms.items()))
+        raise BadRequest(
+            f"a cluster runs the same software everywhere, and this would have {which}: name other machine types "
+            "(scheduler_vm_types, worker_vm_types), or write arm=True for ARM alone."
+        )
 
 
 def _affordable(limit: Money, cost_per_hour: Cost) -> None:

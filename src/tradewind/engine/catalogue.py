@@ -13,7 +13,7 @@ from tradewind.model.cluster import ClusterSpec, Scaling
 from tradewind.model.instance import Role
 from tradewind.model.offer import Offer, SpotPolicy
 from tradewind.model.resources import Need
-from tradewind.planning.choose import Choice, choose
+from tradewind.planning.choose import Choice, choose, of_one_platform
 from tradewind.providers.base import Provider
 
 FRESH = timedelta(minutes=1)
@@ -31,7 +31,7 @@ class Catalogue:
         self._provider_of = provider_of
         self._clock = clock
         self._known: dict[tuple[str, Need, bool, str | None], tuple[datetime, Sequence[Offer]]] = {}
-        self._chosen: dict[tuple[Need, SpotPolicy], tuple[list[Sequence[Offer]], tuple[Choice, ...]]] = {}
+        self._chosen: dict[tuple[Need, SpotPolicy, bool], tuple[list[Sequence[Offer]], tuple[Choice, ...]]] = {}
         self._locks: dict[str, asyncio.Lock] = {}
 
     async def choices(self, spec: ClusterSpec, scaling: Scaling) -> Mapping[Role, tuple[Choice, ...]]:
@@ -56,12 +56,13 @@ class Catalogue:
         if policy is not SpotPolicy.SPOT:
             answers.append(await self._offers(spec, need, spot=False))
         # A thousand rounds choose from the same answers.
-        known = self._chosen.get((need, policy))
+        known = self._chosen.get((need, policy, spec.arm))
         if known is None or any(one is not other for one, other in zip(known[0], answers, strict=True)):
-            known = (answers, choose([offer for answer in answers for offer in answer], need, policy))
+            offers = of_one_platform([offer for answer in answers for offer in answer], arm=spec.arm)
+            known = (answers, choose(offers, need, policy))
             if len(self._chosen) >= MOST_KNOWN:
                 self._chosen.clear()
-            self._chosen[need, policy] = known
+            self._chosen[need, policy, spec.arm] = known
         return known[1]
 
     async def _offers(self, spec: ClusterSpec, need: Need, *, spot: bool) -> Sequence[Offer]:

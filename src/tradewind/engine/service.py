@@ -15,6 +15,7 @@ from tradewind.engine.admission import admit, set_aside
 from tradewind.engine.clock import Clock
 from tradewind.engine.doctor import examine
 from tradewind.engine.engine import Engine
+from tradewind.engine.environments import software_of
 from tradewind.engine.peek import Peeks
 from tradewind.engine.rounds import LEASE, LONGEST_LIFE
 from tradewind.engine.stories import Stories
@@ -96,6 +97,7 @@ class Service:
         self._refuse_unless(Action.CREATE_CLUSTER)
         check_spec(spec)
         planned = await admit(spec, self._offered(spec.provider), self._engine.rounds.catalogue)
+        await software_of(spec, self._offered(spec.provider), self._store.environments)
         now = self._clock.now()
         await set_aside(planned, self._record(spec, "", now), self._store.money, now)
         return planned
@@ -110,6 +112,8 @@ class Service:
         if spec.workspace != self._workspace:
             raise BadRequest(f"this is workspace {self._workspace!r}, and the cluster is for {spec.workspace!r}")
         planned = await admit(spec, self._offered(spec.provider), self._engine.rounds.catalogue)
+        if spec.software is not None:
+            environment = await software_of(spec, self._offered(spec.provider), self._store.environments)
         now = self._clock.now()
         cluster_id = self._new_id("tw")
         lifetime = spec.lifetimes.total or LONGEST_LIFE

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from tradewind.model.environment import Environment
+from tradewind.model.environment import Environment, PackageChoice
 from tradewind.model.instance import Contact
 from tradewind.model.money import Money
 from tradewind.model.offer import SpotPolicy
@@ -121,6 +121,8 @@ class ClusterSpec:
     arm: bool = False
     software: str | None = None
     """A named environment; None runs the caller's own."""
+    packages: PackageChoice = field(default_factory=PackageChoice)
+    """What of the caller's own."""
     environ: Mapping[str, str] = field(default_factory=dict)
     """Public variables for the processes: they are kept in the record. Secrets go another way."""
     tags: Mapping[str, str] = field(default_factory=dict)

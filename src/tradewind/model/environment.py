@@ -83,6 +83,8 @@ class Environment:
     """Addresses of the package indexes to ask, the first one first; empty: the usual one. Never with a password."""
     channels: tuple[str, ...] = ()
     """Addresses of conda channels, the first one first."""
+    name: str = ""
+    """With its version, as ``climate@3``, where it is one that a workspace gave a name; not part of the content."""
 
 
 def seal(environment: Environment) -> Environment:
@@ -126,6 +128,18 @@ class Target:
     """Minor version, as ``3.11``; empty: the caller's, which machines can get."""
     glibc: str = ""
     """Of Linux, as ``2.36``: wheels may need a newer one than an old machine has. Empty: unknown, 2.28 is assumed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PackageChoice:
+    """What of the caller's packages goes to machines, in Coiled's words; by default all of them do."""
+
+    ignore: tuple[str, ...] = ()
+    """Left out."""
+    only: tuple[str, ...] = ()
+    """These alone, with what they and Dask need; empty: all."""
+    strict: bool = False
+    """Whether to refuse where machines of another platform can't have the very versions."""
 
 
 class Confidence(StrEnum):

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from tradewind.model.environment import Target
 from tradewind.model.money import Price
 from tradewind.model.resources import Resources
 
@@ -30,5 +31,7 @@ class Offer:
     spot: bool = False
     room: int | None = None
     """How many of these can exist at the same time; None where nobody knows."""
+    target: Target | None = None
+    """What runs there; None: nobody knows, or the same as here."""
     note: str = ""
     """Why it looks as it does, for ``plan()``: what was rounded, shared or assumed."""

@@ -52,6 +52,22 @@ def choose(
     )
 
 
+def of_one_platform(offers: Iterable[Offer], *, arm: bool) -> tuple[Offer, ...]:
+    """Return the offers that one environment can be made for: those of x86, or with ``arm`` those of ARM.
+
+    Where nothing of the wanted kind is offered, all that is stays, so that a laboratory of ARM machines needs no word;
+    of what nobody knows the platform, either may be.
+    """
+    offers = tuple(offers)
+    known = sorted({offer.target.platform for offer in offers if offer.target is not None})
+    if len(known) < 2:
+        return offers
+    of_arm = [platform for platform in known if platform.endswith(("-aarch64", "-arm64"))]
+    wanted = of_arm if arm else [platform for platform in known if platform not in of_arm]
+    chosen = next(iter(wanted or known))
+    return tuple(offer for offer in offers if offer.target is None or offer.target.platform == chosen)
+
+
 def _is_allowed(offer: Offer, need: Need, spot_policy: SpotPolicy) -> bool:
     if need.vm_types and offer.vm_type not in need.vm_types:
         return False

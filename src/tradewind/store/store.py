@@ -17,6 +17,7 @@ from tradewind.model.people import AuditEntry
 from tradewind.model.usage import Usage
 from tradewind.store import clusters, corrections, database, figures, history, rounds
 from tradewind.store.archive import Archive
+from tradewind.store.environments import Environments
 from tradewind.store.facts import Facts
 from tradewind.store.figures import StoreFigures
 from tradewind.store.idempotency import Idempotency, Once
@@ -45,6 +46,7 @@ class Store:
         self.archive = Archive(transactions)
         self.people = People(transactions)
         self.facts = Facts(transactions)
+        self.environments = Environments(transactions)
         self.idempotency = Idempotency(transactions)
         self.money = Treasury(transactions)
         self.outbox = Outbox(transactions)

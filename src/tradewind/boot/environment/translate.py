@@ -11,6 +11,7 @@ from types import ModuleType
 from urllib.parse import unquote, urlsplit
 
 from tradewind.boot.environment.indexes import PUBLIC, with_passwords
+from tradewind.boot.environment.sources import normalised
 from tradewind.boot.environment.translation.differences import FAR, differences_of, in_lines
 from tradewind.boot.environment.translation.markers import Known, Needs, known_here, needs_of, of_environment
 from tradewind.boot.environment.translation.memory import place_of, remember, remembered
@@ -90,7 +91,7 @@ def translate(
     if found is None:
         say(f"Looking for your {len(environment.packages):,} packages as they are for {shown(target.platform)}.")
         known = of_environment(known if known is not None else known_here(), environment)
-        found = _translate(environment, target, frozenset(ignore), known, addresses, say)
+        found = _translate(environment, target, frozenset(map(normalised, ignore)), known, addresses, say)
         if place is not None:
             remember(found, place)
     if strict and (far := [one for one in found.differences if one.confidence in FAR]):
@@ -100,6 +101,11 @@ def translate(
             "package_sync_strict out."
         )
     return found
+
+
+def is_far(difference: Difference) -> bool:
+    """Whether it is more than what differs between platforms anyway: another version, or something missing."""
+    return difference.confidence in FAR
 
 
 def check_carried(environment: Environment, target: Target) -> None:
@@ -154,7 +160,8 @@ def _translate(
         resolver=Resolver(
             program=find_program(),
             target=target,
-            here=minor_of(environment.python),
+            python=_python_there(environment, target),
+            here=environment.python,
             indexes=_addresses(environment, addresses),
         ),
         packages=kept,

@@ -10,6 +10,7 @@ import fcntl
 import hashlib
 import json
 import os
+import platform
 import select
 import shutil
 import signal
@@ -55,6 +56,15 @@ def main() -> None:
         Station(os.path.expanduser(first["root"])).run()
 
 
+def glibc() -> str:
+    """Return the version of the C library that wheels are built for, as ``2.36``; empty where it is another one."""
+    try:
+        name, _, version = (os.confstr("CS_GNU_LIBC_VERSION") or "").partition(" ")
+    except (AttributeError, ValueError, OSError):
+        return ""
+    return ".".join(version.split(".")[:2]) if name == "glibc" else ""
+
+
 class Station:
     """Answers questions about the run directories below ``root``."""
 
@@ -78,7 +88,8 @@ class Station:
         memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
         version = ".".join(map(str, sys.version_info[:3]))
         say({"station": 1, "now": time.time(), "python": version, "root": self.root, "host": socket.gethostname(),
-             "cores": len(os.sched_getaffinity(0)), "memory": memory})  # fmt: skip
+             "cores": len(os.sched_getaffinity(0)), "memory": memory, "platform": f"linux-{platform.machine()}",
+             "glibc": glibc()})  # fmt: skip
         waiting = b""
         while True:
             pause = WATCHED_S if any(look["changing"] for look in self.looks.values()) else QUIET_S

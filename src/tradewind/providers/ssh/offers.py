@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
+from types import MappingProxyType
 
 from tradewind.config import SshHost
 from tradewind.errors import BadRequest
+from tradewind.model.environment import Target
 from tradewind.model.instance import Role
 from tradewind.model.money import Price
 from tradewind.model.offer import Offer
@@ -17,10 +19,12 @@ LEAST_MEMORY = 128 * 1024**2
 """With less than this a Dask process would be killed while it starts."""
 
 
-def offers_for(need: Need, hosts: Sequence[SshHost]) -> tuple[Offer, ...]:
+def offers_for(
+    need: Need, hosts: Sequence[SshHost], machines: Mapping[str, Target] = MappingProxyType({})
+) -> tuple[Offer, ...]:
     """Return the shares of hosts that answer ``need``, cheapest first, unpriced last.
 
-    Hosts where a share costs the same are one offer: which of them takes it is decided at launch, by what is free.
+    Hosts of one platform where a share costs the same are one offer: which of them takes it is decided at launch, by what is free.
 
     Parameters
     ----------
@@ -28,6 +32,8 @@ def offers_for(need: Need, hosts: Sequence[SshHost]) -> tuple[Offer, ...]:
         What is asked; with nothing said, the hosts are divided by ``need.count``.
     hosts : sequence of SshHost
         The inventory.
+    machines : mapping
+        What is known of them, by name.
 
     Raises
     ------
@@ -41,7 +47,7 @@ def offers_for(need: Need, hosts: Sequence[SshHost]) -> tuple[Offer, ...]:
             known = sorted({host.name for host in hosts} | {label for host in hosts for label in host.labels})
             raise BadRequest(f"no host is called {word!r} or has that label; known are: {', '.join(known)}")
         resources = _size(need, mine)
-        found += _grouped(need, word, resources, mine)
+        found += _grouped(need, word, resources, mine, machines)
     return tuple(sorted(found, key=lambda o: (o.price is None, o.price.per_hour if o.price else Decimal(0))))
 
 
@@ -50,13 +56,16 @@ def called(word: str, hosts: Sequence[SshHost]) -> list[SshHost]:
     return [host for host in hosts if word in {ANY_HOST, host.name, *host.labels}]
 
 
-def candidates(offer: Offer, role: Role, hosts: Sequence[SshHost]) -> list[SshHost]:
-    """Return the hosts that can keep what was offered, at that price."""
+def candidates(
+    offer: Offer, role: Role, hosts: Sequence[SshHost], machines: Mapping[str, Target] = MappingProxyType({})
+) -> list[SshHost]:
+    """Return the hosts that can keep what was offered, at that price; of those that aren't known, any may."""
     share = share_of(offer.resources, role)
     return [
         host
         for host in called(offer.vm_type, hosts)
         if how_many(host, _whole(offer.resources)) and _price(host, share, role) == offer.price
+        if offer.target is None or _platform(host, machines) in {None, offer.target.platform}
     ]
 
 
@@ -123,17 +132,19 @@ def _refuse_unless(resources: Resources, hosts: Sequence[SshHost], least: int) -
         )
 
 
-def _grouped(need: Need, word: str, resources: Resources, hosts: Sequence[SshHost]) -> list[Offer]:
+def _grouped(
+    need: Need, word: str, resources: Resources, hosts: Sequence[SshHost], machines: Mapping[str, Target]
+) -> list[Offer]:
     role = Role.SCHEDULER if need.beside else Role.WORKER
     share = share_of(resources, role)
-    groups: list[tuple[Price | None, list[SshHost]]] = []
+    groups: list[tuple[tuple[Price | None, str | None], list[SshHost]]] = []
     for host in hosts:
         if not how_many(host, _whole(resources)):
             continue
-        price = _price(host, share, role)
-        group = next((group for known, group in groups if known == price), None)
+        kind = (_price(host, share, role), _platform(host, machines))
+        group = next((group for known, group in groups if known == kind), None)
         if group is None:
-            groups.append((price, [host]))
+            groups.append((kind, [host]))
         else:
             group.append(host)
     return [
@@ -143,10 +154,21 @@ def _grouped(need: Need, word: str, resources: Resources, hosts: Sequence[SshHos
             resources=resources,
             price=price,
             room=None if need.beside else _room(resources, group),
+            target=_target(group, machines),
             note=_note(need, price, group),
         )
-        for price, group in groups
+        for (price, _), group in groups
     ]
+
+
+def _platform(host: SshHost, machines: Mapping[str, Target]) -> str | None:
+    return machines[host.name].platform if host.name in machines else None
+
+
+def _target(hosts: Sequence[SshHost], machines: Mapping[str, Target]) -> Target | None:
+    """Return what runs on all of these, which are of one platform: the oldest C library counts."""
+    known = [machines[host.name] for host in hosts if host.name in machines]
+    return min(known, key=lambda one: [int(part) for part in one.glibc.split(".") if part]) if known else None
 
 
 def _price(host: SshHost, share: Share, role: Role) -> Price | None:

@@ -18,6 +18,7 @@ from tradewind.errors import BadRequest, NoCapacity, Rejected, Unavailable
 from tradewind.host.bare.ground import VARIABLE
 from tradewind.host.records import SAFE
 from tradewind.model.cluster import ClusterSpec
+from tradewind.model.environment import Target
 from tradewind.model.instance import InstanceStatus, ObservedInstance, Role
 from tradewind.model.offer import Offer
 from tradewind.model.resources import Need
@@ -54,8 +55,10 @@ class SshProvider(Provider):
 
     name: ClassVar[str] = "ssh"
     capabilities: ClassVar[Capabilities] = Capabilities(
+        arm=True,
         gpus=True,
         vm_types=True,
+        software=True,
         logs_of_the_dead=True,
         self_expiry=True,
         starts_within=timedelta(minutes=2),
@@ -75,6 +78,8 @@ class SshProvider(Provider):
         )
         self._lines = {host.name: Line(host, places, self._poke) for host in self._hosts}
         self._known: dict[str, Known] = {}
+        self._machines: dict[str, Target] = {}
+        """What runs on each host that has answered."""
         self._silent: dict[str, Silent] = {}
         self._troubled: dict[str, float] = {}
         """Until when a host is tried last, by the monotonic clock."""
@@ -109,10 +114,30 @@ class SshProvider(Provider):
         taken = sorted(ours & {*spec.worker_options, *spec.scheduler_options})
         if taken:
             raise BadRequest(f"{', '.join(taken)} can't be set for clusters on SSH hosts: leave it out")
+        own = [host.name for host in self._hosts if host.environment is not None]
+        if spec.software is not None and own:
+            raise BadRequest(
+                f"{own[0]} runs the environment that its settings name, so software={spec.software!r} can't be honoured "
+                "there: leave it out, or take `environment` out of [[ssh.hosts]]"
+            )
 
     async def offers(self, need: Need, *, spot: bool = False, region: str | None = None) -> Sequence[Offer]:
-        """Return shares of the hosts; asks none of them. Raises BadRequest for what is too much."""
-        return () if spot else offers_for(need, self._hosts)
+        """Return shares of the hosts; asks what machines they are, once. Raises BadRequest for too much."""
+        if spot:
+            return ()
+        await asyncio.gather(*(self._meet(host) for host in self._hosts))
+        return offers_for(need, self._hosts, self._machines)
+
+    async def _meet(self, host: SshHost) -> None:
+        """Learn what runs on a host, once: software must be had for it."""
+        if host.name in self._machines or host.environment is not None:
+            return
+        try:
+            hello = (await self._lines[host.name].station(LOOK_WITHIN_S)).hello
+        except Silent as silent:  # it is offered all the same: it may answer when it is launched on
+            logger.info("what runs on %s isn't known: %s", host.name, silent)
+            return
+        self._machines[host.name] = Target(platform=str(hello["platform"]), glibc=str(hello["glibc"]))
 
     # Launching
 
@@ -121,7 +146,7 @@ class SshProvider(Provider):
         marks = order.marks
         if not SAFE.fullmatch(marks.order) or not SAFE.fullmatch(marks.cluster):
             raise Rejected(f"{marks.order!r} or {marks.cluster!r} is no plain file name, as a run directory needs")
-        fitting = candidates(order.offer, marks.role, self._hosts)
+        fitting = candidates(order.offer, marks.role, self._hosts, self._machines)
         check_software(order, fitting)
         await self._look_anew()
         bound = self._where(marks.order)

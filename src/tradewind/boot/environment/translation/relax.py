@@ -134,6 +134,8 @@ def settle(case: Case) -> Settled:
     for name in list(case.loose):
         before = case.packages[name].version
         for rung in rungs(before):
+            if not _is_anywhere(case, f"{name}{rung.allows}"):  # a twentieth of the time that all together take
+                continue
             try:
                 answer = case.resolver.ask(case.question({**fixed, name: rung.allows}, lowest=rung.lowest))
             except Unsatisfiable:
@@ -187,6 +189,8 @@ def _sort_out(case: Case) -> None:
         listed = case.listed.get(name)
         if listed is not None and any(fits(wheel, tags) for wheel in listed.wheels):
             continue
+        if _is_anywhere(case, f"{name}=={package.version}"):  # of several indexes, each lists its own wheels alone
+            continue
         known = case.known.get(name)
         if known is not None and known.is_pure:
             case.copied.add(name)
@@ -233,9 +237,10 @@ def _why_loose(case: Case, listed: Available | None) -> str:
     return f"has no wheel for {case.platform}"
 
 
-def _is_anywhere(case: Case, name: str) -> bool:
+def _is_anywhere(case: Case, line: str) -> bool:
+    """Whether there is a wheel for the target of what a line allows, whatever it requires."""
     try:
-        case.resolver.ask(Question(wanted=[name], with_dependencies=False))
+        case.resolver.ask(Question(wanted=[line], with_dependencies=False))
     except Unsatisfiable:
         return False
     return True

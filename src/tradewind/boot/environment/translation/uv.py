@@ -73,8 +73,10 @@ class Resolver:
     program: str
     target: Target
     """With a Python."""
-    here: str = ""
-    """Minor version of the caller's Python; empty: the target's."""
+    python: str
+    """Version on the target, the last number too where it is known: packages may want a Python mended in between."""
+    here: str
+    """Version of the caller's Python."""
     indexes: Sequence[str] = field(default=(), repr=False)
     """Addresses with their passwords, the first one first, the usual one last; empty: uv's own settings."""
 
@@ -89,12 +91,12 @@ class Resolver:
             uv failed otherwise: no index answers, one wants a password.
         """
         words = ["--python-platform", uv_platform(self.target), "--only-binary", ":all:"]
-        return self._run(question, [*words, "--python-version", self.target.python])
+        return self._run(question, [*words, "--python-version", self.python])
 
     def listing(self, wanted: Sequence[str]) -> dict[str, Available]:
         """Return all wheels there are of these exact versions, for whatever platform. Raises as :meth:`ask` does."""
         # What is for older Pythons than it is told isn't listed, and may be why something isn't there.
-        oldest = min(self.here or self.target.python, self.target.python, key=_numbers)
+        oldest = min(self.here, self.python, key=_numbers)
         words = ["--universal", "--python-version", oldest]
         return self._run(Question(wanted=wanted, with_dependencies=False), words)
 
@@ -122,9 +124,9 @@ class Resolver:
             command += ["--overrides", "overrides.txt"] if question.overrides else []
             command += ["--excludes", "excludes.txt"] if question.excludes else []
             command += ["--resolution", "lowest-direct"] if question.lowest else []
-            # pip looks at all indexes for a version, and so came to be what is captured. Here the user's own go first:
-            # who gave a package of the usual index the same name must not be asked while they have it.
-            command += ["--index-strategy", "unsafe-first-match"] if len(self.indexes) > 1 else []
+            # As pip does, and so came to be what is captured: one index has a wheel for one platform, another for
+            # others. That what comes from the usual one is no namesake is seen when the user's own is packed.
+            command += ["--index-strategy", "unsafe-best-match"] if len(self.indexes) > 1 else []
             # Elsewhere than in the user's project: its settings are about what it locks, not about what is installed.
             return _answer(_output(command, place, _environ(self.indexes)))
 
@@ -200,7 +202,7 @@ def _answer(text: str) -> dict[str, Available]:
 
 
 def _numbers(version: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in version.split("."))
+    return tuple(int(part) for part in re.findall(r"\d+", version)[:3])
 
 
 def _name_of(file: Mapping[str, Any]) -> str:
