@@ -156,7 +156,7 @@ NUMBERS = itertools.count()
 SCALING = {"scaling": wire.dump(Scaling.fixed(2)), "dismiss": []}
 SOFTWARE = Environment(python="3.12.1", platform="linux-x86_64", packages=(), content_hash="c")
 BODIES = {"clusters.scale": SCALING, "clusters.set_environment": {"environment": wire.dump(SOFTWARE)}}
-"""Of operations on one cluster."""
+"""Of what is put to a cluster."""
 NEWCOMER = {"secret": "made-up", "name": "eve"}
 
 
@@ -167,7 +167,6 @@ async def ask(stage: Stage, operation: Operation, column: str) -> httpx.Response
     bodies: dict[str, Any] = {
         "clusters.create": new(f"n{number}"),
         "clusters.dry_run": {"spec": wire.dump(spec())},
-        "clusters.scale": SCALING,
         **BODIES,
         "budgets.create": {"limit": {"amount": "5", "currency": "USD"}, "scope": "user", "key": f"n{number}"},
         "budgets.change": {"is_hard": False},
