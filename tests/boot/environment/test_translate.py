@@ -314,6 +314,18 @@ def test_what_has_wheels_for_another_system_alone_is_left_out(
     assert says in one.reason
 
 
+@pytest.mark.parametrize("newer", [LINUX_ARM, None])
+def test_what_was_not_built_for_the_target_is_no_package_of_another_system(index: Shelf, newer: str | None) -> None:
+    index.add("fast", "1.0", MAC, WINDOWS)
+    if newer is not None:
+        index.add("fast", "1.1", newer)
+    else:
+        index.add("fast", "1.0")
+
+    with pytest.raises(BadRequest, match=r"fast 1\.0 has no wheel for Linux x86_64"):
+        translate(captured({"fast": "1.0"}, index), TO_LINUX, known={})
+
+
 def test_what_is_needed_there_alone_comes_in_with_all_it_needs(index: Shelf) -> None:
     marker = "greenlet ; platform_machine == 'x86_64'"
     index.add("sql", "1.0", ANY, requires=[marker])
