@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,13 +59,14 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     assert "Traceback" not in log, log[-5000:]
 
 
-def start_server(directory: Path, port: int = 0) -> tuple[subprocess.Popen[str], str]:
+def start_server(directory: Path, port: int = 0, words: Sequence[str] = ()) -> tuple[subprocess.Popen[str], str]:
     """Start a server that keeps everything in ``directory``, and return its process and URL once it listens."""
     environ = {name: text for name, text in os.environ.items() if not name.startswith("TRADEWIND_")}
-    home = {"TRADEWIND_DATA_DIR": str(directory), "TRADEWIND_CONFIG_DIR": str(directory)}
+    names = ("TRADEWIND_DATA_DIR", "TRADEWIND_CONFIG_DIR", "TRADEWIND_CACHE_DIR")
+    home = {name: str(directory) for name in names}
     with (directory / "log").open("a") as log:
         process = subprocess.Popen(
-            [sys.executable, "-c", "from tradewind.cli import main; main()", "serve", "--port", str(port)],
+            [sys.executable, "-c", "from tradewind.cli import main; main()", "serve", "--port", str(port), *words],
             stdout=subprocess.PIPE,
             stderr=log,
             text=True,

@@ -9,7 +9,7 @@
     │   └── NotSetUp          the settings say nothing of an infrastructure that needs it
     ├── MissingExtra          an optional library isn't installed
     ├── NotFound              no such cluster, computation, …
-    ├── NameTaken             the name belongs to a cluster in another state
+    ├── NameTaken             the name belongs to a cluster in another state, or live clusters run what it names
     ├── OverBudget            a limit on spending doesn't allow it (also a BadRequest)
     ├── SignInNeeded          nobody is signed in, or the token isn't good any more
     ├── Forbidden             this user may not do this
@@ -17,6 +17,7 @@
     ├── LeaseLost             somebody else looks after this cluster now
     ├── FundsChanged          others took of a budget meanwhile: read what is left, and decide again
     ├── ClusterStartError     a cluster could not be brought up (carries ``cluster_id``)
+    ├── SyncError             some workers have other software than the rest (carries ``workers``)
     ├── StoreError            the store can't be read or written
     ├── ServerError           a server doesn't answer, or not as one of ours would
     └── ProviderError         an infrastructure answered, and each answer is a decision
@@ -59,7 +60,7 @@ class NotFound(TradewindError, LookupError):
 
 
 class NameTaken(TradewindError):
-    """The name belongs to a cluster that is in another state."""
+    """The name belongs to a cluster that is in another state, or live clusters run what it names."""
 
 
 class OverBudget(BadRequest):
@@ -112,6 +113,22 @@ class ClusterStartError(TradewindError):
     def __init__(self, message: str, cluster_id: str | None = None) -> None:
         super().__init__(message)
         self.cluster_id = cluster_id
+
+
+class SyncError(TradewindError):
+    """Some workers of a cluster have other software than the rest. Decision: sync again, or let them go.
+
+    Parameters
+    ----------
+    message : str
+        What kept them from it.
+    workers : tuple of str
+        Their names.
+    """
+
+    def __init__(self, message: str, workers: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.workers = workers
 
 
 class StoreError(TradewindError):

@@ -53,7 +53,7 @@ class Stage:
         world = FakeWorld(clock, timing=timing or Timing())
         return cls(store=await Store.open(url), world=world, clock=clock, provider=door(world))
 
-    def engine(self, holder: str = "A", provider: Provider | None = None) -> Rounds:
+    def engine(self, holder: str = "A", provider: Provider | None = None, *, keeps_alive: bool = True) -> Rounds:
         """Return another process that looks after clusters."""
         return Rounds(
             store=self.store,
@@ -63,6 +63,7 @@ class Stage:
             new_id=lambda prefix: f"{prefix}-{next(self.numbers):05d}",
             installation=INSTALLATION,
             holder=holder,
+            keeps_alive=keeps_alive,
         )
 
     async def create(
@@ -74,8 +75,9 @@ class Stage:
         budget: Money | None = None,
         worker: Need | None = None,
         tags: dict[str, str] | None = None,
+        adopted_by: Rounds | None = None,
     ) -> Cluster:
-        """Write a new cluster down, of two workers unless told otherwise."""
+        """Write a new cluster down, of two workers unless told otherwise; with a lease of the engine that adopts it."""
         scaling = scaling or Scaling.fixed(2)
         now = self.clock.now()
         spec = ClusterSpec(
@@ -101,7 +103,11 @@ class Stage:
         secrets = ClusterSecrets(
             authority_certificate=keys.certificate, authority_key=keys.key, agent_token=Secret(f"token of {cluster_id}")
         )
-        await self.store.create_cluster(cluster, secrets)
+        if adopted_by is None:
+            await self.store.create_cluster(cluster, secrets)
+        else:
+            await self.store.create_cluster(cluster, secrets, holder=adopted_by.holder, until=now + LEASE)
+            adopted_by.leases.adopt(cluster, secrets, (), now + LEASE)
         return cluster
 
     async def go(

@@ -20,7 +20,7 @@ SOON = 2.0
 
 
 class Looks:
-    """Stands where rounds do, and notes who is looked at."""
+    """Stands where rounds do, with all that they remember, and notes who is looked at."""
 
     holder = "A"
 
@@ -35,6 +35,7 @@ class Looks:
 
     def __init__(self, clock: SteadyClock, look: Callable[[str], Coroutine[Any, Any, None]] | None = None) -> None:
         self.clock = clock
+        self.leases = self.lookout = self
         self.seen: list[str] = []
         self.look = look
 

@@ -56,14 +56,14 @@ async def at_rest(stage: Stage, engine: Rounds) -> Rounds:
 async def look_as_the_loop_does(stage: Stage, engine: Rounds) -> Any:
     """Do a round that trusts what is remembered, where the store doesn't say otherwise."""
     if "c1" in await stage.store.due(stage.clock.now(), holder=engine.holder):
-        engine.doubt("c1")
+        engine.leases.doubt("c1")
     return await engine.round("c1", afresh=False)
 
 
 async def test_a_quiet_round_asks_nothing_of_the_store(stage: Stage) -> None:
     await stage.create()
     engine = await at_rest(stage, stage.engine())
-    engine.store = counted = Counted(stage.store)  # type: ignore[assignment]
+    engine.store = engine.leases.store = counted = Counted(stage.store)  # type: ignore[assignment]
     stage.clock.advance(RENEWED)
     await engine.round("c1", afresh=False)
     assert counted.asked == ["take_lease"]
@@ -108,7 +108,7 @@ async def test_leases_that_are_renewed_together_keep_epoch_and_revision(stage: S
     before = {lease.cluster_id: lease for lease in await stage.store.leases()}
     revisions = await stage.store.revisions(("c1", "c2"))
     stage.clock.advance(RENEWED)
-    assert list(await engine.renew()) == []
+    assert list(await engine.leases.renew()) == []
     after = {lease.cluster_id: lease for lease in await stage.store.leases()}
     assert [after[c].until for c in ("c1", "c2")] == [stage.clock.now() + LEASE] * 2
     assert [after[c].epoch for c in ("c1", "c2")] == [before[c].epoch for c in ("c1", "c2")]
@@ -131,7 +131,7 @@ async def test_a_renewal_neither_sleeps_over_what_people_want_nor_trusts_what_wa
     engine = await at_rest(stage, stage.engine())
     stage.clock.advance(RENEWED)
     await stage.scale(Scaling.fixed(3))
-    assert list(await engine.renew()) == ["c1"]
+    assert list(await engine.leases.renew()) == ["c1"]
     assert await stage.store.due(stage.clock.now(), holder="A") == ("c1",)
     await engine.round("c1", afresh=False)
     assert len(await stage.live(role=Role.WORKER)) == 3
@@ -155,7 +155,7 @@ async def test_who_lost_the_lease_renews_nothing(stage: Stage) -> None:
     a, b = await at_rest(stage, stage.engine("A")), stage.engine("B")
     stage.clock.advance(LEASE + timedelta(seconds=1))
     await b.round("c1")
-    assert list(await a.renew()) == []
+    assert list(await a.leases.renew()) == []
     (lease,) = await stage.store.leases()
     assert lease.holder == "B"
 
@@ -165,7 +165,7 @@ async def test_an_answer_that_got_lost_after_the_commit_launches_nothing_twice(s
     await stage.create()
     engine = stage.engine()
     store = ForgetsToAnswer(stage.store)
-    engine.store = store  # type: ignore[assignment]
+    engine.store = engine.leases.store = store  # type: ignore[assignment]
     for _ in range(saves_before):
         await engine.round("c1", afresh=False)
         stage.clock.advance(1)
@@ -185,7 +185,7 @@ async def test_a_fault_in_a_round_leaves_nothing_remembered(stage: Stage) -> Non
     stage.clock.advance(2)
     with pytest.raises(f.ProcessKilled):
         await engine.round("c1", afresh=False)
-    assert engine.revision("c1") is None
+    assert engine.leases.revision("c1") is None
 
 
 async def test_a_page_that_changes_is_news_only_while_somebody_watches(stage: Stage) -> None:
@@ -196,13 +196,13 @@ async def test_a_page_that_changes_is_news_only_while_somebody_watches(stage: St
     stage.clock.advance(1)
     await engine.round("c1", afresh=False)
     assert await stage.store.revision("c1") == before
-    engine.watch("c1")
+    engine.lookout.watch("c1")
     await engine.round("c1", afresh=False)
     told = await stage.store.revision("c1")
     assert told > before, "what changed unwatched is told to whoever comes"
     await engine.round("c1", afresh=False)
     assert await stage.store.revision("c1") == told
-    assert engine.revision("c1") == told
+    assert engine.leases.revision("c1") == told
 
 
 async def test_what_nobody_watches_is_looked_at_slowly_on_a_server(stage: Stage) -> None:
@@ -211,7 +211,7 @@ async def test_what_nobody_watches_is_looked_at_slowly_on_a_server(stage: Stage)
     engine.pace = UNWATCHED
     await at_rest(stage, engine)
     assert await engine.round("c1", afresh=False) == stage.clock.now() + UNWATCHED
-    engine.watch("c1")
+    engine.lookout.watch("c1")
     assert await engine.round("c1", afresh=False) == stage.clock.now() + ROUND
     stage.clock.advance(timedelta(seconds=20))
     assert await engine.round("c1", afresh=False) == stage.clock.now() + UNWATCHED
@@ -220,7 +220,7 @@ async def test_what_nobody_watches_is_looked_at_slowly_on_a_server(stage: Stage)
 async def test_what_is_handed_over_is_due_at_once_for_others(stage: Stage) -> None:
     await stage.create()
     engine = await at_rest(stage, stage.engine("A"))
-    await engine.hand_over()
+    await engine.leases.hand_over()
     assert await stage.store.due(stage.clock.now(), holder="B") == ("c1",)
     await stage.engine("B").round("c1")
     assert (await stage.store.leases())[0].holder == "B"
@@ -245,7 +245,7 @@ async def test_workers_that_ended_long_ago_are_forgotten(stage: Stage) -> None:
     for _ in range(700):
         stage.clock.advance(1)
         await look_as_the_loop_does(stage, engine)
-    held = engine._held["c1"]  # noqa: SLF001 - what is remembered is what this is about
+    held = engine.leases.held["c1"]  # what is remembered is what this is about
     assert [i.role for i in held.loaded.instances] == [Role.SCHEDULER]
     loaded = await stage.store.load("c1", ended_since=stage.clock.now() - timedelta(minutes=10))
     assert held.loaded.instances == loaded.instances
@@ -262,7 +262,7 @@ async def test_who_cant_look_after_a_cluster_leaves_it_to_others_at_once() -> No
         raise BadRequest(f"there is no {name} here")
 
     other.provider_of = unknown
-    await mine.hand_over()
+    await mine.leases.hand_over()
     with pytest.raises(BadRequest):
         await other.round("c1")
 

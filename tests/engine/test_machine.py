@@ -115,7 +115,7 @@ class Clusters(RuleBasedStateMachine):
     @rule(who=st.integers(0, 1))
     def renew(self, who: int) -> None:
         """An engine renews what it holds, between rounds."""
-        self.run(self.engines[who].renew())
+        self.run(self.engines[who].leases.renew())
 
     @rule(who=st.integers(0, 1), at=st.integers(0, 16), trusts=st.booleans())
     def crash(self, who: int, at: int, trusts: bool) -> None:
@@ -247,7 +247,7 @@ class Clusters(RuleBasedStateMachine):
         engine = self.engines[who]
         try:
             if trusts and "c1" in await self.stage.store.due(self.stage.clock.now(), holder=engine.holder):
-                engine.doubt("c1")
+                engine.leases.doubt("c1")
             return await engine.round("c1", afresh=not trusts)
         except f.ProcessKilled:
             await bury(others)

@@ -148,7 +148,7 @@ async def test_an_orphan_that_is_looked_at_each_minute_ends_all_the_same(stage: 
     for minute in range(9):
         stage.clock.advance(timedelta(minutes=1))
         reader = stage.engine(f"command {minute}")
-        reader.keeps_alive = False
+        reader.lookout.keeps_alive = False
         await reader.round("c1")
         mine = service(stage, f"command {minute}")
         assert (await mine.view("c1")).page is not None
@@ -173,7 +173,7 @@ async def test_a_look_that_tells_nothing_gives_back_no_money_that_was_told(stage
     # From now on there is less than it was told of: whoever pulls would tell it so, and give back the rest.
     await mine.change(budget.id, limit=usd(before.reserved.amount * 3 / 5))
     reader = stage.engine("command")
-    reader.keeps_alive = False
+    reader.lookout.keeps_alive = False
     for _ in range(3):
         await reader.round("c1")
         (held,) = (await stage.store.load("c1")).reservations

@@ -59,6 +59,8 @@ class Channel:
         ]
         found += base.glob(f"lib/libpython{PYTHON}*.so*")
         files = {path.relative_to(base).as_posix(): path.read_bytes() for path in found}
+        program = f"bin/python{PYTHON}"
+        files[program] = _looking_beside_itself(files[program], base / "lib")
         # The names that conda's own Python has as well.
         files |= dict.fromkeys(("bin/python", "bin/python3"), f"../bin/python{PYTHON}".encode())
         version = sys.version.split()[0]
@@ -107,6 +109,12 @@ class Channel:
             listing.parent.mkdir(parents=True, exist_ok=True)
             listing.write_text(json.dumps({"info": {"subdir": known}, "packages": self._listed[known]}))
         return file_name
+
+
+def _looking_beside_itself(program: bytes, library: Path) -> bytes:
+    """Return a program that was told at its making where its library lies, told to look beside itself."""
+    there, beside = bytes(library) + b"\0", b"$ORIGIN/../lib"
+    return program.replace(there, beside.ljust(len(there), b"\0"))
 
 
 def _is_link(path: str) -> bool:

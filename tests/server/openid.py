@@ -18,7 +18,7 @@ from urllib.parse import urljoin
 
 import httpx
 import pytest
-from fastapi import FastAPI
+from starlette.applications import Starlette
 
 CLIENT, SECRET = "tradewind", "a secret between the two"
 HERE = "https://tradewind.test"
@@ -96,7 +96,7 @@ def provider() -> Iterator[OpenId]:
 class Browser:
     """What a person uses: keeps cookies, follows links, fills in forms, and shows where they come from."""
 
-    def __init__(self, app: FastAPI) -> None:
+    def __init__(self, app: Starlette) -> None:
         ours = httpx.ASGITransport(app, raise_app_exceptions=False, client=("203.0.113.9", 4711))
         self.client = httpx.AsyncClient(mounts={HERE: ours}, timeout=20)
         self.url = HERE + "/"

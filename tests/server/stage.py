@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from fastapi import FastAPI
+from starlette.applications import Starlette
 
 from tradewind import wire
 from tradewind.config import Settings
@@ -33,7 +33,7 @@ class Stage:
 
     shared: Shared
     world: FakeWorld
-    app: FastAPI
+    app: Starlette
     users: dict[str, User] = field(default_factory=dict)
 
     @classmethod

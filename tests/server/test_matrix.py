@@ -22,6 +22,7 @@ from tradewind import wire
 from tradewind.config import ServeSettings, Settings
 from tradewind.model.cluster import Scaling
 from tradewind.model.computation import Computation
+from tradewind.model.environment import Environment
 from tradewind.model.people import MemberRole, Scope
 from tradewind.server.app import OPERATIONS
 from tradewind.server.operation import Door, Operation
@@ -58,6 +59,7 @@ clusters.dry_run            200   200   200 200 403    200    200    404   404  
 clusters.find               200   200   200 200 200    200    200    404   404      200  403      403    404
 clusters.view               200   200   200 200 200    200    200    404   404      200  403      403    404
 clusters.scale              204   204   204 403 403    403    403    404   404      403  204      403    404
+clusters.set_environment    204   204   204 403 403    403    403    404   404      403  204      403    404
 clusters.stop               204   204   204 403 403    403    403    404   404      403  204      403    404
 clusters.keys               403   403   200 403 403    403    403    404   404      403  403      403    404
 clusters.events             200   200   200 403 403    403    200    404   404      200  403      403    404
@@ -77,6 +79,10 @@ budgets.remove              204   204   403 403 403    403    403    404   404  
 budgets.webhooks            200   200   403 403 403    403    403    404   404      403  403      200    404
 budgets.add_webhook         201   201   403 403 403    403    403    404   404      403  403      201    404
 budgets.remove_webhook      404   404   403 403 403    403    403    404   404      403  403      404    404
+environments.list_all       200   200   200 200 200    200    200    404   404      200  403      403    404
+environments.create         201   201   201 201 403    201    201    404   404      403  201      403    404
+environments.show           200   200   200 200 200    200    200    404   404      200  403      403    404
+environments.remove         204   204   403 403 403    403    403    404   404      403  403      204    404
 stream.stream               200   200   200 200 200    200    200    404   404      200  403      403    404
 people.me                   200   200   200 200 200    200    200    200   200      200  200      200    200
 people.tokens               200   200   200 200 200    200    200    200   200      200  403      403    200
@@ -148,6 +154,7 @@ async def stage(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stage
 
 NUMBERS = itertools.count()
 SCALING = {"scaling": wire.dump(Scaling.fixed(2)), "dismiss": []}
+SOFTWARE = Environment(python="3.12.1", platform="linux-x86_64", packages=(), content_hash="c")
 NEWCOMER = {"secret": "made-up", "name": "eve"}
 
 
@@ -159,9 +166,11 @@ async def ask(stage: Stage, operation: Operation, column: str) -> httpx.Response
         "clusters.create": new(f"n{number}"),
         "clusters.dry_run": {"spec": wire.dump(spec())},
         "clusters.scale": SCALING,
+        "clusters.set_environment": {"environment": wire.dump(SOFTWARE)},
         "budgets.create": {"limit": {"amount": "5", "currency": "USD"}, "scope": "user", "key": f"n{number}"},
         "budgets.change": {"is_hard": False},
         "budgets.add_webhook": {"url": f"https://example.org/{number}"},
+        "environments.create": {"name": f"n{number}", "image": "ghcr.io/lab/ocean:1"},
         "people.create_token": {"label": f"n{number}", "scopes": []},
         "people.agree": {"agreed_to_mentoring": column == "max"},
         "people.create_workspace": {"name": f"n{number}"},
@@ -182,6 +191,7 @@ async def ask(stage: Stage, operation: Operation, column: str) -> httpx.Response
         "user": "mia",
         "token": "made-up",
         "budget": await budget_of(stage),
+        "environment": await environment_of(stage, f"e{number}" if operation.name == "environments.remove" else "kept"),
         "webhook": "made-up",
         "invitation": "made-up",
     }
@@ -212,6 +222,14 @@ async def budget_of(stage: Stage) -> str:
             return str(known[0]["budget"]["id"])
         made = await olga.post(f"{API}/workspaces/lab/budgets", json={"limit": {"amount": "1000", "currency": "USD"}})
     return str(made.json()["budget"]["id"])
+
+
+async def environment_of(stage: Stage, name: str) -> str:
+    """Return the name of an environment that is there."""
+    async with stage.client("olga") as olga:
+        wanted = {"name": name, "image": "ghcr.io/lab/climate:2"}
+        made = await olga.post(f"{API}/workspaces/lab/environments", json=wanted)
+    return str(made.json()["version"]["name"])
 
 
 async def spare(stage: Stage, number: int) -> str:

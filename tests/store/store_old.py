@@ -126,6 +126,24 @@ SHARED: dict[str, dict[str, Any]] = {
     "facts": {"name": "installation", "value": "shared-1"},
 }
 """A row of each table that a shared server keeps besides; from revision 0002 on."""
+NAMED: dict[str, dict[str, Any]] = {
+    "environments": {
+        "workspace": "lab",
+        "name": "climate",
+        "version": 1,
+        "created_at": T0,
+        "created_by": "ada",
+        "content_hash": "ee",
+        "image": "",
+        "source": "environment.yml",
+        "note": "of the paper",
+        "platforms": "linux-x86_64",
+        "python": "3.11",
+        "packages": 0,
+        "environments": '[{"python":"3.11","platform":"linux-x86_64","packages":[],"content_hash":"ff"}]',
+    },
+}
+"""The same from revision 0003 on."""
 
 
 async def fill_old(url: str) -> None:
@@ -136,7 +154,7 @@ async def fill_old(url: str) -> None:
     await store.aclose()
     engine, _ = database.connect(url)
     with engine.begin() as connection:
-        for table, row in SHARED.items():
+        for table, row in (SHARED | NAMED).items():
             connection.execute(insert(schema.metadata.tables[table]), row)
     engine.dispose()
 

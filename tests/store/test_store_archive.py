@@ -102,6 +102,24 @@ def people_of(connection: Connection, workspace: str) -> None:
             },
         ),
         (
+            schema.environments,
+            {
+                "workspace": workspace,
+                "name": f"of-{workspace}",
+                "version": 1,
+                "created_at": T0,
+                "created_by": f"ada-{workspace}",
+                "content_hash": "ee",
+                "image": "",
+                "source": f"{workspace}.yml",
+                "note": "",
+                "platforms": "linux-x86_64",
+                "python": "3.11",
+                "packages": 0,
+                "environments": "[]",
+            },
+        ),
+        (
             schema.webhooks,
             {
                 "id": f"h-{workspace}",

@@ -231,8 +231,26 @@ async def test_the_environment_is_written_when_it_changes(store: Store) -> None:
     await store.save(lease, Changes(cluster=replace(cluster, environment=other)))
     assert (await store.get_cluster("c1")).environment == other
 
-    await store.save(lease, Changes(cluster=replace(cluster, environment=None)))
+    await store.save(
+        replace(lease, revision=await store.revision("c1")), Changes(cluster=replace(cluster, environment=None))
+    )
     assert (await store.get_cluster("c1")).environment is None
+
+
+async def test_a_round_that_read_before_does_not_undo_what_people_chose_for_new_workers(store: Store) -> None:
+    cluster = make_cluster()
+    await store.create_cluster(cluster, SECRETS)
+    lease = await hold(store)
+    chosen = Environment(python="3.12.1", platform="linux-x86_64", packages=(), content_hash="h3")
+    before = await store.revision("c1")
+
+    await store.change_environment("c1", chosen, T0)
+    await store.save(lease, Changes(cluster=cluster))
+
+    assert (await store.get_cluster("c1")).environment == chosen
+    assert await store.revision("c1") == before + 2
+    await store.change_environment("c1", chosen, T0)
+    assert await store.revision("c1") == before + 2, "the same again is no change"
 
 
 async def test_a_lease_saves_nothing_that_belongs_to_another_cluster(store: Store) -> None:

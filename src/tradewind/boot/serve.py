@@ -20,6 +20,7 @@ from distributed.node import ServerNode
 from distributed.security import Security
 
 from tradewind.agent.credentials import Held, Taken
+from tradewind.agent.luggage import CodeAtScheduler, CodeAtWorker
 from tradewind.boot.process import Boot, KeyPair
 from tradewind.model.instance import Contact, Role
 
@@ -141,6 +142,7 @@ async def _serve_scheduler(boot: Boot, around: Surroundings, asked: asyncio.Even
     except (OSError, TypeError, ValueError, RuntimeError) as error:
         raise CantServe(_why(boot, error)) from error
     Held(scheduler)
+    CodeAtScheduler(scheduler)
     agent = around.attach(scheduler, boot)
     http = scheduler.http_server
     around.on_contact(
@@ -196,7 +198,7 @@ async def _serve_worker(boot: Boot, around: Surroundings, asked: asyncio.Event) 
         "dashboard_address": f"{PAGES_HOST}:0",
         "security": security,
         "death_timeout": DEATH_TIMEOUT_S,
-        "plugins": (Taken(),),
+        "plugins": (Taken(), CodeAtWorker()),
         **boot.options,
     }
     try:

@@ -20,6 +20,8 @@ from tradewind.model.secret import Secret
 
 EARLIER = timedelta(hours=1)
 """Certificates are valid from this long ago: machines' clocks differ."""
+BOTH_ENDS = (ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH)
+"""What a key is for: workers are called and call."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,9 +37,9 @@ class Authority:
     def create(cls, cluster_id: str, now: datetime, lifetime: timedelta = timedelta(days=30)) -> Self:
         """Return a new authority with a random key."""
         key = ec.generate_private_key(ec.SECP256R1())
-        name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"tradewind {cluster_id}"[:64])])
+        name = _named(f"tradewind {cluster_id}")
         certificate = (
-            _builder(name, name, key.public_key(), now, lifetime)
+            _lasting(x509.CertificateBuilder().issuer_name(name), name, key.public_key(), now, lifetime)
             .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
             .add_extension(_key_usage(signs=True), critical=True)
@@ -61,32 +63,56 @@ class Authority:
         lifetime : timedelta
             How long it is valid.
         """
-        authority = x509.load_pem_x509_certificate(self.certificate.encode())
-        signer = serialization.load_pem_private_key(self.key.reveal().encode(), password=None)
-        assert isinstance(signer, ec.EllipticCurvePrivateKey)
-        key = ec.generate_private_key(ec.SECP256R1())
-        name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name[:64])])
-        both_ends = [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
-        builder = (
-            _builder(name, authority.subject, key.public_key(), now, lifetime)
+        return Signer(self).issue(common_name, now, hosts=hosts, lifetime=lifetime)
+
+
+class Signer:
+    """An authority that has been read, for who signs many keys in a row: to read it takes as long as to sign."""
+
+    def __init__(self, authority: Authority) -> None:
+        read = x509.load_pem_x509_certificate(authority.certificate.encode())
+        key = serialization.load_pem_private_key(authority.key.reveal().encode(), password=None)
+        assert isinstance(key, ec.EllipticCurvePrivateKey)
+        self._certificate = authority.certificate
+        self._key = key
+        self._builder = (
+            x509.CertificateBuilder()
+            .issuer_name(read.subject)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key()), critical=False)
+            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(key.public_key()), critical=False)
             .add_extension(_key_usage(signs=False), critical=True)
-            .add_extension(x509.ExtendedKeyUsage(both_ends), critical=False)
+            .add_extension(x509.ExtendedKeyUsage(BOTH_ENDS), critical=False)
         )
-        if hosts:
-            builder = builder.add_extension(x509.SubjectAlternativeName([_host(h) for h in hosts]), critical=False)
-        certificate = builder.sign(signer, hashes.SHA256())
-        return KeyPair(authority=self.certificate, certificate=_pem(certificate), key=_private_pem(key))
+        self._for_hosts: dict[tuple[str, ...], x509.CertificateBuilder] = {(): self._builder}
+
+    def issue(
+        self, common_name: str, now: datetime, *, hosts: tuple[str, ...] = (), lifetime: timedelta = timedelta(days=30)
+    ) -> KeyPair:
+        """Return a new key with a certificate, as :meth:`Authority.issue` does."""
+        builder = self._for_hosts.get(hosts)
+        if builder is None:
+            names = x509.SubjectAlternativeName([_host(host) for host in hosts])
+            builder = self._for_hosts[hosts] = self._builder.add_extension(names, critical=False)
+        key = ec.generate_private_key(ec.SECP256R1())
+        certificate = _lasting(builder, _named(common_name), key.public_key(), now, lifetime).sign(
+            self._key, hashes.SHA256()
+        )
+        return KeyPair(authority=self._certificate, certificate=_pem(certificate), key=_private_pem(key))
 
 
-def _builder(
-    subject: x509.Name, issuer: x509.Name, public_key: ec.EllipticCurvePublicKey, now: datetime, lifetime: timedelta
+def _named(common_name: str) -> x509.Name:
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name[:64])])
+
+
+def _lasting(
+    builder: x509.CertificateBuilder,
+    subject: x509.Name,
+    public_key: ec.EllipticCurvePublicKey,
+    now: datetime,
+    lifetime: timedelta,
 ) -> x509.CertificateBuilder:
     return (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(issuer)
+        builder.subject_name(subject)
         .public_key(public_key)
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - EARLIER)

@@ -16,7 +16,10 @@ COMMANDS = {
     "budget": ("tradewind.cli.budget:budget", "Limits on what is spent: set, show, remove."),
     "webhook": ("tradewind.cli.webhook:webhook", "Programs that are told of budgets: list, add, remove."),
     "computation": ("tradewind.cli.computation:computation", "What was computed, where the time went, what failed."),
-    "env": ("tradewind.cli.env:env", "The software that clusters run: capture, show, diff, why."),
+    "env": (
+        "tradewind.cli.env:env",
+        "The software that clusters run: show, diff, why, and named ones: create, list, delete.",
+    ),
     "doctor": ("tradewind.cli.doctor:doctor", "Check this machine, the store and each provider."),
     "login": ("tradewind.cli.login:login", "Sign in to a server; clusters and commands are then asked of it."),
     "logout": ("tradewind.cli.login:logout", "Sign out of it."),

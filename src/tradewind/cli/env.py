@@ -20,11 +20,13 @@ from tradewind.boot.environment.reasons import why as why_here
 from tradewind.boot.environment.sources import look
 from tradewind.cli.env_there import show_there
 from tradewind.cli.export import whole
+from tradewind.cli.named_env import create, delete, find_named, list_, print_named
 from tradewind.cli.terminal import engine, find_cluster, json_option, open_console, print_json
 from tradewind.client.tables import QUIET, bytes_text, plain_table
 from tradewind.config import cache_directory, load_settings
 from tradewind.errors import BadRequest, NotFound
 from tradewind.model.environment import Environment, Package, Source, Target
+from tradewind.planning.names import environment_reference
 
 THIS = "this"
 TITLES = {
@@ -59,7 +61,11 @@ class Changes:
 
 @click.group()
 def env() -> None:
-    """Show and compare the software that clusters run."""
+    """Show and compare the software that clusters run, and give it names."""
+
+
+for command in (create, list_, delete):
+    env.add_command(command)
 
 
 @env.command()
@@ -100,16 +106,43 @@ def capture(output: Path | None, carries: bool, as_json: bool) -> None:
 
 
 @env.command()
-@click.argument("what", metavar="[FILE|CLUSTER]", default=THIS)
+@click.argument("what", metavar="[FILE|CLUSTER|NAME[@VERSION]]", default=THIS)
 @json_option
 def show(what: str, as_json: bool) -> None:
-    """Show the packages of an environment, by where they come from: of a file, a cluster, or this Python."""
+    """Show the packages of an environment, by where they come from.
+
+    Of a file, a named environment, a cluster, or this Python.
+    """
+    console = open_console()
+    named = find_named(what) if is_name(what) else None
+    if named is not None:
+        if as_json:
+            print_json(wire.dump(named))
+            return
+        print_named(console, named)
+        for one in named.environments:
+            print_environment(console, one, {})
+        return
     environment = find(what)
     if as_json:
         print_json(wire.dump(environment))
         return
-    sizes = {one.name: size_of(one) for one in look().installed} if what == THIS else {}
-    console = open_console()
+    print_environment(
+        console, environment, {one.name: size_of(one) for one in look().installed} if what == THIS else {}
+    )
+
+
+def is_name(word: str) -> bool:
+    """Whether a word can be a named environment's: neither this Python nor a file that is there."""
+    try:
+        environment_reference(word)
+    except BadRequest:
+        return False
+    return word != THIS and not Path(word).is_file()
+
+
+def print_environment(console: Console, environment: Environment, sizes: dict[str, int | None]) -> None:
+    """Print an environment by the sources of its packages."""
     print_head(console, environment)
     for source, packages in by_source(environment):
         console.print()
@@ -186,14 +219,14 @@ def why(ctx: click.Context, package: str, as_json: bool) -> None:
 
 
 def find(word: str) -> Environment:
-    """Return the environment of this Python, of a file or of a cluster.
+    """Return the environment of this Python, of a file, of a name or of a cluster.
 
     Raises
     ------
     BadRequest
         The file holds none.
     NotFound
-        There is no such file or cluster, or nothing was written down of it.
+        There is no such file, name or cluster, or nothing was written down of it.
     """
     if word == THIS:
         return capture_here()
@@ -205,6 +238,10 @@ def find(word: str) -> Environment:
             raise BadRequest(
                 f"{word} holds no environment ({error}); `tradewind env capture -o FILE` writes one."
             ) from None
+    if is_name(word) and (named := find_named(word)) is not None:
+        if not named.environments:
+            raise BadRequest(f"{named.reference} is the image {named.image}: what is in it isn't known here.")
+        return named.environments[0]
     if path.suffix or len(path.parts) > 1:
         raise NotFound(f"there is no file {word}.")
     with engine(settle=False) as api:

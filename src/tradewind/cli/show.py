@@ -143,7 +143,7 @@ def software_text(one: Cluster) -> str:
     if one.environment is None:
         return one.spec.software or ""
     found = one.environment
-    where = one.spec.software or "the caller's"
+    where = found.name or one.spec.software or "the caller's"
     return f"{where}: Python {found.python}, {len(found.packages)} packages, {found.content_hash[:12]}"
 
 

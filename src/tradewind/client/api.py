@@ -13,8 +13,9 @@ from tradewind.model.cluster import Cluster, ClusterSpec, Scaling
 from tradewind.model.computation import Computation, Insight
 from tradewind.model.environment import Environment
 from tradewind.model.events import Event
-from tradewind.model.exchange import MadeWebhook, NewBudget
+from tradewind.model.exchange import MadeEnvironment, MadeWebhook, NewBudget, NewEnvironment
 from tradewind.model.instance import Instance
+from tradewind.model.named import EnvironmentVersion, NamedEnvironment
 from tradewind.model.usage import CostLine, Receipt
 from tradewind.model.views import Check, ClusterView, DryRun
 
@@ -47,6 +48,12 @@ class Api(Protocol):
 
     async def scale(self, cluster_id: str, scaling: Scaling, *, dismiss: Sequence[str] = ()) -> None:
         """Change how many workers are wanted, and which ones (by instance id) shall leave."""
+
+    async def set_environment(self, cluster_id: str, environment: Environment) -> None:
+        """Change what software the instances run that are launched from now on; those there are go on as they are.
+
+        Raises NotFound, and BadRequest for a cluster that has ended.
+        """
 
     async def stop(self, cluster_id: str, detail: str = "") -> None:
         """Ask for the end of a cluster; returns at once, and a stopped cluster is a success."""
@@ -101,6 +108,24 @@ class Api(Protocol):
 
     async def remove_webhook(self, webhook_id: str) -> None:
         """Post no more to it. Raises NotFound, Forbidden."""
+
+    async def environments(self, name: str | None = None) -> Sequence[EnvironmentVersion]:
+        """Return the newest version of each named environment, or with ``name`` all of it, the newest first.
+
+        Raises NotFound for a name that isn't there.
+        """
+
+    async def environment(self, name: str, version: int | None = None) -> NamedEnvironment:
+        """Return one version, or with None the newest. Raises NotFound."""
+
+    async def create_environment(self, wanted: NewEnvironment) -> MadeEnvironment:
+        """Give software a name; another content of a name that is there is its next version.
+
+        Raises BadRequest, Forbidden.
+        """
+
+    async def delete_environment(self, name: str, version: int | None = None) -> None:
+        """Delete one version, or with None all. Raises NotFound, Forbidden; NameTaken while live clusters run it."""
 
     async def receipt(self, cluster_id: str) -> Receipt:
         """Return what a cluster cost up to now. Raises NotFound."""

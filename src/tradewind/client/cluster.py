@@ -2,28 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 import inspect
-import logging
-import math
 import secrets
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-import dask.config
-import distributed.deploy
-from distributed.core import Status, rpc
+from distributed.core import Status
 from distributed.utils import Log, Logs
 from tornado.ioloop import IOLoop
 
-from tradewind.client import left_open, security
 from tradewind.client.adapting import Adapting
-from tradewind.client.display import display_for
-from tradewind.client.door import find_place, open_api, open_at
-from tradewind.client.forwarding import forwarding_for
+from tradewind.client.door import find_place, open_api
 from tradewind.client.keywords import (
     UNSET,
     checked,
@@ -35,19 +26,13 @@ from tradewind.client.keywords import (
     spec_from,
 )
 from tradewind.client.planned import Plan
-from tradewind.client.session import ENDS_WITHIN_S, Session
+from tradewind.client.running import Running, Wanted
 from tradewind.errors import BadRequest, NotFound
-from tradewind.model.cluster import ClusterStatus, Scaling
-from tradewind.model.usage import Cost, Receipt
-
-log = logging.getLogger("tradewind")
-
-CODE_FRAMES = "distributed.diagnostics.computations.nframes"
-WATCH_S = 0.5
-"""Seconds between two looks at a running cluster, at least."""
+from tradewind.model.cluster import Scaling
+from tradewind.model.usage import Cost
 
 
-class Cluster(distributed.deploy.Cluster):
+class Cluster(Running):
     """An ephemeral Dask cluster that is metered, recorded and ends by itself.
 
     Blocks until the scheduler answers and ``wait_for_workers`` of the workers are there; with ``asynchronous=True``
@@ -191,81 +176,20 @@ class Cluster(distributed.deploy.Cluster):
             default_name=f"{settings.workspace}-{secrets.token_hex(4)}",
             shares_files=place.shares_files,
         )
-        self._named = name is not None
-        self._shutdown_on_close = shutdown_on_close
-        self._share = settings.wait_for_workers if wait_for_workers is None else share_from(wait_for_workers)
-        self._scaling_asked = None if n_workers is None else spec.scaling
-        security.register()
-        api = open_at(place, workspace=spec.workspace)
-        self._forwarding = forwarding_for(spec, given, place, api)
-        api.prepare(spec.provider)
-        self._session = Session(api, spec, settings.software.public_indexes)
-        self._receipt: Receipt | None = None
-        self._close_reason: str | None = None
-        self._watch_task: asyncio.Task[None] | None = None
-        self._workers_changed: asyncio.Event | None = None
-        self.security: Any = None
-        super().__init__(asynchronous=asynchronous, loop=loop, name=spec.name, quiet=not show_widget)
-        self._display = display_for(self, shown=show_widget)
-        if not self.called_from_running_loop:
-            self._loop_runner.start()
-            try:
-                with self._display.starting():
-                    self.sync(self._start)
-            except BaseException:
-                self._abort()
-                raise
-
-    # -- start ---------------------------------------------------------------------------------------------------------
-
-    def __await__(self) -> Any:
-        async def started() -> Cluster:
-            if self.status is Status.created:
-                await self._start()
-            return self
-
-        return started().__await__()
-
-    async def _start(self) -> None:
-        self._workers_changed = asyncio.Event()
-        self._forwarding.begin()
-        try:
-            await self._session.find_or_create(look_for_name=self._named, scaling_asked=self._scaling_asked)
-            if self._shutdown_on_close is None:
-                self._shutdown_on_close = not self._session.attached
-            contact = await self._session.until_contact()
-            self.security = security.security_from(await self._session.api.keys(self.cluster_id))
-            self.scheduler_comm = rpc(contact.scheduler, connection_args=self.security.get_connection_args("client"))
-            await super()._start()
-            await self._forwarding.send(self.scheduler_comm, attached=self._session.attached)
-            await self._wait_for_workers(self._first_workers())
-        except BaseException as error:
-            await self._give_up(error)
-            raise
-        if self._session.spec.record_code and not dask.config.get(CODE_FRAMES, 0):
-            # Clients send the code along, and read this when they submit.
-            dask.config.set({CODE_FRAMES: 2})
-        self._watch_task = asyncio.create_task(self._watch())
-        left_open.remember(self)
-
-    def _first_workers(self) -> int:
-        total = self._session.record.intent.scaling.initial
-        share = self._share
-        if isinstance(share, bool):
-            return total if share else 0
-        return min(total, math.ceil(share * total) if isinstance(share, float) else share)
-
-    async def _give_up(self, error: BaseException) -> None:
-        if self._session.exists and not self._session.attached:
-            why = "it was interrupted" if isinstance(error, asyncio.CancelledError) else str(error)
-            await asyncio.shield(self._session.stop(f"its start was given up: {why or type(error).__name__}"))
-        await self._forwarding.stop()
-        await super()._close()
-
-    def _abort(self) -> None:
-        """Wait until an interrupted start has cleaned up after itself."""
-        with suppress(Exception):
-            self.sync(self._close, callback_timeout=ENDS_WITHIN_S)
+        super().__init__(
+            Wanted(
+                spec=spec,
+                place=place,
+                is_named=name is not None,
+                first_workers=settings.wait_for_workers if wait_for_workers is None else share_from(wait_for_workers),
+                scaling_asked=None if n_workers is None else spec.scaling,
+                shutdown_on_close=shutdown_on_close,
+                given=given,
+            ),
+            asynchronous=asynchronous,
+            show_widget=show_widget,
+            loop=loop,
+        )
 
     # -- life ----------------------------------------------------------------------------------------------------------
 
@@ -309,38 +233,6 @@ class Cluster(distributed.deploy.Cluster):
     def requested(self) -> set[str]:
         """Names of the workers that are wanted or ordered."""
         return set(self._session.wanted_workers)
-
-    async def _watch(self) -> None:
-        """Keep the view fresh, and say so when the cluster ends without us."""
-        view = await self._session.look()
-        while view.cluster.status.is_live:
-            await self._display.update(view)
-            if view.cluster.status.rank >= ClusterStatus.STOPPING.rank and self.status is Status.running:
-                await self._forwarding.stop()
-                self._display.lost(view.cluster.stop_detail)
-                await super()._close()
-            await asyncio.sleep(WATCH_S)
-            view = await self._session.follow(self._display.looks_every_s)
-        self._receipt = await self._session.receipt()
-        await self._display.closed(self._receipt)
-
-    def _update_worker_status(self, op: str, msg: Any) -> None:
-        super()._update_worker_status(op, msg)
-        if self._workers_changed is not None:
-            self._workers_changed.set()
-
-    async def _wait_for_workers(self, n_workers: int = 0, timeout: Any = None) -> None:  # noqa: ASYNC109 - Dask's name
-        seconds = duration_from("timeout", timeout).total_seconds() if timeout is not None else None
-        async with asyncio.timeout(seconds):
-            while len(self.scheduler_info["workers"]) < n_workers:
-                assert self._workers_changed is not None
-                self._workers_changed.clear()
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(1.0):
-                        await self._workers_changed.wait()
-                        continue
-                await self._session.look()
-                self._session.refuse_ended()
 
     # -- size ----------------------------------------------------------------------------------------------------------
 
@@ -418,6 +310,29 @@ class Cluster(distributed.deploy.Cluster):
         """Set variables on all workers, present and future. They are kept nowhere else."""
         return self.sync(self._forwarding.send_variables, {str(k): str(v) for k, v in env.items()})
 
+    def sync_environment(self) -> Any:
+        """Let the cluster have your code, and your packages, as they are now, while it goes on.
+
+        Modules and editable projects that you changed are sent to all workers, present and future, and loaded anew by
+        the next task that imports them; what runs goes on with what it has imported, and results stay as they were.
+        Where packages have changed, workers are replaced one after the other, each after it has handed over its
+        results.
+
+        Returns
+        -------
+        Synced
+            What was sent, which modules are loaded anew, which packages had changed; awaitable in asynchronous code.
+
+        Raises
+        ------
+        BadRequest
+            A changed module can't be read by Python, the code is too big to travel or finds no room, or a package
+            changed that the scheduler needs too; names it, and nothing was sent.
+        SyncError
+            Some workers couldn't follow; says which and why.
+        """
+        return self.sync(self._software.sync, self._line, self._connected)
+
     def get_logs(self, cluster: bool = True, scheduler: bool = True, workers: bool | Sequence[str] = True) -> Any:
         """Return the logs by name: the journal, the scheduler's and the workers', the dead included."""
         return self.sync(self._logs, cluster, scheduler, workers)
@@ -465,24 +380,6 @@ class Cluster(distributed.deploy.Cluster):
     def shutdown(self) -> Any:
         """End it, whoever else is connected."""
         return self.close(force_shutdown=True)
-
-    async def _close(self) -> None:
-        if self._watch_task is not None and self._watch_task is not asyncio.current_task():
-            self._watch_task.cancel()
-            await asyncio.gather(self._watch_task, return_exceptions=True)
-        await self._forwarding.stop()
-        if self.status is not Status.closed:
-            await super()._close()
-        if not self._session.exists or not self._shutdown_on_close:
-            left_open.forget(self)
-            await self._display.closed(None)
-            return
-        await self._session.stop(self._close_reason or "it was closed")
-        # Only now: where the end couldn't be asked for, the next close must ask again.
-        self._shutdown_on_close = False
-        left_open.forget(self)
-        self._receipt = await self._session.receipt()
-        await self._display.closed(self._receipt)
 
     @classmethod
     def from_name(cls, name: str, **keywords: Any) -> Cluster:

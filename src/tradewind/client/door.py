@@ -98,6 +98,23 @@ def open_at(place: Place, *, looks_after: bool = True, workspace: str | None = N
         return cast("Engine", _open[key])
 
 
+def is_near(place: Place, api: Engine, provider: str) -> bool:
+    """Return whether what ``provider`` launches there runs among the caller's own files, with his home."""
+    if place.server is None:
+        return not api.needs_software(provider)
+    # A server doesn't say what its providers share; on this very machine, only local processes may be taken to.
+    return place.shares_files and provider == "local"
+
+
+def must_stream(place: Place, provider: str) -> bool:
+    """Return whether the caller's code reaches what ``provider`` launches only over Dask's own line.
+
+    So it is with every server: what runs there can't be given files of this machine. What the fake provider launches
+    runs no code.
+    """
+    return place.server is not None and provider != "fake" and not (place.shares_files and provider == "local")
+
+
 def close(api: Engine) -> None:
     """Close one engine of this process, got from :func:`open_api`; the next :func:`open_api` makes another."""
     with _lock:

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from tradewind.agent.credentials import HAND_OVER
+from tradewind.client.door import is_near
 from tradewind.errors import BadRequest
 from tradewind.model.cluster import ClusterSpec
 
@@ -268,9 +269,7 @@ def forwarding_for(spec: ClusterSpec, given: Mapping[str, Any], place: Place, ap
     BadRequest
         The keywords can't be used, or name what the caller hasn't got.
     """
-    # A server doesn't say what its providers share; on this very machine, only local processes may be taken to.
-    is_near = not api.needs_software(spec.provider) if place.server is None else spec.provider == "local"
-    shares_home = place.shares_files and is_near
+    shares_home = is_near(place, api, spec.provider)
     policy = policy_from(given["credentials"], given["credentials_duration_seconds"], shares_home=shares_home)
     forwarding = Forwarding(spec.name, policy)
     forwarding.check()

@@ -26,15 +26,19 @@ from tradewind.model.exchange import (
     InstanceLog,
     JournalLine,
     Keys,
+    MadeEnvironment,
     MadeWebhook,
     NewBudget,
     NewCluster,
+    NewEnvironment,
+    NewSoftware,
     NewWebhook,
     Page,
     Resize,
     Wish,
 )
 from tradewind.model.instance import Instance
+from tradewind.model.named import EnvironmentVersion, NamedEnvironment
 from tradewind.model.secret import Secret
 from tradewind.model.usage import CostLine, Receipt
 from tradewind.model.views import Check, ClusterView, DryRun
@@ -145,6 +149,11 @@ class Remote:
         body = wire.dump_json(Resize(scaling=scaling, dismiss=tuple(dismiss))).encode()
         await self.ask("PUT", self._path("clusters", cluster_id, "scaling"), body=body)
 
+    async def set_environment(self, cluster_id: str, environment: Environment) -> None:
+        """Change what software new instances run."""
+        body = wire.dump_json(NewSoftware(environment=environment)).encode()
+        await self.ask("PUT", self._path("clusters", cluster_id, "environment"), body=body)
+
     async def stop(self, cluster_id: str, detail: str = "") -> None:
         """Ask for the end of a cluster."""
         await self.ask("DELETE", self._path("clusters", cluster_id, detail=detail or None))
@@ -232,6 +241,22 @@ class Remote:
     async def remove_webhook(self, webhook_id: str) -> None:
         """Post no more to it."""
         await self.ask("DELETE", self._path("webhooks", webhook_id))
+
+    async def environments(self, name: str | None = None) -> Sequence[EnvironmentVersion]:
+        """Return the newest version of each named environment, or with ``name`` all of it."""
+        return (await self._get(Page[EnvironmentVersion], self._path("environments", name=name))).items
+
+    async def environment(self, name: str, version: int | None = None) -> NamedEnvironment:
+        """Return one version, or the newest."""
+        return await self._get(NamedEnvironment, self._path("environments", name, version=version))
+
+    async def create_environment(self, wanted: NewEnvironment) -> MadeEnvironment:
+        """Give software a name."""
+        return await self._create(self._path("environments"), wanted, MadeEnvironment)
+
+    async def delete_environment(self, name: str, version: int | None = None) -> None:
+        """Delete one version, or all."""
+        await self.ask("DELETE", self._path("environments", name, version=version))
 
     async def receipt(self, cluster_id: str) -> Receipt:
         """Return what a cluster cost up to now."""

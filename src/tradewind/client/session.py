@@ -6,9 +6,11 @@ import asyncio
 import importlib
 import logging
 from contextlib import suppress
+from dataclasses import replace
 
 from tradewind.boot.environment.capture import capture
 from tradewind.client.api import Engine
+from tradewind.config import cache_directory
 from tradewind.errors import BadRequest, ClusterStartError, NameTaken, ServerError, SignInNeeded, StoreError, TooMany
 from tradewind.model.cluster import Cluster, ClusterSpec, ClusterStatus, Scaling
 from tradewind.model.environment import Environment
@@ -39,12 +41,19 @@ class Session:
         What was asked for; replaced by the record's own where a live cluster of the name was found.
     public_indexes : tuple of str
         Package indexes that machines can ask, besides PyPI.
+    streams : bool
+        Whether the caller's files come to the cluster from here, since who runs it can't read them.
     """
 
-    def __init__(self, api: Engine, spec: ClusterSpec, public_indexes: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, api: Engine, spec: ClusterSpec, public_indexes: tuple[str, ...] = (), *, streams: bool = False
+    ) -> None:
         self.api = api
         self.spec = spec
         self._public_indexes = public_indexes
+        self._streams = streams
+        self.to_bring: Environment | None = None
+        """The caller's software with its files, where they come to the cluster from here."""
         self.view: ClusterView | None = None
         """As it was last seen."""
         self.attached = False
@@ -102,6 +111,8 @@ class Session:
             log.warning("Cluster %r is attached to as it is: n_workers is ignored, use .scale().", found.name)
 
     async def _create(self) -> Cluster:
+        if self.spec.software is not None:
+            return await self.api.create(self.spec)
         environment: Environment
         if self.api.needs_software(self.spec.provider):
             planned = await self.api.dry_run(self.spec)
@@ -110,8 +121,20 @@ class Session:
             environment = await asyncio.to_thread(prepare, self.spec, planned, self._public_indexes)
         else:
             # Reading what is installed takes some milliseconds a hundred packages: not on the loop of a notebook.
-            environment = await asyncio.to_thread(capture)
+            environment = await asyncio.to_thread(self._software)
         return await self.api.create(self.spec, environment=environment)
+
+    def _software(self) -> Environment:
+        """Return what is installed here; with the files of it that no index has, where they are streamed."""
+        environment = capture()
+        if not self._streams:
+            return environment
+        carry = importlib.import_module("tradewind.boot.environment.carry").carry
+        carried: Environment = carry(environment, cache_directory(), public=self._public_indexes)
+        if not self._streams:
+            return carried
+        self.to_bring = carried
+        return replace(carried, artifacts=())
 
     async def until_contact(self) -> Contact:
         """Return where its scheduler is, once it listens.

@@ -10,12 +10,13 @@ from datetime import datetime, timedelta
 
 from tradewind import wire
 from tradewind.boot.process import Boot, Software
-from tradewind.boot.tls import Authority
+from tradewind.boot.tls import Authority, Signer
 from tradewind.config import artifact_file
 from tradewind.engine.clock import Clock
 from tradewind.engine.link import Access, AgentLink
 from tradewind.errors import NoCapacity, Rejected, Unavailable
 from tradewind.model.cluster import Cluster
+from tradewind.model.environment import seal
 from tradewind.model.events import Event, Level
 from tradewind.model.instance import Contact, Instance, InstanceEnd, Marks, Role
 from tradewind.model.secret import Secret
@@ -25,6 +26,7 @@ from tradewind.providers.base import Order, Provider
 
 log = logging.getLogger(__name__)
 
+OURS = "tradewind"
 AT_ONCE = 50
 """Launches under way at a time."""
 
@@ -76,12 +78,12 @@ async def apply(plan: Plan, rows: Sequence[Instance], crew: Sequence[Instance], 
     )
 
 
-def order_for(cluster: Cluster, instance: Instance, means: Means, now: datetime) -> Order:
+def order_for(cluster: Cluster, instance: Instance, means: Means, signer: Signer, now: datetime) -> Order:
     """Return the order that launches ``instance``; the same row gives the same order, but for fresh keys."""
     spec, resources = cluster.spec, instance.offer.resources
     is_scheduler = instance.role is Role.SCHEDULER
     shares_files = means.provider.capabilities.same_file_system
-    keys = means.authority.issue(instance.id, now, hosts=("localhost", "127.0.0.1"))
+    keys = signer.issue(instance.id, now, hosts=("localhost", "127.0.0.1"))
     boot = Boot(
         role=instance.role,
         cluster_id=cluster.id,
@@ -102,7 +104,7 @@ def order_for(cluster: Cluster, instance: Instance, means: Means, now: datetime)
         scheduler_address=None if is_scheduler or cluster.contact is None else cluster.contact.scheduler,
         record_history=spec.record_history,
         record_code=spec.record_code,
-        software=None if shares_files else _software(cluster),
+        software=None if shares_files else software_for(cluster),
     )
     marks = Marks(
         installation=means.installation,
@@ -117,21 +119,33 @@ def order_for(cluster: Cluster, instance: Instance, means: Means, now: datetime)
     )
 
 
-def _software(cluster: Cluster) -> Software | None:
+def software_for(cluster: Cluster) -> Software | None:
+    """Return what a machine must have for ``cluster``. Raises Rejected for what no machine could be given."""
     environment = cluster.environment
     if environment is None:
         return None
-    return Software(environment=environment, files={a.sha256: str(artifact_file(a)) for a in environment.artifacts})
+    files = {artifact.sha256: str(artifact_file(artifact)) for artifact in environment.artifacts}
+    # What the caller's side has kept to itself, it brings over Dask's own line, before the first task.
+    brought = {package.name for package in environment.packages if package.artifact and package.artifact not in files}
+    if OURS in brought:
+        raise Rejected(
+            f"{OURS} is installed from a directory or a private index on the machine that asks, and other machines "
+            "can't have it from there before they run it; install a release of it there"
+        )
+    if brought:
+        kept = tuple(package for package in environment.packages if package.name not in brought)
+        environment = seal(replace(environment, packages=kept))
+    return Software(environment=environment, files=files)
 
 
 async def _launch(cluster: Cluster, rows: Sequence[Instance], means: Means) -> Outcome:
     if not rows:
         return Outcome()
-    places = asyncio.Semaphore(AT_ONCE)
+    places, signer = asyncio.Semaphore(AT_ONCE), Signer(means.authority)
 
     async def one(row: Instance) -> tuple[Instance, Event | None, timedelta | None]:
         async with places:
-            return await _launch_one(cluster, row, means)
+            return await _launch_one(cluster, row, means, signer)
 
     done = await asyncio.gather(*(one(row) for row in rows))
     waits = [wait for _, _, wait in done if wait is not None]
@@ -142,12 +156,14 @@ async def _launch(cluster: Cluster, rows: Sequence[Instance], means: Means) -> O
     )
 
 
-async def _launch_one(cluster: Cluster, row: Instance, means: Means) -> tuple[Instance, Event | None, timedelta | None]:
+async def _launch_one(
+    cluster: Cluster, row: Instance, means: Means, signer: Signer
+) -> tuple[Instance, Event | None, timedelta | None]:
     now = means.clock.now()
     name = means.provider.name
     after = row
     try:
-        async for handle in means.provider.launch(order_for(cluster, row, means, now)):
+        async for handle in means.provider.launch(order_for(cluster, row, means, signer, now)):
             after = replace(after, handle=handle.handle)
     except NoCapacity as error:
         words = wire.printable(str(error))

@@ -14,6 +14,7 @@ from tradewind.engine.accounts import Accounts
 from tradewind.engine.budgets import Budgets
 from tradewind.engine.clock import Clock, SteadyClock
 from tradewind.engine.engine import Engine
+from tradewind.engine.environments import Environments
 from tradewind.engine.identity import installation, is_dead, new_id, this_process
 from tradewind.engine.link import AgentLink, HttpAgentLink
 from tradewind.engine.outbox import Delivery
@@ -45,6 +46,7 @@ class Assembly:
     clock: Clock
     people: People
     budgets: Budgets
+    environments: Environments
     poster: HttpPoster
 
     async def aclose(self, *, hand_over: bool = False) -> None:
@@ -166,6 +168,7 @@ def put_together(means: Means) -> Assembly:
         clock=clock,
         people=people,
         budgets=budgets,
+        environments=Environments(store, clock, caller=means.caller),
         poster=poster,
     )
 

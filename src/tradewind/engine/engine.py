@@ -24,6 +24,9 @@ BATCH = 200
 """Clusters that one scan takes over at most. A dead engine's thousand are taken over in seconds, by all that live."""
 RENEWAL = timedelta(seconds=1)
 """How often those leases are renewed of which half is gone."""
+AT_A_TIME = 4
+"""Rounds that begin in one turn of the event loop. What wakes together stays together, and a thousand clusters at once
+would be half a second in which nobody gets an answer."""
 SWEEP = timedelta(minutes=1)
 """How often providers are searched for what belongs to no live cluster."""
 Chore = tuple[str, Callable[[], Awaitable[object]]]
@@ -84,16 +87,21 @@ class Engine:
         """Look again now: at one cluster that somebody wrote to, or at all whose provider may have changed."""
         now = self._clock.now()
         if cluster_id is not None:
-            self.rounds.doubt(cluster_id)
+            self.rounds.leases.doubt(cluster_id)
         else:
-            self.rounds.hint()
+            self.rounds.lookout.hint()
         for known in [cluster_id] if cluster_id is not None else [*self._wake_at, *self._busy]:
             self._wake(known, now)
         self._poked.set()
 
+    def begin(self, cluster_id: str) -> None:
+        """Look at a new cluster that :attr:`rounds` holds since it was written down."""
+        self._wake(cluster_id, self._clock.now())
+        self._poked.set()
+
     def watch(self, cluster_id: str) -> None:
         """Look at this one as often as there may be something new, as long as this is called every few seconds."""
-        self.rounds.watch(cluster_id)
+        self.rounds.lookout.watch(cluster_id)
         soon = self._clock.now() + ROUND
         if self._wake_at.get(cluster_id, soon) > soon:
             self._wake(cluster_id, soon)
@@ -133,27 +141,36 @@ class Engine:
             await asyncio.wait(self._busy.values(), timeout=5)
         if hands_over:
             try:
-                await self.rounds.hand_over()
+                await self.rounds.leases.hand_over()
             except StoreError as error:
                 log.warning("leases can't be given back, others take over when they run out: %s", error)
 
     async def _run(self) -> None:
         while True:
-            now = self._clock.now()
-            while self._order and self._order[0][0] <= now:
-                at, cluster_id = heapq.heappop(self._order)
-                if self._wake_at.get(cluster_id) != at:
-                    continue
-                del self._wake_at[cluster_id]
-                self._lags.add(now, now - at)
-                self._busy[cluster_id] = asyncio.create_task(self._look(cluster_id))
             self._poked.clear()
+            if self._begin_some():
+                # The rest in the next turn of the loop: who asks for an answer meanwhile is not behind all of them.
+                await asyncio.sleep(0)
+                continue
             soonest = (self._order[0][0] - self._clock.now()).total_seconds() if self._order else None
             try:
                 async with asyncio.timeout(None if soonest is None else max(0.0, soonest)):
                     await self._poked.wait()
             except TimeoutError:
                 continue
+
+    def _begin_some(self) -> bool:
+        """Begin rounds of what is due, the longest due first; return whether there may be more."""
+        for _ in range(AT_A_TIME):
+            now = self._clock.now()
+            if not self._order or self._order[0][0] > now:
+                return False
+            at, cluster_id = heapq.heappop(self._order)
+            if self._wake_at.get(cluster_id) == at:
+                del self._wake_at[cluster_id]
+                self._lags.add(now, now - at)
+                self._busy[cluster_id] = asyncio.create_task(self._look(cluster_id))
+        return True
 
     def _wake(self, cluster_id: str, at: datetime) -> None:
         """Look at this one at ``at``, or earlier where that was said already; never two rounds of it at a time."""
@@ -183,13 +200,13 @@ class Engine:
             # One whose round is under way is due until it has ended; that's no reason for a second. One that had a
             # fault is due all the time.
             if cluster_id not in self._busy and self._resting.get(cluster_id, now) <= now:
-                self.rounds.doubt(cluster_id)
+                self.rounds.leases.doubt(cluster_id)
                 self._wake(cluster_id, now)
         self._poked.set()
 
     async def _renew(self) -> None:
         now = self._clock.now()
-        for cluster_id in await self.rounds.renew():
+        for cluster_id in await self.rounds.leases.renew():
             self._wake(cluster_id, now)
         self._poked.set()
 

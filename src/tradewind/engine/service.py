@@ -15,6 +15,7 @@ from tradewind.engine.admission import admit, set_aside
 from tradewind.engine.clock import Clock
 from tradewind.engine.doctor import examine
 from tradewind.engine.engine import Engine
+from tradewind.engine.environments import software_of
 from tradewind.engine.peek import Peeks
 from tradewind.engine.rounds import LEASE, LONGEST_LIFE
 from tradewind.engine.stories import Stories
@@ -96,6 +97,7 @@ class Service:
         self._refuse_unless(Action.CREATE_CLUSTER)
         check_spec(spec)
         planned = await admit(spec, self._offered(spec.provider), self._engine.rounds.catalogue)
+        await software_of(spec, self._offered(spec.provider), self._store.environments)
         now = self._clock.now()
         await set_aside(planned, self._record(spec, "", now), self._store.money, now)
         return planned
@@ -110,6 +112,8 @@ class Service:
         if spec.workspace != self._workspace:
             raise BadRequest(f"this is workspace {self._workspace!r}, and the cluster is for {spec.workspace!r}")
         planned = await admit(spec, self._offered(spec.provider), self._engine.rounds.catalogue)
+        if spec.software is not None:
+            environment = await software_of(spec, self._offered(spec.provider), self._store.environments)
         now = self._clock.now()
         cluster_id = self._new_id("tw")
         lifetime = spec.lifetimes.total or LONGEST_LIFE
@@ -121,7 +125,7 @@ class Service:
             agent_token=Secret(self._new_token()),
         )
         await self._paid(cluster, secrets, planned, once)
-        self._engine.poke(cluster_id)
+        self._engine.begin(cluster_id)
         return cluster
 
     async def find(self, name: str, *, live: bool = True) -> Cluster | None:
@@ -166,6 +170,16 @@ class Service:
         await self._store.change_intent(cluster_id, change, now=self._clock.now(), entry=entry)
         self._engine.poke(cluster_id)
 
+    async def set_environment(self, cluster_id: str, environment: Environment) -> None:
+        """Change what software the instances run that are launched from now on."""
+        cluster = await self._mine(cluster_id, Action.CHANGE_CLUSTER)
+        check_keepable(environment)
+        if not cluster.status.is_live:
+            raise BadRequest(f"cluster {cluster.name!r} has stopped ({cluster.stop_detail}); nothing runs on it again")
+        entry = self._entry("cluster.equipped", cluster, f"with the software {environment.content_hash[:12]}")
+        await self._store.change_environment(cluster_id, environment, now=self._clock.now(), entry=entry)
+        self._engine.poke(cluster_id)
+
     async def stop(self, cluster_id: str, detail: str = "") -> None:
         """Ask for the end of a cluster."""
         cluster = await self._mine(cluster_id, Action.CHANGE_CLUSTER)
@@ -189,7 +203,7 @@ class Service:
         asked_at = self._clock.now()
         while (left := (until - self._clock.now()).total_seconds()) > 0:
             self._engine.watch(cluster_id)
-            known = self._engine.rounds.revision(cluster_id)
+            known = self._engine.rounds.leases.revision(cluster_id)
             # What we look after, we know; the store is asked about what others do, less often where that is little.
             if known is None or self._clock.now() >= asked_at + timedelta(seconds=SLOW_POLL_S):
                 asked_at = self._clock.now()
@@ -336,11 +350,12 @@ class Service:
             now = self._clock.now()
             opening = await set_aside(planned, cluster, self._store.money, now)
             try:
+                until = now + LEASE
                 await self._store.create_cluster(
                     cluster,
                     secrets,
                     holder=self._engine.rounds.holder,
-                    until=now + LEASE,
+                    until=until,
                     opening=opening,
                     member=self._caller.user_id or None,
                     entry=self._entry("cluster.created", cluster, f"on {cluster.spec.provider}"),
@@ -352,6 +367,7 @@ class Service:
                         f"there is money, and others hold it ahead or took it just now ({error}); try again in a moment"
                     ) from None
             else:
+                self._engine.rounds.leases.adopt(cluster, secrets, opening, until)
                 return
             # Others hold ahead what is enough for all; each gives of it at its next round.
             await asyncio.sleep(wait_s)
@@ -422,7 +438,7 @@ class Service:
             return None
         rounds = self._engine.rounds
         # Who keeps nothing alive looks no second time: its page would be of whenever that was.
-        known = rounds.pages.get(cluster.id) if rounds.keeps_alive else None
+        known = rounds.lookout.pages.get(cluster.id) if rounds.lookout.keeps_alive else None
         return known if known is not None else await self._peeks.page(cluster)
 
     async def _mine(self, cluster_id: str, action: Action) -> Cluster:

@@ -28,15 +28,19 @@ else:
     Verbs = object  # the real ones are imported on the engine's thread, and found by __getattr__
 
 T = TypeVar("T")
-BUDGETS = {
-    "budgets": "list",
-    "set_budget": "set",
-    "remove_budget": "remove",
-    "webhooks": "webhooks",
-    "add_webhook": "add_webhook",
-    "remove_webhook": "remove_webhook",
+ELSEWHERE = {
+    "budgets": ("budgets", "list"),
+    "set_budget": ("budgets", "set"),
+    "remove_budget": ("budgets", "remove"),
+    "webhooks": ("budgets", "webhooks"),
+    "add_webhook": ("budgets", "add_webhook"),
+    "remove_webhook": ("budgets", "remove_webhook"),
+    "environments": ("environments", "list"),
+    "environment": ("environments", "get"),
+    "create_environment": ("environments", "create"),
+    "delete_environment": ("environments", "delete"),
 }
-"""The verbs that budgets answer, each with its name there; all others are the service's."""
+"""The verbs that budgets and environments answer, each with its name there; all others are the service's."""
 
 
 class Solo(Verbs):
@@ -80,8 +84,8 @@ class Solo(Verbs):
 
         async def call(*args: Any, **kwargs: Any) -> Any:
             opened = await asyncio.wrap_future(self._opened)
-            asked = (opened.budgets, BUDGETS[verb]) if verb in BUDGETS else (opened.service, verb)
-            answer: Coroutine[Any, Any, Any] = getattr(*asked)(*args, **kwargs)
+            who, name = ELSEWHERE.get(verb, ("service", verb))
+            answer: Coroutine[Any, Any, Any] = getattr(getattr(opened, who), name)(*args, **kwargs)
             return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(answer, self._loop))
 
         return call

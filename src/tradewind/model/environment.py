@@ -83,6 +83,8 @@ class Environment:
     """Addresses of the package indexes to ask, the first one first; empty: the usual one. Never with a password."""
     channels: tuple[str, ...] = ()
     """Addresses of conda channels, the first one first."""
+    name: str = ""
+    """With its version, as ``climate@3``, where it is one that a workspace gave a name; not part of the content."""
 
 
 def seal(environment: Environment) -> Environment:

@@ -12,6 +12,7 @@ from tradewind.model.environment import Environment
 from tradewind.model.events import Event
 from tradewind.model.instance import Instance
 from tradewind.model.money import Money
+from tradewind.model.named import EnvironmentVersion
 
 T = TypeVar("T")
 
@@ -48,6 +49,13 @@ class Resize:
     scaling: Scaling
     dismiss: tuple[str, ...] = ()
     """Ids of worker instances that shall leave."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewSoftware:
+    """Ask for other software on the workers that come from now on."""
+
+    environment: Environment
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,3 +180,25 @@ class MadeWebhook:
     webhook: Webhook
     signing_key: str
     """Signs each delivery; shown this once."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewEnvironment:
+    """Ask that software gets a name: packages, or an image."""
+
+    name: str
+    environments: tuple[Environment, ...] = ()
+    """One for each platform, the usual one first. Their hashes are reckoned anew."""
+    image: str = ""
+    source: str = ""
+    """Name of the file it was made from."""
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MadeEnvironment:
+    """The version that has what was asked for."""
+
+    version: EnvironmentVersion
+    is_new: bool
+    """Whether it was made just now; False: the newest one had the very content already."""

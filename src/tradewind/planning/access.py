@@ -15,6 +15,8 @@ class Action(StrEnum):
     CREATE_CLUSTER = "run clusters"
     CHANGE_CLUSTER = "change or stop another member's cluster"
     USE_CLUSTER = "use another member's cluster"
+    CREATE_ENVIRONMENT = "give software a name"
+    DELETE_ENVIRONMENT = "delete named environments"
     MANAGE_BUDGETS = "change budgets"
     MANAGE_MEMBERS = "change who belongs to this workspace"
     MANAGE_OWNERS = "make or unmake owners"
@@ -38,6 +40,9 @@ ROLES: dict[Action, frozenset[MemberRole]] = {
     Action.CHANGE_CLUSTER: frozenset({OWNER, ADMIN}),
     # Nobody: a cluster's keys let one run code as its owner, with the owner's credentials.
     Action.USE_CLUSTER: frozenset(),
+    Action.CREATE_ENVIRONMENT: frozenset({OWNER, ADMIN, MEMBER, MENTOR}),
+    # Others' clusters count on them.
+    Action.DELETE_ENVIRONMENT: frozenset({OWNER, ADMIN}),
     Action.MANAGE_BUDGETS: frozenset({OWNER, ADMIN}),
     Action.MANAGE_MEMBERS: frozenset({OWNER, ADMIN}),
     Action.MANAGE_OWNERS: frozenset({OWNER}),
@@ -52,6 +57,8 @@ SCOPES: dict[Action, Scope] = {
     Action.CREATE_CLUSTER: Scope.CLUSTERS,
     Action.CHANGE_CLUSTER: Scope.CLUSTERS,
     Action.USE_CLUSTER: Scope.CLUSTERS,
+    Action.CREATE_ENVIRONMENT: Scope.CLUSTERS,
+    Action.DELETE_ENVIRONMENT: Scope.MANAGE,
     Action.MANAGE_BUDGETS: Scope.MANAGE,
     Action.MANAGE_MEMBERS: Scope.MANAGE,
     Action.MANAGE_OWNERS: Scope.MANAGE,

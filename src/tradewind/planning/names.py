@@ -13,6 +13,9 @@ RESERVED = frozenset({"tradewind", "me", "nobody"})
 
 _USER = re.compile(r"[a-z0-9][a-z0-9._-]{0,38}\Z")
 _WORKSPACE = re.compile(r"[a-z0-9][a-z0-9_-]{0,38}\Z")
+_ENVIRONMENT = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}\Z")
+_REFERENCE = re.compile(r"([^@]+)(?:@([1-9][0-9]{0,8}))?\Z")
+_IMAGE = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9._:/@-]{0,254}\Z")
 _EMAIL = re.compile(r"[^\s@<>,;:\"\\\x00-\x20\x7f]+@[^\s@<>,;:\"\\\x00-\x20\x7f]+\Z")
 LONGEST_EMAIL = 254
 LONGEST_TEXT = 200
@@ -34,6 +37,29 @@ def workspace_name(name: str) -> str:
         rule = "take a letter or digit, then up to 38 of a-z, 0-9, dash and underscore"
         raise BadRequest(f"{name[:60]!r} can't be a workspace's name; {rule}")
     return name
+
+
+def environment_name(name: str) -> str:
+    """Return ``name`` if it can be an environment's. Raises BadRequest."""
+    if not _ENVIRONMENT.match(name):
+        rule = "take a letter or digit, then up to 62 of a-z, 0-9, dot, dash and underscore"
+        raise BadRequest(f"{name[:80]!r} can't be an environment's name; {rule}")
+    return name
+
+
+def environment_reference(text: str) -> tuple[str, int | None]:
+    """Return the name and the version of ``climate@3``; None is the newest. Raises BadRequest."""
+    found = _REFERENCE.match(text)
+    if found is None:
+        raise BadRequest(f"{text[:80]!r} names no environment: write its name, or name and version, as climate@3")
+    return environment_name(found[1]), int(found[2]) if found[2] else None
+
+
+def image_name(text: str) -> str:
+    """Return ``text`` if it can be a container image's name. Raises BadRequest."""
+    if not _IMAGE.match(text):
+        raise BadRequest(f"{text[:80]!r} can't be an image; write it as ghcr.io/lab/climate:2, without a password")
+    return text
 
 
 def fitting_name(wanted: str) -> str:

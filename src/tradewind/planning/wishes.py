@@ -15,6 +15,7 @@ from decimal import Decimal
 from tradewind.errors import BadRequest
 from tradewind.model.cluster import ClusterSpec, Scaling
 from tradewind.model.resources import Need, Range
+from tradewind.planning.names import environment_reference
 
 MOST_WORKERS = 20_000
 LONGEST = timedelta(days=366)
@@ -39,10 +40,10 @@ def check_spec(spec: ClusterSpec) -> None:
         raise BadRequest(
             f"name={spec.name:.80} can't be used: take 1 to 63 letters, digits, '-', '_' or '.', such as 'my-analysis'."
         )
-    for field in ("region", "software"):
-        word = getattr(spec, field)
-        if word is not None and not _WORD.match(word):
-            raise BadRequest(f"{field}={word!r:.80} can't be used: write a name.")
+    if spec.region is not None and not _WORD.match(spec.region):
+        raise BadRequest(f"region={spec.region!r:.80} can't be used: write a name.")
+    if spec.software is not None:
+        environment_reference(spec.software)
     check_scaling(spec.scaling)
     _check_need("worker", spec.worker)
     _check_need("scheduler", spec.scheduler)

@@ -27,6 +27,8 @@ class Capabilities:
     """Whether ``worker_vm_types`` means anything."""
     software: bool = False
     """Whether a named environment can be run; else it runs the caller's own."""
+    images: bool = False
+    """Whether a named environment can be a container image."""
     same_file_system: bool = False
     """Whether the caller's directories exist there."""
     runs_software: bool = True

@@ -10,34 +10,34 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from fastapi import FastAPI
+from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from tradewind import __version__
-from tradewind.config import Settings
+from tradewind.config import OidcSettings, Settings
 from tradewind.engine.assembly import Assembly
+from tradewind.engine.clock import Clock
 from tradewind.errors import MissingExtra, TradewindError
-from tradewind.server import budgets, clusters, health, history, logins, openapi, people, problems, stream
+from tradewind.server import budgets, clusters, environments, health, history, logins, openapi, people, problems, stream
 from tradewind.server.context import request_id
 from tradewind.server.guard import Guard
 from tradewind.server.limits import Limits, Streams
 from tradewind.server.metrics import Metrics
 from tradewind.server.news import News
-from tradewind.server.oidc import OpenIdProvider
 from tradewind.server.operation import Operation, by_path
 from tradewind.server.pages.places import PLACES
 
 if TYPE_CHECKING:
+    from tradewind.server.oidc import OpenIdProvider
     from tradewind.server.telemetry import Traces
 
-TABLES = (clusters.table, history.table, budgets.table, stream.table, people.table, logins.table)
+TABLES = (clusters.table, history.table, budgets.table, environments.table, stream.table, people.table, logins.table)
 OPERATIONS: tuple[Operation, ...] = tuple(operation for table in TABLES for operation in table.operations)
 """Everything that can be asked, in the order it is documented."""
 
 
-def create_app(assembly: Assembly, settings: Settings, *, public_url: str | None = None) -> FastAPI:
+def create_app(assembly: Assembly, settings: Settings, *, public_url: str | None = None) -> Starlette:
     """Return the application for an engine that is open already.
 
     Parameters
@@ -51,23 +51,16 @@ def create_app(assembly: Assembly, settings: Settings, *, public_url: str | None
     """
 
     @contextlib.asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
         yield
         await app.state.news.aclose()
         if app.state.traces is not None:
             # A receiver that doesn't answer is waited for on another thread, or nobody else could end either.
             await asyncio.to_thread(app.state.traces.close)
 
-    app = FastAPI(
-        title="Tradewind",
-        version=__version__,
-        openapi_url=None,
-        docs_url=None,
-        redoc_url=None,
-        # It would send people to where the Host header says, which a stranger may have written.
-        redirect_slashes=False,
-        lifespan=lifespan,
-    )
+    app = Starlette(lifespan=lifespan)
+    # It would send people to where the Host header says, which a stranger may have written.
+    app.router.redirect_slashes = False
     state = app.state
     state.assembly = assembly
     state.settings = settings
@@ -85,7 +78,7 @@ def create_app(assembly: Assembly, settings: Settings, *, public_url: str | None
         app.add_route(path, _named(path, answer), methods=["GET"])
     for path, (answer_page, methods) in PLACES.items():
         app.add_route(path, _named(path, answer_page), methods=list(methods))
-    state.oidc = OpenIdProvider(settings.oidc, assembly.clock) if settings.oidc.issuer is not None else None
+    state.oidc = _oidc(settings.oidc, assembly.clock)
     state.openapi = openapi.document(OPERATIONS)
 
     app.add_exception_handler(TradewindError, _told)
@@ -103,6 +96,15 @@ def default_url(settings: Settings) -> str:
         return serve.public_url.rstrip("/")
     host = f"[{serve.host}]" if ":" in serve.host else serve.host
     return f"{'https' if serve.tls else 'http'}://{host}:{serve.port}"
+
+
+def _oidc(settings: OidcSettings, clock: Clock) -> OpenIdProvider | None:
+    """Return where people sign in, if they do so elsewhere."""
+    if settings.issuer is None:
+        return None
+    # Two hundred modules and some MiB, for those who have such a provider.
+    made: OpenIdProvider = importlib.import_module("tradewind.server.oidc").OpenIdProvider(settings, clock)
+    return made
 
 
 def _traces(endpoint: str | None) -> Traces | None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from tradewind.errors import BadRequest, NameTaken, NotFound, OverBudget, Unavailable
 from tradewind.model.cluster import Cluster
 from tradewind.model.computation import Computation, Insight
-from tradewind.model.exchange import InstanceLog, JournalLine, Keys, NewCluster, Page, Resize, Wish
+from tradewind.model.exchange import InstanceLog, JournalLine, Keys, NewCluster, NewSoftware, Page, Resize, Wish
 from tradewind.model.usage import Receipt
 from tradewind.model.views import ClusterView, DryRun
 from tradewind.server import auth
@@ -153,6 +153,12 @@ async def view(asked: Asked[Nothing, Newer]) -> ClusterView:
 async def scale(asked: Asked[Resize, Nothing]) -> None:
     """Change how many workers are wanted, and which ones shall leave."""
     await asked.service.scale(_cluster(asked), asked.body.scaling, dismiss=asked.body.dismiss)
+
+
+@table.on("PUT", ONE + "/environment", body=NewSoftware, problems=(BadRequest, NotFound))
+async def set_environment(asked: Asked[NewSoftware, Nothing]) -> None:
+    """Change what software the instances run that are launched from now on."""
+    await asked.service.set_environment(_cluster(asked), asked.body.environment)
 
 
 @table.on("DELETE", ONE, query=Why, status=204, problems=(NotFound,))

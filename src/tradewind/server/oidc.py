@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
@@ -23,6 +22,7 @@ from tradewind.config import OidcSettings
 from tradewind.engine.clock import Clock
 from tradewind.engine.people import Arrival
 from tradewind.errors import SignInNeeded, Unavailable
+from tradewind.server.journey import Journey
 
 SCOPE = "openid email profile"
 PATIENCE_S = 10.0
@@ -38,17 +38,6 @@ ALGORITHMS = frozenset(
 """Signatures that a public key checks. Never "none", and never one whose key is a secret that we share."""
 NEEDED = ("authorization_endpoint", "token_endpoint", "jwks_uri")
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Journey:
-    """One person's way to the provider and back; it travels in a cookie of their browser alone."""
-
-    url: str
-    """Where to send the browser."""
-    state: str
-    nonce: str
-    verifier: str
 
 
 class OpenIdProvider:

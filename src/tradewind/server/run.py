@@ -13,7 +13,7 @@ from pathlib import Path
 from types import FrameType
 
 import uvicorn
-from fastapi import FastAPI
+from starlette.applications import Starlette
 
 from tradewind.config import Settings
 from tradewind.engine.shared import Shared
@@ -102,7 +102,7 @@ def listen(host: str, port: int) -> socket.socket:
     return made
 
 
-def uvicorn_config(app: FastAPI, settings: Settings, certificate: Certificate | None) -> uvicorn.Config:
+def uvicorn_config(app: Starlette, settings: Settings, certificate: Certificate | None) -> uvicorn.Config:
     """Return what uvicorn is told."""
     return uvicorn.Config(
         app,
@@ -127,9 +127,9 @@ def uvicorn_config(app: FastAPI, settings: Settings, certificate: Certificate | 
 class Server(uvicorn.Server):
     """A uvicorn that ends on its first signal, at once on its second, and says when it listens."""
 
-    def __init__(self, config: uvicorn.Config, app: FastAPI) -> None:
+    def __init__(self, config: uvicorn.Config, app: Starlette) -> None:
         super().__init__(config)
-        self._fastapi = app
+        self._starlette = app
         self.on_start: Callable[[], None] = lambda: None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -140,7 +140,7 @@ class Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Let answers under way end."""
-        self._fastapi.state.ending.set()
+        self._starlette.state.ending.set()
         await super().shutdown(sockets)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:

@@ -15,9 +15,10 @@ from tradewind.model.cluster import Cluster
 from tradewind.model.computation import Computation
 from tradewind.model.events import Event
 from tradewind.model.instance import Instance
+from tradewind.model.named import NamedEnvironment
 from tradewind.model.people import AuditEntry, Invitation, Member, Workspace
 from tradewind.model.usage import Usage
-from tradewind.store import audit, ledger, members, rows
+from tradewind.store import audit, environments, ledger, members, rows
 from tradewind.store import schema as tables
 from tradewind.store.transactions import Transactions
 
@@ -97,6 +98,7 @@ NOUNS: Mapping[str, Noun] = MappingProxyType(
             of_workspace=_within(tables.reservations.c.cluster_id, tables.clusters),
         ),
         "webhooks": _noun(Webhook, tables.webhooks, _webhook),
+        "environments": _noun(NamedEnvironment, tables.environments, environments.environment_from),
         "clusters": _noun(Cluster, tables.clusters, rows.cluster_from),
         "instances": _noun(
             Instance,

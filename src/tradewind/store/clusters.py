@@ -12,6 +12,7 @@ from tradewind import wire
 from tradewind.errors import Forbidden, NameTaken, NotFound
 from tradewind.model.budget import Reservation
 from tradewind.model.cluster import Cluster, ClusterStatus, Intent
+from tradewind.model.environment import Environment
 from tradewind.model.exchange import ClusterNews
 from tradewind.model.people import AuditEntry
 from tradewind.store import ledger, pages, rows
@@ -40,7 +41,10 @@ def create(
     keep(connection, once, cluster)
     if member is not None:
         _hold_member(connection, cluster.spec.workspace, member)
-    values = rows.new_cluster_values(cluster) | {"lease_holder": holder, "lease_until": until}
+    values = rows.new_cluster_values(cluster)
+    if holder is not None:
+        # Its holder knows of it; to others it's due when that one is silent, or when people change their mind.
+        values |= {"lease_holder": holder, "lease_until": until, "wake_at": until}
     live_name = {"index_elements": ["workspace", "name"], "index_where": IS_LIVE}
     while not insert_unless_there(connection, clusters, values, **live_name):
         other = find(connection, cluster.spec.workspace, cluster.name, True)
@@ -153,6 +157,24 @@ def change_intent(
     if entry is not None:
         record(connection, entry)
     return replace(before, intent=wanted)
+
+
+def change_environment(
+    connection: Connection,
+    cluster_id: str,
+    environment: Environment,
+    now: datetime,
+    entry: AuditEntry | None = None,
+) -> None:
+    """Write what software a live cluster's next instances run."""
+    of = clusters.c
+    done = connection.execute(
+        update(clusters)
+        .where(of.id == cluster_id, IS_LIVE, of.environment_hash.is_distinct_from(environment.content_hash))
+        .values(**rows.environment_values(environment), wake_at=now, revision=of.revision + 1)
+    )
+    if done.rowcount and entry is not None:
+        record(connection, entry)
 
 
 def revision(connection: Connection, cluster_id: str) -> int:

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Engine, inspect, text
 from tradewind.errors import StoreError
 from tradewind.store import database
 
-HEAD = "0002"
+HEAD = "0003"
 """The newest revision in ``migrations/versions``."""
 
 MIGRATIONS = Path(__file__).parent / "migrations"

@@ -184,7 +184,7 @@ def save(connection: Connection, lease: Lease, changes: Changes) -> None:
         # Somebody wrote after this round had read: the wake-up they set, of whatever, must not be slept over.
         values["wake_at"] = min(filter(None, (row["wake_at"], changes.wake_at)), default=None)
     if changes.cluster is not None:
-        values |= _values_of(changes.cluster, row)
+        values |= _values_of(changes.cluster, row, is_current=row["revision"] == lease.revision)
     connection.execute(update(clusters).where(clusters.c.id == lease.cluster_id).values(values))
     # Instances go first: usages point at them.
     if changes.instances:
@@ -233,10 +233,11 @@ def _locked(connection: Connection, cluster_id: str) -> RowMapping | None:
     return connection.execute(statement.with_for_update(key_share=True)).mappings().first()
 
 
-def _values_of(cluster: Cluster, row: RowMapping) -> rows.Values:
+def _values_of(cluster: Cluster, row: RowMapping, *, is_current: bool) -> rows.Values:
     values = rows.engine_values(cluster)
     kept = cluster.environment.content_hash if cluster.environment else None
-    if kept != row["environment_hash"]:
+    # What people have changed since this round had read, they have changed after it.
+    if is_current and kept != row["environment_hash"]:
         values |= rows.environment_values(cluster.environment)
     if not cluster.status.is_live:
         values["wake_at"] = None

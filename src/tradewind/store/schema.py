@@ -336,6 +336,28 @@ webhooks = Table(
     Column("created_at", UtcTime, nullable=False),
 )
 
+environments = Table(
+    "environments",
+    metadata,
+    Column("workspace", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("created_at", UtcTime, nullable=False),
+    Column("created_by", Text, nullable=False),
+    Column("content_hash", Text, nullable=False),
+    Column("image", Text, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("note", Text, nullable=False),
+    # What a list tells of the packages; they themselves are some hundred kilobytes.
+    Column("platforms", Text, nullable=False),
+    Column("python", Text, nullable=False),
+    Column("packages", Integer, nullable=False),
+    Column("environments", Text, nullable=False),
+    # A row stays behind, without packages: its number is never given again.
+    Column("deleted_at", UtcTime),
+    PrimaryKeyConstraint("workspace", "name", "version"),
+)
+
 idempotency = Table(
     "idempotency",
     metadata,

@@ -9,6 +9,7 @@ from pathlib import Path
 from tradewind.model.budget import Reservation
 from tradewind.model.cluster import Cluster, ClusterStatus, Intent
 from tradewind.model.computation import Computation
+from tradewind.model.environment import Environment
 from tradewind.model.events import Event
 from tradewind.model.exchange import ClusterNews
 from tradewind.model.instance import Instance
@@ -16,6 +17,7 @@ from tradewind.model.people import AuditEntry
 from tradewind.model.usage import Usage
 from tradewind.store import clusters, corrections, database, figures, history, rounds
 from tradewind.store.archive import Archive
+from tradewind.store.environments import Environments
 from tradewind.store.facts import Facts
 from tradewind.store.figures import StoreFigures
 from tradewind.store.idempotency import Idempotency, Once
@@ -44,6 +46,7 @@ class Store:
         self.archive = Archive(transactions)
         self.people = People(transactions)
         self.facts = Facts(transactions)
+        self.environments = Environments(transactions)
         self.idempotency = Idempotency(transactions)
         self.money = Treasury(transactions)
         self.outbox = Outbox(transactions)
@@ -92,7 +95,7 @@ class Store:
         entry: AuditEntry | None = None,
         once: Once | None = None,
     ) -> None:
-        """Write down a new cluster, due at once.
+        """Write down a new cluster: due at once, or once the lease that it begins with is over. Its revision is 1.
 
         Parameters
         ----------
@@ -101,7 +104,7 @@ class Store:
         secrets : ClusterSecrets
             Its keys.
         holder : str, optional
-            Who has the lease from the start, ``until`` then.
+            Who has the lease from the start, of epoch 0, ``until`` then.
         until : datetime, optional
             The end of that lease.
         opening : sequence of Reservation
@@ -161,6 +164,12 @@ class Store:
     async def figures(self, now: datetime) -> StoreFigures:
         """Count what lives in all workspaces, for those who run the server."""
         return await self._transactions.read(figures.figures, now)
+
+    async def change_environment(
+        self, cluster_id: str, environment: Environment, now: datetime, *, entry: AuditEntry | None = None
+    ) -> None:
+        """Change what software the instances run that are launched from now on; of a stopped cluster, nothing."""
+        await self._transactions.write(clusters.change_environment, cluster_id, environment, now, entry)
 
     async def change_intent(
         self,

@@ -96,8 +96,8 @@ def serving() -> Iterator[Index]:
             elif place == "files" and name in index.files:
                 time.sleep(index.delay_s)
                 self.file(*index.files[name])
-            elif self.path in index.plain:
-                self.answer(index.plain[self.path])
+            elif self.path.partition("?")[0] in index.plain:
+                self.answer(index.plain[self.path.partition("?")[0]])
             else:
                 self.send_error(404)
 

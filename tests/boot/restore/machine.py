@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -38,9 +39,10 @@ class Machine:
         """Start the program, with its order in a file beside the home."""
         words.setdefault("indexes", (f"{self.index.url}/simple",))
         words.setdefault("files", {})
-        told = self.home.parent / f"{self.home.name}.json"
+        place = Path(tempfile.mkdtemp(dir=self.home.parent))  # another one may be reading its own just now
+        told = place / "order.json"
         told.write_text(json.dumps(order(environment, **words)))
-        text = self.home.parent / "program.py"
+        text = place / "program.py"
         text.write_text(program())
         uv = shutil.which("uv", path=f"{Path(sys.executable).parent}:{os.environ['PATH']}")
         tools = [str(Path(uv).parent)] if uv else []

@@ -69,6 +69,18 @@ def test_a_package_comes_from_the_index_it_was_captured_from(machine: Machine) -
     assert machine.run(wanted, indexes=(elsewhere,))[-1]["way"] == "install"
 
 
+def test_a_version_comes_from_the_first_index_that_has_it(machine: Machine, tmp_path: Path) -> None:
+    machine.index.add("alpha", "2.0")
+    second = tmp_path / "second" / "alpha"
+    second.mkdir(parents=True)
+    name, text = wheel("alpha", "1.0")
+    (second / name).write_bytes(text)
+    (second / "index.html").write_text(f"<a href='{name}'>{name}</a>")
+    indexes = ("file:///nowhere/simple", f"{machine.index.url}/simple", (tmp_path / "second").as_uri())
+
+    assert machine.run(environment(*pins("alpha")), indexes=indexes)[-1].get("way") == "install"
+
+
 def test_wheels_and_modules_that_travelled_are_installed(machine: Machine, tmp_path: Path) -> None:
     name, text = wheel("mine", "0.3.dev1+gabc")
     built = tmp_path / name

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import psutil
 import pytest
@@ -219,6 +220,23 @@ async def test_a_killed_warm_process_leaves_instances_and_is_replaced(own_site: 
     seen = await own_site.observe(first)
     assert seen is not None
     assert seen.status is RUNNING
+
+
+async def test_what_was_installed_since_is_not_kept_from_new_instances(
+    own_site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    packages = tmp_path / "site-packages"
+    packages.mkdir()
+    monkeypatch.syspath_prepend(str(packages))
+    one, another, third = (order(Role.SCHEDULER, f"c-packages-{number}") for number in range(3))
+    await own_site.launch(one)
+    before = own_site.warm()
+    await own_site.launch(another)
+    assert own_site.warm() == before
+    (packages / "wavelet-1.0.dist-info").mkdir()
+    await own_site.launch(third)
+    assert is_gone(before.pid)
+    assert own_site.warm().pid != before.pid
 
 
 async def test_another_installation_is_neither_shown_nor_ended(site: Site) -> None:

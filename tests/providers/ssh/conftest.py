@@ -119,12 +119,12 @@ async def sight(provider: SshProvider, handle: Handle) -> ObservedInstance | Non
 
 
 async def until(
-    provider: SshProvider, handle: Handle, *statuses: InstanceStatus, within_s: float = 40
+    provider: SshProvider, handle: Handle, *statuses: InstanceStatus, within_s: float = 40, detail: str | None = None
 ) -> ObservedInstance:
     until_s = time.monotonic() + within_s
     while True:
         seen = await sight(provider, handle)
-        if seen is not None and seen.status in statuses:
+        if seen is not None and seen.status in statuses and (detail is None or seen.detail == detail):
             return seen
         assert seen is None or seen.status is not InstanceStatus.STOPPED, (seen, await provider.logs(handle.handle, 40))
         assert time.monotonic() < until_s, (seen, await provider.logs(handle.handle, 40))

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import hashlib
 import json
 import os
 import subprocess
@@ -15,7 +16,9 @@ from typing import Any
 import pytest
 
 from tests.providers.local.orders import order
+from tradewind.boot.process import Software
 from tradewind.errors import NoCapacity, ProviderError, Rejected, Unavailable
+from tradewind.model.environment import Artifact, Environment
 from tradewind.model.instance import InstanceStatus, Role
 from tradewind.model.offer import Offer
 from tradewind.model.resources import GIB, Resources
@@ -73,12 +76,14 @@ async def test_wherever_the_line_breaks_the_same_order_again_launches_once(lab: 
         assert number < 7
 
 
-async def appears(directory: Path, name: str) -> None:
-    while True:  # noqa: ASYNC110 - nobody tells
+def appears(directory: Path, name: str) -> bool:
+    until_s = time.monotonic() + 20
+    while time.monotonic() < until_s:
         with contextlib.suppress(FileNotFoundError):
             if name in os.listdir(directory):
-                return
-        await asyncio.sleep(0.001)
+                return True
+        time.sleep(0.001)
+    return False
 
 
 async def test_an_order_whose_answer_was_lost_waits_for_its_host_and_goes_to_no_other(lab: Lab, cable: Cable) -> None:
@@ -87,8 +92,7 @@ async def test_an_order_whose_answer_was_lost_waits_for_its_host_and_goes_to_no_
     await provider.observe()
     one = ordered(Role.WORKER)
     task = asyncio.create_task(launch(provider, one))
-    async with asyncio.timeout(20):
-        await appears(lab.directory / "ws1" / "runs", one.marks.order)
+    assert await asyncio.to_thread(appears, lab.directory / "ws1" / "runs", one.marks.order)
     # It is being claimed, and says so to nobody.
     cable.is_deaf = True
     await asyncio.sleep(0.5)
@@ -128,14 +132,13 @@ async def test_a_silent_host_keeps_what_it_had_and_stops_nobody_else(lab: Lab, c
         third = ordered(Role.WORKER, cpus=4)
         with pytest.raises(NoCapacity, match="ws1"):
             await launch(provider, third)
-        await provider.terminate([next(h.handle for h in handles if h is not there)])
+        other = next(handle for handle in handles if handle is not there)
+        await provider.terminate([other.handle])
+        await until(provider, other, STOPPED)
         with pytest.raises(Unavailable, match="ws1"):
             await provider.terminate([there.handle])
         cable.mend()
-        async with asyncio.timeout(40):
-            while (seen := await sight(provider, there)) is None or seen.detail != "on ws1":
-                await asyncio.sleep(0.1)
-        assert seen.status is STARTING
+        assert (await until(provider, there, STARTING, detail="on ws1")).handle == there.handle
         handles = [there, *await launch(provider, ordered(Role.WORKER, cpus=4))]
 
 
@@ -387,6 +390,53 @@ async def test_stopping_while_sshd_is_replaced_goes_on_after(lab: Lab, server: S
                 break
             await asyncio.sleep(0.1)
     await until(provider, handle, STOPPED)
+
+
+def needing(files: dict[str, Path], python: str = "3.99.0") -> Software:
+    """Return software that no host can have: its Python doesn't exist."""
+    artifacts = tuple(
+        Artifact(file_name=path.name, sha256=sha256, size=path.stat().st_size) for sha256, path in files.items()
+    )
+    wanted = Environment(
+        python=python, platform="linux-x86_64", packages=(), content_hash="ab" * 32, artifacts=artifacts
+    )
+    return Software(environment=wanted, files={sha256: str(path) for sha256, path in files.items()})
+
+
+async def test_software_that_can_not_be_made_ends_its_instance_with_the_reason(lab: Lab) -> None:
+    wheel = lab.directory / "mine-1.0-py3-none-any.whl"
+    wheel.write_bytes(b"no wheel at all")
+    sha256 = hashlib.sha256(wheel.read_bytes()).hexdigest()
+    provider = lab.provider(lab.host("ws1", environment=None), lab.host("ws2", environment=None))
+    handles = await launch(provider, *(ordered(software=needing({sha256: wheel})) for _ in range(3)))
+    for handle in handles:
+        seen = await until(provider, handle, STOPPED)
+        host, _, reason = seen.detail.partition(": ")
+        assert host == f"on {handle.handle[:3]}"
+        assert reason
+        assert f"{reason}." in await provider.logs(handle.handle, 20), "what the restoring said last"
+    for host in {handle.handle.split("/")[0] for handle in handles}:
+        assert os.listdir(lab.directory / host / "artifacts" / sha256) == [wheel.name], "brought once, and whole"
+
+
+async def test_a_host_on_which_something_failed_is_taken_last(lab: Lab) -> None:
+    provider = lab.provider(lab.host("ws1", environment=None), lab.host("ws2", environment=None))
+    (bad,) = await launch(provider, ordered(Role.WORKER, software=needing({})))
+    await until(provider, bad, STOPPED)
+    (after,) = await launch(provider, ordered(Role.WORKER, software=needing({})))
+    assert {bad.handle[:3], after.handle[:3]} == {"ws1", "ws2"}
+
+
+async def test_what_was_never_said_or_is_gone_is_rejected_before_any_host_is_asked(lab: Lab) -> None:
+    provider = lab.provider(lab.host(environment=None, port=1))
+    with pytest.raises(Rejected, match="isn't known what software"):
+        await launch(provider, ordered())
+    gone = lab.directory / "gone.whl"
+    gone.write_text("x")
+    wanted = needing({"ab" * 32: gone})
+    gone.unlink()
+    with pytest.raises(Rejected, match=r"gone\.whl, of your own code, isn't there any more"):
+        await launch(provider, ordered(software=wanted))
 
 
 def test_nothing_is_imported_for_those_who_do_not_use_it() -> None:

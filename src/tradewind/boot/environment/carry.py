@@ -12,13 +12,14 @@ import tempfile
 import zipfile
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from importlib import metadata
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from tradewind.boot.environment.build import BuildFailed, build, find_uv
 from tradewind.boot.environment.capture import this_platform
-from tradewind.boot.environment.indexes import PUBLIC, Indexes, configured
-from tradewind.boot.environment.known import known_to
+from tradewind.boot.environment.indexes import PUBLIC, Indexes, configured, with_passwords
+from tradewind.boot.environment.known import known_to, lacked_by
 from tradewind.boot.environment.listing import described, listing, refuse_too_big, sizes_of
 from tradewind.boot.environment.modules import linked_by, modules, name_of, places
 from tradewind.boot.environment.sources import Found, Installed, look, path_of
@@ -35,6 +36,8 @@ ADVICE = (
 )
 MODULES = "What is imported from the working directory and from PYTHONPATH"
 OUR_OWN = "tradewind"
+OUR_NEEDS = ("msgspec", "setproctitle")
+"""Of our own dependencies, those that a scheduler or a worker imports and ``distributed`` doesn't bring."""
 
 Known = Callable[[Sequence[Installed]], Collection[str]]
 
@@ -64,6 +67,7 @@ def carry(
     public: Collection[str] = (),
     known: Known | None = None,
     limit: int = LIMIT,
+    with_modules: bool = True,
     say: Callable[[str], None] = log.warning,
 ) -> Environment:
     """Return ``environment`` with the files that it needs besides what indexes have; they lie in ``cache``.
@@ -87,6 +91,8 @@ def carry(
         are set too, for packages of which it isn't written down from which they are; what isn't known travels.
     limit : int
         Bytes of all files together.
+    with_modules : bool
+        Whether plain modules of the working directory travel, beside packages.
     say : callable
         Told in a sentence what was done otherwise than usual.
 
@@ -104,8 +110,7 @@ def carry(
     )
     installed = {one.name: one for one in carrier.found.installed}
     if unsure := [installed[p.name] for p in environment.packages if p.name in installed and is_unsure(p, carrier)]:
-        names = known(unsure) if known is not None else known_to(unsure, cache, say=say)
-        carrier = replace(carrier, known=names)
+        carrier = replace(carrier, known=known(unsure) if known is not None else _not_private(unsure, carrier))
     packages, artifacts = [], []
     given: dict[Path, frozenset[str]] = {}
     for package in environment.packages:
@@ -119,7 +124,7 @@ def carry(
             given[one.project.resolve()] = names_in(place_of(artifact, cache))
         packages.append(replace(package, version=version, artifact=artifact.sha256, sha256=""))
     refuse_too_big("What travels", {a.file_name: a.size for a in artifacts}, limit, ADVICE)
-    found = modules_to_carry(carrier, path, working_directory, given)
+    found = modules_to_carry(carrier, path, working_directory, given) if with_modules else {}
     plain = modules_zip(found, carrier, limit - sum(artifact.size for artifact in artifacts))
     # What isn't PyPI's or public has travelled: a machine that asked those indexes would wait for nothing.
     reachable = tuple(url for url in environment.indexes if url in PUBLIC or url in carrier.public)
@@ -131,6 +136,36 @@ def carry(
             artifacts=tuple(sorted([*artifacts, *plain], key=lambda artifact: artifact.file_name)),
         )
     )
+
+
+def _not_private(unsure: Sequence[Installed], carrier: Carrier) -> frozenset[str]:
+    private = [index.url for index in carrier.indexes.private if index.url not in carrier.public]
+    written = with_passwords()
+    lacked: frozenset[str] = frozenset()
+    if all(url.startswith(("http://", "https://")) and url in written for url in private):
+        lacked = lacked_by(unsure, carrier.cache, {url: written[url] for url in private})
+    return lacked | known_to([one for one in unsure if one.name not in lacked], carrier.cache, say=carrier.say)
+
+
+def with_ours(environment: Environment, cache: Path) -> Environment:
+    """Return ``environment`` with this program in it, packed as it runs here, where no package brings it.
+
+    What it imports on a machine besides Dask's own libraries is added in the versions that are here.
+    """
+    names = {package.name for package in environment.packages}
+    if OUR_OWN in names:
+        return environment
+    needed = [Package(name=name, version=metadata.version(name)) for name in OUR_NEEDS if name not in names]
+    carrier = Carrier(cache=cache, found=Found(), indexes=Indexes())
+    plain = modules_zip(our_own(), carrier, LIMIT)
+    packages = sorted([*environment.packages, *needed], key=lambda package: (package.name, package.source.value))
+    return seal(replace(environment, packages=tuple(packages), artifacts=(*environment.artifacts, *plain)))
+
+
+def our_own() -> dict[str, Path]:
+    """Return this program's files, by their names in an archive."""
+    ours = Path(__file__).parents[2]
+    return {f"{OUR_OWN}/{name}": ours / name for name in listing(ours).names}
 
 
 def place_of(artifact: Artifact, cache: Path) -> Path:
@@ -245,8 +280,7 @@ def modules_to_carry(
     linked = linked_by(sites) | sites
     found = modules(places(path, working_directory, linked), without=is_in_wheel, say=carrier.say)
     if not any(one.name == OUR_OWN for one in carrier.found.installed) and f"{OUR_OWN}/__init__.py" not in found:
-        ours = Path(__file__).parents[2]  # what runs there needs us, wherever we were imported from
-        found |= {f"{OUR_OWN}/{name}": ours / name for name in listing(ours).names}
+        found |= our_own()  # what runs there needs us, wherever we were imported from
     return found
 
 

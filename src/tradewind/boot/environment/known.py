@@ -6,16 +6,18 @@ nothing: somebody may have given theirs the same. The metadata's hash does.
 
 from __future__ import annotations
 
+import base64
 import gzip
 import hashlib
 import json
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 from tradewind.boot.environment.indexes import PYPI
 from tradewind.boot.environment.sources import Installed
@@ -80,6 +82,61 @@ def known_to(
             "those of a private index, and travel."
         )
     return frozenset(one.name for one, answer in zip(installed, answers, strict=True) if answer)
+
+
+def lacked_by(
+    installed: Sequence[Installed],
+    cache: Path,
+    addresses: Mapping[str, str],
+    *,
+    clock: Callable[[], float] = time.time,
+) -> frozenset[str]:
+    """Return the names of those that none of some private indexes has heard of: they came from elsewhere.
+
+    Asked before the usual index is: a mirror seldom tells the hashes that :func:`known_to` goes by, and no name of a
+    private package is shown to anybody. Where one doesn't answer, all may be of it.
+
+    Parameters
+    ----------
+    installed : sequence of Installed
+        What is asked for.
+    cache : Path
+        The user's cache directory; it is written there that an index lacks a version, never with a password.
+    addresses : mapping of str to str
+        Of the private indexes: without a password to as they are written.
+    clock : callable
+        Returns the time as seconds since 1970.
+    """
+
+    def lacks(one: Installed, url: str) -> bool:
+        note = cache / "known" / hashlib.sha256(f"lacks\n{url}\n{one.name}\n{one.version}".encode()).hexdigest()
+        if _remembered(note, clock()) is False:
+            return True
+        if not _is_absent(f"{url}/{one.name}/", addresses[url]):
+            return False
+        note.parent.mkdir(parents=True, exist_ok=True)
+        note.write_text(f"no {clock():.0f}", encoding="utf-8")
+        return True
+
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        answers = list(pool.map(lambda one: all(lacks(one, url) for url in addresses), installed))
+    return frozenset(one.name for one, answer in zip(installed, answers, strict=True) if answer)
+
+
+def _is_absent(page: str, written: str) -> bool:
+    """Whether an index says that it has no such page; ``written`` is its address with the password, if it has one."""
+    request = urllib.request.Request(page, method="HEAD")
+    parts = urlsplit(written)
+    if parts.username is not None:
+        login = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+        request.add_unredirected_header("Authorization", f"Basic {base64.b64encode(login.encode()).decode()}")
+    try:
+        with urllib.request.urlopen(request, timeout=ASK_S):
+            return False
+    except urllib.error.HTTPError as error:
+        return error.code in {404, 410}
+    except (OSError, ValueError):
+        return False
 
 
 def _metadata_hash(one: Installed) -> str:

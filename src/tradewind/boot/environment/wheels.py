@@ -148,7 +148,7 @@ def repack_sources(one: Installed, into: Path) -> Path:
         Where its code lies isn't written down in a way that we know.
     """
     members: dict[str, Content] = {}
-    for name, place in sorted(_linked(one)):
+    for name, place in sorted(linked(one)):
         if place.is_file():
             members[place.name] = place
         else:
@@ -208,7 +208,7 @@ def _of_any_python(script: bytes) -> bytes:
     return b"#!python\n" + rest if first.startswith(b"#!") and b"python" in first else script
 
 
-def _linked(one: Installed) -> Iterator[tuple[str, Path]]:
+def linked(one: Installed) -> Iterator[tuple[str, Path]]:
     """Yield each importable thing of an editable project: its name and where it lies."""
     base = one.directory.parent
     try:

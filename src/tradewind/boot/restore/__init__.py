@@ -12,6 +12,7 @@ from dataclasses import asdict
 from functools import cache
 from pathlib import Path
 
+from tradewind.boot.environment.indexes import PYPI
 from tradewind.model.environment import Environment
 
 PARTS = ("report", "fetch", "tools", "refusal", "packages", "conda", "verify", "archive", "place", "run")
@@ -20,8 +21,9 @@ FIRST = """
 import sys
 
 if sys.version_info < (3, 9):
-    sys.stdout.write('{"failed": "no_python", "reason": "This machine begins with Python %d.%d (%s), and 3.9 or newer is '
-        'needed. Install a newer one, or name its path.", "detail": ""}\\n' % (sys.version_info[:2] + (sys.executable,)))
+    facts = sys.version_info[:2] + (sys.executable,)
+    reason = "This machine begins with Python %d.%d (%s), and 3.9 or newer is needed. Name a newer one." % facts
+    sys.stdout.write('{"failed": "no_python", "reason": "%s", "detail": ""}\\n' % reason)
     sys.exit(1)
 """
 """The rest is text to it, so that a Python too old to read the rest can still say so."""
@@ -50,7 +52,7 @@ def order(
     cache: str = "",
     indexes: tuple[str, ...] = (),
     task: str = "restore",
-    **limits: float,
+    **limits: float | str,
 ) -> dict[str, object]:
     """Return what :func:`program` is told, ready for JSON.
 
@@ -71,8 +73,9 @@ def order(
         In place of the environment's, the first one first.
     task : str
         ``restore``, or ``pack`` for later, when nothing waits.
-    **limits : float
-        ``timeout_s`` (3600) of one step, ``keep_days`` (14) and ``keep_bytes`` (20 GB) of unused environments.
+    **limits : float or str
+        ``timeout_s`` (3600) of one step, ``keep_days`` (14) and ``keep_bytes`` (20 GB) of unused environments, and
+        ``archive_sha256`` where somebody knows it: what task ``pack`` answered.
     """
     return {
         "environment": asdict(environment),
@@ -81,6 +84,7 @@ def order(
         "publish": publish,
         "cache": cache,
         "indexes": list(indexes),
+        "usual_index": PYPI,
         "task": task,
         **limits,
     }

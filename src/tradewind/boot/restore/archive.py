@@ -22,7 +22,7 @@ from typing import IO
 from tradewind.boot.restore.fetch import opened
 from tradewind.boot.restore.tools import minor_of
 
-PORTION = 16 << 20
+PORTION = 4 << 20
 """Bytes of files in one member: small enough for all cores to have work, and for memory."""
 LEVEL = 1
 """Of zlib; higher ones take several times as long for a tenth less."""
@@ -177,11 +177,14 @@ def _members(source: IO[bytes]) -> Iterator[bytes]:
 
 
 def _text_of(member: bytes) -> bytes:
+    checksum, size = struct.unpack("<II", member[-8:])
+    if size > 1100 * len(member):  # zlib never packs that well: the number is damaged, and would be allocated
+        raise BadArchive("it is damaged: a length is wrong")
     try:
-        text = zlib.decompress(member[HEADER.size : -8], -zlib.MAX_WBITS)
+        text = zlib.decompress(memoryview(member)[HEADER.size : -8], -zlib.MAX_WBITS, bufsize=max(size, 1))
     except zlib.error as error:
         raise BadArchive(f"it is damaged: {error}") from None
-    if zlib.crc32(text) != struct.unpack("<I", member[-8:-4])[0]:
+    if zlib.crc32(text) != checksum:
         raise BadArchive("it is damaged: a checksum is wrong")
     return text
 

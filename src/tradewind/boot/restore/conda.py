@@ -20,7 +20,7 @@ from tradewind.boot.restore.tools import run
 RATTLER = "py-rattler>=0.28,<1"
 SUFFIXES = (".conda", ".tar.bz2")
 LINKING = """
-import asyncio, json, sys
+import asyncio, json, os, pathlib, sys, traceback
 from rattler import install
 from rattler.repo_data import RepoDataRecord
 
@@ -28,14 +28,23 @@ async def main(order):
     records = []
     for package in order["packages"]:
         record = await RepoDataRecord.from_package_archive(package["path"])
-        record.url, record.channel, record.file_name = package["url"], package["channel"], package["file_name"]
+        record.channel, record.file_name = package["channel"], package["file_name"]
+        record.url = pathlib.Path(package["path"]).as_uri()  # an address of the channel would be fetched once more
         records.append(record)
     await install(
         records, target_prefix=order["prefix"], alternative_target_prefix=order["final"], cache_dir=order["cache"],
         execute_link_scripts=True, show_progress=False,
     )
 
-asyncio.run(main(json.load(sys.stdin)))
+code = 0
+try:
+    asyncio.run(main(json.load(sys.stdin)))
+except Exception:
+    traceback.print_exc()
+    code = 1
+sys.stdout.flush()
+sys.stderr.flush()
+os._exit(code)  # rattler's threads come home while Python ends, and one time in three that is a crash
 """
 """Run by the Python of the tools; the packages are here already, each with its hash checked."""
 
@@ -108,6 +117,6 @@ def _fetched(package: Mapping[str, Any], channels: Sequence[str], directory: str
                 if error.code != "unreachable":
                     break
                 continue
-            return {"path": path, "url": place, "channel": channel, "file_name": name}
+            return {"path": path, "channel": channel, "file_name": name}
     assert last is not None
     raise CantRestore(last.code, f"The conda package {package['name']} {package['version']}: {last}", last.detail)

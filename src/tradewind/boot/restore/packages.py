@@ -134,8 +134,15 @@ def install_pins(making: Making, packages: Sequence[Mapping[str, Any]]) -> None:
             )
     for url, lines in groups.items():
         # Each index by itself: a name that stands in two must come from the one it was captured from.
-        words = index_words([url] if url else making.indexes)
-        _install_lines(making, lines, ["--only-binary", ":all:", *words], of=len(lines))
+        words = ["--only-binary", ":all:", *index_words([url] if url else making.indexes)]
+        try:
+            _install_lines(making, lines, words, of=len(lines))
+        except CantRestore as error:
+            if error.code not in {"missing", "no_wheel"} or url or len(making.indexes) < 2:
+                raise
+            # pip, which most environments are made with, takes a version from whichever index has it; with exact pins
+            # that is no more dangerous here than it was there. Not at once: uv hides then that one wants a password.
+            _install_lines(making, lines, [*words, "--index-strategy", "unsafe-first-match"], of=len(lines))
     if direct:
         _install_lines(making, direct, index_words(making.indexes), of=len(direct))
 

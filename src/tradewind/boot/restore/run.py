@@ -147,7 +147,7 @@ def _install(order: Mapping[str, Any], cache: str, place: Place, report: Report,
     environment = order["environment"]
     indexes = list(order.get("indexes") or environment.get("indexes") or usual_indexes())
     with report.step("uv"):
-        uv = find_uv(cache, order["files"].get("uv", ""), indexes)
+        uv = find_uv(cache, order["files"].get("uv", ""), [*indexes, *filter(None, [order.get("usual_index")])])
     making = Making(
         order=order,
         report=report,

@@ -133,9 +133,11 @@ def _wheel_from_index(cache: str, indexes: Sequence[str]) -> str:
             "This machine has no uv, and nothing says from which index to fetch it. Install uv on the machine "
             "(it is one file), or set an index: `index-url` in the pip.conf of this or of the other machine.",
         )
-    last = ""
+    last = "none of the indexes is one of the network"
     for index in indexes:
         page = index.rstrip("/") + "/uv/"
+        if not page.startswith(("http://", "https://")):
+            continue  # a directory of the caller's machine
         try:
             with opened(page, SIMPLE) as answer:
                 text = answer.read().decode("utf-8", "replace")

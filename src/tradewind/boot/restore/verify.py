@@ -48,9 +48,10 @@ def verify(environment: Mapping[str, Any], directory: str) -> None:
     ]
     for package in environment["packages"]:
         if package.get("source") == "conda" and not package.get("artifact"):
-            there = conda.get(package["name"].lower().replace("_", "-"), ("missing", ""))
-            if there != (package["version"], package.get("build") or there[1]):
-                differ.append(f"{package['name']} {package['version']} of conda is there as {' '.join(there)}")
+            version, build = conda.get(package["name"].lower().replace("_", "-"), ("", ""))
+            if (version, build) != (package["version"], package.get("build") or build):
+                words = f"there as {version} {build}" if version else "missing"
+                differ.append(f"{package['name']} {package['version']} of conda is {words}")
     if not conda:  # one conda package may bring several distributions
         differ += [f"{name} {found[name]} is there and wasn't asked for" for name in sorted(set(found) - set(wanted))]
     if differ:

@@ -19,6 +19,13 @@ from typing import Any
 
 from tradewind.host.bare.ground import LOADER, VARIABLE, iso, last_lines, machine_boot, own_claim, remove, say, write
 
+try:
+    import ctypes
+
+    LIBC: Any = ctypes.CDLL(None)
+except (ImportError, OSError):
+    LIBC = None  # a Python without it leaves what a killed starter had started to the station's sweep
+
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 ASKED = "was asked to end"
 GRACE_S = 5.0
@@ -107,6 +114,7 @@ class _Start:
             stdout=subprocess.PIPE,
             start_new_session=True,
             cwd=self.directory,
+            preexec_fn=_dies_with_us,
         )
         assert process.stdin is not None
         assert process.stdout is not None
@@ -200,6 +208,11 @@ class _Start:
             os.execve(python, [python, "-P", "-m", "tradewind.host", *title], environ)
         except OSError as error:
             self._end(1, f"{python} can't be run: {error.strerror}")
+
+
+def _dies_with_us() -> None:
+    if LIBC is not None:
+        LIBC.prctl(1, signal.SIGKILL, 0, 0, 0)  # PR_SET_PDEATHSIG
 
 
 def _signal(group: int, number: int) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import heapq
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -18,48 +19,44 @@ if TYPE_CHECKING:
 class Line:
     """What is said of one machine, and until when."""
 
-    machine: Machine
-    running_at: datetime | None
     observed: ObservedInstance | None
     """None while it isn't listed."""
     until: datetime | None
     """When time alone makes it another; None is never."""
 
-    def holds(self, machine: Machine, running_at: datetime | None, now: datetime) -> bool:
-        """Whether it can be said again."""
-        is_same = self.machine is machine and self.running_at == running_at
-        return is_same and (self.until is None or now < self.until)
-
 
 class Lists:
-    """One installation's list."""
+    """One installation's list. What hasn't changed is looked at once: there may be twenty thousand."""
 
-    def __init__(self, world: FakeWorld, installation: str) -> None:
+    def __init__(self, world: FakeWorld, installation: str, machines: Iterable[str]) -> None:
         self._world = world
         self._installation = installation
+        # In order of launch, as the list is.
         self._lines: dict[str, Line] = {}
         self._last: tuple[ObservedInstance, ...] = ()
-        self._version = -1
-        self._until: datetime | None = None
+        self._changed = dict.fromkeys(machines)
+        self._turns: list[tuple[datetime, str]] = []
+        """When time alone changes a line, soonest first. Too early is no harm; too late would be."""
 
-    def shown(self, machines: Iterable[Machine], version: int, now: datetime) -> tuple[ObservedInstance, ...]:
-        """Return what is listed now; the very same tuple where nothing changed.
+    def change(self, handle: str) -> None:
+        """Something happened to a machine: made, ended, or what it waits for has."""
+        self._changed[handle] = None
 
-        ``version`` is another whenever any machine is.
-        """
-        if version == self._version and (self._until is None or now < self._until):
-            return self._last
+    def shown(self, machines: Mapping[str, Machine], now: datetime) -> tuple[ObservedInstance, ...]:
+        """Return what is listed now; the very same tuple where nothing changed."""
+        while self._turns and self._turns[0][0] <= now:
+            self._changed[heapq.heappop(self._turns)[1]] = None
+        changed, self._changed = self._changed, {}
         is_new = False
-        for machine in machines:
+        for handle in changed:
+            machine = machines[handle]
             if machine.marks.installation != self._installation:
                 continue
-            running_at = self._world.running_at(machine)
-            line = self._lines.get(machine.handle)
-            if line is None or not line.holds(machine, running_at, now):
-                self._lines[machine.handle] = self._line(machine, running_at, now)
-                is_new = True
-        self._version = version
-        self._until = min([line.until for line in self._lines.values() if line.until is not None], default=None)
+            before, line = self._lines.get(handle), self._line(machine, self._world.running_at(machine), now)
+            self._lines[handle] = line
+            if line.until is not None:
+                heapq.heappush(self._turns, (line.until, handle))
+            is_new = is_new or before is None or before.observed != line.observed
         if is_new:
             self._last = tuple([line.observed for line in self._lines.values() if line.observed is not None])
         return self._last
@@ -72,8 +69,6 @@ class Lists:
         is_shown = now >= machine.listed_from and (forgotten_at is None or now < forgotten_at)
         turns = (machine.listed_from, machine.billed_from, running_at, forgotten_at)
         return Line(
-            machine=machine,
-            running_at=running_at,
             observed=machine.observed(now, running_at) if is_shown else None,
             until=min([at for at in turns if at is not None and at > now], default=None),
         )

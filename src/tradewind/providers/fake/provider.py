@@ -47,6 +47,7 @@ class FakeProvider(Provider):
         vm_types=True,
         logs_of_the_dead=True,
         self_expiry=True,
+        software=True,
         runs_software=False,
         poll_every=timedelta(seconds=1),
     )

@@ -113,7 +113,6 @@ class FakeWorld:
         """When to look whether a machine has ended, soonest first. Too early is no harm; too late would be."""
         self._count = itertools.count()
         self._lists: dict[str, Lists] = {}
-        self._version = 0
 
     @property
     def machines(self) -> Mapping[str, Machine]:
@@ -210,9 +209,10 @@ class FakeWorld:
     def listed(self, installation: str) -> tuple[ObservedInstance, ...]:
         """Return what the list shows to one installation now. For providers."""
         now = self.clock.now()
-        machines = self.machines.values()  # lets what is due end first
-        mine = self._lists.setdefault(installation, Lists(self, installation))
-        shown = mine.shown(machines, self._version, now)
+        machines = self.machines  # lets what is due end first
+        if installation not in self._lists:
+            self._lists[installation] = Lists(self, installation, machines)
+        shown = self._lists[installation].shown(machines, now)
         return shown * 2 if self.faults.strike(f.ListsTwice) else shown
 
     def end(self, handles: Iterable[str]) -> None:
@@ -297,7 +297,7 @@ class FakeWorld:
     def _keep(self, machine: Machine) -> None:
         handle, cluster = machine.handle, machine.marks.cluster
         self._machines[handle] = machine
-        self._version += 1
+        self._show(handle)
         if machine.is_alive:
             self._alive[handle] = None
             self._alive_of.setdefault(cluster, {})[handle] = None
@@ -314,9 +314,14 @@ class FakeWorld:
             heapq.heappush(self._ends, (end.at, next(self._count), machine.handle))
             self._expected[machine.handle] = end.at
 
+    def _show(self, handle: str) -> None:
+        for one in self._lists.values():
+            one.change(handle)
+
     def _expect_crew(self, cluster: str) -> None:
-        """Look at its workers again: when they end depends on their scheduler."""
+        """Look at its workers again: when they run and when they end depends on their scheduler."""
         for handle in self._alive_of.get(cluster, ()):
+            self._show(handle)
             if self._machines[handle].marks.role is Role.WORKER:
                 self._expect(self._machines[handle])
 
@@ -336,7 +341,7 @@ class FakeWorld:
                     self._expect(machine)  # Somebody looked after it meanwhile.
                     continue
                 self._machines[handle] = replace(machine, stopped=end)
-                self._version += 1
+                self._show(handle)
                 del self._alive[handle], self._alive_of[machine.marks.cluster][handle]
                 if machine.marks.role is Role.SCHEDULER:
                     self._expect_crew(machine.marks.cluster)

@@ -16,7 +16,6 @@ import pickle
 import selectors
 import signal
 import socket
-import struct
 import sys
 import threading
 import time
@@ -28,10 +27,10 @@ from setproctitle import setproctitle
 
 from tradewind.host.keeper import keep
 from tradewind.host.task import Task
+from tradewind.providers.local.framing import LENGTH
 
 logger = logging.getLogger("tradewind.forkserver")
 
-LENGTH = struct.Struct("!Q")
 CALM_S = 1.5
 """Further modules are loaded when no order came for this long."""
 TAINTED_EXIT = 4

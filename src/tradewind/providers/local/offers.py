@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from dataclasses import dataclass
 from decimal import Decimal
 from math import isqrt
@@ -30,6 +31,13 @@ class Rate:
 
     per_hour: Decimal
     currency: str
+
+
+def this_machine() -> Machine:
+    """Return what this machine has, or the container that it seems to be: the first time, that may take a second."""
+    # Dask's own answers. A server needs nothing else of Dask, so it loads it when somebody asks for a local cluster.
+    system = importlib.import_module("distributed.system")
+    return Machine(cpus=importlib.import_module("dask.system").CPU_COUNT, memory=system.MEMORY_LIMIT)
 
 
 def offer_for(need: Need, machine: Machine, rate: Rate | None) -> Offer:

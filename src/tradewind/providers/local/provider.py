@@ -13,9 +13,6 @@ from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import ClassVar, Self
 
-from dask.system import CPU_COUNT
-from distributed.system import MEMORY_LIMIT
-
 from tradewind.boot.birth import signal_process
 from tradewind.errors import BadRequest, ConfigError, Rejected, Unavailable
 from tradewind.host.bare.ground import VARIABLE
@@ -27,7 +24,7 @@ from tradewind.model.instance import InstanceStatus, ObservedInstance
 from tradewind.model.offer import Offer
 from tradewind.model.resources import Need
 from tradewind.providers.base import Capabilities, Handle, Order, Provider, ProviderSettings
-from tradewind.providers.local.offers import Machine, Rate, offer_for
+from tradewind.providers.local.offers import Machine, Rate, offer_for, this_machine
 from tradewind.providers.local.warm import Warm
 
 
@@ -43,8 +40,8 @@ class LocalProvider(Provider):
     ----------
     settings : ProviderSettings
         Options: ``price_per_hour``, of the whole machine (default None: free), and its ``currency`` (default USD).
-    machine : Machine
-        What there is to share.
+    machine : Machine, optional
+        What there is to share; None is all of this machine.
     """
 
     name: ClassVar[str] = "local"
@@ -56,7 +53,7 @@ class LocalProvider(Provider):
         poll_every=timedelta(seconds=1),
     )
 
-    def __init__(self, settings: ProviderSettings, *, machine: Machine) -> None:
+    def __init__(self, settings: ProviderSettings, *, machine: Machine | None = None) -> None:
         self._installation = settings.installation
         self._rate = _rate(settings)
         self._machine = machine
@@ -77,7 +74,7 @@ class LocalProvider(Provider):
         """
         if not hasattr(os, "fork"):
             raise ConfigError("the local provider needs Linux or macOS; on Windows, run Tradewind inside WSL")
-        return cls(settings, machine=Machine(cpus=CPU_COUNT, memory=MEMORY_LIMIT))
+        return cls(settings)
 
     def check(self, spec: ClusterSpec) -> None:
         """Refuse what can't run here.
@@ -105,6 +102,8 @@ class LocalProvider(Provider):
         """Return the one offer: a process with its share of this machine. Raises BadRequest for what is too much."""
         if spot:
             return ()
+        if self._machine is None:
+            self._machine = await asyncio.to_thread(this_machine)
         return (offer_for(need, self._machine, self._rate),)
 
     async def launch(self, order: Order) -> AsyncIterator[Handle]:

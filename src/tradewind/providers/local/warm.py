@@ -14,12 +14,13 @@ import sys
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from tradewind.errors import NoCapacity, Unavailable
 from tradewind.host.task import ONE_THREAD, Task, python_command
-from tradewind.providers.local.forkserver import LENGTH
+from tradewind.providers.local.framing import LENGTH
 
 logger = logging.getLogger("tradewind.local")
 
@@ -45,6 +46,8 @@ class _Link:
     """Modules it was told to load."""
     waiting: dict[str, list[Future[str]]] = field(default_factory=dict)
     """By order; each gets the first thing that is heard of it."""
+    packages: tuple[tuple[str, int], ...] = ()
+    """When something was last installed, as it was started."""
     is_open: bool = True
     lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -139,6 +142,10 @@ class Warm:
             link = self._link
             if link is None or not link.is_open or link.pid != os.getpid():
                 link = self._link = self._start()
+            elif link.packages != installed_at():
+                # It has loaded what was there before, and so would all that it forks.
+                _hang_up(link)
+                link = self._link = self._start()
             return link
 
     def _start(self) -> _Link:
@@ -156,7 +163,7 @@ class Warm:
                 env=environ,
                 pass_fds=(theirs.fileno(),),
             )
-        link = _Link(process=process, control=ours, environ=environ, pid=os.getpid())
+        link = _Link(process=process, control=ours, environ=environ, pid=os.getpid(), packages=installed_at())
         threading.Thread(target=self._listen, args=(link,), name="tradewind-local", daemon=True).start()
         return link
 
@@ -191,6 +198,16 @@ class Warm:
         if names:
             link.sent.update(names)
             _send(link, pickle.dumps(names))
+
+
+def installed_at() -> tuple[tuple[str, int], ...]:
+    """Return when something was last installed or removed, by directory of packages: installers add and take files."""
+    found = []
+    for entry in sys.path:
+        if entry.rstrip("/").endswith(("site-packages", "dist-packages")):
+            with suppress(OSError):
+                found.append((entry, os.stat(entry).st_mtime_ns))
+    return tuple(found)
 
 
 def _environ(environ: Mapping[str, str]) -> dict[str, str]:

@@ -79,14 +79,16 @@ def _size(need: Need, hosts: Sequence[SshHost]) -> Resources:
         resources = Resources(cpus=need.cpus.minimum or 1, memory=int(_at_most(memory, need.memory.maximum)))
         _refuse_unless(resources, hosts, 1)
         return resources
-    most = max(1, need.count)
-    least = most if need.least is None else max(1, min(need.least, most))
-    for wanted in (most, *([least] if least < most else [])):
-        cpus = need.cpus.minimum or _at_most(_largest([host.cores for host in hosts], wanted), need.cpus.maximum)
-        memory = need.memory.minimum or _at_most(_memory(need, hosts, cpus, wanted), need.memory.maximum)
-        resources = Resources(cpus=cpus, memory=int(memory), gpus=need.gpus)
-        if _room(resources, hosts) >= wanted:
-            break
+    smallest = Resources(cpus=need.cpus.minimum or 1, memory=int(need.memory.minimum or LEAST_MEMORY), gpus=need.gpus)
+    able = [host for host in hosts if how_many(host, _whole(smallest))]
+    least = max(1, need.count if need.least is None else min(need.least, need.count))
+    # Of a range as many as there is room for: the hosts are divided among these.
+    wanted = max(least, min(need.count, _room(smallest, able)))
+    if wanted > _room(smallest, able):
+        _refuse_unless(smallest, hosts, least)
+    cpus = need.cpus.minimum or _at_most(_largest([host.cores for host in able], wanted), need.cpus.maximum)
+    memory = need.memory.minimum or _at_most(_memory(need, able, cpus, wanted), need.memory.maximum)
+    resources = Resources(cpus=cpus, memory=int(memory), gpus=need.gpus)
     _refuse_unless(resources, hosts, least)
     return resources
 

@@ -97,6 +97,10 @@ def parcel(
     making: dict[str, Any] | None = None
     if host.environment is None and software is not None:
         files = {**software.files, **there}
+        # Where the caller's own uv travels, the host needs no index to have one.
+        uv = next((a.sha256 for a in software.environment.artifacts if a.file_name.startswith("uv-")), None)
+        if uv is not None:
+            files["uv"] = files[uv]
         making = {
             "program": restore.program(),
             "order": restore.order(

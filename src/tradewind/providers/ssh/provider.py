@@ -58,6 +58,7 @@ class SshProvider(Provider):
         arm=True,
         gpus=True,
         vm_types=True,
+        software=True,
         logs_of_the_dead=True,
         self_expiry=True,
         starts_within=timedelta(minutes=2),
@@ -113,6 +114,12 @@ class SshProvider(Provider):
         taken = sorted(ours & {*spec.worker_options, *spec.scheduler_options})
         if taken:
             raise BadRequest(f"{', '.join(taken)} can't be set for clusters on SSH hosts: leave it out")
+        own = [host.name for host in self._hosts if host.environment is not None]
+        if spec.software is not None and own:
+            raise BadRequest(
+                f"{own[0]} runs the environment that its settings name, so software={spec.software!r} can't be honoured "
+                "there: leave it out, or take `environment` out of [[ssh.hosts]]"
+            )
 
     async def offers(self, need: Need, *, spot: bool = False, region: str | None = None) -> Sequence[Offer]:
         """Return shares of the hosts; asks what machines they are, once. Raises BadRequest for too much."""

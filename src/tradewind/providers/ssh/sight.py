@@ -48,7 +48,7 @@ def observed(host: str, facts: Mapping[str, Any], skew_s: float) -> ObservedInst
             started_at=started_at,
             stopped_at=stopped_at,
             exit_code=end["exit_code"] if end else None,
-            detail=f"on {host}: {end['detail'] if end else _without_a_word(facts)}",
+            detail=f"on {host}: {end['detail'] if end else _without_a_word(facts)}".rstrip("."),
         )
     contact = facts["contact"] if claim.marks.role is Role.SCHEDULER else None
     is_up = contact is not None or (claim.marks.role is Role.WORKER and "ready" in facts["notes"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from starlette.requests import Request
@@ -11,8 +12,9 @@ from starlette.responses import Response
 from tradewind.engine.people import People
 from tradewind.errors import BadRequest, Forbidden, NameTaken, NotFound, SignInNeeded
 from tradewind.model.people import Signed
-from tradewind.server import auth, oidc
+from tradewind.server import auth
 from tradewind.server.context import request_id
+from tradewind.server.journey import Journey
 from tradewind.server.pages.frame import form, go, page, show, signed_or_none
 from tradewind.server.sessions import (
     Ticket,
@@ -23,6 +25,9 @@ from tradewind.server.sessions import (
     local_path,
     ticket_of,
 )
+
+if TYPE_CHECKING:
+    from tradewind.server.oidc import OpenIdProvider
 
 CALLBACK = "/sign-in/oidc/callback"
 LABEL = "browser"
@@ -110,7 +115,7 @@ async def arrive(request: Request) -> Response:
         provider = _provider(request)
         if answered.get("iss", provider.issuer) != provider.issuer:
             raise BadRequest("this answer comes from another provider than the one you were sent to; sign in again")
-        journey = oidc.Journey(url="", state=ticket.state, nonce=ticket.nonce, verifier=ticket.verifier)
+        journey = Journey(url="", state=ticket.state, nonce=ticket.nonce, verifier=ticket.verifier)
         arrival = await provider.arrived(journey, _redirect_uri(request), answered.get("code", ""))
         if ticket.user_id is not None:
             response = await _linked(request, ticket, arrival.issuer, arrival.subject)
@@ -166,8 +171,8 @@ def _people(request: Request) -> People:
     return people
 
 
-def _provider(request: Request) -> oidc.OpenIdProvider:
-    provider: oidc.OpenIdProvider | None = request.app.state.oidc
+def _provider(request: Request) -> OpenIdProvider:
+    provider: OpenIdProvider | None = request.app.state.oidc
     if provider is None:
         raise BadRequest("this server has no OpenID provider; sign in with a token")
     return provider

@@ -94,7 +94,7 @@ async def _solve(
                 [spec for name, spec in specs.items() if name in asked],
                 gateway=gateway,
                 platforms=[subdir, "noarch"],
-                virtual_packages=_machine(target),
+                virtual_packages=machine(target),
                 timeout=SOLVE,
                 constraints=[spec for name, spec in specs.items() if name not in asked and level[name] < 3],
             )
@@ -110,7 +110,7 @@ async def _solve(
     else:
         raise BadRequest(_no_answer(reason, target))
     requested = {package.name for package in packages if package.is_requested}
-    found = tuple(sorted((_package(record, requested) for record in records), key=lambda package: package.name))
+    found = tuple(sorted((package_of(record, requested) for record in records), key=lambda package: package.name))
     return found, _differences(packages, found, there_are, asked, target)
 
 
@@ -153,7 +153,7 @@ def _next(reason: str, level: Mapping[str, int], asked: set[str]) -> set[str]:
     return named - asked or named or can - asked or can
 
 
-def _machine(target: Target) -> list[rattler.GenericVirtualPackage]:
+def machine(target: Target) -> list[rattler.GenericVirtualPackage]:
     """Return what conda takes for granted of the machines."""
     glibc = target.glibc or ".".join(map(str, GLIBC))
     facts = {"__unix": "0", "__archspec": "1"}
@@ -170,7 +170,8 @@ def _machine(target: Target) -> list[rattler.GenericVirtualPackage]:
     ]
 
 
-def _package(record: rattler.RepoDataRecord, requested: set[str]) -> Package:
+def package_of(record: rattler.RepoDataRecord, requested: set[str]) -> Package:
+    """Return what the solver found as our own value; ``requested`` are the names that a person asked for."""
     name = record.name.source
     subdir = str(record.subdir)
     channel = bare(str(record.url)).rpartition("/")[0].removesuffix(f"/{subdir}")

@@ -1,0 +1,215 @@
+"""What people ask of named environments, and what a cluster that names one runs."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import re
+from collections.abc import Callable, Sequence
+from copy import copy
+from dataclasses import replace
+from urllib.parse import urlsplit
+
+from tradewind.config import artifact_file, cache_directory
+from tradewind.engine.clock import Clock
+from tradewind.errors import BadRequest, Forbidden, NotFound
+from tradewind.model.cluster import ClusterSpec
+from tradewind.model.environment import Environment, seal
+from tradewind.model.exchange import MadeEnvironment, NewEnvironment
+from tradewind.model.named import EnvironmentVersion, NamedEnvironment, content_of
+from tradewind.model.people import Caller
+from tradewind.planning.access import Action, may, refusal
+from tradewind.planning.names import environment_name, environment_reference, image_name, short_text
+from tradewind.planning.wishes import check_keepable
+from tradewind.providers.base import Provider
+from tradewind.store.audit import By
+from tradewind.store.environments import Environments as Kept
+from tradewind.store.idempotency import Once
+from tradewind.store.store import Store
+
+MOST_PLATFORMS = 8
+MOST_PACKAGES = 5000
+USUAL = "linux-x86_64"
+"""What machines are where nobody says otherwise."""
+LAST = 10**9
+"""Version."""
+NEEDED = "distributed"
+"""Without it no scheduler and no worker starts."""
+_PLATFORM = re.compile(r"[a-z0-9]+-[a-z0-9_]+\Z")
+_PYTHON = re.compile(r"3\.[0-9]{1,3}(\.[0-9]{1,3}[a-z0-9+]*)?\Z")
+
+
+class Environments:
+    """Answers who is allowed to ask. It keeps values and runs nothing: whoever makes one has locked it already."""
+
+    def __init__(self, store: Store, clock: Clock, *, caller: Caller) -> None:
+        self._store = store
+        self._clock = clock
+        self._caller = caller
+
+    def as_(self, caller: Caller) -> Environments:
+        """Return the same verbs, answered for ``caller``."""
+        other = copy(self)
+        other._caller = caller
+        return other
+
+    async def list(self, name: str | None = None) -> Sequence[EnvironmentVersion]:
+        """Return the newest version of each, or with ``name`` all of it, the newest first. Raises NotFound."""
+        self._refuse_unless(Action.SEE_WORKSPACE)
+        if name is None:
+            return await self._store.environments.newest(self._caller.workspace)
+        return await self._store.environments.versions(self._caller.workspace, _possible(name))
+
+    async def get(self, name: str, version: int | None = None) -> NamedEnvironment:
+        """Return a version, or with None the newest. Raises NotFound."""
+        self._refuse_unless(Action.SEE_WORKSPACE)
+        return await self._store.environments.get(self._caller.workspace, _possible(name, version), version)
+
+    async def create(
+        self, wanted: NewEnvironment, *, request_id: str | None = None, once: Once | None = None
+    ) -> MadeEnvironment:
+        """Give software a name, asked for ``once``; the content that the newest version has makes no new one.
+
+        Raises
+        ------
+        BadRequest
+            It can't be used: names the field, the fact, and what to do.
+        Forbidden
+            This caller may not.
+        """
+        self._refuse_unless(Action.CREATE_ENVIRONMENT)
+        check_keepable(wanted)
+        name = environment_name(wanted.name)
+        environments = tuple(seal(replace(one, name="")) for one in wanted.environments)
+        image = image_name(wanted.image) if wanted.image else ""
+        _check(name, environments, image)
+        if self._is_shared:
+            _refuse_files(name, environments)
+        named = NamedEnvironment(
+            workspace=self._caller.workspace,
+            name=name,
+            version=0,
+            created_at=self._clock.now(),
+            created_by=self._caller.user,
+            content_hash=content_of(environments, image),
+            environments=environments,
+            image=image,
+            source=short_text(wanted.source, "the file's name"),
+            note=short_text(wanted.note, "the note"),
+        )
+        return await self._store.environments.add(named, self._by(request_id), once)
+
+    async def delete(self, name: str, version: int | None = None, *, request_id: str | None = None) -> None:
+        """Delete a version, or with None all of it. Raises NotFound; NameTaken while live clusters run it."""
+        self._refuse_unless(Action.DELETE_ENVIRONMENT)
+        name, now = _possible(name, version), self._clock.now()
+        await self._store.environments.delete(self._caller.workspace, name, version, now, self._by(request_id))
+
+    @property
+    def _is_shared(self) -> bool:
+        """Whether who asks may be on another machine; an engine of one's own has no users."""
+        return bool(self._caller.user_id)
+
+    def _by(self, request_id: str | None) -> By | None:
+        """Return whose hand it is for the audit log; None for an engine of one's own: there is nobody to ask."""
+        if not self._is_shared:
+            return None
+        return By(user=self._caller.user, at=self._clock.now(), request_id=request_id)
+
+    def _refuse_unless(self, action: Action) -> None:
+        if not may(self._caller, action):
+            raise Forbidden(refusal(self._caller, action))
+
+
+async def software_of(spec: ClusterSpec, provider: Provider, kept: Kept) -> Environment | None:
+    """Return what a cluster that names an environment runs: its packages, and this program. None where it names none.
+
+    Raises
+    ------
+    NotFound
+        There is no environment of this name, or no such version.
+    BadRequest
+        It is an image and the provider runs none, or its files are another computer's.
+    """
+    if spec.software is None:
+        return None
+    named = await kept.get(spec.workspace, *environment_reference(spec.software))
+    if named.image:
+        raise BadRequest(
+            f"{named.reference} is the container image {named.image}, and provider {spec.provider!r} runs no images; "
+            "none that Tradewind has can yet. Make one from a file of packages: tradewind env create NAME --from FILE."
+        )
+    environment = replace(for_platform(named, USUAL), name=named.reference)
+    gone = [one.file_name for one in environment.artifacts if not artifact_file(one).is_file()]
+    if gone:
+        raise BadRequest(
+            f"{named.reference} needs {gone[0]}{' and others' if len(gone) > 1 else ''}, which this computer hasn't "
+            "any more: create it again where its projects are."
+        )
+    if not provider.capabilities.runs_software:
+        return environment
+    # Imported by who needs it: packing takes libraries that no other start waits for.
+    with_ours: Callable[..., Environment] = importlib.import_module("tradewind.boot.environment.carry").with_ours
+    return await asyncio.to_thread(with_ours, environment, cache_directory())
+
+
+def for_platform(named: NamedEnvironment, platform: str) -> Environment:
+    """Return the environment for a platform, or the first one where that isn't among them."""
+    return next((one for one in named.environments if one.platform == platform), named.environments[0])
+
+
+def _possible(name: str, version: int | None = None) -> str:
+    """Return ``name``. Raises NotFound for what no environment and no version can be, and no database be asked."""
+    try:
+        environment_name(name)
+    except BadRequest as error:
+        raise NotFound(f"there is no such environment: {error}") from None
+    if version is not None and not 1 <= version <= LAST:
+        raise NotFound(f"there is no version {version} of {name}: they count from 1")
+    return name
+
+
+def _check(name: str, environments: Sequence[Environment], image: str) -> None:
+    if bool(image) == bool(environments):
+        raise BadRequest(f"the environment {name!r} is either of packages or an image: give one of the two")
+    if len(environments) > MOST_PLATFORMS:
+        raise BadRequest(f"an environment has at most {MOST_PLATFORMS} platforms; these are {len(environments)}")
+    platforms = [one.platform for one in environments]
+    for one in environments:
+        if not _PLATFORM.match(one.platform) or platforms.count(one.platform) > 1:
+            raise BadRequest(
+                f"the platform {one.platform[:60]!r} can't be used: write each once, as linux-x86_64 or linux-aarch64"
+            )
+        if not _PYTHON.match(one.python):
+            raise BadRequest(f"{one.python[:60]!r} is no version of Python; write it as 3.11")
+        if len(one.packages) > MOST_PACKAGES:
+            raise BadRequest(f"an environment has at most {MOST_PACKAGES} packages; this has {len(one.packages)}")
+        if not any(package.name == NEEDED for package in one.packages):
+            raise BadRequest(
+                f"the environment {name!r} has no {NEEDED} for {one.platform}, and without it no worker starts: "
+                f"add dask and {NEEDED} to what it is made from"
+            )
+        for url in (*one.indexes, *one.channels, *(package.url for package in one.packages)):
+            _refuse_secret(url)
+
+
+def _refuse_secret(url: str) -> None:
+    """Raise BadRequest for an address that somebody's password stands in: all of the workspace would read it."""
+    try:
+        parts = urlsplit(url.removeprefix("git+"))
+        has_secret = parts.password is not None or (parts.scheme in {"http", "https"} and parts.username is not None)
+        host = parts.hostname
+    except ValueError:
+        raise BadRequest("an address of the environment can't be read; give it as https://host/path") from None
+    if has_secret:
+        raise BadRequest(f"an address at {host} has a user or a password in it; leave that out, it would be shared")
+
+
+def _refuse_files(name: str, environments: Sequence[Environment]) -> None:
+    files = sorted({artifact.file_name for one in environments for artifact in one.artifacts})
+    if files:
+        named = f"{', '.join(files[:5])}{f' and {len(files) - 5} more' if len(files) > 5 else ''}"
+        raise BadRequest(
+            f"the environment {name!r} needs files that only your computer has ({named}), and this server keeps none: "
+            "put those projects on a package index, or leave them out with --without-local"
+        )

@@ -1,0 +1,206 @@
+"""A packed environment: what comes out is what went in, or nothing does."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import tarfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.boot.restore.machine import Machine, environment, pins
+from tradewind.boot.restore import archive
+from tradewind.boot.restore.archive import BadArchive, pack, unpack
+from tradewind.model.environment import Environment
+
+HASH = "a" * 64
+
+
+def tree(directory: Path) -> dict[str, Any]:
+    """Return everything below a directory: bytes or target, mode and time of each file."""
+    found: dict[str, Any] = {}
+    for path in sorted(directory.rglob("*")):
+        name = str(path.relative_to(directory))
+        if path.is_symlink():
+            found[name] = os.readlink(path)
+        elif path.is_file():
+            facts = path.stat()
+            found[name] = (path.read_bytes(), facts.st_mode & 0o777, int(facts.st_mtime))
+    return found
+
+
+@pytest.fixture
+def directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(archive, "PORTION", 50_000)  # so that little makes many members
+    made = tmp_path / "packed"
+    for number in range(40):
+        path = made / f"lib/python3.11/site-packages/p{number % 7}" / ("deep/" * (number % 4)) / f"m{number}.py"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(os.urandom(number * 500))
+        os.utime(path, (1_600_000_000 + number, 1_600_000_000 + number))
+    (made / "bin").mkdir()
+    (made / "bin" / "dask").write_text("#!/bin/sh\n")
+    (made / "bin" / "dask").chmod(0o755)
+    (made / "lib" / "libx.so").symlink_to("libx.so.1")
+    (made / "lib64").symlink_to("lib")
+    (made / ("long-" * 40)).write_text("a name longer than old tars allow")
+    (made / "größe.txt").write_text("not ascii")
+    (made / "bin" / "python").symlink_to("/usr/bin/python3")
+    (made / "pyvenv.cfg").write_text("home = /elsewhere\n")
+    return made
+
+
+def packed(directory: Path) -> Path:
+    path = directory.parent / "one.tar.gz"
+    pack(str(directory), str(path), content_hash=HASH, python="3.11.2", is_conda=False)
+    return path
+
+
+def test_what_comes_out_is_what_went_in(directory: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+
+    count = unpack(str(packed(directory)), str(out), content_hash=HASH, final=str(out))
+
+    expected = tree(directory)
+    del expected["bin/python"], expected["pyvenv.cfg"]  # of one machine
+    assert tree(out) == expected
+    assert count == len(expected)
+
+
+def test_any_program_that_reads_a_tar_reads_it(directory: Path) -> None:
+    with tarfile.open(packed(directory)) as tar:
+        names = tar.getnames()
+
+    assert "bin/dask" in names
+    assert len(names) == len(tree(directory)) - 2 + 1  # what belongs to one machine isn't in it, archive.json is
+    listed = subprocess.run(["tar", "tzf", packed(directory)], capture_output=True, text=True, check=True)
+    assert len(listed.stdout.splitlines()) == len(names)
+
+
+def test_the_same_files_make_the_same_archive(directory: Path) -> None:
+    assert packed(directory).read_bytes() == packed(directory).read_bytes()
+
+
+@pytest.mark.parametrize("where", [0.0, 0.1, 0.5, 0.9, 0.999])
+def test_a_changed_byte_anywhere_is_found(directory: Path, tmp_path: Path, where: float) -> None:
+    path = packed(directory)
+    text = bytearray(path.read_bytes())
+    text[min(int(len(text) * where), len(text) - 9)] ^= 0x10
+    path.write_bytes(text)
+
+    with pytest.raises(BadArchive):
+        unpack(str(path), str(tmp_path / "out"), content_hash=HASH, final="")
+
+
+def members(path: Path) -> list[bytes]:
+    with path.open("rb") as file:
+        return list(archive._members(file))
+
+
+@pytest.mark.parametrize("fault", ["cut", "a member is missing", "the end is missing", "two are swapped", "empty"])
+def test_an_archive_that_is_not_whole_is_found(directory: Path, tmp_path: Path, fault: str) -> None:
+    path = packed(directory)
+    parts = members(path)
+    assert len(parts) > 4
+    changed = {
+        "cut": b"".join(parts)[:-5],
+        "a member is missing": b"".join(parts[:1] + parts[2:]),
+        "the end is missing": b"".join(parts[:-1]),
+        "two are swapped": b"".join([parts[1], parts[0], *parts[2:]]),
+        "empty": b"",
+    }
+    path.write_bytes(changed[fault])
+
+    with pytest.raises(BadArchive):
+        unpack(str(path), str(tmp_path / "out"), content_hash=HASH, final="")
+
+
+def test_an_archive_of_another_environment_is_refused(directory: Path, tmp_path: Path) -> None:
+    with pytest.raises(BadArchive, match="another environment"):
+        unpack(str(packed(directory)), str(tmp_path / "out"), content_hash="b" * 64, final="")
+
+
+def test_an_archive_with_another_hash_than_was_told_is_refused(directory: Path, tmp_path: Path) -> None:
+    with pytest.raises(BadArchive, match="sha256"):
+        unpack(str(packed(directory)), str(tmp_path / "out"), content_hash=HASH, final="", sha256="0" * 64)
+
+
+def test_conda_files_are_refused_where_they_do_not_belong(directory: Path, tmp_path: Path) -> None:
+    path = tmp_path / "conda.tar.gz"
+    pack(str(directory), str(path), content_hash=HASH, python="3.11.2", is_conda=True)
+
+    with pytest.raises(BadArchive, match="belong to"):
+        unpack(str(path), str(tmp_path / "out"), content_hash=HASH, final="/elsewhere")
+    assert unpack(str(path), str(tmp_path / "two"), content_hash=HASH, final=str(directory)) == len(tree(directory))
+
+
+@pytest.mark.parametrize("name", ["../outside", "/tmp/outside", "lib/../../outside"])
+def test_nothing_is_written_outside(
+    directory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    real = tarfile.TarInfo
+    monkeypatch.setattr(archive.tarfile, "TarInfo", lambda given: real(name if given == "bin/dask" else given))
+    path = packed(directory)
+    monkeypatch.undo()
+
+    with pytest.raises(BadArchive, match="outside"):
+        unpack(str(path), str(tmp_path / "out"), content_hash=HASH, final="")
+    assert not (tmp_path / "outside").exists()
+
+
+@pytest.mark.parametrize("over", ["http", "file"])
+def test_the_machines_after_the_first_unpack(machine: Machine, tmp_path: Path, over: str) -> None:
+    wanted, first = restored(machine)
+    place = f"{machine.index.url}/packed?signature=1" if over == "http" else str(tmp_path / "shared" / "packed.tar.gz")
+    answer = machine.run(wanted, task="pack", publish=place)[-1]
+    assert answer.get("files"), answer
+    second = Machine(home=tmp_path / "second", index=machine.index)
+    second.home.mkdir()
+    machine.index.wheels.clear()  # nothing can be installed any more
+
+    if over == "http":
+        machine.index.plain["/packed"] = machine.index.plain.pop("/packed?signature=1")
+    last = second.run(wanted, archive=place, archive_sha256=answer["sha256"])[-1]
+
+    assert last.get("way") == "archive", last
+    code = "import alpha, sys; print(alpha.version, sys.prefix != sys.base_prefix)"
+    told = subprocess.run([last["python"], "-I", "-c", code], capture_output=True, text=True, check=True)
+    assert told.stdout.split() == ["1.0", "True"]
+    assert first != last["done"]
+
+
+@pytest.mark.parametrize("fault", ["absent", "cut", "refused", "nobody listens"])
+def test_an_archive_that_cannot_be_used_falls_back_to_installing(machine: Machine, tmp_path: Path, fault: str) -> None:
+    wanted, _ = restored(machine)
+    path = tmp_path / "packed.tar.gz"
+    machine.run(wanted, task="pack", publish=str(path))
+    path.write_bytes(path.read_bytes()[:-20])
+    places = {
+        "absent": str(tmp_path / "nothing.tar.gz"),
+        "cut": str(path),
+        "refused": f"{machine.index.url}/nothing",
+        "nobody listens": "http://127.0.0.1:9/packed",
+    }
+    second = Machine(home=tmp_path / "second", index=machine.index)
+    second.home.mkdir()
+
+    lines = second.run(wanted, archive=places[fault])
+
+    assert lines[-1].get("way") == "install", lines
+    assert any("installing instead" in line.get("note", "") for line in lines)
+
+
+def test_what_is_not_there_cannot_be_packed(machine: Machine, tmp_path: Path) -> None:
+    last = machine.run(environment(*pins("alpha")), task="pack", publish=str(tmp_path / "x"))[-1]
+
+    assert last["failed"] == "absent"
+
+
+def restored(machine: Machine) -> tuple[Environment, str]:
+    machine.index.add("alpha", size=100_000)
+    wanted = environment(*pins("alpha"))
+    last = machine.run(wanted)[-1]
+    assert last["way"] == "install"
+    return wanted, str(last["done"])

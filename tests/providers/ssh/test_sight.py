@@ -1,0 +1,153 @@
+"""What is made of what a host says, and of what it doesn't."""
+
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tradewind.model.instance import InstanceStatus, Marks, Role
+from tradewind.providers.ssh.inventory import Share
+from tradewind.providers.ssh.known import Known, Memory
+from tradewind.providers.ssh.sight import last_seen, never_ran, observed, shares
+from tradewind.providers.ssh.skew import Skew
+
+NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+KILLED = "its keeper process was killed, so nobody saw how it ended"
+CONTACT = {"scheduler": "tls://ws1:1", "agent": "https://ws1:2", "dashboard": None}
+
+
+def facts(role: Role = Role.WORKER, **changed: Any) -> dict[str, Any]:
+    marks = Marks(installation="x", workspace="w", cluster="c", instance="i", order="o-1", role=role)
+    claim = {"marks": asdict(marks), "pid": 1, "birth": "b", "host": "h", "boot": "b", "started_at": NOW.isoformat()}
+    share = {"cpus": 2, "memory": 100, "gpus": [1], "alone_s": 600.0}
+    return {
+        "claim": claim | share,
+        "alive": True,
+        "same_boot": True,
+        "exit": None,
+        "contact": None,
+        "notes": [],
+        "progress": "",
+    } | changed
+
+
+def exited(detail: str = "ended by itself") -> dict[str, Any]:
+    return {"stopped_at": (NOW + timedelta(hours=1)).isoformat(), "exit_code": 0, "detail": detail}
+
+
+@pytest.mark.parametrize(
+    ("said", "status", "detail"),
+    [
+        (facts(), InstanceStatus.STARTING, "on ws1"),
+        (facts(progress="getting uv"), InstanceStatus.STARTING, "on ws1: getting uv"),
+        (facts(progress="starting Dask", notes=["ready"]), InstanceStatus.RUNNING, "on ws1"),
+        (facts(Role.SCHEDULER, contact=CONTACT), InstanceStatus.RUNNING, "on ws1"),
+        (facts(notes=["ready", "stopping"]), InstanceStatus.STOPPING, "on ws1"),
+        (facts(exit=exited(), alive=False), InstanceStatus.STOPPED, "on ws1: ended by itself"),
+        (facts(exit=exited(), alive=True), InstanceStatus.STOPPED, "on ws1: ended by itself"),
+        (facts(alive=False), InstanceStatus.STOPPED, f"on ws1: {KILLED}"),
+        (facts(alive=False, same_boot=False), InstanceStatus.STOPPED, "on ws1: the host was restarted while it ran"),
+    ],
+)  # fmt: skip
+def test_a_run_is_seen_as_its_host_says(said: dict[str, Any], status: InstanceStatus, detail: str) -> None:
+    seen = observed("ws1", said, 0.0)
+    assert (seen.handle, seen.status, seen.detail, seen.started_at) == ("ws1/o-1", status, detail, NOW)
+
+
+def test_times_are_told_by_our_clock() -> None:
+    seen = observed("ws1", facts(exit=exited(), alive=False), 90.0)
+    assert seen.started_at == NOW - timedelta(seconds=90)
+    assert seen.stopped_at == NOW + timedelta(hours=1, seconds=-90)
+
+
+def test_what_a_silent_host_had_stays_until_it_must_have_ended() -> None:
+    said = facts(notes=["ready"])
+    seen = observed("ws1", said, 0.0)
+    answered_at = NOW.timestamp() + 100
+    early = last_seen(seen, said, answered_at, "ws1 is away", answered_at + 899)
+    assert (early.status, early.detail, early.stopped_at) == (InstanceStatus.RUNNING, "ws1 is away", None)
+    late = last_seen(seen, said, answered_at, "ws1 is away", answered_at + 901)
+    assert late.status is InstanceStatus.STOPPED
+    assert late.stopped_at == NOW + timedelta(seconds=100)
+    assert late.detail.startswith("ws1 is away; it hasn't answered since 2026-01-02 03:05 UTC")
+
+
+def test_one_that_may_live_alone_for_longer_is_waited_for_longer() -> None:
+    said = facts()
+    said["claim"]["alone_s"] = 86400.0
+    seen = observed("ws1", said, 0.0)
+    assert last_seen(seen, said, 0.0, "away", 86400.0).status is InstanceStatus.STARTING
+
+
+def test_the_dead_of_a_silent_host_stay_as_they_were() -> None:
+    said = facts(exit=exited(), alive=False)
+    seen = observed("ws1", said, 0.0)
+    assert last_seen(seen, said, 0.0, "away", 1e9) is seen
+
+
+@pytest.mark.parametrize(
+    ("said", "is_so"),
+    [
+        (facts(), False),
+        (facts(exit=exited("no space"), alive=False), True),
+        (facts(alive=False), True),
+        (facts(exit=exited("was asked to end"), alive=False), False),
+        (facts(exit=exited(), alive=False, notes=["ready"]), False),
+        (facts(Role.SCHEDULER, exit=exited(), alive=False, contact=CONTACT), False),
+    ],
+)
+def test_a_host_is_suspected_for_what_ended_before_it_ran(said: dict[str, Any], is_so: bool) -> None:
+    assert never_ran(said) is is_so
+
+
+def test_only_the_living_take_room() -> None:
+    runs = {"a": facts(), "b": facts(), "c": facts(alive=False), "d": facts(exit=exited())}
+    assert shares(runs) == Share(cpus=4, memory=200, gpus=2)
+
+
+@given(st.floats(-1e5, 1e5), st.lists(st.floats(0, 0.5), min_size=1, max_size=20))
+def test_a_clock_is_known_within_what_an_answer_takes_and_stays_what_it_was_told_as(
+    ahead: float, waits: list[float]
+) -> None:
+    skew, told = Skew(), set()
+    for number, wait in enumerate(waits):
+        sent = 1e9 + number
+        skew.heard(sent, sent + wait * 0.8 + ahead, sent + wait)
+        told.add(skew.seconds)
+    assert len(told) == 1
+    assert abs(skew.seconds - ahead) <= 1.5 + 0.5
+
+
+def test_a_clock_that_is_set_meanwhile_is_noticed() -> None:
+    skew = Skew()
+    skew.heard(100.0, 400.0, 100.1)
+    assert round(skew.seconds) == 300
+    skew.heard(200.0, 200.05, 200.1)
+    assert skew.seconds == 0.0
+
+
+def test_an_order_is_placed_on_one_host_whoever_is_first(tmp_path: Path) -> None:
+    one, other = Memory(tmp_path), Memory(tmp_path)
+    assert (one.place("o-1", "ws1"), other.place("o-1", "ws2")) == ("ws1", "ws1")
+    assert other.place_of("o-1") == "ws1"
+    other.unplace("o-1")
+    assert one.place_of("o-1") == ""
+    assert one.place("o-1", "ws2") == "ws2"
+
+
+def test_another_process_remembers_what_was_alive(tmp_path: Path) -> None:
+    runs = {"o-1": facts(), "o-2": facts(alive=False)}
+    Memory(tmp_path).save("ws1", Known(answered_at=100.0, skew_s=3.0, runs=runs))
+    assert Memory(tmp_path).load("ws1") == Known(answered_at=100.0, skew_s=3.0, runs={"o-1": runs["o-1"]})
+    assert Memory(tmp_path).load("ws2") == Known()
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"at": "x"}', '{"at": 1}'])
+def test_a_broken_memory_is_none(tmp_path: Path, text: str) -> None:
+    (tmp_path / "hosts").mkdir()
+    (tmp_path / "hosts" / "ws1.json").write_text(text)
+    assert Memory(tmp_path).load("ws1") == Known()
