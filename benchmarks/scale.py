@@ -55,7 +55,7 @@ async def serve(url: str, directory: Path) -> None:
     from tradewind.server.app import create_app
     from tradewind.server.garbage import seldom_searched
     from tradewind.server.run import listen, uvicorn_config
-    from tradewind.store.audit import By
+    from tradewind.store.access.audit import By
 
     listening = listen("127.0.0.1", 0)
     serving = ServeSettings(

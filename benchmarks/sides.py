@@ -16,9 +16,9 @@ from pathlib import Path
 import psutil
 
 from tradewind.config import Settings
+from tradewind.engine.access.identity import new_id
+from tradewind.engine.access.people import People
 from tradewind.engine.clock import SteadyClock
-from tradewind.engine.identity import new_id
-from tradewind.engine.people import People
 from tradewind.store.store import Store
 
 SERVE = "from tradewind.cli import main; main()"

@@ -17,9 +17,9 @@ import pytest
 from tradewind.client.credentials import Credentials, Login, save_credentials
 from tradewind.client.trust import meet
 from tradewind.config import Settings
+from tradewind.engine.access.identity import new_id
+from tradewind.engine.access.people import People
 from tradewind.engine.clock import SteadyClock
-from tradewind.engine.identity import new_id
-from tradewind.engine.people import People
 from tradewind.model.secret import Secret
 from tradewind.store.store import Store
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
-from tradewind.engine.tables import csv_of, parquet_of
+from tradewind.engine.outward.tables import csv_of, parquet_of
 from tradewind.model.instance import Role
 from tradewind.model.money import Price
 from tradewind.model.resources import GIB, Resources

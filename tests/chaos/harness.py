@@ -19,7 +19,7 @@ from tests.chaos.trouble import Trouble
 from tests.chaos.witness import Witness, processes_of
 from tests.postgres import Postgres
 from tradewind import wire
-from tradewind.engine.rounds import LEASE
+from tradewind.engine.rounds.rounds import LEASE
 from tradewind.model.cluster import ClusterSpec, Lifetimes, Scaling
 from tradewind.model.exchange import NewCluster, Resize
 

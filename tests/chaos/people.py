@@ -6,7 +6,7 @@ import hashlib
 from datetime import UTC, datetime, timedelta
 
 from tradewind.model.people import MemberRole, Token, User, Workspace
-from tradewind.store.audit import By
+from tradewind.store.access.audit import By
 from tradewind.store.store import Store
 
 WORKSPACE = "chaos"

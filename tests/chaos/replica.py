@@ -27,8 +27,8 @@ from tradewind.providers.fake import RemoteFakeProvider
 from tradewind.providers.local import LocalProvider
 from tradewind.server.operation import Operation
 from tradewind.server.run import Started, serve
+from tradewind.store.sql.transactions import Transactions
 from tradewind.store.store import Store
-from tradewind.store.transactions import Transactions
 
 STARTING_S = 0.4
 """From the begin of an instance's bill until Dask is up, as the world is told and as its door promises."""

@@ -15,7 +15,7 @@ from tests.chaos.replica import STEPS
 from tests.chaos.run import Findings, Run
 from tests.chaos.witness import Witness
 from tests.postgres import Postgres
-from tradewind.engine.rounds import LEASE
+from tradewind.engine.rounds.rounds import LEASE
 
 KINDS = {
     "kill": 8, "die_at_step": 10, "die_at_turn": 8, "pause": 3, "pause_at_step": 3, "leave": 2,

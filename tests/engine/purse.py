@@ -8,8 +8,8 @@ from decimal import Decimal
 from itertools import groupby
 
 from tests.engine.stage import Stage
-from tradewind.engine.accounts import Accounts
-from tradewind.engine.budgets import Budgets
+from tradewind.engine.spending.accounts import Accounts
+from tradewind.engine.spending.budgets import Budgets
 from tradewind.model.budget import Account
 from tradewind.model.money import Money
 from tradewind.model.people import Caller, MemberRole

@@ -11,7 +11,7 @@ from functools import cache
 from typing import Any
 
 from tradewind.boot.tls import Authority
-from tradewind.engine.rounds import LEASE, Rounds
+from tradewind.engine.rounds.rounds import LEASE, Rounds
 from tradewind.model.cluster import Cluster, ClusterSpec, ClusterStatus, Intent, Lifetimes, ScaleMemory, Scaling
 from tradewind.model.instance import Instance, Role
 from tradewind.model.money import Money

@@ -9,7 +9,7 @@ import pytest
 
 from tests.engine.stage import INSTALLATION
 from tradewind.engine.admission import admit, honoured
-from tradewind.engine.catalogue import Catalogue
+from tradewind.engine.rounds.catalogue import Catalogue
 from tradewind.errors import BadRequest
 from tradewind.model.cluster import ClusterSpec, Scaling
 from tradewind.model.instance import Role

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from tests.engine.stage import Stage, is_running
 from tests.engine.test_held import Counted
-from tradewind.engine.rounds import LEASE
+from tradewind.engine.rounds.rounds import LEASE
 from tradewind.model.cluster import ClusterStatus, Intent, StopReason
 
 

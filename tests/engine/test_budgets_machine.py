@@ -16,8 +16,8 @@ from hypothesis.stateful import run_state_machine_as_test as run_machine
 
 from tests.engine.purse import accounts, budgets, metered, truly_spent, usd
 from tests.engine.stage import Stage, bury, killed
-from tradewind.engine.accounts import Accounts
-from tradewind.engine.rounds import LEASE, Rounds
+from tradewind.engine.rounds.rounds import LEASE, Rounds
+from tradewind.engine.spending.accounts import Accounts
 from tradewind.errors import TradewindError
 from tradewind.model.cluster import Scaling
 from tradewind.model.instance import Role

@@ -13,7 +13,7 @@ import pytest
 from tests.engine.stage import Stage, is_running
 from tradewind.engine.clock import SteadyClock
 from tradewind.engine.engine import Engine
-from tradewind.engine.rounds import Rounds
+from tradewind.engine.rounds.rounds import Rounds
 from tradewind.errors import NotFound, StoreError, Unavailable
 
 SOON = 2.0

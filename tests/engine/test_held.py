@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.engine.stage import Stage, is_running, is_stopped
-from tradewind.engine.rounds import LEASE, RENEWED, UNWATCHED, Rounds
+from tradewind.engine.rounds.rounds import LEASE, RENEWED, UNWATCHED, Rounds
 from tradewind.errors import BadRequest, StoreError
 from tradewind.model.cluster import ClusterStatus, Scaling
 from tradewind.model.instance import Role

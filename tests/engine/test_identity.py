@@ -9,10 +9,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tradewind.engine.identity import installation, is_dead, this_process
+from tradewind.engine.access.identity import installation, is_dead, this_process
 from tradewind.errors import StoreError
 
-SAY_WHO = "from tradewind.engine.identity import this_process; print(this_process())"
+SAY_WHO = "from tradewind.engine.access.identity import this_process; print(this_process())"
 
 
 def test_a_process_is_dead_once_it_has_ended() -> None:

@@ -22,7 +22,7 @@ from hypothesis.stateful import (
 )
 
 from tests.engine.stage import INSTALLATION, Interrupted, Stage, bury, killed
-from tradewind.engine.rounds import LEASE, Rounds
+from tradewind.engine.rounds.rounds import LEASE, Rounds
 from tradewind.errors import TradewindError
 from tradewind.model.cluster import Cluster, ClusterStatus, Scaling
 from tradewind.model.instance import Instance, InstanceStatus, Role

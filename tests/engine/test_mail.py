@@ -17,8 +17,8 @@ from aiosmtpd.smtp import AuthResult
 
 from tests.client.servers import certificate_of, new_authority
 from tradewind.config import MailSettings
-from tradewind.engine.mail import send
-from tradewind.engine.posting import Undelivered
+from tradewind.engine.delivery.mail import send
+from tradewind.engine.delivery.posting import Undelivered
 from tradewind.model.outbox import Message, MessageKind
 from tradewind.model.secret import Secret
 

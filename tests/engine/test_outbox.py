@@ -22,14 +22,14 @@ from tornado.web import Application, RequestHandler
 from tests.engine.purse import accounts, budgets, usd
 from tests.engine.stage import Stage, is_stopped
 from tradewind.config import MailSettings
-from tradewind.engine.outbox import GIVEN_UP, Delivery, signature
-from tradewind.engine.posting import HttpPoster, Undelivered, check_url, is_public
+from tradewind.engine.delivery.outbox import GIVEN_UP, Delivery, signature
+from tradewind.engine.delivery.posting import HttpPoster, Undelivered, check_url, is_public
 from tradewind.errors import BadRequest, NotFound
 from tradewind.model.budget import BudgetScope
 from tradewind.model.outbox import Message, MessageKind
 from tradewind.model.people import User, Workspace
 from tradewind.model.secret import Secret
-from tradewind.store.audit import By
+from tradewind.store.access.audit import By
 from tradewind.store.outbox import send
 
 

@@ -13,7 +13,7 @@ import pytest
 from tests.engine.purse import budgets, usd
 from tests.engine.stage import Stage
 from tradewind.engine.engine import Engine
-from tradewind.engine.peek import FORGOTTEN, KEPT, SHUNNED, Peeks
+from tradewind.engine.rounds.peek import FORGOTTEN, KEPT, SHUNNED, Peeks
 from tradewind.engine.service import Service
 from tradewind.model.cluster import ClusterStatus, Lifetimes, StopReason
 from tradewind.model.instance import Role

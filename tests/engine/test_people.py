@@ -13,9 +13,9 @@ import pytest
 
 from tests.postgres import Postgres
 from tradewind.config import OidcSettings, Settings
-from tradewind.engine.members import Members
-from tradewind.engine.people import Arrival, People
-from tradewind.engine.person import Person
+from tradewind.engine.access.members import Members
+from tradewind.engine.access.people import Arrival, People
+from tradewind.engine.access.person import Person
 from tradewind.engine.tidying import TOKENS_KEPT, Tidying
 from tradewind.errors import BadRequest, Forbidden, NameTaken, NotFound, SignInNeeded
 from tradewind.model.people import EVERY_SCOPE, MemberRole, Scope, Signed

@@ -15,8 +15,7 @@ import pytest
 
 from tests.engine.purse import budgets, usd
 from tests.engine.stage import INSTALLATION, Interrupted, Stage, is_stopped, killed
-from tradewind.engine import rounds
-from tradewind.engine.rounds import LEASE
+from tradewind.engine.rounds.rounds import LEASE, rounds
 from tradewind.errors import StoreError
 from tradewind.model.cluster import ClusterStatus, Scaling
 from tradewind.model.instance import Role

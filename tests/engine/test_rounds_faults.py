@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from tests.engine.stage import Stage, bury, is_running, is_stopped
-from tradewind.engine.rounds import LEASE, Rounds
+from tradewind.engine.rounds.rounds import LEASE, Rounds
 from tradewind.model.cluster import ClusterStatus, Lifetimes, Scaling, StopReason
 from tradewind.model.instance import InstanceEnd, Role
 from tradewind.planning.reconcile import RETIRING

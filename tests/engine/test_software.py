@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from tradewind.engine.apply import software_for
+from tradewind.engine.rounds.apply import software_for
 from tradewind.errors import Rejected
 from tradewind.model.cluster import Cluster, ClusterSpec, Intent, ScaleMemory, Scaling
 from tradewind.model.environment import Artifact, Environment, Package, Source, seal

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any, cast
 
 from tradewind.engine.clock import SteadyClock
-from tradewind.engine.watch import Watch
+from tradewind.engine.rounds.watch import Watch
 from tradewind.model.instance import InstanceStatus, Marks, ObservedInstance, Role
 from tradewind.providers.base import Provider
 

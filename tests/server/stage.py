@@ -21,7 +21,7 @@ from tradewind.providers.base import ProviderSettings
 from tradewind.providers.fake import FakeProvider, FakeWorld
 from tradewind.providers.registry import open_provider
 from tradewind.server.app import create_app
-from tradewind.store.audit import By
+from tradewind.store.access.audit import By
 
 API = "/api/v1"
 LONG = Lifetimes(idle=timedelta(days=1), no_client=timedelta(days=1))

@@ -28,7 +28,7 @@ from tradewind.server.app import OPERATIONS
 from tradewind.server.operation import Door, Operation
 from tradewind.store import rows
 from tradewind.store import schema as tables
-from tradewind.store.audit import By
+from tradewind.store.access.audit import By
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

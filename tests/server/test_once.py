@@ -19,7 +19,7 @@ from tradewind.engine import tidying
 from tradewind.errors import StoreError
 from tradewind.model.people import MemberRole, Workspace
 from tradewind.server.app import OPERATIONS
-from tradewind.store.audit import By
+from tradewind.store.access.audit import By
 from tradewind.store.idempotency import Once
 from tradewind.store.schema import budgets, clusters, idempotency, workspaces
 

@@ -33,7 +33,7 @@ from tradewind.errors import ConfigError
 from tradewind.model.people import Token, User, Workspace
 from tradewind.server.certificate import certificate_for
 from tradewind.server.run import listen
-from tradewind.store.audit import By
+from tradewind.store.access.audit import By
 from tradewind.store.store import Store
 
 NOW = datetime(2027, 1, 1, tzinfo=UTC)

@@ -15,7 +15,7 @@ from tests.server.running import listening
 from tests.server.stage import API, Stage, new, token_of
 from tradewind.server import news, stream
 from tradewind.server.limits import Streams
-from tradewind.store.audit import By
+from tradewind.store.access.audit import By
 
 STREAM = f"{API}/workspaces/lab/stream"
 

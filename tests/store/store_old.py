@@ -19,7 +19,8 @@ from typing import Any
 from sqlalchemy import insert
 from store_records import MINUTE, T0, fill, make_cluster, url_of
 
-from tradewind.store import database, migrate, schema
+from tradewind.store import schema
+from tradewind.store.sql import database, migrate
 from tradewind.store.store import Store
 
 OLD = Path(__file__).parent / "old"

@@ -15,8 +15,8 @@ from sqlalchemy import Connection, insert
 from store_records import SECRETS, T0, fill, make_cluster
 
 from tradewind import wire
-from tradewind.engine import export
-from tradewind.engine.export import HIDDEN, everything, usage_table
+from tradewind.engine.outward import export
+from tradewind.engine.outward.export import HIDDEN, everything, usage_table
 from tradewind.model.export import Format
 from tradewind.planning.focus import COLUMNS
 from tradewind.planning.meter import cost

@@ -12,7 +12,7 @@ from tradewind.errors import NameTaken, NotFound
 from tradewind.model.environment import Environment, Package, seal
 from tradewind.model.exchange import MadeEnvironment
 from tradewind.model.named import NamedEnvironment, content_of
-from tradewind.store.audit import By
+from tradewind.store.access.audit import By
 from tradewind.store.store import Store
 
 BY = By(user="ada", at=T0)

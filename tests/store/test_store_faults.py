@@ -15,7 +15,7 @@ from store_records import MINUTE, SECRETS, T0, fill, hold, make_cluster, make_ev
 
 from tradewind.errors import StoreError
 from tradewind.model.cluster import ClusterStatus
-from tradewind.store import sqlite
+from tradewind.store.sql import sqlite
 from tradewind.store.store import Changes, Store
 
 

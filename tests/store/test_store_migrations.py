@@ -19,8 +19,8 @@ from store_records import SECRETS, fill, make_cluster, url_of
 from tests.postgres import Postgres
 
 from tradewind.errors import StoreError
-from tradewind.store import database, migrate
 from tradewind.store.schema import metadata
+from tradewind.store.sql import database, migrate
 from tradewind.store.store import Store
 
 KINDS = ("sqlite", "postgresql")

@@ -11,9 +11,9 @@ from store_records import MINUTE, SECRETS, T0, make_cluster
 
 from tradewind import wire
 from tradewind.errors import BadRequest, NameTaken, Unavailable
-from tradewind.store import database
 from tradewind.store.idempotency import KEPT, Answer, Once
 from tradewind.store.schema import idempotency
+from tradewind.store.sql import database
 from tradewind.store.store import Store
 
 

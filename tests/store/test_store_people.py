@@ -15,7 +15,7 @@ from store_records import SECRETS, T0, make_cluster
 
 from tradewind.errors import BadRequest, Forbidden, NameTaken, NotFound
 from tradewind.model.people import Identity, Invitation, MemberRole, Token, User, Workspace
-from tradewind.store.audit import By
+from tradewind.store.access.audit import By
 from tradewind.store.store import Store
 
 OWNER, MEMBER = MemberRole.OWNER, MemberRole.MEMBER

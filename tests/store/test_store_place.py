@@ -10,7 +10,7 @@ import psutil
 import pytest
 from store_records import fill, make_cluster, url_of
 
-from tradewind.store.place import is_on_network, make_private
+from tradewind.store.sql.place import is_on_network, make_private
 from tradewind.store.store import Store
 
 

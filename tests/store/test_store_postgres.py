@@ -15,9 +15,9 @@ from store_records import MINUTE, SECRETS, T0, fill, hold, make_cluster, make_ev
 from tests.postgres import Postgres
 
 from tradewind.errors import BadRequest, StoreError
-from tradewind.store import database, postgresql
+from tradewind.store.sql import database, postgresql
+from tradewind.store.sql.transactions import Transactions
 from tradewind.store.store import Changes, Store
-from tradewind.store.transactions import Transactions
 
 
 @pytest.fixture

@@ -25,7 +25,7 @@ from tradewind.errors import LeaseLost
 from tradewind.model.cluster import ClusterStatus, Intent, Scaling
 from tradewind.model.environment import Environment
 from tradewind.model.instance import Contact, InstanceStatus
-from tradewind.store.audit import By
+from tradewind.store.access.audit import By
 from tradewind.store.store import Changes, Store
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from tradewind.boot.tls import Authority
 from tradewind.engine.link import AgentLink
-from tradewind.engine.rounds import Rounds
+from tradewind.engine.rounds.rounds import Rounds
 from tradewind.model.cluster import Cluster, ClusterSpec, ClusterStatus, Intent, Lifetimes, ScaleMemory, Scaling
 from tradewind.model.instance import Role
 from tradewind.model.secret import Secret

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
 
-from tradewind.engine.catalogue import Catalogue
+from tradewind.engine.rounds.catalogue import Catalogue
 from tradewind.errors import BadRequest, OverBudget
 from tradewind.model.budget import Budget, Reservation
 from tradewind.model.cluster import Cluster, ClusterSpec
@@ -20,7 +20,7 @@ from tradewind.planning import budget, limits, meter
 from tradewind.planning.accounts import AccountState
 from tradewind.planning.funds import AFFORDABLE, WINDING
 from tradewind.providers.base import Provider
-from tradewind.store.money import Treasury
+from tradewind.store.spending.money import Treasury
 
 
 async def admit(spec: ClusterSpec, provider: Provider, catalogue: Catalogue) -> DryRun:

@@ -10,19 +10,19 @@ from datetime import timedelta
 from pathlib import Path
 
 from tradewind.config import Settings
-from tradewind.engine.accounts import Accounts
-from tradewind.engine.budgets import Budgets
+from tradewind.engine.access.identity import installation, is_dead, new_id, this_process
+from tradewind.engine.access.people import People
 from tradewind.engine.clock import Clock, SteadyClock
+from tradewind.engine.delivery.outbox import Delivery
+from tradewind.engine.delivery.posting import HttpPoster
 from tradewind.engine.engine import Engine
 from tradewind.engine.environments import Environments
-from tradewind.engine.identity import installation, is_dead, new_id, this_process
 from tradewind.engine.link import AgentLink, HttpAgentLink
-from tradewind.engine.outbox import Delivery
-from tradewind.engine.peek import Peeks
-from tradewind.engine.people import People
-from tradewind.engine.posting import HttpPoster
-from tradewind.engine.rounds import Rounds
+from tradewind.engine.rounds.peek import Peeks
+from tradewind.engine.rounds.rounds import Rounds
 from tradewind.engine.service import Service
+from tradewind.engine.spending.accounts import Accounts
+from tradewind.engine.spending.budgets import Budgets
 from tradewind.engine.tidying import Tidying
 from tradewind.errors import StoreError
 from tradewind.model.cluster import ClusterStatus, Intent, StopReason

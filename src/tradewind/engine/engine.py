@@ -10,8 +10,8 @@ from datetime import datetime, timedelta
 from weakref import WeakValueDictionary
 
 from tradewind.engine.clock import Clock
-from tradewind.engine.lag import Figures, Lags
-from tradewind.engine.rounds import Rounds
+from tradewind.engine.rounds.lag import Figures, Lags
+from tradewind.engine.rounds.rounds import Rounds
 from tradewind.errors import NotFound, StoreError, TradewindError
 from tradewind.planning.funds import ROUND
 from tradewind.store.store import Store

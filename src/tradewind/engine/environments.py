@@ -22,7 +22,7 @@ from tradewind.planning.access import Action, may, refusal
 from tradewind.planning.names import environment_name, environment_reference, image_name, short_text
 from tradewind.planning.wishes import check_keepable
 from tradewind.providers.base import Provider
-from tradewind.store.audit import By
+from tradewind.store.access.audit import By
 from tradewind.store.environments import Environments as Kept
 from tradewind.store.idempotency import Once
 from tradewind.store.store import Store

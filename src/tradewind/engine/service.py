@@ -16,9 +16,9 @@ from tradewind.engine.clock import Clock
 from tradewind.engine.doctor import examine
 from tradewind.engine.engine import Engine
 from tradewind.engine.environments import software_of
-from tradewind.engine.peek import Peeks
-from tradewind.engine.rounds import LEASE, LONGEST_LIFE
-from tradewind.engine.stories import Stories
+from tradewind.engine.outward.stories import Stories
+from tradewind.engine.rounds.peek import Peeks
+from tradewind.engine.rounds.rounds import LEASE, LONGEST_LIFE
 from tradewind.errors import BadRequest, Forbidden, FundsChanged, NotFound, OverBudget
 from tradewind.model.cluster import Cluster, ClusterSpec, Intent, ScaleMemory, Scaling
 from tradewind.model.computation import Computation, Insight
@@ -38,7 +38,7 @@ from tradewind.planning.grouping import COMPUTATION, dimensions
 from tradewind.planning.insights import insights
 from tradewind.planning.wishes import check_keepable, check_scaling, check_spec
 from tradewind.providers.base import Provider
-from tradewind.store.audit import By
+from tradewind.store.access.audit import By
 from tradewind.store.idempotency import Once
 from tradewind.store.pages import Page
 from tradewind.store.records import ClusterSecrets, Story
@@ -287,7 +287,7 @@ class Service:
     ) -> AsyncIterator[bytes]:
         """Return what :meth:`export` writes, piece by piece. Raises before the first piece."""
         # Imported here: hardly anybody exports, and everybody waits for a cluster's start.
-        from tradewind.engine.export import everything, usage_table
+        from tradewind.engine.outward.export import everything, usage_table
 
         self._refuse_unless(Action.EXPORT)
         if what is Format.EVERYTHING:

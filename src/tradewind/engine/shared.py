@@ -7,11 +7,11 @@ from dataclasses import asdict
 from pathlib import Path
 
 from tradewind.config import Settings
+from tradewind.engine.access.identity import installation, is_dead, new_id
 from tradewind.engine.assembly import INSTALLATION, Assembly, Means, put_together
 from tradewind.engine.clock import SteadyClock
-from tradewind.engine.identity import installation, is_dead, new_id
 from tradewind.engine.link import AgentLink
-from tradewind.engine.rounds import UNWATCHED
+from tradewind.engine.rounds.rounds import UNWATCHED
 from tradewind.errors import BadRequest, ConfigError
 from tradewind.model.people import Caller, MemberRole
 from tradewind.providers.base import Provider, ProviderSettings

@@ -16,7 +16,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from tradewind.config import Settings, data_directory
-from tradewind.engine.identity import installation
+from tradewind.engine.access.identity import installation
 from tradewind.errors import TradewindError
 from tradewind.providers.base import Provider, ProviderSettings
 from tradewind.providers.registry import open_provider

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tradewind.engine.budgets import Budgets
+from tradewind.engine.spending.budgets import Budgets
 from tradewind.errors import BadRequest, NameTaken, NotFound
 from tradewind.model.budget import BudgetView, Webhook
 from tradewind.model.exchange import BudgetChange, MadeWebhook, NewBudget, NewWebhook, Page

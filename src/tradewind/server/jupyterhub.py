@@ -10,7 +10,7 @@ import httpx2
 
 from tradewind import wire
 from tradewind.config import JupyterHubSettings
-from tradewind.engine.people import Arrival
+from tradewind.engine.access.people import Arrival
 from tradewind.errors import BadRequest, Forbidden, SignInNeeded, Unavailable
 
 PATIENCE_S = 10.0

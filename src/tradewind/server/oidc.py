@@ -19,8 +19,8 @@ from joserfc.jwk import KeySet
 from joserfc.jws import JWSRegistry
 
 from tradewind.config import OidcSettings
+from tradewind.engine.access.people import Arrival
 from tradewind.engine.clock import Clock
-from tradewind.engine.people import Arrival
 from tradewind.errors import SignInNeeded, Unavailable
 from tradewind.server.journey import Journey
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from tradewind.engine.members import Members
-from tradewind.engine.person import TOKEN_LIFE, Person
+from tradewind.engine.access.members import Members
+from tradewind.engine.access.person import TOKEN_LIFE, Person
 from tradewind.errors import BadRequest, NameTaken, NotFound
 from tradewind.model.exchange import Page
 from tradewind.model.joining import (

@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from tradewind import wire
-from tradewind.engine.people import SESSION_LIFE, People
+from tradewind.engine.access.people import SESSION_LIFE, People
 from tradewind.errors import BadRequest, Forbidden
 from tradewind.model.secret import Secret
 from tradewind.server.auth import cookie_name, is_secure

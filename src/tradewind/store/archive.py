@@ -18,9 +18,11 @@ from tradewind.model.instance import Instance
 from tradewind.model.named import NamedEnvironment
 from tradewind.model.people import AuditEntry, Invitation, Member, Workspace
 from tradewind.model.usage import Usage
-from tradewind.store import audit, environments, ledger, members, rows
+from tradewind.store import environments, rows
 from tradewind.store import schema as tables
-from tradewind.store.transactions import Transactions
+from tradewind.store.access import audit, members
+from tradewind.store.spending import ledger
+from tradewind.store.sql.transactions import Transactions
 
 ROWS_AT_ONCE = 500
 

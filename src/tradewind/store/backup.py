@@ -12,7 +12,7 @@ from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
 from tradewind.errors import BadRequest, StoreError
-from tradewind.store.place import make_private
+from tradewind.store.sql.place import make_private
 
 FAULTS_SHOWN = 10
 

@@ -15,13 +15,14 @@ from tradewind.model.cluster import Cluster, ClusterStatus, Intent
 from tradewind.model.environment import Environment
 from tradewind.model.exchange import ClusterNews
 from tradewind.model.people import AuditEntry
-from tradewind.store import ledger, pages, rows
-from tradewind.store.audit import record
-from tradewind.store.database import insert_unless_there
+from tradewind.store import pages, rows
+from tradewind.store.access.audit import record
 from tradewind.store.idempotency import Once, keep
 from tradewind.store.pages import Page
 from tradewind.store.records import ClusterSecrets
 from tradewind.store.schema import IS_LIVE, clusters, members, secrets, users
+from tradewind.store.spending import ledger
+from tradewind.store.sql.database import insert_unless_there
 
 STOPPED = ClusterStatus.STOPPED.value
 

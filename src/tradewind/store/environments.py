@@ -13,11 +13,11 @@ from tradewind.errors import BadRequest, NameTaken, NotFound
 from tradewind.model.environment import Environment
 from tradewind.model.exchange import MadeEnvironment
 from tradewind.model.named import EnvironmentVersion, NamedEnvironment, line_of
-from tradewind.store.audit import By, record
-from tradewind.store.database import insert_unless_there
+from tradewind.store.access.audit import By, record
 from tradewind.store.idempotency import Once, keep
 from tradewind.store.schema import IS_LIVE, clusters, environments
-from tradewind.store.transactions import Transactions
+from tradewind.store.sql.database import insert_unless_there
+from tradewind.store.sql.transactions import Transactions
 
 MOST_NAMES = 200
 MOST_VERSIONS = 200

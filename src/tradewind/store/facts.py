@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from sqlalchemy import Connection, select
 
-from tradewind.store.database import insert_unless_there
 from tradewind.store.schema import facts
-from tradewind.store.transactions import Transactions
+from tradewind.store.sql.database import insert_unless_there
+from tradewind.store.sql.transactions import Transactions
 
 
 class Facts:

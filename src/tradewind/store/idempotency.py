@@ -13,9 +13,9 @@ from sqlalchemy import Connection, and_, delete, or_, select
 
 from tradewind import wire
 from tradewind.errors import BadRequest, Unavailable
-from tradewind.store.database import insert_unless_there
 from tradewind.store.schema import idempotency as table
-from tradewind.store.transactions import Transactions
+from tradewind.store.sql.database import insert_unless_there
+from tradewind.store.sql.transactions import Transactions
 
 KEPT = timedelta(days=1)
 """How long an answer is remembered; whoever asks again later asks anew."""

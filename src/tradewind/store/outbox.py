@@ -12,9 +12,9 @@ from tradewind.model.budget import Webhook
 from tradewind.model.outbox import Message, MessageKind
 from tradewind.model.people import AuditEntry
 from tradewind.model.secret import Secret
-from tradewind.store.audit import record
+from tradewind.store.access.audit import record
 from tradewind.store.schema import outbox, webhooks
-from tradewind.store.transactions import Transactions
+from tradewind.store.sql.transactions import Transactions
 
 
 class Outbox:

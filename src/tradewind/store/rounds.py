@@ -11,10 +11,11 @@ from sqlalchemy import Connection, RowMapping, Select, and_, case, delete, inser
 from tradewind.errors import LeaseLost
 from tradewind.model.cluster import Cluster
 from tradewind.store import clusters as people
-from tradewind.store import history, ledger, rows, settlement
-from tradewind.store.database import upsert
+from tradewind.store import history, rows
 from tradewind.store.records import Changes, ClusterSecrets, Lease, Loaded
 from tradewind.store.schema import IS_LIVE, clusters, computations, events, instances, secrets, usages
+from tradewind.store.spending import ledger, settlement
+from tradewind.store.sql.database import upsert
 
 
 def due(connection: Connection, now: datetime, holder: str | None, limit: int) -> tuple[str, ...]:

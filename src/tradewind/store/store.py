@@ -15,18 +15,20 @@ from tradewind.model.exchange import ClusterNews
 from tradewind.model.instance import Instance
 from tradewind.model.people import AuditEntry
 from tradewind.model.usage import Usage
-from tradewind.store import clusters, corrections, database, figures, history, rounds
+from tradewind.store import clusters, figures, history, rounds
+from tradewind.store.access.people import People
 from tradewind.store.archive import Archive
 from tradewind.store.environments import Environments
 from tradewind.store.facts import Facts
 from tradewind.store.figures import StoreFigures
 from tradewind.store.idempotency import Idempotency, Once
-from tradewind.store.money import Treasury
 from tradewind.store.outbox import Outbox
 from tradewind.store.pages import Page
-from tradewind.store.people import People
 from tradewind.store.records import Changes, ClusterSecrets, Lease, Loaded, Story
-from tradewind.store.transactions import Transactions
+from tradewind.store.spending import corrections
+from tradewind.store.spending.money import Treasury
+from tradewind.store.sql import database
+from tradewind.store.sql.transactions import Transactions
 
 __all__ = ["Changes", "ClusterSecrets", "Lease", "Loaded", "Page", "Store"]
 

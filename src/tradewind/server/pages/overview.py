@@ -12,8 +12,8 @@ from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import Response
 
-from tradewind.engine.budgets import Budgets
 from tradewind.engine.service import Service
+from tradewind.engine.spending.budgets import Budgets
 from tradewind.errors import BadRequest, NotFound
 from tradewind.model.budget import BudgetScope, BudgetView
 from tradewind.model.exchange import NewBudget

@@ -8,8 +8,8 @@ from urllib.parse import quote
 from starlette.requests import Request
 from starlette.responses import Response
 
-from tradewind.engine.members import Members
-from tradewind.engine.person import Person
+from tradewind.engine.access.members import Members
+from tradewind.engine.access.person import Person
 from tradewind.errors import BadRequest
 from tradewind.model.people import MemberRole, Scope, Signed
 from tradewind.planning.access import Action, may

@@ -9,7 +9,7 @@ from urllib.parse import quote
 from starlette.requests import Request
 from starlette.responses import Response
 
-from tradewind.engine.people import People
+from tradewind.engine.access.people import People
 from tradewind.errors import BadRequest, Forbidden, NameTaken, NotFound, SignInNeeded
 from tradewind.model.people import Signed
 from tradewind.server import auth

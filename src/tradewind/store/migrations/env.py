@@ -1,4 +1,4 @@
-"""Run by Alembic, with the connection and inside the transaction of ``tradewind.store.migrate``."""
+"""Run by Alembic, with the connection and inside the transaction of ``tradewind.store.sql.migrate``."""
 
 from alembic import context
 

@@ -18,12 +18,13 @@ from tradewind.model.people import AuditEntry
 from tradewind.planning import limits
 from tradewind.planning.access import ROLES, Action
 from tradewind.planning.accounts import AccountState, Holder
-from tradewind.store import ledger, rows, settlement
-from tradewind.store.audit import record
+from tradewind.store import rows
+from tradewind.store.access.audit import record
 from tradewind.store.idempotency import Once, keep
 from tradewind.store.outbox import send
 from tradewind.store.schema import IS_LIVE, accounts, budgets, clusters, events, members, users, workspaces
-from tradewind.store.transactions import Transactions
+from tradewind.store.spending import ledger, settlement
+from tradewind.store.sql.transactions import Transactions
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

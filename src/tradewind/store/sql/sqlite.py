@@ -14,8 +14,8 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import QueuePool, SingletonThreadPool
 
 from tradewind.errors import StoreError, TradewindError
-from tradewind.store.patience import Attempt
-from tradewind.store.place import is_on_network, make_private
+from tradewind.store.sql.patience import Attempt
+from tradewind.store.sql.place import is_on_network, make_private
 
 LOCK_TIMEOUT_S = 10.0
 """How long one process waits for another's transaction. Each takes milliseconds, so ten seconds means trouble."""

@@ -7,12 +7,12 @@ from pathlib import Path
 from sqlalchemy import Connection, Engine, inspect, text
 
 from tradewind.errors import StoreError
-from tradewind.store import database
+from tradewind.store.sql import database
 
 HEAD = "0003"
 """The newest revision in ``migrations/versions``."""
 
-MIGRATIONS = Path(__file__).parent / "migrations"
+MIGRATIONS = Path(__file__).parents[1] / "migrations"
 
 
 def bring_up_to_date(engine: Engine, place: str, directory: Path = MIGRATIONS, head: str = HEAD) -> None:

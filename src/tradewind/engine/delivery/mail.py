@@ -9,7 +9,7 @@ import ssl
 from email.message import EmailMessage
 
 from tradewind.config import MailSettings
-from tradewind.engine.posting import Undelivered
+from tradewind.engine.delivery.posting import Undelivered
 from tradewind.model.outbox import Message
 
 MAIL_TIMEOUT_S = 20.0

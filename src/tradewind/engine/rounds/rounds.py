@@ -9,15 +9,15 @@ from dataclasses import InitVar, dataclass, field, replace
 from datetime import datetime, timedelta
 
 from tradewind.boot.tls import Authority
-from tradewind.engine.apply import Means, Outcome, apply
-from tradewind.engine.catalogue import Catalogue
 from tradewind.engine.clock import Clock
-from tradewind.engine.held import Held, says_the_same
-from tradewind.engine.leases import LEASE, RENEWED, Leases
-from tradewind.engine.limits import Limits
 from tradewind.engine.link import Access, AgentLink
-from tradewind.engine.lookout import Lookout
-from tradewind.engine.sweep import Sweep
+from tradewind.engine.rounds.apply import Means, Outcome, apply
+from tradewind.engine.rounds.catalogue import Catalogue
+from tradewind.engine.rounds.held import Held, says_the_same
+from tradewind.engine.rounds.leases import LEASE, RENEWED, Leases
+from tradewind.engine.rounds.lookout import Lookout
+from tradewind.engine.rounds.sweep import Sweep
+from tradewind.engine.spending.limits import Limits
 from tradewind.errors import FundsChanged, LeaseLost, TradewindError
 from tradewind.model.cluster import Cluster
 from tradewind.model.instance import Instance, InstanceStatus

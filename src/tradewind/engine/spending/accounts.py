@@ -19,7 +19,7 @@ from tradewind.model.money import Money
 from tradewind.model.outbox import Message, MessageKind
 from tradewind.planning import limits
 from tradewind.planning.accounts import AccountPlan, AccountState, plan_account
-from tradewind.store.money import AccountChanges, AccountKey
+from tradewind.store.spending.money import AccountChanges, AccountKey
 from tradewind.store.store import Store
 
 log = logging.getLogger(__name__)

@@ -9,11 +9,12 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from tradewind.model.people import AuditEntry, Identity, Invitation, Member, MemberRole, Token, User, Workspace
-from tradewind.store import audit, idempotency, members, users
-from tradewind.store.audit import By
+from tradewind.store import idempotency
+from tradewind.store.access import audit, members, users
+from tradewind.store.access.audit import By
+from tradewind.store.access.members import Check
 from tradewind.store.idempotency import Once
-from tradewind.store.members import Check
-from tradewind.store.transactions import Transactions
+from tradewind.store.sql.transactions import Transactions
 
 
 class People:

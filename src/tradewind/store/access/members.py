@@ -17,8 +17,9 @@ from sqlalchemy.exc import IntegrityError
 from tradewind.errors import BadRequest, Forbidden, NameTaken, NotFound
 from tradewind.model.cluster import Intent
 from tradewind.model.people import Invitation, Member, MemberRole, User, Workspace
-from tradewind.store import clusters, users
-from tradewind.store.audit import By, record
+from tradewind.store import clusters
+from tradewind.store.access import users
+from tradewind.store.access.audit import By, record
 from tradewind.store.schema import clusters as cluster_table
 from tradewind.store.schema import invitations, members, workspaces
 from tradewind.store.schema import users as user_table

@@ -6,15 +6,15 @@ import secrets
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 
+from tradewind.engine.access.signing import hash_of
 from tradewind.engine.clock import Clock
-from tradewind.engine.signing import hash_of
 from tradewind.errors import BadRequest, Forbidden
 from tradewind.model.people import AuditEntry, Caller, Invitation, Member, MemberRole, Scope, Workspace
 from tradewind.model.secret import Secret
 from tradewind.planning.access import Action, may, refusal
 from tradewind.planning.names import email_address
-from tradewind.store.audit import By
-from tradewind.store.people import People as Kept
+from tradewind.store.access.audit import By
+from tradewind.store.access.people import People as Kept
 
 INVITATION_LIFE = timedelta(days=7)
 LONGEST_INVITATION = timedelta(days=90)
@@ -22,7 +22,7 @@ MOST_INVITATIONS = 200
 
 
 class Members:
-    """The verbs of one member about the others. Made by :meth:`tradewind.engine.people.People.within`."""
+    """The verbs of one member about the others. Made by :meth:`tradewind.engine.access.people.People.within`."""
 
     def __init__(
         self, kept: Kept, clock: Clock, caller: Caller, *, new_id: Callable[[str], str], request_id: str | None = None

@@ -8,11 +8,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from tradewind.engine.catalogue import Catalogue
 from tradewind.engine.clock import Clock
-from tradewind.engine.held import Held
 from tradewind.engine.link import Access, AgentLink
-from tradewind.engine.watch import Listing, Watch
+from tradewind.engine.rounds.catalogue import Catalogue
+from tradewind.engine.rounds.held import Held
+from tradewind.engine.rounds.watch import Listing, Watch
 from tradewind.errors import BadRequest, Unavailable
 from tradewind.model.cluster import Cluster, ClusterStatus
 from tradewind.model.instance import Contact, Role

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from tradewind.engine.clock import Clock
-from tradewind.engine.posting import check_url
+from tradewind.engine.delivery.posting import check_url
 from tradewind.errors import BadRequest, Forbidden
 from tradewind.model.budget import (
     Budget,

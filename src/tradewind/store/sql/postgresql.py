@@ -13,7 +13,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import QueuePool
 
 from tradewind.errors import BadRequest, MissingExtra, StoreError, TradewindError
-from tradewind.store.patience import Attempt
+from tradewind.store.sql.patience import Attempt
 
 CONNECT_TIMEOUT_S = 5
 """How long to wait for a server that doesn't answer at all."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from tradewind.engine.clock import Clock
-from tradewind.engine.held import Held
+from tradewind.engine.rounds.held import Held
 from tradewind.model.budget import Reservation
 from tradewind.model.cluster import Cluster
 from tradewind.planning.funds import ROUND

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from tradewind.config import Settings
+from tradewind.engine.access.members import Members
+from tradewind.engine.access.person import KIND, TOKEN_LIFE, Person
+from tradewind.engine.access.signing import Signer, code_of, hash_of, new_token
 from tradewind.engine.clock import Clock
-from tradewind.engine.members import Members
-from tradewind.engine.person import KIND, TOKEN_LIFE, Person
-from tradewind.engine.signing import Signer, code_of, hash_of, new_token
 from tradewind.errors import BadRequest, Forbidden, NameTaken, SignInNeeded
 from tradewind.model.people import (
     EVERY_SCOPE,
@@ -28,7 +28,7 @@ from tradewind.model.people import (
 )
 from tradewind.model.secret import Secret
 from tradewind.planning.names import email_address, fitting_name, user_name
-from tradewind.store.audit import By
+from tradewind.store.access.audit import By
 from tradewind.store.store import Store
 
 TOKEN = re.compile(r"tw_[A-Za-z0-9_-]{43}\Z")

@@ -9,10 +9,11 @@ from sqlalchemy import Connection, select, update
 
 from tradewind.model.instance import Instance
 from tradewind.model.usage import Usage
-from tradewind.store import rows, settlement
+from tradewind.store import rows
 from tradewind.store.clusters import STOPPED
-from tradewind.store.database import upsert
 from tradewind.store.schema import clusters, instances, usages
+from tradewind.store.spending import settlement
+from tradewind.store.sql.database import upsert
 
 AT_ONCE = 500
 """Ids in one statement; SQLite takes some thousands."""

@@ -15,8 +15,8 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, StatementError
 from sqlalchemy.pool import QueuePool
 
 from tradewind.errors import BadRequest, StoreError
-from tradewind.store import postgresql, sqlite
-from tradewind.store.patience import Attempt
+from tradewind.store.sql import postgresql, sqlite
+from tradewind.store.sql.patience import Attempt
 
 CONNECTIONS = 8
 """Transactions under way at once on PostgreSQL, of one process. On SQLite there is one: it knows one writer anyway."""

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 
 from tradewind.config import MailSettings
 from tradewind.engine.clock import Clock
-from tradewind.engine.posting import Poster, Undelivered
+from tradewind.engine.delivery.posting import Poster, Undelivered
 from tradewind.model.outbox import Message, MessageKind
 from tradewind.model.secret import Secret
 from tradewind.store.store import Store
@@ -48,7 +48,7 @@ class Delivery:
                 await self._post(message)
             else:
                 # Few ever send mail, and everybody would wait for its library at start.
-                mail = importlib.import_module("tradewind.engine.mail")
+                mail = importlib.import_module("tradewind.engine.delivery.mail")
                 await asyncio.to_thread(mail.send, self.mail, message)
         except Undelivered as error:
             now = self.clock.now()

@@ -13,7 +13,7 @@ from sqlalchemy.exc import IntegrityError
 from tradewind.errors import BadRequest, Forbidden, NameTaken, NotFound
 from tradewind.model.people import Identity, MemberRole, Scope, Token, User
 from tradewind.planning.names import LONGEST, RESERVED
-from tradewind.store.audit import By, record
+from tradewind.store.access.audit import By, record
 from tradewind.store.schema import facts, identities, members, tokens, users
 
 TOUCH_EVERY = timedelta(minutes=5)

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from tradewind import __version__, wire
-from tradewind.engine.tables import csv_of, parquet_of, plain_csv_of
+from tradewind.engine.outward.tables import csv_of, parquet_of, plain_csv_of
 from tradewind.model.cluster import Cluster
 from tradewind.model.export import Format
 from tradewind.planning.focus import VERSION, focus_rows

@@ -11,8 +11,8 @@ from typing import Concatenate, ParamSpec, TypeVar
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
-from tradewind.store import database, migrate
-from tradewind.store.patience import Attempt, Patience
+from tradewind.store.sql import database, migrate
+from tradewind.store.sql.patience import Attempt, Patience
 
 T = TypeVar("T")
 P = ParamSpec("P")

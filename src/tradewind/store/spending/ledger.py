@@ -14,8 +14,8 @@ from tradewind.model.budget import Account, Budget, BudgetScope, Period, Reserva
 from tradewind.model.money import Money
 from tradewind.planning import limits
 from tradewind.planning.funds import AFFORDABLE
-from tradewind.store.database import insert_unless_there, upsert
 from tradewind.store.schema import accounts, budgets, reservations
+from tradewind.store.sql.database import insert_unless_there, upsert
 
 SOON = timedelta(seconds=1)
 """An account whose burn has changed is looked at after this: others are about to change theirs as well."""

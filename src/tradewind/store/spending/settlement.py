@@ -12,8 +12,9 @@ from tradewind.model.budget import Budget, Reservation
 from tradewind.model.money import Money
 from tradewind.model.usage import Usage
 from tradewind.planning import limits
-from tradewind.store import history, ledger
+from tradewind.store import history
 from tradewind.store.schema import budgets, reservations
+from tradewind.store.spending import ledger
 
 
 def settle(connection: Connection, cluster_id: str, workspace: str, now: datetime) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence, Set
 from datetime import timedelta
 
+from tradewind.engine.access.signing import code_of, hash_of, new_token
 from tradewind.engine.clock import Clock
-from tradewind.engine.signing import code_of, hash_of, new_token
 from tradewind.errors import BadRequest, Forbidden, NotFound
 from tradewind.model.joining import Me
 from tradewind.model.people import (
@@ -24,10 +24,10 @@ from tradewind.model.people import (
 )
 from tradewind.model.secret import Secret
 from tradewind.planning.names import short_text, workspace_name
-from tradewind.store.audit import By
+from tradewind.store.access.audit import By
+from tradewind.store.access.members import no_workspace
+from tradewind.store.access.people import People as Kept
 from tradewind.store.idempotency import Once
-from tradewind.store.members import no_workspace
-from tradewind.store.people import People as Kept
 
 TOKEN_LIFE = timedelta(days=90)
 """Of a token whose maker didn't say: long enough for a quarter's work, short enough to be forgotten safely."""
@@ -38,7 +38,7 @@ KIND = "token"
 
 
 class Person:
-    """The verbs of one user. Made by :meth:`tradewind.engine.people.People.as_`."""
+    """The verbs of one user. Made by :meth:`tradewind.engine.access.people.People.as_`."""
 
     def __init__(
         self, kept: Kept, clock: Clock, signed: Signed, *, new_id: Callable[[str], str], request_id: str | None = None

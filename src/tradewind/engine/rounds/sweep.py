@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from tradewind.engine.clock import Clock
-from tradewind.engine.leases import RECENT
-from tradewind.engine.lookout import Lookout
+from tradewind.engine.rounds.leases import RECENT
+from tradewind.engine.rounds.lookout import Lookout
 from tradewind.errors import Unavailable
 from tradewind.model.instance import ObservedInstance
 from tradewind.planning import meter

@@ -1,0 +1,1 @@
+"""Messages to people outside: webhooks and mail, kept until they arrive."""

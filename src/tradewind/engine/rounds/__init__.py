@@ -1,0 +1,1 @@
+"""One step of one cluster: look, plan, write down, act."""

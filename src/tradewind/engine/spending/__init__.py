@@ -1,0 +1,1 @@
+"""Budgets, the accounts against them, and what they leave to spend."""

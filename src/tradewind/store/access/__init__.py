@@ -1,0 +1,1 @@
+"""People, their membership and what they did, as rows."""
