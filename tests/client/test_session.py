@@ -16,6 +16,8 @@ from tradewind.client.session import Session
 from tradewind.errors import NameTaken
 from tradewind.model.cluster import Cluster, ClusterSpec, ClusterStatus, Intent, ScaleMemory, Scaling
 from tradewind.model.environment import Environment
+from tradewind.model.usage import Cost
+from tradewind.model.views import DryRun
 
 SPEC = ClusterSpec(name="mine", workspace="default", provider="fake", scaling=Scaling.fixed(1))
 RECORD = Cluster(
@@ -40,6 +42,9 @@ class Register:
 
     def needs_software(self, provider: str) -> bool:
         return provider == "far"
+
+    async def dry_run(self, spec: ClusterSpec) -> DryRun:
+        return DryRun(instances=(), cost_per_hour=Cost(), notes=())
 
     async def create(self, spec: ClusterSpec, *, environment: Environment) -> Cluster:
         self.created_with = environment
