@@ -13,7 +13,7 @@ import pytest
 from tests.cli.conftest import Run
 from tradewind import wire
 from tradewind.boot.environment.capture import capture
-from tradewind.model.environment import Environment
+from tradewind.model.environment import Environment, Package, Translation
 
 
 @pytest.fixture
@@ -120,3 +120,35 @@ def test_an_environment_without_sources_is_shown(at_work: Path, run: Run) -> Non
 def test_the_software_of_a_cluster_is_shown(life: Path, run: Run) -> None:
     assert "hypothesis" in run("env", "show", "sea-ice").stdout
     assert "Their packages are the same" in run("env", "diff", "sea-ice").stdout
+
+
+def test_diff_for_a_platform_shows_what_will_differ_there(at_work: Path, run: Run, ask: Callable[..., Any]) -> None:
+    from tests.boot.environment.shelf import LINUX, MAC, shelf
+
+    with shelf(at_work / "shelf") as index:
+        index.add("fast", "1.2.3", MAC)
+        index.add("fast", "1.2.4", LINUX)
+        here = Environment(
+            python="3.11.9",
+            platform="macosx-arm64",
+            packages=(Package(name="fast", version="1.2.3"),),
+            content_hash="",
+            indexes=(index.address,),
+        )
+        Path("mac.json").write_text(wire.dump_json(here))
+
+        shown = run("env", "diff", "mac.json", "--for", "linux-x86_64")
+        found = wire.load(Translation, ask("env", "diff", "mac.json", "--for", "linux-x86_64"))
+        refused = run("env", "diff", "mac.json", "--for", "linux-aarch64")
+
+    assert shown.exit_code == 0, shown.output
+    assert "Python 3.11.9 on macOS arm64" in shown.stdout
+    assert "likely" in shown.stdout
+    assert [(one.here, one.there) for one in found.differences] == [("1.2.3", "1.2.4")]
+    assert refused.exit_code != 0
+    assert "fast 1.2.3 has no wheel for Linux aarch64" in refused.output
+
+
+@pytest.mark.parametrize("words", [(), ("one", "other", "--for", "linux-x86_64")])
+def test_diff_says_what_it_compares(at_work: Path, run: Run, words: tuple[str, ...]) -> None:
+    assert run("env", "diff", *words).exit_code == 2

@@ -9,10 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from planning_values import make_offer
 
+from tradewind.model.environment import Target
 from tradewind.model.money import Price
 from tradewind.model.offer import Offer, SpotPolicy
 from tradewind.model.resources import GIB, Need, Range, Resources
-from tradewind.planning.choose import choose
+from tradewind.planning.choose import choose, of_one_platform
 
 ON_DEMAND, SPOT, FALLBACK = SpotPolicy.ON_DEMAND, SpotPolicy.SPOT, SpotPolicy.SPOT_WITH_FALLBACK
 NEED = Need(cpus=Range(minimum=4), memory=Range(minimum=16 * GIB))
@@ -173,3 +174,24 @@ def test_the_order_depends_on_the_offers_alone_and_loses_none(
     allowed = {o for o in given_offers if policy is FALLBACK or o.spot is (policy is SPOT)}
     assert {choice.offer for choice in choices} == allowed
     assert all(choice.why for choice in choices)
+
+
+X86, ARM = (Target(platform=f"linux-{machine}") for machine in ("x86_64", "aarch64"))
+
+
+@pytest.mark.parametrize(
+    ("targets", "arm", "left"),
+    [
+        ([X86, ARM], False, "0"),
+        ([X86, ARM], True, "1"),
+        ([X86, ARM, None], True, "12"),
+        ([ARM, ARM], False, "01"),
+        ([X86], True, "0"),
+        ([None, None], False, "01"),
+        ([], False, ""),
+    ],
+)
+def test_offers_of_one_platform_stay(targets: list[Target | None], arm: bool, left: str) -> None:
+    offers = [replace(make_offer(str(n)), target=target) for n, target in enumerate(targets)]
+
+    assert "".join(offer.vm_type for offer in of_one_platform(offers, arm=arm)) == left

@@ -132,7 +132,8 @@ def _translate(
     differences: list[Difference] = []
     if conda:
         by_conda, found = _conda().solve(conda, environment.channels, target, say)
-        differences += found
+        is_other_python = minor_of(environment.python) != target.python  # said below, with what follows of it
+        differences += [one for one in found if one.package != "python" or not is_other_python]
     tags = tags_for(target)
     from_indexes: dict[str, Package] = {}
     carried: list[Package] = []

@@ -24,7 +24,8 @@ def offers_for(
 ) -> tuple[Offer, ...]:
     """Return the shares of hosts that answer ``need``, cheapest first, unpriced last.
 
-    Hosts of one platform where a share costs the same are one offer: which of them takes it is decided at launch, by what is free.
+    Hosts of one platform where a share costs the same are one offer: which of them takes it is decided at launch, by
+    what is free.
 
     Parameters
     ----------

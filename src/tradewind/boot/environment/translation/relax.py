@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from packaging.version import InvalidVersion, Version
 
 from tradewind.boot.environment.translation.markers import Known, Needs, absent, unmet
-from tradewind.boot.environment.translation.platforms import describe, fits, shown, system_of, systems_of, tags_for
+from tradewind.boot.environment.translation.platforms import (
+    TARGETS,
+    describe,
+    fits,
+    shown,
+    system_of,
+    systems_of,
+    tags_for,
+)
 from tradewind.boot.environment.translation.uv import Available, Question, Resolver, Unsatisfiable, named_in
 from tradewind.errors import BadRequest
 from tradewind.model.environment import Package
@@ -199,9 +207,9 @@ def _sort_out(case: Case) -> None:
         if _is_anywhere(case, name):
             case.loose[name] = why
             continue
-        others = systems_of(listed.wheels) if listed is not None else frozenset()
-        if others and not others & {system_of(case.resolver.target.platform), "any"}:
-            case.left_out[name] = ", ".join(sorted({shown(f"{system}-").strip() for system in others}))
+        if listed is not None and _is_of_others(case, listed):
+            systems = {shown(f"{system}-").strip() for system in systems_of(listed.wheels)}
+            case.left_out[name] = " and ".join(sorted(systems))
             continue
         refused.append((package, why))
     if refused:
@@ -237,10 +245,27 @@ def _why_loose(case: Case, listed: Available | None) -> str:
     return f"has no wheel for {case.platform}"
 
 
-def _is_anywhere(case: Case, line: str) -> bool:
+def _is_of_others(case: Case, listed: Available) -> bool:
+    """Whether a package means nothing on the target's system: nobody ever built it there.
+
+    What was built for two others, and whose source there is, was just not built for this one.
+    """
+    system = system_of(case.resolver.target.platform)
+    others = systems_of(listed.wheels)
+    if not others or others & {system, "any"} or (len(others) > 1 and listed.has_source):
+        return False
+    kin = [platform for platform in TARGETS if system_of(platform) == system]
+    return not any(
+        _is_anywhere(case, listed.name, replace(case.resolver, target=replace(case.resolver.target, platform=platform)))
+        for platform in kin
+        if platform != case.resolver.target.platform
+    )
+
+
+def _is_anywhere(case: Case, line: str, resolver: Resolver | None = None) -> bool:
     """Whether there is a wheel for the target of what a line allows, whatever it requires."""
     try:
-        case.resolver.ask(Question(wanted=[line], with_dependencies=False))
+        (resolver or case.resolver).ask(Question(wanted=[line], with_dependencies=False))
     except Unsatisfiable:
         return False
     return True
