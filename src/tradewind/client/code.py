@@ -28,7 +28,7 @@ from tradewind.boot.environment.own import (
 from tradewind.config import cache_directory
 from tradewind.errors import BadRequest, SyncError
 from tradewind.model.cluster import Cluster
-from tradewind.model.environment import Artifact, Environment
+from tradewind.model.environment import OF_THE_CALLER, Artifact, Environment
 
 SLACK_S = 1.0
 """A file saved this shortly before a cluster was made may be newer than what its first worker imported."""
@@ -128,7 +128,7 @@ def code_here(cluster: Cluster) -> Code:
     )
 
 
-def code_to_carry(carried: Environment, lies_there: frozenset[str]) -> Code:
+def code_to_carry(carried: Environment, lies_there: frozenset[str], *, is_all: bool = True) -> Code:
     """Return the code of a caller whose files must travel.
 
     Parameters
@@ -137,20 +137,24 @@ def code_to_carry(carried: Environment, lies_there: frozenset[str]) -> Code:
         The caller's, with the files that it needs besides what indexes have.
     lies_there : frozenset of str
         The sha256 of the files that are part of what the cluster was started with.
+    is_all : bool
+        Whether packages of others travel too, that no public index has.
     """
     cache = cache_directory()
+    of_others = {one.artifact for one in carried.packages if one.source not in OF_THE_CALLER and not is_all}
+    artifacts = [artifact for artifact in carried.artifacts if artifact.sha256 not in of_others]
     reads: dict[str, Callable[[], bytes]] = {}
-    for artifact in carried.artifacts:
+    for artifact in artifacts:
         path = place_of(artifact, cache)
         with zipfile.ZipFile(path) as archive:
             for name in archive.namelist():
                 reads.setdefault(name, partial(_member, path, name))
-    contents = digests_in(place_of(artifact, cache) for artifact in carried.artifacts)
+    contents = digests_in(place_of(artifact, cache) for artifact in artifacts)
     return Code(
         contents=contents,
         files=own_files(),
         reads={name: reads[name] for name in contents if name in reads},
-        places=tuple(artifact for artifact in carried.artifacts if artifact.sha256 not in lies_there),
+        places=tuple(artifact for artifact in artifacts if artifact.sha256 not in lies_there),
         is_seen=False,
     )
 

@@ -131,8 +131,6 @@ class Session:
             return environment
         carry = importlib.import_module("tradewind.boot.environment.carry").carry
         carried: Environment = carry(environment, cache_directory(), public=self._public_indexes)
-        if not self._streams:
-            return carried
         self.to_bring = carried
         return replace(carried, artifacts=())
 

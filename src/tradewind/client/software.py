@@ -15,7 +15,7 @@ from tradewind.boot.environment.translation.platforms import minor_of, shown
 from tradewind.config import cache_directory
 from tradewind.model.cluster import ClusterSpec
 from tradewind.model.environment import Difference, Environment, Target
-from tradewind.model.views import DryRun
+from tradewind.model.views import ClusterView, DryRun
 
 log = logging.getLogger("tradewind")
 
@@ -44,8 +44,8 @@ class Wanted:
         return tuple(lines)
 
 
-def target_of(planned: DryRun, spec: ClusterSpec, here: Environment) -> Target:
-    """Return what machines a cluster will have: what its provider says, else Linux of the caller's kind or x86."""
+def target_of(planned: DryRun | ClusterView, spec: ClusterSpec, here: Environment) -> Target:
+    """Return what machines a cluster has or will have: as its provider says, else Linux of the caller's kind or x86."""
     known = [line.offer.target for line in planned.instances if line.offer.target is not None]
     if known:
         return min(known, key=lambda one: [int(part) for part in one.glibc.split(".") if part])
@@ -54,7 +54,7 @@ def target_of(planned: DryRun, spec: ClusterSpec, here: Environment) -> Target:
     return Target(platform=here.platform if here.platform.startswith("linux-") else "linux-x86_64")
 
 
-def find(spec: ClusterSpec, planned: DryRun, say: Callable[[str], None] = log.info) -> Wanted:
+def find(spec: ClusterSpec, planned: DryRun | ClusterView, say: Callable[[str], None] = log.info) -> Wanted:
     """Return the caller's software as ``spec`` chooses it, for the machines that are planned; builds nothing.
 
     Raises
@@ -77,7 +77,7 @@ def find(spec: ClusterSpec, planned: DryRun, say: Callable[[str], None] = log.in
     return Wanted(environment=found.environment, target=target, differences=found.differences)
 
 
-def prepare(spec: ClusterSpec, planned: DryRun, public_indexes: Sequence[str]) -> Environment:
+def prepare(spec: ClusterSpec, planned: DryRun | ClusterView, public_indexes: Sequence[str]) -> Environment:
     """Return the software with the files of it that no index has; what differs there is said in the log.
 
     Raises as :func:`find` does, and where what is the caller's own can't be built, or not for those machines.

@@ -14,7 +14,7 @@ from tradewind.client.door import Place, is_near, must_stream
 from tradewind.client.rolling import replace_workers
 from tradewind.client.session import Session
 from tradewind.errors import BadRequest
-from tradewind.model.environment import OF_THE_CALLER, Confidence, Difference, Environment, Package, Source
+from tradewind.model.environment import OF_THE_CALLER, Confidence, Difference, Environment, Package, Source, seal
 
 if TYPE_CHECKING:
     from tradewind.client.code import Code, Held
@@ -114,18 +114,10 @@ class Sync:
             await self._session.look()
             record = self._session.record
             held = await codes.held_by(scheduler)
-            captured = await asyncio.to_thread(capture)
-            environment = captured
-            if self._sees_files():
-                code = await asyncio.to_thread(codes.code_here, record)
-            else:
-                environment = await asyncio.to_thread(
-                    codes.carried_of, captured, self._place.settings.software.public_indexes
-                )
-                lies_there = frozenset(one.sha256 for one in record.environment.artifacts) if record.environment else ()
-                code = await asyncio.to_thread(codes.code_to_carry, environment, frozenset(lies_there))
+            environment, code = await asyncio.to_thread(self._as_it_is)
             change = await asyncio.to_thread(codes.change_between, code, held, record)
-            differences = changed_packages(record.environment, environment)
+            # Of a cluster with a named environment, that one's packages are what it is to have.
+            differences = changed_packages(record.environment, environment) if record.spec.software is None else ()
             refuse_for_scheduler(differences)
             delivered = codes.Delivered(workers=len(observed()))
             # The first time also where nothing is new: from then on contents are compared, and not times.
@@ -133,9 +125,7 @@ class Sync:
                 delivered = await self._deliver(scheduler, code, change, held)
             restarted: tuple[str, ...] = ()
             if differences:
-                is_brought = must_stream(self._place, self._session.spec.provider)
-                target = replace(environment, artifacts=()) if is_brought else environment
-                await self._session.api.set_environment(record.id, target)
+                await self._session.api.set_environment(record.id, self._target(environment))
             if differences or any(name.endswith(COMPILED) for name in change.files):
                 restarted = await replace_workers(self._session, observed)
             return Synced(
@@ -147,6 +137,34 @@ class Sync:
                 restarted=restarted,
                 seconds=round(time.monotonic() - began, 3),
             )
+
+    def _as_it_is(self) -> tuple[Environment, Code]:
+        """Return the caller's software as it is now, for the cluster's machines, and his own code in it."""
+        from tradewind.client import code as codes
+
+        record, view = self._session.record, self._session.view
+        if self._sees_files():
+            return capture(), codes.code_here(record)
+        public = self._place.settings.software.public_indexes
+        if record.spec.software is None and self._session.api.needs_software(record.spec.provider):
+            from tradewind.client.software import prepare
+
+            assert view is not None, "it was just looked at"
+            environment = prepare(record.spec, view, public)
+        else:
+            environment = codes.carried_of(capture(), public)
+        lies_there = (
+            frozenset(one.sha256 for one in record.environment.artifacts) if record.environment else frozenset()
+        )
+        return environment, codes.code_to_carry(environment, lies_there, is_all=record.spec.software is None)
+
+    def _target(self, environment: Environment) -> Environment:
+        """Return what new workers start with, before they take the caller's code over the line."""
+        before = self._session.record.environment
+        if before is None or self._sees_files():
+            return environment
+        target = with_code_of(before, environment)
+        return replace(target, artifacts=()) if must_stream(self._place, self._session.spec.provider) else target
 
     def _sees_files(self) -> bool:
         """Whether the cluster's processes import from the caller's directories."""
@@ -196,6 +214,27 @@ def changed_packages(before: Environment | None, now: Environment) -> tuple[Diff
             reason = "another version was installed since" if old.version != new.version else "it is of another source"
         found.append(_difference(name, old.version if old else "", new.version if new else "", reason))
     return tuple(found)
+
+
+def with_code_of(before: Environment, now: Environment) -> Environment:
+    """Return ``now`` with the caller's own code of ``before``.
+
+    So that all processes of a cluster, the scheduler among them, stand on the same code, and what is new comes to all
+    in the same way.
+    """
+    others_before = {one.artifact for one in before.packages if one.source not in OF_THE_CALLER}
+    packages = [one for one in now.packages if one.source not in OF_THE_CALLER]
+    others = {one.artifact for one in packages if one.artifact}
+    packages += [one for one in before.packages if one.source in OF_THE_CALLER]
+    artifacts = [one for one in now.artifacts if one.sha256 in others]
+    artifacts += [one for one in before.artifacts if one.sha256 not in others_before]
+    return seal(
+        replace(
+            now,
+            packages=tuple(sorted(packages, key=lambda one: (one.name, one.source.value))),
+            artifacts=tuple(sorted(artifacts, key=lambda one: one.file_name)),
+        )
+    )
 
 
 def refuse_for_scheduler(differences: Collection[Difference]) -> None:
