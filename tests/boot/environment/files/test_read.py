@@ -81,7 +81,7 @@ def project(directory: Path, name: str = "ours") -> Path:
         '[build-system]\nrequires = []\nbuild-backend = "builder"\nbackend-path = ["."]\n'
     )
     (directory / "builder.py").write_text(
-        "import zipfile\n"
+        "import os, zipfile\n"
         "def build_wheel(directory, config_settings=None, metadata_directory=None):\n"
         f"    name = '{name}-0.7-py3-none-any.whl'\n"
         f"    info = '{name}-0.7.dist-info'\n"
@@ -89,7 +89,9 @@ def project(directory: Path, name: str = "ours") -> Path:
         f"        wheel.write('{name}.py')\n"
         f"        wheel.writestr(f'{{info}}/METADATA', 'Metadata-Version: 2.1\\nName: {name}\\nVersion: 0.7\\n')\n"
         "        wheel.writestr(f'{info}/WHEEL', 'Wheel-Version: 1.0\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n')\n"
-        "        wheel.writestr(f'{info}/RECORD', '')\n"
+        # As builders do that write down when they built.
+        "        when = (1990 + os.getpid() % 90, 1, 1, 0, 0, 0)\n"
+        "        wheel.writestr(zipfile.ZipInfo(f'{info}/RECORD', when), '')\n"
         "    return name\n"
     )
     return directory
