@@ -15,7 +15,8 @@ import pytest
 
 from tests.engine.purse import budgets, usd
 from tests.engine.stage import INSTALLATION, Interrupted, Stage, is_stopped, killed
-from tradewind.engine.rounds.rounds import LEASE, rounds
+from tradewind.engine.rounds import rounds
+from tradewind.engine.rounds.rounds import LEASE
 from tradewind.errors import StoreError
 from tradewind.model.cluster import ClusterStatus, Scaling
 from tradewind.model.instance import Role
