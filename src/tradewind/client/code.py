@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from tradewind.agent.luggage import BRING, CHUNK, HELD, LACKING, USE
-from tradewind.boot.environment.carry import carry, place_of
+from tradewind.boot.environment.carry import place_of
 from tradewind.boot.environment.own import (
     digests,
     digests_in,
@@ -153,11 +153,6 @@ def code_to_carry(carried: Environment, lies_there: frozenset[str]) -> Code:
         places=tuple(artifact for artifact in carried.artifacts if artifact.sha256 not in lies_there),
         is_seen=False,
     )
-
-
-def carried_of(captured: Environment, public_indexes: Sequence[str]) -> Environment:
-    """Return the caller's software with the files of it that must travel."""
-    return carry(captured, cache_directory(), public=public_indexes)
 
 
 def change_between(code: Code, held: Held, cluster: Cluster) -> Change:

@@ -108,10 +108,11 @@ class Sync:
             Returns the names of the workers that are connected.
         """
         from tradewind.client import code as codes
+        from tradewind.client.software import anew
 
         async with self._one_at_a_time:
             began, scheduler = time.monotonic(), line()
-            await self._session.look()
+            view = await self._session.look()
             record = self._session.record
             held = await codes.held_by(scheduler)
             captured = await asyncio.to_thread(capture)
@@ -119,8 +120,10 @@ class Sync:
             if self._sees_files():
                 code = await asyncio.to_thread(codes.code_here, record)
             else:
+                public = self._place.settings.software.public_indexes
+                # As it was made for the start: for machines of another platform, with the same left out.
                 environment = await asyncio.to_thread(
-                    codes.carried_of, captured, self._place.settings.software.public_indexes
+                    anew, captured, self._session.spec, record.environment, view, public
                 )
                 lies_there = frozenset(one.sha256 for one in record.environment.artifacts) if record.environment else ()
                 code = await asyncio.to_thread(codes.code_to_carry, environment, frozenset(lies_there))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import platform
 import time
 
-
 from tradewind.config import SshHost
 from tradewind.model.environment import Target
 from tradewind.model.instance import Role
