@@ -5,8 +5,6 @@ from __future__ import annotations
 import logging
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
-from typing import cast
 
 import pytest
 
@@ -18,7 +16,7 @@ from tradewind.model.instance import Role
 from tradewind.model.offer import Offer
 from tradewind.model.resources import Resources
 from tradewind.model.usage import Cost
-from tradewind.model.views import ClusterView, DryRun, PlannedInstances
+from tradewind.model.views import DryRun, PlannedInstances
 
 SPEC = ClusterSpec(name="mine", workspace="default", provider="far", scaling=Scaling.fixed(1))
 ARM = Target(platform="linux-aarch64", glibc="2.36")
@@ -134,8 +132,7 @@ def test_what_is_streamed_to_machines_that_nobody_knows_stays_as_it_is(
 def test_a_running_cluster_gets_software_for_the_machines_it_has(
     before: str | None, target: Target | None, platform: str
 ) -> None:
-    offer = planned(target).instances[0].offer
-    view = SimpleNamespace(instances=[SimpleNamespace(offer=offer)])
+    offers = [line.offer for line in planned(target).instances]
     ran = here(before) if before is not None else None
 
-    assert anew(here(), SPEC, ran, cast("ClusterView", view), ()).platform == platform
+    assert anew(here(), SPEC, ran, offers, ()).platform == platform

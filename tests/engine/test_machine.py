@@ -264,11 +264,12 @@ class Clusters(RuleBasedStateMachine):
             for fault in self.stage.world.faults._faults  # noqa: SLF001 - only the pile knows
         )
         was_live = self.cluster().status.is_live
+        # As the round finds it: what it ends itself may stop at once, and be forgotten before the next look.
+        listed = self.stage.world.listed(INSTALLATION)
         wake_at = self.run(self.survivable(who, trusts=trusts))
         looked = any(call.verb == "observe" for call in self.stage.world.calls[calls:])
         if wake_at is None and self.cluster().status.is_live or not was_live or deaths != self.deaths or not looked:
             return wake_at
-        listed = self.stage.world.listed(INSTALLATION)
         self.shown_dead |= {o.marks.instance for o in listed if o.status is InstanceStatus.STOPPED}
         known = {i.id for i in self.rows() if i.status.is_live}
         for machine in self.stage.world.alive():

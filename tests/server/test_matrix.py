@@ -155,6 +155,8 @@ async def stage(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stage
 NUMBERS = itertools.count()
 SCALING = {"scaling": wire.dump(Scaling.fixed(2)), "dismiss": []}
 SOFTWARE = Environment(python="3.12.1", platform="linux-x86_64", packages=(), content_hash="c")
+BODIES = {"clusters.scale": SCALING, "clusters.set_environment": {"environment": wire.dump(SOFTWARE)}}
+"""Of what is put to a cluster."""
 NEWCOMER = {"secret": "made-up", "name": "eve"}
 
 
@@ -165,8 +167,7 @@ async def ask(stage: Stage, operation: Operation, column: str) -> httpx.Response
     bodies: dict[str, Any] = {
         "clusters.create": new(f"n{number}"),
         "clusters.dry_run": {"spec": wire.dump(spec())},
-        "clusters.scale": SCALING,
-        "clusters.set_environment": {"environment": wire.dump(SOFTWARE)},
+        **BODIES,
         "budgets.create": {"limit": {"amount": "5", "currency": "USD"}, "scope": "user", "key": f"n{number}"},
         "budgets.change": {"is_hard": False},
         "budgets.add_webhook": {"url": f"https://example.org/{number}"},
@@ -306,7 +307,7 @@ async def test_a_cluster_isnt_reached_through_another_workspace(stage: Stage) ->
             )
             for operation in OPERATIONS
             if "{cluster}" in operation.path
-            for body in [SCALING if operation.method == "PUT" else None]
+            for body in [BODIES.get(operation.name)]
         ]
         made_there = await otto.post(f"{API}/workspaces/other/clusters", json=new("theirs", "lab"))
 

@@ -35,6 +35,20 @@ async def test_every_member_sees_what_runs_and_who_runs_it(lab: Stage) -> None:
         assert "bob" in page.text
 
 
+async def test_software_with_a_name_is_shown_with_who_made_it_and_its_note_as_text(lab: Stage) -> None:
+    async with lab.client("bob") as bob:
+        wanted = {"name": "climate", "image": "ghcr.io/lab/climate:2", "note": HOSTILE}
+        made = await bob.post(f"{API}/workspaces/fjord/environments", json=wanted)
+    async with lab.client("eve") as eve:
+        page = await eve.get("/workspaces/fjord")
+
+    assert made.status_code == 201
+    assert "climate@1" in page.text
+    assert "image ghcr.io/lab/climate:2" in page.text
+    assert HOSTILE not in page.text
+    assert "onerror" in page.text
+
+
 async def test_the_changing_part_alone_is_no_whole_page(lab: Stage) -> None:
     async with lab.client("eve") as client:
         part = await client.get("/workspaces/fjord/now")

@@ -43,7 +43,7 @@ class Cluster(Running):
     name : str, optional
         A live cluster of this name is attached to instead of starting one. Default: a new name.
     software : str, optional
-        A named environment. Default: the Python you are in.
+        A named environment, as "climate", or one version of it, as "climate@3". Default: the Python you are in.
     n_workers : int or list of int, optional
         A number; or ``[min, max]`` or ``[min, initial, max]`` to follow the work. Default ``[4, 20]``.
     worker_options, scheduler_options : dict, optional

@@ -17,7 +17,7 @@ from tradewind.model.cluster import ClusterSpec
 from tradewind.model.environment import Difference, Environment, Target
 from tradewind.model.offer import Offer
 from tradewind.model.usage import Cost
-from tradewind.model.views import ClusterView, DryRun
+from tradewind.model.views import DryRun
 
 log = logging.getLogger("tradewind")
 
@@ -115,7 +115,11 @@ def prepare(
 
 
 def anew(
-    here: Environment, spec: ClusterSpec, before: Environment | None, view: ClusterView, public_indexes: Sequence[str]
+    here: Environment,
+    spec: ClusterSpec,
+    before: Environment | None,
+    offers: Iterable[Offer],
+    public_indexes: Sequence[str],
 ) -> Environment:
     """Return the caller's software as it is now, for the machines that a running cluster has.
 
@@ -127,12 +131,12 @@ def anew(
         Of the cluster.
     before : Environment or None
         What it runs; None where that wasn't written down.
-    view : ClusterView
-        Its instances tell what machines they are.
+    offers : iterable of Offer
+        Of its instances: they tell what machines it has.
     public_indexes : sequence of str
         Package indexes that machines can ask, besides PyPI.
     """
-    target = _oldest(instance.offer for instance in view.instances)
+    target = _oldest(offers)
     if before is not None and (target is None or target.platform != before.platform):
         target = Target(platform=before.platform)
     nothing = DryRun(instances=(), cost_per_hour=Cost(), notes=())

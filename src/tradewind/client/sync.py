@@ -121,9 +121,10 @@ class Sync:
                 code = await asyncio.to_thread(codes.code_here, record)
             else:
                 public = self._place.settings.software.public_indexes
+                offers = [instance.offer for instance in view.instances]
                 # As it was made for the start: for machines of another platform, with the same left out.
                 environment = await asyncio.to_thread(
-                    anew, captured, self._session.spec, record.environment, view, public
+                    anew, captured, self._session.spec, record.environment, offers, public
                 )
                 lies_there = frozenset(one.sha256 for one in record.environment.artifacts) if record.environment else ()
                 code = await asyncio.to_thread(codes.code_to_carry, environment, frozenset(lies_there))

@@ -150,9 +150,10 @@ def _noted(snapshot: Snapshot, instances: tuple[Instance, ...], now: datetime) -
         page_failed_at = now
 
     observed_at = cluster.observed_at
-    ended = any(a is not b and not a.status.is_live for a, b in zip(instances, snapshot.instances, strict=True))
+    # What changed is written anyway, and what is gone at the next look was there at this one.
+    changed = any(a is not b for a, b in zip(instances, snapshot.instances, strict=True))
     looked_at = snapshot.looked_at
-    if snapshot.observed is not None and (observed_at is None or ended or looked_at >= observed_at + REMEMBER):
+    if snapshot.observed is not None and (observed_at is None or changed or looked_at >= observed_at + REMEMBER):
         observed_at = looked_at
 
     failed_launches, retry_at = _failures(snapshot, instances, now)

@@ -1,5 +1,6 @@
 """What hosts offer, as a table; and that it can always be kept."""
 
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -9,8 +10,11 @@ from hypothesis import strategies as st
 
 from tradewind.config import SshHost
 from tradewind.errors import BadRequest, ConfigError, NotSetUp
+from tradewind.model.cluster import ClusterSpec, Scaling
 from tradewind.model.instance import Role
 from tradewind.model.resources import GIB, Need, Range
+from tradewind.providers.base import ProviderSettings
+from tradewind.providers.ssh import SshProvider
 from tradewind.providers.ssh.inventory import Share, fits, hosts_from, share_of
 from tradewind.providers.ssh.offers import candidates, offers_for
 
@@ -163,3 +167,13 @@ def test_without_hosts_it_is_not_set_up() -> None:
 def test_a_placement_nobody_knows_is_refused() -> None:
     with pytest.raises(ConfigError, match="spread, pack"):
         hosts_from({"hosts": [{"address": "a", "cores": 1, "memory": 1}], "placement": "anywhere"})
+
+
+def test_a_name_of_software_is_refused_where_a_host_runs_an_environment_of_its_own() -> None:
+    hosts = [{"name": "ws1", "address": "ws1", "environment": "/opt/climate", "cores": 2, "memory": 2 * GIB}]
+    provider = SshProvider(ProviderSettings(installation="any", state_directory="state", options={"hosts": hosts}))
+    asked = ClusterSpec(name="a", workspace="lab", provider="ssh", scaling=Scaling.fixed(1))
+
+    provider.check(asked)
+    with pytest.raises(BadRequest, match="ws1 runs the environment that its settings name, so software='climate'"):
+        provider.check(replace(asked, software="climate"))

@@ -117,8 +117,8 @@ class SshProvider(Provider):
         own = [host.name for host in self._hosts if host.environment is not None]
         if spec.software is not None and own:
             raise BadRequest(
-                f"{own[0]} runs the environment that its settings name, so software={spec.software!r} can't be honoured "
-                "there: leave it out, or take `environment` out of [[ssh.hosts]]"
+                f"{own[0]} runs the environment that its settings name, so software={spec.software!r} can't be "
+                "honoured there: leave it out, or take `environment` out of [[ssh.hosts]]"
             )
 
     async def offers(self, need: Need, *, spot: bool = False, region: str | None = None) -> Sequence[Offer]:

@@ -57,6 +57,7 @@ async def overview(request: Request) -> Response:
         by_provider=_largest(await service.usage(by="provider", since=since)),
         since=since,
         manages=may(caller, Action.MANAGE_BUDGETS),
+        environments=await request.app.state.assembly.environments.as_(caller).list(),
         **await _now(request, caller, service, now),
     )
 

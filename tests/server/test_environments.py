@@ -1,0 +1,116 @@
+"""Named environments over HTTP: what is answered once, refused, and told in the audit log."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.server.stage import API, Stage, new
+from tradewind.model.people import MemberRole
+
+ALL = f"{API}/workspaces/glacier/environments"
+
+
+@pytest.fixture
+async def lab(stage: Stage) -> Stage:
+    """A workspace with an owner and a member."""
+    await stage.workspace("glacier", {"olga": MemberRole.OWNER, "mia": MemberRole.MEMBER})
+    await stage.workspace("firn", {"otto": MemberRole.OWNER})
+    return stage
+
+
+def wanted(version: str = "1.0", **more: Any) -> dict[str, Any]:
+    packages = [{"name": "distributed", "version": "2026.8.0"}, {"name": "melt", "version": version}]
+    environment = {"python": "3.11", "platform": "linux-x86_64", "packages": packages, "content_hash": "made up"}
+    return {"name": "climate", "environments": [environment | more]}
+
+
+async def test_a_request_that_is_sent_again_makes_one_version_and_has_one_answer(lab: Stage) -> None:
+    async with lab.client("mia") as mia:
+        key = {"Idempotency-Key": "k1"}
+        first = await mia.post(ALL, json=wanted(), headers=key)
+        await mia.post(ALL, json=wanted("2.0"))
+        again = await mia.post(ALL, json=wanted(), headers=key)
+        lines = (await mia.get(ALL, params={"name": "climate"})).json()["items"]
+
+    assert first.json() == again.json()
+    assert first.json()["is_new"] is True
+    assert [line["version"] for line in lines] == [2, 1]
+
+
+async def test_a_hash_that_a_client_makes_up_counts_for_nothing(lab: Stage) -> None:
+    async with lab.client("mia") as mia:
+        made = await mia.post(ALL, json=wanted())
+        again = await mia.post(ALL, json=wanted(content_hash="made up anew"))
+        shown = (await mia.get(f"{ALL}/climate")).json()
+
+    assert again.json()["version"] == made.json()["version"]
+    assert len(shown["environments"][0]["content_hash"]) == 64
+
+
+async def test_who_made_and_deleted_what_stands_in_the_audit_log(lab: Stage) -> None:
+    async with lab.client("mia") as mia, lab.client("olga") as olga:
+        await mia.post(ALL, json=wanted())
+        await olga.delete(f"{ALL}/climate")
+        entries = (await olga.get(f"{API}/workspaces/glacier/audit")).json()["items"]
+
+    told = [(one["user"], one["action"], one["subject"]) for one in entries if "environment" in one["action"]]
+    assert told == [("olga", "environment.deleted", "climate"), ("mia", "environment.created", "climate@1")]
+
+
+async def test_a_name_of_another_workspace_is_none_here(lab: Stage) -> None:
+    async with lab.client("mia") as mia, lab.client("otto") as otto:
+        await mia.post(ALL, json=wanted())
+        there = await otto.get(f"{API}/workspaces/firn/environments/climate")
+        cluster = await otto.post(f"{API}/workspaces/firn/clusters", json=new("theirs", "firn", software="climate"))
+
+    assert (there.status_code, cluster.status_code) == (404, 404)
+    assert "none was made yet" in cluster.json()["detail"]
+
+
+async def test_what_a_live_cluster_runs_is_told_with_its_name(lab: Stage) -> None:
+    async with lab.client("mia") as mia, lab.client("olga") as olga:
+        await mia.post(ALL, json=wanted())
+        made = await mia.post(f"{API}/workspaces/glacier/clusters", json=new("tides", "glacier", software="climate"))
+        refused = await olga.delete(f"{ALL}/climate", params={"version": 1})
+
+    assert made.json()["environment"]["name"] == "climate@1"
+    assert refused.status_code == 409
+    assert "climate@1 is what cluster tides runs now; stop it first" in refused.json()["detail"]
+
+
+FILE = {"file_name": "ours-0.7-py3-none-any.whl", "sha256": "ab" * 32, "size": 9}
+REFUSED = [
+    (wanted() | {"name": "Climate"}, "can't be an environment's name"),
+    (wanted() | {"image": "a"}, "either of packages or an image"),
+    ({"name": "climate"}, "either of packages or an image"),
+    (wanted(platform="linux x"), "write each once"),
+    (wanted() | {"environments": wanted()["environments"] * 2}, "write each once"),
+    (wanted(python="snake"), "is no version of Python"),
+    (wanted(packages=[]), "has no distributed"),
+    (wanted(artifacts=[FILE]), "only your computer has (ours-0.7-py3-none-any.whl)"),
+    (wanted(indexes=["https://ada:hush@lab.example/simple"]), "an address at lab.example has a user or a password"),
+    (wanted(channels=["https://token@lab.example/t"]), "an address at lab.example has a user or a password"),
+    (wanted() | {"note": "x" * 201}, "write one line of up to 200"),
+    (wanted() | {"image": "a", "environments": [], "name": "a\0b"}, "NUL"),
+]
+
+
+@pytest.mark.parametrize(("body", "words"), REFUSED, ids=[words for _, words in REFUSED])
+async def test_what_can_get_no_name_is_told_why(lab: Stage, body: dict[str, Any], words: str) -> None:
+    async with lab.client("mia") as mia:
+        answer = await mia.post(ALL, json=body)
+
+    assert answer.status_code == 400
+    assert words in answer.json()["detail"]
+    assert "hush" not in answer.text
+
+
+@pytest.mark.parametrize("version", [-1, 0, 2**31, 2**80])
+async def test_a_version_that_no_database_can_hold_isnt_there(lab: Stage, version: int) -> None:
+    async with lab.client("olga") as olga:
+        await olga.post(ALL, json=wanted())
+        answers = [await olga.request(way, f"{ALL}/climate", params={"version": version}) for way in ("GET", "DELETE")]
+
+    assert [answer.status_code for answer in answers] == [404, 404]
