@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tradewind.client import software
-from tradewind.client.software import Wanted, prepare, target_of, with_software
+from tradewind.client.software import Wanted, anew, prepare, target_of, with_software
 from tradewind.model.cluster import ClusterSpec, Scaling
 from tradewind.model.environment import Confidence, Difference, Environment, Target, Translation
 from tradewind.model.instance import Role
@@ -79,11 +80,13 @@ def test_nothing_is_said_where_nothing_differs() -> None:
 @pytest.fixture
 def translated(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     def translate(environment: Environment, target: Target, **_: object) -> Translation:
-        return Translation(environment=environment, differences=(FASTER,))
+        there = replace(environment, platform=f"{target.platform} {target.glibc}".strip())
+        return Translation(environment=there, differences=(FASTER,))
 
     monkeypatch.setenv("TRADEWIND_CACHE_DIR", str(tmp_path / "cache"))
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(software, "translate", translate)
+    monkeypatch.setattr(software, "capture", here)
     monkeypatch.setattr(software, "carry", lambda environment, cache, public: environment)
 
 
@@ -98,3 +101,38 @@ def test_the_start_says_it_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
         prepare(SPEC, planned(None), ())
 
     assert "fast 1.2.3 → 1.2.4: 1.2.3 has no wheel (likely)" in caplog.text
+
+
+@pytest.mark.usefixtures("translated")
+@pytest.mark.parametrize(
+    ("target", "is_streamed", "platform"),
+    [
+        (ARM, False, "linux-aarch64 2.36"),
+        (ARM, True, "linux-aarch64 2.36"),
+        (None, False, "linux-x86_64"),
+        (None, True, "macosx-arm64"),
+    ],
+)
+def test_what_is_streamed_to_machines_that_nobody_knows_stays_as_it_is(
+    target: Target | None, is_streamed: bool, platform: str
+) -> None:
+    assert prepare(SPEC, planned(target), (), is_streamed=is_streamed).platform == platform
+
+
+@pytest.mark.usefixtures("translated")
+@pytest.mark.parametrize(
+    ("before", "target", "platform"),
+    [
+        ("linux-aarch64", ARM, "linux-aarch64 2.36"),
+        ("linux-x86_64", None, "linux-x86_64"),
+        ("macosx-arm64", ARM, "macosx-arm64"),
+        (None, None, "macosx-arm64"),
+    ],
+)
+def test_a_running_cluster_gets_software_for_the_machines_it_has(
+    before: str | None, target: Target | None, platform: str
+) -> None:
+    offers = [line.offer for line in planned(target).instances]
+    ran = here(before) if before is not None else None
+
+    assert anew(here(), SPEC, ran, offers, ()).platform == platform

@@ -160,7 +160,8 @@ class Connection:
                         f"{error} The download broke {DOWNLOADS} times, and what was written isn't whole: try again "
                         "later, or ask for less."
                     ) from None
-                stop.wait(rest_s * random.uniform(0.5, 1.0))
+                if stop.wait(rest_s * random.uniform(0.5, 1.0)):
+                    raise  # nobody waits for it any more
                 rest_s *= 4
             else:
                 return

@@ -10,7 +10,6 @@ from dataclasses import replace
 
 from tradewind.boot.environment.capture import capture
 from tradewind.client.api import Engine
-from tradewind.config import cache_directory
 from tradewind.errors import BadRequest, ClusterStartError, NameTaken, ServerError, SignInNeeded, StoreError, TooMany
 from tradewind.model.cluster import Cluster, ClusterSpec, ClusterStatus, Scaling
 from tradewind.model.environment import Environment
@@ -113,26 +112,19 @@ class Session:
     async def _create(self) -> Cluster:
         if self.spec.software is not None:
             return await self.api.create(self.spec)
-        environment: Environment
-        if self.api.needs_software(self.spec.provider):
-            planned = await self.api.dry_run(self.spec)
-            # Imported by who needs it alone: a local cluster's start is shorter than some imports.
-            prepare = importlib.import_module("tradewind.client.software").prepare
-            environment = await asyncio.to_thread(prepare, self.spec, planned, self._public_indexes)
-        else:
+        if not self._streams and not self.api.needs_software(self.spec.provider):
             # Reading what is installed takes some milliseconds a hundred packages: not on the loop of a notebook.
-            environment = await asyncio.to_thread(self._software)
+            return await self.api.create(self.spec, environment=await asyncio.to_thread(capture))
+        planned = await self.api.dry_run(self.spec)
+        # Imported by who needs it alone: a local cluster's start is shorter than some imports.
+        prepare = importlib.import_module("tradewind.client.software").prepare
+        environment: Environment = await asyncio.to_thread(
+            prepare, self.spec, planned, self._public_indexes, is_streamed=self._streams
+        )
+        if self._streams:
+            self.to_bring = environment
+            environment = replace(environment, artifacts=())
         return await self.api.create(self.spec, environment=environment)
-
-    def _software(self) -> Environment:
-        """Return what is installed here; with the files of it that no index has, where they are streamed."""
-        environment = capture()
-        if not self._streams:
-            return environment
-        carry = importlib.import_module("tradewind.boot.environment.carry").carry
-        carried: Environment = carry(environment, cache_directory(), public=self._public_indexes)
-        self.to_bring = carried
-        return replace(carried, artifacts=())
 
     async def until_contact(self) -> Contact:
         """Return where its scheduler is, once it listens.

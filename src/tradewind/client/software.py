@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from tradewind.boot.environment.capture import capture
@@ -15,7 +15,9 @@ from tradewind.boot.environment.translation.platforms import minor_of, shown
 from tradewind.config import cache_directory
 from tradewind.model.cluster import ClusterSpec
 from tradewind.model.environment import Difference, Environment, Target
-from tradewind.model.views import ClusterView, DryRun
+from tradewind.model.offer import Offer
+from tradewind.model.usage import Cost
+from tradewind.model.views import DryRun
 
 log = logging.getLogger("tradewind")
 
@@ -44,18 +46,37 @@ class Wanted:
         return tuple(lines)
 
 
-def target_of(planned: DryRun | ClusterView, spec: ClusterSpec, here: Environment) -> Target:
-    """Return what machines a cluster has or will have: as its provider says, else Linux of the caller's kind or x86."""
-    known = [line.offer.target for line in planned.instances if line.offer.target is not None]
-    if known:
-        return min(known, key=lambda one: [int(part) for part in one.glibc.split(".") if part])
+def target_of(planned: DryRun, spec: ClusterSpec, here: Environment) -> Target:
+    """Return what machines a cluster will have: what its provider says, else Linux of the caller's kind or x86."""
+    if known := _oldest(line.offer for line in planned.instances):
+        return known
     if spec.arm:
         return Target(platform="linux-aarch64", python=minor_of(here.python))
     return Target(platform=here.platform if here.platform.startswith("linux-") else "linux-x86_64")
 
 
-def find(spec: ClusterSpec, planned: DryRun | ClusterView, say: Callable[[str], None] = log.info) -> Wanted:
+def find(
+    spec: ClusterSpec,
+    planned: DryRun,
+    *,
+    target: Target | None = None,
+    here: Environment | None = None,
+    say: Callable[[str], None] = log.info,
+) -> Wanted:
     """Return the caller's software as ``spec`` chooses it, for the machines that are planned; builds nothing.
+
+    Parameters
+    ----------
+    spec : ClusterSpec
+        What was asked for.
+    planned : DryRun
+        Tells what machines it will be.
+    target : Target, optional
+        The machines; default what is planned.
+    here : Environment, optional
+        Captured; default: captured now.
+    say : callable
+        Told in a sentence what takes long.
 
     Raises
     ------
@@ -64,8 +85,8 @@ def find(spec: ClusterSpec, planned: DryRun | ClusterView, say: Callable[[str], 
     MissingExtra
         Who finds packages of other platforms isn't installed.
     """
-    here = capture()
-    target = target_of(planned, spec, here)
+    here = here if here is not None else capture()
+    target = target if target is not None else target_of(planned, spec, here)
     found = translate(
         choose(here, spec.packages),
         target,
@@ -77,22 +98,70 @@ def find(spec: ClusterSpec, planned: DryRun | ClusterView, say: Callable[[str], 
     return Wanted(environment=found.environment, target=target, differences=found.differences)
 
 
-def prepare(spec: ClusterSpec, planned: DryRun | ClusterView, public_indexes: Sequence[str]) -> Environment:
+def prepare(
+    spec: ClusterSpec, planned: DryRun, public_indexes: Sequence[str], *, is_streamed: bool = False
+) -> Environment:
     """Return the software with the files of it that no index has; what differs there is said in the log.
 
-    Raises as :func:`find` does, and where what is the caller's own can't be built, or not for those machines.
+    Where it is streamed and nobody says what the machines are, they have software of their own: the caller's is left
+    as it is. Raises as :func:`find` does, and where what is the caller's own can't be built, or not for those machines.
     """
-    wanted = find(spec, planned)
+    here = capture()
+    known = _oldest(line.offer for line in planned.instances)
+    wanted = find(spec, planned, here=here, target=_as_here(here) if is_streamed and known is None else known)
     for note in wanted.notes():
         log.warning(note) if any(map(is_far, wanted.differences)) else log.info(note)
-    carried = carry(wanted.environment, cache_directory(), public=public_indexes)
-    check_carried(carried, wanted.target)
-    return carried
+    return _carried(wanted, public_indexes)
+
+
+def anew(
+    here: Environment,
+    spec: ClusterSpec,
+    before: Environment | None,
+    offers: Iterable[Offer],
+    public_indexes: Sequence[str],
+) -> Environment:
+    """Return the caller's software as it is now, for the machines that a running cluster has.
+
+    Parameters
+    ----------
+    here : Environment
+        Captured now.
+    spec : ClusterSpec
+        Of the cluster.
+    before : Environment or None
+        What it runs; None where that wasn't written down.
+    offers : iterable of Offer
+        Of its instances: they tell what machines it has.
+    public_indexes : sequence of str
+        Package indexes that machines can ask, besides PyPI.
+    """
+    target = _oldest(offers)
+    if before is not None and (target is None or target.platform != before.platform):
+        target = Target(platform=before.platform)
+    nothing = DryRun(instances=(), cost_per_hour=Cost(), notes=())
+    return _carried(find(spec, nothing, here=here, target=target or _as_here(here)), public_indexes)
 
 
 def with_software(planned: DryRun, spec: ClusterSpec) -> DryRun:
     """Return a dry run that says what of the caller's software will differ. Raises as :func:`find` does."""
     return replace(planned, notes=(*planned.notes, *find(spec, planned).notes()))
+
+
+def _carried(wanted: Wanted, public_indexes: Sequence[str]) -> Environment:
+    carried = carry(wanted.environment, cache_directory(), public=public_indexes)
+    check_carried(carried, wanted.target)
+    return carried
+
+
+def _oldest(offers: Iterable[Offer]) -> Target | None:
+    """Return what the machines are, the oldest of them where they differ; None where nobody says."""
+    known = {offer.target for offer in offers if offer.target is not None}
+    return min(known, key=lambda one: [int(part) for part in one.glibc.split(".") if part], default=None)
+
+
+def _as_here(here: Environment) -> Target:
+    return Target(platform=here.platform)
 
 
 def _count(differences: Sequence[Difference]) -> str:

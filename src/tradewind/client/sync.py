@@ -146,11 +146,13 @@ class Sync:
         if self._sees_files():
             return capture(), codes.code_here(record)
         public = self._place.settings.software.public_indexes
-        if record.spec.software is None and self._session.api.needs_software(record.spec.provider):
-            from tradewind.client.software import prepare
+        if record.spec.software is None:
+            from tradewind.client.software import anew
 
             assert view is not None, "it was just looked at"
-            environment = prepare(record.spec, view, public)
+            # As it was made for the start: for machines of another platform, with the same left out.
+            offers = [instance.offer for instance in view.instances]
+            environment = anew(capture(), record.spec, record.environment, offers, public)
         else:
             environment = codes.carried_of(capture(), public)
         lies_there = (
