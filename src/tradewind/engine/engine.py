@@ -14,6 +14,7 @@ from tradewind.engine.rounds.lag import Figures, Lags
 from tradewind.engine.rounds.rounds import Rounds
 from tradewind.errors import NotFound, StoreError, TradewindError
 from tradewind.planning.funds import ROUND
+from tradewind.planning.spread import spread
 from tradewind.store.store import Store
 
 log = logging.getLogger(__name__)
@@ -227,6 +228,8 @@ class Engine:
             wake_at = self._after_fault(cluster_id)
         else:
             self._resting.pop(cluster_id, None)
+            if wake_at is not None:
+                wake_at = spread(cluster_id, self._clock.now(), wake_at)
         finally:
             self._rounds_done += 1
             self._busy.pop(cluster_id, None)
