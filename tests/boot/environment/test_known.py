@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.boot.environment.projects import distribution
-from tradewind.boot.environment.known import JSON_PAGE, NO_LASTS_S, known_to
+from tradewind.boot.environment.known import JSON_PAGE, NO_LASTS_S, known_to, lacked_by
 from tradewind.boot.environment.sources import Installed, look
 
 
@@ -27,6 +27,8 @@ class Index:
     asked: list[str] = field(default_factory=list)
     status: int = 200
     kind: str = JSON_PAGE
+    login: str = ""
+    """What must stand in the header ``Authorization``."""
 
     def has(self, name: str, metadata: bytes) -> None:
         file = {"filename": f"{name}-1.0.whl", "core-metadata": {"sha256": hashlib.sha256(metadata).hexdigest()}}
@@ -41,6 +43,9 @@ def index() -> Iterator[Index]:
         def do_GET(self) -> None:
             name = self.path.strip("/").rpartition("/")[2]
             one.asked.append(name)
+            if self.headers.get("Authorization", "") != one.login:
+                self.send_error(401)
+                return
             body = gzip.compress(one.pages.get(name, b""))
             self.send_response(one.status if name in one.pages else 404)
             self.send_header("Content-Type", one.kind)
@@ -120,3 +125,46 @@ def test_no_index_at_all_is_said(tool: Installed, tmp_path: Path) -> None:
 
     assert known_to([tool], tmp_path, index="http://127.0.0.1:9/simple", say=said.append) == frozenset()
     assert "http://127.0.0.1:9/simple doesn't say" in said[0]
+
+
+def test_what_a_private_index_never_heard_of_came_from_elsewhere(index: Index, tool: Installed, tmp_path: Path) -> None:
+    assert lacked_by([tool], tmp_path, {index.address: index.address}) == {"tool"}
+
+
+def test_a_name_that_a_private_index_has_may_be_of_it_whatever_others_have(
+    index: Index, tool: Installed, tmp_path: Path
+) -> None:
+    index.has("tool", b"another one")
+
+    assert lacked_by([tool], tmp_path, {index.address: index.address}) == frozenset()
+
+
+@pytest.mark.parametrize("status", [401, 403, 500])
+def test_a_private_index_that_does_not_say_may_have_everything(
+    status: int, index: Index, tool: Installed, tmp_path: Path
+) -> None:
+    index.status, index.pages["tool"] = status, b""
+
+    assert lacked_by([tool], tmp_path, {index.address: index.address}) == frozenset()
+
+
+def test_of_two_private_indexes_both_must_lack_it(index: Index, tool: Installed, tmp_path: Path) -> None:
+    nobody = "http://127.0.0.1:9/simple"
+
+    assert lacked_by([tool], tmp_path, {index.address: index.address, nobody: nobody}) == frozenset()
+
+
+def test_a_private_index_is_asked_with_its_password_which_is_kept_nowhere(
+    index: Index, tool: Installed, tmp_path: Path
+) -> None:
+    index.login = "Basic bWU6c28vc2VjcmV0"  # me:so/secret
+    written = index.address.replace("http://", "http://me:so%2Fsecret@")
+
+    assert lacked_by([tool], tmp_path / "a", {index.address: index.address}) == frozenset()
+    assert lacked_by([tool], tmp_path / "b", {index.address: written}) == {"tool"}
+    asked = len(index.asked)
+    assert lacked_by([tool], tmp_path / "b", {index.address: written}) == {"tool"}
+    assert len(index.asked) == asked, "remembered for a week"
+    kept = [path for path in (tmp_path / "b").rglob("*") if path.is_file()]
+    assert kept
+    assert not any("secret" in path.name + path.read_text() for path in kept)

@@ -125,7 +125,7 @@ def lacked_by(
 
 def _is_absent(page: str, written: str) -> bool:
     """Whether an index says that it has no such page; ``written`` is its address with the password, if it has one."""
-    request = urllib.request.Request(page, method="HEAD")
+    request = urllib.request.Request(page)  # not HEAD, which some of them refuse; the body is left unread
     parts = urlsplit(written)
     if parts.username is not None:
         login = f"{unquote(parts.username)}:{unquote(parts.password or '')}"

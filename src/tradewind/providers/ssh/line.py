@@ -20,6 +20,8 @@ from tradewind.providers.ssh.refusals import Places, Silent, Witness, options_fo
 from tradewind.providers.ssh.skew import Skew
 
 logger = logging.getLogger("tradewind.ssh")
+if (library := logging.getLogger("asyncssh")).level == logging.NOTSET:
+    library.setLevel(logging.WARNING)  # it tells of each channel and each file, where a program asked for our news
 T = TypeVar("T")
 
 OPEN_WITHIN_S = 20.0
