@@ -71,7 +71,7 @@ def known_to(
             failures.append(str(error))
             return False
         note.parent.mkdir(parents=True, exist_ok=True)
-        note.write_text("yes" if answer else f"no {clock():.0f}", encoding="utf-8")
+        note.write_text("yes" if answer else f"no {int(clock())}", encoding="utf-8")
         return answer
 
     with ThreadPoolExecutor(AT_ONCE) as pool:
@@ -115,7 +115,7 @@ def lacked_by(
         if not _is_absent(f"{url}/{one.name}/", addresses[url]):
             return False
         note.parent.mkdir(parents=True, exist_ok=True)
-        note.write_text(f"no {clock():.0f}", encoding="utf-8")
+        note.write_text(f"no {int(clock())}", encoding="utf-8")
         return True
 
     with ThreadPoolExecutor(AT_ONCE) as pool:
