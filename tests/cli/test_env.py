@@ -47,7 +47,7 @@ def test_what_would_travel_is_shown_with_its_size(at_work: Path, run: Run, ask: 
 
     assert "modules-" in shown
     assert "MiB" in shown or "KiB" in shown
-    assert [artifact["file_name"][:8] for artifact in carried["artifacts"]][-1:] == ["modules-"]
+    assert [artifact["file_name"][:8] for artifact in carried["artifacts"]].count("modules-") == 1
     assert list((at_work.parent / "cache" / "artifacts").glob("*/modules-*.zip"))
 
 
