@@ -10,6 +10,7 @@ from tests.server.stage import API, Stage, new, spec, token_of
 from tradewind import wire
 from tradewind.errors import Forbidden
 from tradewind.model.cluster import Scaling
+from tradewind.model.environment import Artifact, Environment
 
 LAB = f"{API}/workspaces/lab"
 
@@ -143,3 +144,36 @@ async def test_who_was_removed_a_moment_ago_makes_no_cluster(stage: Stage) -> No
         with pytest.raises(Forbidden, match="no member of workspace 'lab' any more"):
             await service.as_(before).create(spec())
         assert (await olga.get(f"{LAB}/clusters")).json()["items"] == []
+
+
+@pytest.mark.parametrize(
+    ("sha256", "file_name", "says"),
+    [
+        ("a" * 64, "mine-1.0-py3-none-any.whl", "can't read files of your computer"),
+        ("../../../.ssh", "id_ed25519", "can't be a file that travels"),
+        ("/etc", "passwd", "can't be a file that travels"),
+        ("a" * 64, "../../../../etc/passwd", "can't be a file that travels"),
+    ],
+)
+async def test_nobody_makes_a_server_read_a_file_of_its_own(
+    sha256: str, file_name: str, says: str, stage: Stage
+) -> None:
+    software = Environment(
+        python="3.12.1",
+        platform="linux-x86_64",
+        packages=(),
+        content_hash="c",
+        artifacts=(Artifact(file_name=file_name, sha256=sha256, size=1),),
+    )
+    async with stage.client("mia") as mia:
+        made = await mia.post(
+            f"{API}/workspaces/lab/clusters", json=new("first") | {"environment": wire.dump(software)}
+        )
+        cluster = (await mia.post(f"{API}/workspaces/lab/clusters", json=new("second"))).json()["id"]
+        changed = await mia.put(
+            f"{API}/workspaces/lab/clusters/{cluster}/environment", json={"environment": wire.dump(software)}
+        )
+
+    assert (made.status_code, changed.status_code) == (400, 400)
+    assert says in made.json()["detail"]
+    assert says in changed.json()["detail"]

@@ -36,7 +36,7 @@ from tradewind.planning import budget, meter
 from tradewind.planning.access import Action, may, refusal
 from tradewind.planning.grouping import COMPUTATION, dimensions
 from tradewind.planning.insights import insights
-from tradewind.planning.wishes import check_keepable, check_scaling, check_spec
+from tradewind.planning.wishes import check_keepable, check_scaling, check_software, check_spec
 from tradewind.providers.base import Provider
 from tradewind.store.access.audit import By
 from tradewind.store.idempotency import Once
@@ -109,9 +109,12 @@ class Service:
         self._refuse_unless(Action.CREATE_CLUSTER)
         check_spec(spec)
         check_keepable(environment)
+        check_software(environment, is_from_afar=self._is_from_afar)
         if spec.workspace != self._workspace:
             raise BadRequest(f"this is workspace {self._workspace!r}, and the cluster is for {spec.workspace!r}")
         planned = await admit(spec, self._offered(spec.provider), self._engine.rounds.catalogue)
+        if environment is not None:
+            environment = replace(environment, name="")  # only what was stored under a name has one
         if spec.software is not None:
             environment = await software_of(spec, self._offered(spec.provider), self._store.environments)
         now = self._clock.now()
@@ -174,8 +177,10 @@ class Service:
         """Change what software the instances run that are launched from now on."""
         cluster = await self._mine(cluster_id, Action.CHANGE_CLUSTER)
         check_keepable(environment)
+        check_software(environment, is_from_afar=self._is_from_afar)
         if not cluster.status.is_live:
             raise BadRequest(f"cluster {cluster.name!r} has stopped ({cluster.stop_detail}); nothing runs on it again")
+        environment = replace(environment, name="")
         entry = self._entry("cluster.equipped", cluster, f"with the software {environment.content_hash[:12]}")
         await self._store.change_environment(cluster_id, environment, now=self._clock.now(), entry=entry)
         self._engine.poke(cluster_id)
@@ -440,6 +445,11 @@ class Service:
         # Who keeps nothing alive looks no second time: its page would be of whenever that was.
         known = rounds.lookout.pages.get(cluster.id) if rounds.lookout.keeps_alive else None
         return known if known is not None else await self._peeks.page(cluster)
+
+    @property
+    def _is_from_afar(self) -> bool:
+        """Whether who asks may be on another machine; an engine of one's own has no users."""
+        return bool(self._caller.user_id)
 
     async def _mine(self, cluster_id: str, action: Action) -> Cluster:
         cluster = await self._of_workspace(cluster_id)

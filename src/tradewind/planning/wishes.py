@@ -14,6 +14,7 @@ from decimal import Decimal
 
 from tradewind.errors import BadRequest
 from tradewind.model.cluster import ClusterSpec, Scaling
+from tradewind.model.environment import Environment
 from tradewind.model.resources import Need, Range
 from tradewind.planning.names import environment_reference
 
@@ -31,6 +32,9 @@ DEEPEST = 20
 _NAME = re.compile(r"[\w][\w.-]{0,62}\Z")
 _WORD = re.compile(r"[\w][\w.-]{0,99}\Z")
 _CURRENCY = re.compile(r"[A-Z]{2,3}\Z")
+_HASH = re.compile(r"[0-9A-Za-z_-]{1,64}\Z")
+_SHA256 = re.compile(r"[0-9a-f]{64}\Z")
+_FILE_NAME = re.compile(r"[0-9A-Za-z_][0-9A-Za-z_.+!-]{0,199}\Z")
 
 
 def check_spec(spec: ClusterSpec) -> None:
@@ -75,6 +79,36 @@ def check_scaling(scaling: Scaling) -> None:
     _check_duration("scaling.interval", scaling.interval, LONGEST)
     if not 0 <= scaling.wait_count <= 100_000:
         raise BadRequest(f"scaling.wait_count={scaling.wait_count} can't be used: write a number such as 24.")
+
+
+def check_software(environment: Environment | None, *, is_from_afar: bool) -> None:
+    """Raise BadRequest for software that names files as nobody's do, or, from afar, any of the asker's computer.
+
+    A file's hash and name become a path, here and on machines: what isn't checked could be any file of whoever runs
+    the engine.
+
+    Parameters
+    ----------
+    environment : Environment or None
+        As it was asked for.
+    is_from_afar : bool
+        Whether who asks may be on another computer than the engine.
+    """
+    if environment is None:
+        return
+    if not _HASH.match(environment.content_hash):
+        raise BadRequest(f"{environment.content_hash!r:.80} can't be an environment's hash: it has letters and digits.")
+    for artifact in environment.artifacts:
+        if not _SHA256.match(artifact.sha256) or not _FILE_NAME.match(artifact.file_name):
+            raise BadRequest(
+                f"{artifact.file_name!r:.80} with the hash {artifact.sha256!r:.80} can't be a file that travels: the "
+                "hash is a sha256 in hex, the name a plain one, as wheels have."
+            )
+    if is_from_afar and environment.artifacts:
+        raise BadRequest(
+            f"this server can't read files of your computer ({environment.artifacts[0].file_name!r} for one). Leave "
+            "them out; Cluster(…) sends your own code to the cluster itself, once it is up."
+        )
 
 
 def check_keepable(value: object) -> None:

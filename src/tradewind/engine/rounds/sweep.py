@@ -10,7 +10,7 @@ from datetime import datetime
 from tradewind.engine.clock import Clock
 from tradewind.engine.rounds.leases import RECENT
 from tradewind.engine.rounds.lookout import Lookout
-from tradewind.errors import Unavailable
+from tradewind.errors import TradewindError, Unavailable
 from tradewind.model.instance import ObservedInstance
 from tradewind.planning import meter
 from tradewind.planning.settle import corrected
@@ -39,21 +39,24 @@ class Sweep:
         """
         ended = 0
         for name in dict.fromkeys((*self.lookout.watched_providers(), *self.always)):
-            watch = self.lookout.watch_of(self.provider_of(name))
+            # One provider, or one row, that can't be dealt with must not keep the strays of the others alive.
             try:
+                watch = self.lookout.watch_of(self.provider_of(name))
                 listing = await watch.seen(self.clock.now())
                 since = listing.began - RECENT
                 recent = [o for o in listing.seen if o.stopped_at is None or o.stopped_at > since]
                 live = await self.store.live_among({o.marks.cluster for o in recent})
                 others = [o for o in recent if o.marks.cluster not in live]
                 strays = [o for o in others if o.status.is_live]
-                await self._correct(others, listing.began)
                 if strays:
                     log.warning("ending %d instances that belong to no live cluster", len(strays))
                     await watch.provider.terminate([o.handle for o in strays])
                     ended += len(strays)
+                await self._correct(others, listing.began)
             except Unavailable as error:
-                log.info("%s can't be swept now: %s", watch.provider.name, error)
+                log.info("%s can't be swept now: %s", name, error)
+            except TradewindError as error:
+                log.warning("%s can't be swept: %s", name, error)
         return ended
 
     async def _correct(self, seen: Iterable[ObservedInstance], now: datetime) -> None:

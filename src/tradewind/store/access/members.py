@@ -266,7 +266,14 @@ def accept(connection: Connection, secret_hash: str, user: User, by: By) -> Memb
     again = _joined_by(connection, secret_hash, user)
     if again is not None:
         return again
-    found = invitation(connection, secret_hash, by.at, is_held=True)
+    try:
+        found = invitation(connection, secret_hash, by.at, is_held=True)
+    except NotFound:
+        # The same request, sent twice at once: the other one held the row until it was done.
+        again = _joined_by(connection, secret_hash, user)
+        if again is None:
+            raise
+        return again
     member = add(connection, found.workspace, user, found.role, by, f"invited by {found.invited_by}")
     used = update(invitations).where(invitations.c.id == found.id).values(used_at=by.at, used_by=user.name)
     connection.execute(used)
