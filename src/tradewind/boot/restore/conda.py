@@ -12,7 +12,7 @@ from contextlib import suppress
 from typing import Any
 
 from tradewind.boot.restore.fetch import fetched
-from tradewind.boot.restore.packages import Making, ask_uv, facts_of, free_space, index_words
+from tradewind.boot.restore.packages import Making, ask_uv, facts_of, free_space
 from tradewind.boot.restore.refusal import refusal_of
 from tradewind.boot.restore.report import CantRestore
 from tradewind.boot.restore.tools import run
@@ -82,11 +82,10 @@ def _tools(making: Making) -> str:
     if os.path.exists(python):
         return python
     beside = f"{home}.{os.getpid()}"
-    words = index_words(making.indexes)
     try:
         there = os.path.join(beside, "bin", "python")
         ask_uv(making, ["venv", "--no-project", "--relocatable", "--python", ">=3.10", beside], "making tools")
-        ask_uv(making, ["pip", "install", "--python", there, *words, RATTLER], "installing rattler")
+        ask_uv(making, ["pip", "install", "--python", there, RATTLER], "installing rattler", indexes=making.indexes)
         with suppress(OSError):  # another was faster
             os.rename(beside, home)
     finally:

@@ -69,9 +69,13 @@ def uv_environ(cache: str) -> dict[str, str]:
     return environ
 
 
-def ask_uv(making: Making, words: Sequence[str], what: str, *, of: int = 0) -> None:
-    """Run uv; raise its refusal in the user's words."""
+def ask_uv(making: Making, words: Sequence[str], what: str, *, of: int = 0, indexes: Sequence[str] = ()) -> None:
+    """Run uv, which asks ``indexes``, the first one first; raise its refusal in the user's words.
+
+    They are told by variables: an address may hold the machine's own login, and everybody sees arguments.
+    """
     count = 0
+    asked = {"UV_INDEX": " ".join(indexes[:-1]), "UV_DEFAULT_INDEX": indexes[-1]} if indexes else {}
 
     def listen(line: str) -> None:
         nonlocal count
@@ -79,9 +83,8 @@ def ask_uv(making: Making, words: Sequence[str], what: str, *, of: int = 0) -> N
             count += 1
             making.report.say(step="packages", done=min(count, of), of=of, now=line.split()[1])
 
-    code, text = run(
-        [making.uv, *words], environ=making.environ, timeout_s=making.timeout_s, hold=making.hold, listen=listen
-    )
+    environ = {**making.environ, **asked}
+    code, text = run([making.uv, *words], environ=environ, timeout_s=making.timeout_s, hold=making.hold, listen=listen)
     if code != 0:
         raise refusal_of(text, facts_of(making), what)
 
@@ -103,13 +106,6 @@ def free_space(path: str) -> str:
         return f"{shutil.disk_usage(path).free / 1e6:,.0f} MB"
     except OSError:
         return "an unknown amount"
-
-
-def index_words(indexes: Sequence[str]) -> list[str]:
-    """Return uv's options for these indexes, the first one first."""
-    if not indexes:
-        return []
-    return [word for index in indexes[:-1] for word in ("--index", index)] + ["--default-index", indexes[-1]]
 
 
 def install_pins(making: Making, packages: Sequence[Mapping[str, Any]]) -> None:
@@ -134,27 +130,27 @@ def install_pins(making: Making, packages: Sequence[Mapping[str, Any]]) -> None:
             )
     for url, lines in groups.items():
         # Each index by itself: a name that stands in two must come from the one it was captured from.
-        words = ["--only-binary", ":all:", *index_words([url] if url else making.indexes)]
+        words, indexes = ["--only-binary", ":all:"], [url] if url else making.indexes
         try:
-            _install_lines(making, lines, words, of=len(lines))
+            _install_lines(making, lines, words, indexes)
         except CantRestore as error:
             if error.code not in {"missing", "no_wheel"} or url or len(making.indexes) < 2:
                 raise
             # pip, which most environments are made with, takes a version from whichever index has it; with exact pins
             # that is no more dangerous here than it was there. Not at once: uv hides then that one wants a password.
-            _install_lines(making, lines, [*words, "--index-strategy", "unsafe-first-match"], of=len(lines))
+            _install_lines(making, lines, [*words, "--index-strategy", "unsafe-first-match"], indexes)
     if direct:
-        _install_lines(making, direct, index_words(making.indexes), of=len(direct))
+        _install_lines(making, direct, [], making.indexes)
 
 
-def _install_lines(making: Making, lines: Sequence[str], words: Sequence[str], of: int) -> None:
+def _install_lines(making: Making, lines: Sequence[str], words: Sequence[str], indexes: Sequence[str]) -> None:
     path = os.path.join(making.directory, "requirements.txt")
     with open(path, "w", encoding="utf-8") as file:
         file.write("\n".join(lines) + "\n")
     # The machine's own settings of uv are heeded only where the order says nothing: they name its mirror.
     settings = ["--no-config"] if making.indexes else []
     common = ["pip", "install", *settings, "--no-deps", "--python", making.python, "--break-system-packages"]
-    ask_uv(making, [*common, *words, "-r", path], "installing packages", of=of)
+    ask_uv(making, [*common, *words, "-r", path], "installing packages", of=len(lines), indexes=indexes)
     os.unlink(path)
 
 
