@@ -21,7 +21,7 @@ from tradewind.model.people import MemberRole, Workspace
 from tradewind.server.app import OPERATIONS
 from tradewind.store.access.audit import By
 from tradewind.store.idempotency import Once
-from tradewind.store.schema import budgets, clusters, idempotency, workspaces
+from tradewind.store.schema import budgets, clusters, environments, idempotency, workspaces
 
 AWAITS = 150
 """More than a create has."""
@@ -46,6 +46,11 @@ CREATES = {
         path="/workspaces/lab/budgets",
         body=lambda number: {"limit": {"amount": "50", "currency": "USD"}, "scope": "tag", "key": f"project=p{number}"},
         table=budgets,
+    ),
+    "environments.create": Create(
+        path="/workspaces/lab/environments",
+        body=lambda number: {"name": f"n{number}", "image": f"ghcr.io/lab/ocean:{number}"},
+        table=environments,
     ),
 }
 

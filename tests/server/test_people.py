@@ -62,6 +62,16 @@ async def test_a_user_accepts_an_invitation_to_a_second_workspace(stage: Stage) 
     assert [w["name"] for w in workspaces] == ["lab", "other"]
 
 
+async def test_an_invitation_accepted_twice_at_once_is_answered_the_same(stage: Stage) -> None:
+    async with stage.client("otto") as otto, stage.client("mia") as mia:
+        url = (await otto.post(f"{API}/workspaces/other/invitations", json={})).json()["url"]
+        asks = [mia.post(f"{API}/invitations/accept", json={"secret": url.partition("#")[2]}) for _ in range(5)]
+        answers = await asyncio.gather(*asks)
+
+    assert {answer.status_code for answer in answers} == {200}
+    assert len({answer.content for answer in answers}) == 1
+
+
 async def test_a_token_is_made_limited_used_and_revoked(stage: Stage) -> None:
     until = datetime.now(UTC) + timedelta(days=3)
     asked = {"label": "robot", "scopes": ["read"], "workspace": "lab", "expires_at": until.isoformat()}
