@@ -8,7 +8,7 @@
 #   bare-hosts.sh run I COMMAND…   run something on host I as its root, past sshd
 #
 # Each has its own /root (its home), /tmp and /dev/shm, and Debian's own python3 without any package. Nothing of this
-# machine's homes, /work, /opt or package directories is seen. NAT lets them reach the world; 10.83.0.1 is this machine.
+# machine's homes, data or package directories is seen. NAT lets them reach the world; 10.83.0.1 is this machine.
 # Needs root, iproute2, iptables, util-linux, openssh-server and python3 of Debian. RIG=DIR says where it keeps its things.
 set -euo pipefail
 RIG=${RIG:-/var/tmp/tradewind-bare-hosts}
@@ -67,8 +67,11 @@ mount -t tmpfs -o mode=755 tmpfs /run
 mkdir -p /run/bare /run/sshd
 mount --bind "$there" /run/bare
 mount -t tmpfs -o mode=1777 tmpfs /dev/shm
-for hidden in /root/.pyenv /work /opt /home /srv /var/tmp /usr/local /usr/lib/python3/dist-packages; do
-  [ -d "\$hidden" ] && mount --bind /run/bare/nothing "\$hidden"
+for hidden in /* /var/tmp /usr/local /usr/lib/python3/dist-packages; do
+  case "\$hidden" in
+    /bin | /boot | /dev | /etc | /lib* | /proc | /root | /run | /sbin | /sys | /tmp | /usr | /var) continue ;;
+  esac
+  if [ -d "\$hidden" ]; then mount --bind /run/bare/nothing "\$hidden"; fi
 done
 mount --bind /run/bare/root /root
 mount --bind /run/bare/tmp /tmp
