@@ -22,7 +22,7 @@ DAMAGES = (
     zlib.error,
     struct.error,
     EOFError,
-    NotImplementedError,
+    RuntimeError,
     OverflowError,
     ValueError,
 )
@@ -66,6 +66,8 @@ def unpack(path: Path, to: Path, file_name: str) -> None:
                 raise CantTake(f"{file_name} has {_mib(size)} unpacked, and {to.parent} has {_mib(free)} left")
             # Of each entry no more is read than it says of itself, and that was added up.
             archive.extractall(to)
+    except CantTake:
+        raise
     except DAMAGES as error:
         raise CantTake(f"{file_name} is no archive, or a damaged one: {error}") from None
     except OSError as error:
