@@ -118,6 +118,20 @@ def seal(environment: Environment) -> Environment:
     return replace(environment, content_hash=hashlib.sha256(text.encode()).hexdigest())
 
 
+def equipment(environment: Environment | None, compiled: str = "") -> str:
+    """Return the name of all that a process must have been started with, since it can't be changed in it.
+
+    Parameters
+    ----------
+    environment : Environment or None
+        Its software; None where that is unknown.
+    compiled : str, optional
+        Names the caller's own compiled code, where that has changed since: no Python loads such a file twice.
+    """
+    software = environment.content_hash if environment is not None else ""
+    return f"{software}+{compiled}" if compiled else software
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
     """The machines that an environment is for."""

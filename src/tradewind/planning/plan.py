@@ -16,6 +16,7 @@ from tradewind.planning.draws import Draw, draws
 from tradewind.planning.funds import own_fund
 from tradewind.planning.pace import rate
 from tradewind.planning.reconcile import keep_up, stopping, take_down
+from tradewind.planning.renewal import goes_on_without_it
 from tradewind.planning.reservations import reservation, use_of
 from tradewind.planning.settle import Sighting, corrected, settle
 from tradewind.planning.snapshot import Plan, Snapshot
@@ -199,6 +200,7 @@ def _noted(snapshot: Snapshot, instances: tuple[Instance, ...], now: datetime) -
 def _failures(snapshot: Snapshot, instances: tuple[Instance, ...], now: datetime) -> tuple[int, datetime | None]:
     cluster = snapshot.cluster
     failed, retry_at = cluster.failed_launches, cluster.retry_at
+    is_trial = goes_on_without_it(instances, cluster)
     for before, after in zip(snapshot.instances, instances, strict=True):
         if before is after:
             continue
@@ -207,8 +209,7 @@ def _failures(snapshot: Snapshot, instances: tuple[Instance, ...], now: datetime
         elif not before.status.is_live:
             continue  # its times were corrected; its failure was counted when it was noticed
         elif after.end in {InstanceEnd.DIED, InstanceEnd.VANISHED} and after.running_at is None:
-            failed += 1
-            retry_at = now + scale.retry_delay(failed)
+            failed, retry_at = scale.after_failure(failed, now, is_trial=is_trial)
     return failed, retry_at
 
 

@@ -158,6 +158,7 @@ def instance_values(instance: Instance) -> Values:
         "detail": instance.detail,
         "wanted": instance.wanted,
         "unwanted_at": instance.unwanted_at,
+        "equipment": instance.equipment,
     }
 
 
@@ -181,6 +182,7 @@ def instance_from(row: RowMapping) -> Instance:
         detail=row["detail"],
         wanted=row["wanted"],
         unwanted_at=row["unwanted_at"],
+        equipment=row["equipment"],
     )
 
 

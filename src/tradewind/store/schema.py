@@ -106,6 +106,7 @@ instances = Table(
     Column("detail", Words, nullable=False),
     Column("wanted", Boolean, nullable=False),
     Column("unwanted_at", UtcTime),
+    Column("equipment", Text, nullable=False, server_default=""),
 )
 
 usages = Table(
