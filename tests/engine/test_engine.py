@@ -30,6 +30,10 @@ class Looks:
     def hint(self) -> None:
         """Nothing is remembered here."""
 
+    def left_to_others(self, now: object) -> tuple[str, ...]:
+        """Everything can be looked after here."""
+        return ()
+
     async def renew(self) -> tuple[str, ...]:
         return ()
 
@@ -52,7 +56,7 @@ class Due:
     def __init__(self, *answers: tuple[str, ...] | Exception) -> None:
         self.answers = list(answers)
 
-    async def due(self, now: object, limit: int, holder: str) -> tuple[str, ...]:
+    async def due(self, now: object, limit: int, holder: str, without: tuple[str, ...]) -> tuple[str, ...]:
         answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
         if isinstance(answer, Exception):
             raise answer

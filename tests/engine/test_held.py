@@ -266,6 +266,10 @@ async def test_who_cant_look_after_a_cluster_leaves_it_to_others_at_once() -> No
     with pytest.raises(BadRequest):
         await other.round("c1")
 
+    assert other.left_to_others(stage.clock.now()) == ("fake",), "and doesn't ask for it again"
+    assert await stage.store.due(stage.clock.now(), holder="A") == ("c1",)
     assert await mine.round("c1") is not None
+    stage.clock.advance(61)
+    assert other.left_to_others(stage.clock.now()) == (), "but for once a minute"
     assert (await stage.store.get_cluster("c1")).status is ClusterStatus.RUNNING
     await stage.store.aclose()

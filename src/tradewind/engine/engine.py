@@ -33,7 +33,7 @@ SWEEP = timedelta(minutes=1)
 Chore = tuple[str, Callable[[], Awaitable[object]]]
 """What is done, in a word, and how."""
 AFTER_FAULT = timedelta(seconds=5)
-"""How long to leave a cluster alone after a fault of ours in its round."""
+"""How long to leave a cluster alone after a fault of ours in its round. After more in a row the store says how long."""
 
 
 class Engine:
@@ -197,9 +197,10 @@ class Engine:
 
     async def _scan(self) -> None:
         now = self.turned_at = self._clock.now()
-        for cluster_id in await self._store.due(now, limit=BATCH, holder=self.rounds.holder):
-            # One whose round is under way is due until it has ended; that's no reason for a second. One that had a
-            # fault is due all the time.
+        without = self.rounds.left_to_others(now)
+        for cluster_id in await self._store.due(now, limit=BATCH, holder=self.rounds.holder, without=without):
+            # One whose round is under way may be due until it has ended; that's no reason for a second. Neither is a
+            # fault of just now, where it kept the store from putting the cluster off.
             if cluster_id not in self._busy and self._resting.get(cluster_id, now) <= now:
                 self.rounds.leases.doubt(cluster_id)
                 self._wake(cluster_id, now)
@@ -241,10 +242,12 @@ class Engine:
             self._poked.set()
             self._tell(cluster_id)
 
-    def _after_fault(self, cluster_id: str) -> datetime:
+    def _after_fault(self, cluster_id: str) -> datetime | None:
+        """Return when to look again without being told: the first fault may be a matter of seconds."""
         self._faults += 1
+        is_first = cluster_id not in self._resting
         self._resting[cluster_id] = until = self._clock.now() + AFTER_FAULT
-        return until
+        return until if is_first else None
 
     def _tell(self, cluster_id: str) -> None:
         for key in (cluster_id, None):
