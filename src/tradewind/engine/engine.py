@@ -6,11 +6,13 @@ import asyncio
 import heapq
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from contextvars import ContextVar
 from datetime import datetime, timedelta
 from weakref import WeakValueDictionary
 
 from tradewind.engine.clock import Clock
 from tradewind.engine.rounds.lag import Figures, Lags
+from tradewind.engine.rounds.leases import LEASE
 from tradewind.engine.rounds.rounds import Rounds
 from tradewind.errors import NotFound, StoreError, TradewindError
 from tradewind.planning.funds import ROUND
@@ -19,6 +21,8 @@ from tradewind.store.store import Store
 
 log = logging.getLogger(__name__)
 
+looking_after: ContextVar[str | None] = ContextVar("tradewind_cluster", default=None)
+"""The cluster whose round this code runs for; for the log."""
 SCAN = timedelta(seconds=1)
 """How often the store is asked for clusters that nobody looks after, or that somebody else changed."""
 BATCH = 200
@@ -197,13 +201,12 @@ class Engine:
 
     async def _scan(self) -> None:
         now = self.turned_at = self._clock.now()
-        without = self.rounds.left_to_others(now)
-        for cluster_id in await self._store.due(now, limit=BATCH, holder=self.rounds.holder, without=without):
-            # One whose round is under way may be due until it has ended; that's no reason for a second. Neither is a
-            # fault of just now, where it kept the store from putting the cluster off.
-            if cluster_id not in self._busy and self._resting.get(cluster_id, now) <= now:
-                self.rounds.leases.doubt(cluster_id)
-                self._wake(cluster_id, now)
+        holder, without = self.rounds.holder, self.rounds.left_to_others(now)
+        # A look first: taking is a write, and hardly ever is there anything to take.
+        if await self._store.due(now, limit=1, holder=holder, without=without):
+            for lease in await self._store.take_due(now, holder, now + LEASE, limit=BATCH, without=without):
+                self.rounds.leases.grant(lease)
+                self._wake(lease.cluster_id, max(now, self._resting.get(lease.cluster_id, now)))
         self._poked.set()
 
     async def _renew(self) -> None:
@@ -217,6 +220,7 @@ class Engine:
 
     async def _look(self, cluster_id: str) -> None:
         wake_at: datetime | None = None
+        looking_after.set(cluster_id)
         try:
             wake_at = await self.rounds.round(cluster_id, afresh=False)
         except NotFound:

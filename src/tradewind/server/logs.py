@@ -7,6 +7,7 @@ import logging
 from datetime import UTC, datetime
 from typing import Any
 
+from tradewind.engine.engine import looking_after
 from tradewind.server.context import current
 
 FIELDS = ("request_id", "user", "workspace", "cluster")
@@ -50,6 +51,7 @@ def known(record: logging.LogRecord) -> dict[str, Any]:
     """Return what is known about a record beside its message."""
     about = current.get()
     told = {name: getattr(about, name) for name in FIELDS} if about is not None else {}
+    told = {"cluster": looking_after.get()} | {name: value for name, value in told.items() if value is not None}
     told |= {name: getattr(record, name, None) for name in EXTRA}
     return {name: value for name, value in told.items() if value is not None}
 

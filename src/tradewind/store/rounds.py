@@ -44,10 +44,12 @@ def due(
     return tuple(connection.execute(_due(now, holder, limit, without)).scalars())
 
 
-def take_due(connection: Connection, now: datetime, holder: str, until: datetime, limit: int) -> tuple[Lease, ...]:
+def take_due(
+    connection: Connection, now: datetime, holder: str, until: datetime, limit: int, without: Collection[str] = ()
+) -> tuple[Lease, ...]:
     """Take the leases of what is due, the longest due first; of several who ask at once each gets others."""
     # Whoever comes second doesn't wait for the rows of the first, and by the time it sees them they are taken.
-    rows_due = _due(now, holder, limit, ()).with_for_update(skip_locked=True, key_share=True)
+    rows_due = _due(now, holder, limit, without).with_for_update(skip_locked=True, key_share=True)
     found = connection.execute(rows_due).mappings().all()
     taken = tuple(
         Lease(

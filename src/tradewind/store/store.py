@@ -222,13 +222,15 @@ class Store:
         """
         return await self._transactions.ask(rounds.due, now, holder, limit, without)
 
-    async def take_due(self, now: datetime, holder: str, until: datetime, limit: int = 100) -> tuple[Lease, ...]:
+    async def take_due(
+        self, now: datetime, holder: str, until: datetime, limit: int = 100, without: Collection[str] = ()
+    ) -> tuple[Lease, ...]:
         """Take the leases of live clusters to be looked at now, the longest due first.
 
         As :meth:`due` and then :meth:`take_lease` for each, at the price of one; replicas that ask at the same moment
         get different clusters, and none waits for another.
         """
-        return await self._transactions.write(rounds.take_due, now, holder, until, limit)
+        return await self._transactions.write(rounds.take_due, now, holder, until, limit, without)
 
     async def take_lease(
         self, cluster_id: str, holder: str, now: datetime, until: datetime, *, read: int | None = None
