@@ -9,6 +9,7 @@ from typing import Any
 
 from tradewind.engine.engine import looking_after
 from tradewind.server.context import current
+from tradewind.wire import printable
 
 FIELDS = ("request_id", "user", "workspace", "cluster")
 EXTRA = ("status", "duration_s")
@@ -25,8 +26,9 @@ class Lines(logging.Formatter):
         if seconds is not None:
             parts.append(f"{seconds * 1000:.1f} ms")
         parts += [f"{name}={value}" for name, value in told.items()]
-        # What somebody sent may stand in a message: no line of it may look like one of ours.
-        text = " ".join(parts).replace("\n", "\\n").replace("\r", "\\r")
+        # What somebody sent may stand in a message: no line of it may look like one of ours, nor tell a terminal what
+        # to do.
+        text = printable(" ".join(parts).replace("\n", "\\n").replace("\r", "\\r"))
         return text if record.exc_info is None else f"{text}\n{self.formatException(record.exc_info)}"
 
 
@@ -44,7 +46,7 @@ class JsonLines(logging.Formatter):
         }
         if record.exc_info is not None:
             said["traceback"] = self.formatException(record.exc_info)
-        return json.dumps(said, ensure_ascii=False, default=str)
+        return printable(json.dumps(said, ensure_ascii=False, default=str))
 
 
 def known(record: logging.LogRecord) -> dict[str, Any]:

@@ -344,15 +344,7 @@ class People:
         )
         return made, Secret(new_token())
 
-    async def _issue(
-        self,
-        user: User,
-        label: str,
-        life: timedelta,
-        how: str,
-        *,
-        kind: str,
-    ) -> Secret:
+    async def _issue(self, user: User, label: str, life: timedelta, how: str, *, kind: str) -> Secret:
         token, text = self._token(user, label, life, kind)
         await self._people.create_token(token, hash_of(text.reveal()), self._by(user.name), how)
         return text
