@@ -119,6 +119,11 @@ def test_an_address_with_a_password_gets_no_name(run: Run, tmp_path: Path, lock:
     packages = [{"name": "distributed", "version": "1", "url": "https://ada:secret@lab.example/simple"}]
     data = {"python": "3.11", "platform": "linux-x86_64", "packages": packages, "content_hash": ""}
     wanted = NewEnvironment(name="climate", environments=(wire.load_json(Environment, json.dumps(data)),))
-    with engine() as api, pytest.raises(BadRequest, match="at lab.example has a user or a password") as caught:
+    with (
+        engine() as api,
+        pytest.raises(
+            BadRequest, match=r"packages\[distributed\].url: the address at lab.example has a user or a password"
+        ) as caught,
+    ):
         api.run(api.create_environment(wanted))
     assert "secret" not in str(caught.value)

@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 
 from tests.server.stage import API, Stage, new
+from tradewind import wire
+from tradewind.model.environment import Environment, seal
 from tradewind.model.people import MemberRole
 
 ALL = f"{API}/workspaces/glacier/environments"
@@ -90,8 +92,8 @@ REFUSED = [
     (wanted(python="snake"), "is no version of Python"),
     (wanted(packages=[]), "has no distributed"),
     (wanted(artifacts=[FILE]), "only your computer has (ours-0.7-py3-none-any.whl)"),
-    (wanted(indexes=["https://ada:hush@lab.example/simple"]), "an address at lab.example has a user or a password"),
-    (wanted(channels=["https://token@lab.example/t"]), "an address at lab.example has a user or a password"),
+    (wanted(indexes=["https://ada:hush@lab.example/simple"]), "indexes[0]: the address at lab.example has a user"),
+    (wanted(channels=["https://token@lab.example/t"]), "channels[0]: the address at lab.example has a user"),
     (wanted() | {"note": "x" * 201}, "write one line of up to 200"),
     (wanted() | {"image": "a", "environments": [], "name": "a\0b"}, "NUL"),
 ]
@@ -105,6 +107,43 @@ async def test_what_can_get_no_name_is_told_why(lab: Stage, body: dict[str, Any]
     assert answer.status_code == 400
     assert words in answer.json()["detail"]
     assert "hush" not in answer.text
+
+
+SECRETS = {
+    "a login": {"indexes": ["https://ada:hush@lab.example/simple"]},
+    "a token": {"channels": ["https://lab.example/t/hush/climate"]},
+    "a query": {"packages": [{"name": "melt", "version": "1", "url": "https://lab.example/melt.whl?token=hush"}]},
+    "a user of Mercurial": {"packages": [{"name": "melt", "version": "1", "url": "hg+https://hush@lab.example/m@1"}]},
+}
+
+
+@pytest.mark.parametrize("more", SECRETS.values(), ids=SECRETS)
+async def test_software_without_a_name_is_refused_for_the_same_secrets(lab: Stage, more: dict[str, Any]) -> None:
+    software = wanted(**more)["environments"][0]
+    clusters = f"{API}/workspaces/glacier/clusters"
+    async with lab.client("mia") as mia:
+        made = (await mia.post(clusters, json=new("tides", "glacier"))).json()
+        asked = await mia.post(clusters, json={**new("other", "glacier"), "environment": software})
+        changed = await mia.put(f"{clusters}/{made['id']}/environment", json={"environment": software})
+
+    for answer in (asked, changed):
+        assert answer.status_code == 400, answer.text
+        assert "the address at lab.example has a" in answer.json()["detail"]
+        assert "hush" not in answer.text
+
+
+async def test_a_cluster_has_the_hash_of_what_it_runs_whatever_its_client_says(lab: Stage) -> None:
+    software = wanted(content_hash="../../made up")["environments"][0]
+    clusters = f"{API}/workspaces/glacier/clusters"
+    async with lab.client("mia") as mia:
+        made = (await mia.post(clusters, json={**new("tides", "glacier"), "environment": software})).json()
+        await mia.put(f"{clusters}/{made['id']}/environment", json={"environment": software | {"python": "3.12"}})
+        changed = (await mia.get(f"{clusters}/{made['id']}/view")).json()["cluster"]
+
+    for record in (made, changed):
+        kept = wire.load(Environment, record["environment"])
+        assert kept.content_hash == seal(kept).content_hash
+    assert made["environment"]["content_hash"] != changed["environment"]["content_hash"]
 
 
 @pytest.mark.parametrize("version", [-1, 0, 2**31, 2**80])

@@ -8,7 +8,6 @@ import re
 from collections.abc import Callable, Sequence
 from copy import copy
 from dataclasses import replace
-from urllib.parse import urlsplit
 
 from tradewind.config import artifact_file, cache_directory
 from tradewind.engine.clock import Clock
@@ -19,8 +18,9 @@ from tradewind.model.exchange import MadeEnvironment, NewEnvironment
 from tradewind.model.named import EnvironmentVersion, NamedEnvironment, content_of
 from tradewind.model.people import Caller
 from tradewind.planning.access import Action, may, refusal
+from tradewind.planning.addresses import check_addresses
 from tradewind.planning.names import environment_name, environment_reference, image_name, short_text
-from tradewind.planning.wishes import check_keepable
+from tradewind.planning.wishes import check_keepable, check_software
 from tradewind.providers.base import Provider
 from tradewind.store.access.audit import By
 from tradewind.store.environments import Environments as Kept
@@ -80,7 +80,7 @@ class Environments:
         self._refuse_unless(Action.CREATE_ENVIRONMENT)
         check_keepable(wanted)
         name = environment_name(wanted.name)
-        environments = tuple(seal(replace(one, name="")) for one in wanted.environments)
+        environments = tuple(as_ours(one) for one in wanted.environments)
         image = image_name(wanted.image) if wanted.image else ""
         _check(name, environments, image)
         if self._is_shared:
@@ -119,6 +119,14 @@ class Environments:
     def _refuse_unless(self, action: Action) -> None:
         if not may(self._caller, action):
             raise Forbidden(refusal(self._caller, action))
+
+
+def as_ours(environment: Environment) -> Environment:
+    """Return what somebody sent as it is kept: its hash is a place on machines and in archives, so it is reckoned here.
+
+    Only what was stored under a name has one.
+    """
+    return seal(replace(environment, name=""))
 
 
 async def software_of(spec: ClusterSpec, provider: Provider, kept: Kept) -> Environment | None:
@@ -189,20 +197,8 @@ def _check(name: str, environments: Sequence[Environment], image: str) -> None:
                 f"the environment {name!r} has no {NEEDED} for {one.platform}, and without it no worker starts: "
                 f"add dask and {NEEDED} to what it is made from"
             )
-        for url in (*one.indexes, *one.channels, *(package.url for package in one.packages)):
-            _refuse_secret(url)
-
-
-def _refuse_secret(url: str) -> None:
-    """Raise BadRequest for an address that somebody's password stands in: all of the workspace would read it."""
-    try:
-        parts = urlsplit(url.removeprefix("git+"))
-        has_secret = parts.password is not None or (parts.scheme in {"http", "https"} and parts.username is not None)
-        host = parts.hostname
-    except ValueError:
-        raise BadRequest("an address of the environment can't be read; give it as https://host/path") from None
-    if has_secret:
-        raise BadRequest(f"an address at {host} has a user or a password in it; leave that out, it would be shared")
+        check_addresses(one)
+        check_software(one, is_from_afar=False)
 
 
 def _refuse_files(name: str, environments: Sequence[Environment]) -> None:

@@ -15,7 +15,7 @@ from tradewind.engine.admission import admit, set_aside
 from tradewind.engine.clock import Clock
 from tradewind.engine.doctor import examine
 from tradewind.engine.engine import Engine
-from tradewind.engine.environments import software_of
+from tradewind.engine.environments import as_ours, software_of
 from tradewind.engine.outward.stories import Stories
 from tradewind.engine.rounds.peek import Peeks
 from tradewind.engine.rounds.rounds import LEASE, LONGEST_LIFE
@@ -114,7 +114,7 @@ class Service:
             raise BadRequest(f"this is workspace {self._workspace!r}, and the cluster is for {spec.workspace!r}")
         planned = await admit(spec, self._offered(spec.provider), self._engine.rounds.catalogue)
         if environment is not None:
-            environment = replace(environment, name="")  # only what was stored under a name has one
+            environment = as_ours(environment)
         if spec.software is not None:
             environment = await software_of(spec, self._offered(spec.provider), self._store.environments)
         now = self._clock.now()
@@ -180,7 +180,7 @@ class Service:
         check_software(environment, is_from_afar=self._is_from_afar)
         if not cluster.status.is_live:
             raise BadRequest(f"cluster {cluster.name!r} has stopped ({cluster.stop_detail}); nothing runs on it again")
-        environment = replace(environment, name="")
+        environment = as_ours(environment)
         entry = self._entry("cluster.equipped", cluster, f"with the software {environment.content_hash[:12]}")
         await self._store.change_environment(cluster_id, environment, now=self._clock.now(), entry=entry)
         self._engine.poke(cluster_id)

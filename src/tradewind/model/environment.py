@@ -75,8 +75,8 @@ class Environment:
     packages: tuple[Package, ...]
     """Sorted by name, then source: what conda installed may have the name of what pip did."""
     content_hash: str
-    """sha256 over what a machine would install, hex, see :func:`seal`: two clusters with the same hash ran the same
-    software."""
+    """sha256, hex, see :func:`seal`: two clusters with the same hash ran the same software, but for files that their
+    callers brought. Whoever keeps an environment reckons it anew; what was sent in its place counts for nothing."""
     artifacts: tuple[Artifact, ...] = ()
     """Of the caller's own code; empty where it runs on the caller's file system."""
     indexes: tuple[str, ...] = ()
@@ -90,8 +90,13 @@ class Environment:
 def seal(environment: Environment) -> Environment:
     """Return ``environment`` with the hash of its content.
 
-    What doesn't change what a machine would install doesn't count: who asked for what, and where on the caller's disk
-    a project lies (its content counts, once it is carried).
+    It covers what a machine would install, and the value itself says all of it: Python, platform, each package with
+    its source and the hash of its file, ``artifacts`` by name and hash, indexes and channels in their order. Where the
+    caller brings his files over Dask's line, ``artifacts`` is empty: then the plain modules among them don't count,
+    and packages of his own do, by the hash of their wheels.
+
+    What doesn't change what is installed doesn't count either: who asked for what, with which extras, the name that a
+    workspace gave it, and where on the caller's disk a project lies.
     """
     packages = [
         [
