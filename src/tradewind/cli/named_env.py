@@ -42,7 +42,8 @@ USUAL = "linux-x86_64"
     "platforms",
     type=click.Choice(TARGETS),
     multiple=True,
-    help="For which machines, several times for several. Default: as this computer where that is Linux, else x86_64.",
+    help="For which machines, several times for several. Default: all that FILE is locked for; where it isn't yet, as "
+    "this computer if that is Linux, else x86_64.",
 )
 @click.option(
     "--python", "version", metavar="3.11", help="Of the machines, where the file doesn't say. Default: as here."
@@ -77,7 +78,8 @@ def create(
     if file is not None:
         environments = read(
             file,
-            platforms=platforms or (this_platform() if this_platform().startswith("linux-") else USUAL,),
+            platforms=platforms,
+            usual=this_platform() if this_platform().startswith("linux-") else USUAL,
             python=version or ".".join(platform.python_version_tuple()[:2]),
             cache=cache_directory(),
             with_local=not without_local,

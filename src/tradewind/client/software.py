@@ -48,7 +48,7 @@ class Wanted:
 
 def target_of(planned: DryRun, spec: ClusterSpec, here: Environment) -> Target:
     """Return what machines a cluster will have: what its provider says, else Linux of the caller's kind or x86."""
-    if known := _oldest(line.offer for line in planned.instances):
+    if known := Target.oldest(line.offer.target for line in planned.instances):
         return known
     if spec.arm:
         return Target(platform="linux-aarch64", python=minor_of(here.python))
@@ -107,7 +107,7 @@ def prepare(
     as it is. Raises as :func:`find` does, and where what is the caller's own can't be built, or not for those machines.
     """
     here = capture()
-    known = _oldest(line.offer for line in planned.instances)
+    known = Target.oldest(line.offer.target for line in planned.instances)
     wanted = find(spec, planned, here=here, target=_as_here(here) if is_streamed and known is None else known)
     for note in wanted.notes():
         log.warning(note) if any(map(is_far, wanted.differences)) else log.info(note)
@@ -136,7 +136,7 @@ def anew(
     public_indexes : sequence of str
         Package indexes that machines can ask, besides PyPI.
     """
-    target = _oldest(offers)
+    target = Target.oldest(offer.target for offer in offers)
     if before is not None and (target is None or target.platform != before.platform):
         target = Target(platform=before.platform)
     nothing = DryRun(instances=(), cost_per_hour=Cost(), notes=())
@@ -152,12 +152,6 @@ def _carried(wanted: Wanted, public_indexes: Sequence[str]) -> Environment:
     carried = carry(wanted.environment, cache_directory(), public=public_indexes)
     check_carried(carried, wanted.target)
     return carried
-
-
-def _oldest(offers: Iterable[Offer]) -> Target | None:
-    """Return what the machines are, the oldest of them where they differ; None where nobody says."""
-    known = {offer.target for offer in offers if offer.target is not None}
-    return min(known, key=lambda one: [int(part) for part in one.glibc.split(".") if part], default=None)
 
 
 def _as_here(here: Environment) -> Target:

@@ -15,10 +15,11 @@ from tradewind.engine.admission import admit, set_aside
 from tradewind.engine.clock import Clock
 from tradewind.engine.doctor import examine
 from tradewind.engine.engine import Engine
-from tradewind.engine.environments import as_ours, software_of
+from tradewind.engine.environments import as_ours
 from tradewind.engine.outward.stories import Stories
 from tradewind.engine.rounds.peek import Peeks
 from tradewind.engine.rounds.rounds import LEASE, LONGEST_LIFE
+from tradewind.engine.software import noted, software_of
 from tradewind.errors import BadRequest, Forbidden, FundsChanged, NotFound, OverBudget
 from tradewind.model.cluster import Cluster, ClusterSpec, Intent, ScaleMemory, Scaling
 from tradewind.model.computation import Computation, Insight
@@ -97,10 +98,10 @@ class Service:
         self._refuse_unless(Action.CREATE_CLUSTER)
         check_spec(spec)
         planned = await admit(spec, self._offered(spec.provider), self._engine.rounds.catalogue)
-        await software_of(spec, self._offered(spec.provider), self._store.environments)
+        environment = await software_of(spec, planned, self._offered(spec.provider), self._store.environments)
         now = self._clock.now()
         await set_aside(planned, self._record(spec, "", now), self._store.money, now)
-        return planned
+        return noted(planned, environment)
 
     async def create(
         self, spec: ClusterSpec, *, environment: Environment | None = None, once: Once | None = None
@@ -116,7 +117,7 @@ class Service:
         if environment is not None:
             environment = as_ours(environment)
         if spec.software is not None:
-            environment = await software_of(spec, self._offered(spec.provider), self._store.environments)
+            environment = await software_of(spec, planned, self._offered(spec.provider), self._store.environments)
         now = self._clock.now()
         cluster_id = self._new_id("tw")
         lifetime = spec.lifetimes.total or LONGEST_LIFE

@@ -1,7 +1,10 @@
 """The locked software a cluster runs: packages, where each comes from, and what no index has."""
 
+from __future__ import annotations
+
 import hashlib
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -133,6 +136,12 @@ class Target:
     """Minor version, as ``3.11``; empty: the caller's, which machines can get."""
     glibc: str = ""
     """Of Linux, as ``2.36``: wheels may need a newer one than an old machine has. Empty: unknown, 2.28 is assumed."""
+
+    @staticmethod
+    def oldest(machines: Iterable[Target | None]) -> Target | None:
+        """Return the machines with the oldest C library: what runs there runs on all. None where nobody knows any."""
+        known = {one for one in machines if one is not None}
+        return min(known, key=lambda one: [int(part) for part in one.glibc.split(".") if part], default=None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
