@@ -87,7 +87,7 @@ def translated(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(software, "translate", translate)
     monkeypatch.setattr(software, "capture", here)
-    monkeypatch.setattr(software, "carry", lambda environment, cache, public: environment)
+    monkeypatch.setattr(software, "carry", lambda environment, cache, **words: environment)
 
 
 @pytest.mark.usefixtures("translated")
