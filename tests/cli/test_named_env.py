@@ -73,8 +73,10 @@ def test_all_versions_are_deleted_after_a_yes_alone(run: Run, ask: Ask, lock: Pa
 
 
 def test_an_image_is_kept_by_its_name(run: Run, ask: Ask) -> None:
+    said = run("env", "create", "boxed", "--image", "ghcr.io/lab/climate:2").stdout
     made = ask("env", "create", "boxed", "--image", "ghcr.io/lab/climate:2")
 
+    assert "No provider runs images yet" in said
     assert made["version"]["image"] == "ghcr.io/lab/climate:2"
     assert "container image ghcr.io/lab/climate:2" in run("env", "show", "boxed").stdout
     assert "what is in it isn't known" in run("env", "diff", "boxed").output

@@ -111,7 +111,12 @@ def create(
     if not made.is_new:
         console.print(f"{made.version.reference} has this very content: nothing was made.")
         return
-    facts = made.version.image or f"{made.version.packages:,} packages for {', '.join(made.version.platforms)}"
+    if made.version.image:
+        console.print(
+            f"{made.version.reference}: {made.version.image}. No provider runs images yet: clusters refuse it."
+        )
+        return
+    facts = f"{made.version.packages:,} packages for {', '.join(made.version.platforms)}"
     console.print(f"{made.version.reference}: {facts}. Run it with Cluster(software={name!r}).")
 
 

@@ -24,7 +24,7 @@ from tradewind.store.sql.transactions import Transactions
 MOST_NAMES = 200
 MOST_VERSIONS = 200
 MOST_BYTES = 8 * 2**20
-"""Of one version: ten platforms of a large environment have five."""
+"""Of one version: eight platforms of a thousand conda packages have less than half of it."""
 MOST_BYTES_IN_ALL = 200 * 2**20
 """Of a workspace, so that it stays a small part of what is copied with each backup."""
 NAMED = 5
