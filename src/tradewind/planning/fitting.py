@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Sequence
 
 from tradewind.errors import BadRequest
@@ -105,4 +106,5 @@ def _ways_out(named: NamedEnvironment, wanted: str, there: Iterable[str], spec: 
 
 
 def _again(named: NamedEnvironment) -> str:
-    return f"tradewind env create {named.name} {f'--from {named.source}' if named.source else '--this'}"
+    # Whoever made it chose the file's name, and others are to type this.
+    return f"tradewind env create {named.name} {f'--from {shlex.quote(named.source)}' if named.source else '--this'}"

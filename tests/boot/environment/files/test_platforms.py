@@ -101,6 +101,15 @@ def test_a_project_of_uv_is_kept_for_all_linux_and_built_once(platforms: All, tm
     assert (tmp_path / "times").read_text() == "x"
 
 
+def test_what_is_for_newer_systems_alone_is_taken_and_said(platforms: All, said: list[str]) -> None:
+    new = f'name = "rime"\nversion = "1.0"\nwheels = [{wheel("rime-1.0-cp311-cp311-manylinux_2_39_x86_64.whl")}]'
+
+    assert platforms("pylock.toml", pylock(TOGETHER, new)) == ["linux-x86_64"]
+
+    (told,) = said
+    assert "rime 1.0 has wheels for newer Linux only (rime-1.0-cp311-cp311-manylinux_2_39_x86_64.whl)" in told
+
+
 @pytest.mark.parametrize(
     ("written", "read_as"),
     [

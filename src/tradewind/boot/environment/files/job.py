@@ -56,6 +56,12 @@ class Job:
         for target in (self.target, replace(self.target, glibc=NEWEST_GLIBC)):
             tags = tags_for(target)
             found = [name for name in names if fits(name, tags)]
+            if found and target != self.target:
+                name, version = found[0].split("-")[:2]
+                self.say(
+                    f"{name} {version} has wheels for newer Linux only ({', '.join(found[:3])}): a machine with an "
+                    "older C library can't have it."
+                )
             if found:
                 return found
         return []
