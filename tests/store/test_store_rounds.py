@@ -248,13 +248,17 @@ async def test_a_round_that_read_before_does_not_undo_what_people_chose_for_new_
     chosen = Environment(python="3.12.1", platform="linux-x86_64", packages=(), content_hash="h3")
     before = await store.revision("c1")
 
-    await store.change_environment("c1", chosen, T0)
+    await store.equip("c1", chosen, T0)
     await store.save(lease, Changes(cluster=cluster))
 
-    assert (await store.get_cluster("c1")).environment == chosen
+    after = await store.get_cluster("c1")
+    assert (after.environment, after.intent.equipment) == (chosen, "h3")
     assert await store.revision("c1") == before + 2
-    await store.change_environment("c1", chosen, T0)
+    await store.equip("c1", chosen, T0)
     assert await store.revision("c1") == before + 2, "the same again is no change"
+    await store.equip("c1", None, T0, compiled="c1")
+    after = await store.get_cluster("c1")
+    assert (after.environment, after.intent.equipment) == (chosen, "h3+c1"), "what isn't named stays"
 
 
 async def test_a_lease_saves_nothing_that_belongs_to_another_cluster(store: Store) -> None:

@@ -167,11 +167,17 @@ class Store:
         """Count what lives in all workspaces, for those who run the server."""
         return await self._transactions.read(figures.figures, now)
 
-    async def change_environment(
-        self, cluster_id: str, environment: Environment, now: datetime, *, entry: AuditEntry | None = None
+    async def equip(
+        self,
+        cluster_id: str,
+        environment: Environment | None,
+        now: datetime,
+        *,
+        compiled: str = "",
+        entry: AuditEntry | None = None,
     ) -> None:
-        """Change what software the instances run that are launched from now on; of a stopped cluster, nothing."""
-        await self._transactions.write(clusters.change_environment, cluster_id, environment, now, entry)
+        """Change what software the workers are to have, None leaving it as it is; of a stopped cluster, nothing."""
+        await self._transactions.write(clusters.equip, cluster_id, environment, compiled, now, entry)
 
     async def change_intent(
         self,

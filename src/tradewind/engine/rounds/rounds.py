@@ -273,6 +273,7 @@ class Rounds:
             status=InstanceStatus.REQUESTED,
             requested_at=self.clock.now(),
             expires_at=cluster.expires_at or cluster.created_at + LONGEST_LIFE,
+            equipment=cluster.intent.equipment,
         )
 
     async def _keep(self, held: Held, decided: Plan, outcome: Outcome) -> Held:
