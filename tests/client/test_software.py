@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tradewind.boot.environment.translation.memory import place_of, remember
+from tradewind.client.planned import dry_run
 from tradewind.client.software import Wanted, anew, prepare, target_of, with_software
 from tradewind.config import cache_directory
 from tradewind.model.cluster import ClusterSpec, Scaling
@@ -97,6 +98,23 @@ def translated(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 @pytest.mark.usefixtures("translated")
 def test_a_dry_run_says_what_will_differ() -> None:
     assert "fast 1.2.3 → 1.2.4" in with_software(planned(None), SPEC, here=here()).notes[-1]
+
+
+class Names:
+    """Runs what has a name, and can't say what machines need of the caller's own."""
+
+    def run(self, value: DryRun) -> DryRun:
+        return value
+
+    def dry_run(self, spec: ClusterSpec) -> DryRun:
+        return planned(None)
+
+    def needs_software(self, provider: str) -> bool:
+        raise AssertionError("nobody wants to know what is installed here")
+
+
+def test_a_dry_run_of_a_name_asks_nothing_of_the_callers_own_software() -> None:
+    assert dry_run(replace(SPEC, software="climate"), Names()) == planned(None)
 
 
 @pytest.mark.usefixtures("translated")

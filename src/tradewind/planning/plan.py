@@ -23,6 +23,8 @@ from tradewind.planning.snapshot import Plan, Snapshot
 
 REMEMBER = timedelta(seconds=5)
 """How far ``observed_at`` may lag behind: it would be one write per round else."""
+UNWRITTEN = REMEMBER + timedelta(seconds=15)
+"""How far it lags behind for who takes over: it's written when leases are renewed."""
 
 
 def plan(snapshot: Snapshot, now: datetime) -> Plan:
@@ -130,7 +132,9 @@ def _alone(snapshot: Snapshot) -> timedelta:
     if snapshot.looked_at - heard <= snapshot.remembers:
         return timedelta(0)
     spans = [draw.paid_for(heard) for draw in _draws(replace(snapshot, observed=None), snapshot.instances, heard)]
-    return min([cluster.spec.lifetimes.orphan + snapshot.ends_within, *(span for span in spans if span is not None)])
+    # The last look, and its scheduler's last being asked, may have been later than is written.
+    unasked = snapshot.starts_within + UNWRITTEN + cluster.spec.lifetimes.orphan + snapshot.ends_within
+    return min([unasked, *(span for span in spans if span is not None)])
 
 
 def _is_billed(observed: ObservedInstance | None) -> bool:
