@@ -16,6 +16,7 @@ from typing import Any, Protocol
 
 import dask
 import distributed
+from distributed.diagnostics.plugin import WorkerPlugin
 from distributed.node import ServerNode
 from distributed.security import Security
 
@@ -71,6 +72,8 @@ class Surroundings:
     host: str = "127.0.0.1"
     patience_s: float = DEATH_TIMEOUT_S
     """How long a worker waits to be told of a scheduler."""
+    plugins: tuple[WorkerPlugin, ...] = ()
+    """What a worker is given besides."""
     still_wanted: Callable[[], bool] = field(default=lambda: True)
     """Asked once a second; False ends the process."""
 
@@ -198,7 +201,7 @@ async def _serve_worker(boot: Boot, around: Surroundings, asked: asyncio.Event) 
         "dashboard_address": f"{PAGES_HOST}:0",
         "security": security,
         "death_timeout": DEATH_TIMEOUT_S,
-        "plugins": (Taken(), CodeAtWorker()),
+        "plugins": (Taken(), CodeAtWorker(), *around.plugins),
         **boot.options,
     }
     try:
