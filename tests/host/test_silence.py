@@ -85,7 +85,7 @@ def test_a_worker_that_only_its_scheduler_reaches_has_ended_when_it_is_given_up(
     unsaved: float,
     blind: float,
 ) -> None:
-    """Two hosts fall silent, each at its time; between them all is well until the worker leaves, or the scheduler ends."""
+    """Two hosts fall silent, each at its time; between them all is well until one of their two ends."""
     scheduler_ends = lives_until(scheduler_heard, alone_s) + ENDING_S
     joined = worker_heard + joins_after
     met: float | None = min(joined + leaves_after, scheduler_ends)
