@@ -42,6 +42,8 @@ NOTES = ("ready", "stopping")
 KEPT_DEAD = 200
 KEPT_FOR_S = 7 * 86400.0
 CLAIM_WITHIN_S = 20.0
+LINGER = "/var/lib/systemd/linger"
+"""Where systemd notes whose processes it keeps."""
 LOCK_WITHIN_S = 10.0
 WATCHED_S = 0.25
 """How often what starts or stops is looked at, unasked."""
@@ -270,7 +272,7 @@ class Station:
         if self.scope is None:
             user = os.environ.get("USER") or os.environ.get("LOGNAME") or ""
             command = ["systemd-run", "--user", "--scope", "--quiet", "--collect", "--"]
-            lingers = os.path.exists(f"/var/lib/systemd/linger/{user}") and shutil.which("systemd-run")
+            lingers = user and os.path.exists(os.path.join(LINGER, user)) and shutil.which("systemd-run")
             self.scope = command if lingers and _works([*command, "true"]) else []
         found: list[str] = self.scope
         return found
