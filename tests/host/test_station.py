@@ -115,7 +115,7 @@ def order(handle: str, restore: str, *, ends_at: float | None = None, **share: f
 
 
 def start(station: Asked, one: dict[str, Any]) -> dict[str, Any]:
-    return station.ask("start", order=one, limits=LIMITS)
+    return station.ask("start", order=one, limits=LIMITS, until=time.time() + 60)
 
 
 SLEEPS = "import time;time.sleep(100)"
@@ -193,16 +193,17 @@ def test_its_steps_are_told_while_it_goes_on(station: Asked) -> None:
 
 
 def test_what_is_asked_to_end_while_it_restores_ends_and_leaves_no_process(station: Asked) -> None:
+    handle = f"o-{os.getpid()}"  # what is left of it is looked for on the whole machine
     stubborn = "import signal,subprocess;subprocess.Popen(['sleep','100']);signal.pause()"
-    start(station, order("o-1", stubborn))
+    start(station, order(handle, stubborn))
     time.sleep(0.5)
-    station.ask("end", handles=["o-1", "o-never", "../o-1"], installation="another")
-    assert station.ask("list")["runs"]["o-1"]["alive"]
-    station.ask("end", handles=["o-1"], installation="x")
-    facts = station.until_dead("o-1")
+    station.ask("end", handles=[handle, "o-never", f"../{handle}"], installation="another")
+    assert station.ask("list")["runs"][handle]["alive"]
+    station.ask("end", handles=[handle], installation="x")
+    facts = station.until_dead(handle)
     assert facts["exit"]["detail"] == "was asked to end"
     time.sleep(0.1)
-    assert not left("o-1")
+    assert not left(handle)
 
 
 def left(handle: str) -> list[str]:

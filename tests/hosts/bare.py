@@ -58,6 +58,22 @@ class BareHost:
         finally:
             _rig(self.rig, "mend", str(self.number))
 
+    @contextmanager
+    def deaf_to(self, address: str, port: int | None = None) -> Iterator[None]:
+        """Lose for a while all that comes from an address or goes there; of one port here only, if named."""
+        of_port = ["-p", "tcp", "--{}", str(port)] if port is not None else []
+        rules = [
+            ["INPUT", "-s", address, *(word.format("dport") for word in of_port)],
+            ["OUTPUT", "-d", address, *(word.format("sport") for word in of_port)],
+        ]
+        for rule in rules:
+            self.run("iptables", "-I", *rule, "-j", "DROP")
+        try:
+            yield
+        finally:
+            for rule in rules:
+                self.run("iptables", "-D", *rule, "-j", "DROP")
+
     @property
     def home(self) -> Path:
         """Its home directory, as this machine sees it: for witnesses."""

@@ -1,3 +1,4 @@
+import fcntl
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -5,10 +6,14 @@ import pytest
 
 from tests.hosts.bare import BareHosts, bare_hosts
 
+# Not below /tmp of pytest: the hosts hide that directory, and theirs would be hidden in it.
+RIG = Path("/var/tmp/tradewind-bare-hosts-tests")
+
 
 @pytest.fixture(scope="session")
-def hosts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BareHosts]:
-    # Not below /tmp of pytest: the hosts hide that directory, and theirs would be hidden in it.
-    del tmp_path_factory
-    with bare_hosts(3, Path("/var/tmp/tradewind-bare-hosts-tests")) as made:
-        yield made
+def hosts() -> Iterator[BareHosts]:
+    # Two runs of tests on one computer would take each other's machines down: they have the same addresses.
+    with RIG.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with bare_hosts(3, RIG) as made:
+            yield made

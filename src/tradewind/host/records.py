@@ -9,6 +9,8 @@
     │   ├── scratch/           what it spills; goes with it
     │   ├── contact.json       where a scheduler listens
     │   ├── ready              the worker is connected
+    │   ├── met                when a worker on another host was with its scheduler, as the file's time
+    │   ├── crew.json          when a scheduler met workers of other hosts
     │   ├── stopping           it was told to end
     │   ├── fault              one sentence from a Dask process that couldn't go on
     │   └── exit.json          how it ended

@@ -12,10 +12,10 @@ from dataclasses import asdict
 from functools import cache
 from pathlib import Path
 
-from tradewind.boot.environment.indexes import PYPI
+from tradewind.boot.restore.addresses import PYPI
 from tradewind.model.environment import Environment
 
-PARTS = ("report", "fetch", "tools", "refusal", "packages", "conda", "verify", "archive", "place", "run")
+PARTS = ("addresses", "report", "fetch", "tools", "refusal", "packages", "conda", "verify", "archive", "place", "run")
 """In the order in which they are joined: each imports only from those before it."""
 FIRST = """
 import sys

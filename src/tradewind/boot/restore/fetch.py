@@ -13,6 +13,7 @@ import urllib.request
 from contextlib import suppress
 from typing import IO
 
+from tradewind.boot.restore.addresses import bare, opener_for
 from tradewind.boot.restore.report import CantRestore
 
 TRIES = 4
@@ -32,8 +33,10 @@ def opened(address: str, accept: str = "*/*") -> IO[bytes]:
         return open(address, "rb")
     if not address.startswith(("http://", "https://")):
         raise CantRestore("broken_order", f"{address} is neither an http address nor a path: nothing can be read there")
+    # Python's own reader takes a login in an address for a part of the host's name, and tells it in its error.
+    address, opener = opener_for(address)
     request = urllib.request.Request(address, headers={"Accept": accept, "User-Agent": "tradewind"})
-    answer: IO[bytes] = urllib.request.urlopen(request, timeout=SILENCE_S)
+    answer: IO[bytes] = opener.open(request, timeout=SILENCE_S)
     return answer
 
 
@@ -145,5 +148,5 @@ def _unreachable(name: str, address: str, error: Exception) -> CantRestore:
 
 
 def _unsigned(address: str) -> str:
-    """Return an address without its signature."""
-    return address.partition("?")[0]
+    """Return an address without its signature and its login."""
+    return bare(address) if "://" in address else address

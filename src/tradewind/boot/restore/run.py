@@ -12,12 +12,13 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
+from tradewind.boot.restore.addresses import without_passwords
 from tradewind.boot.restore.archive import BadArchive, make_virtual, pack, unpack
 from tradewind.boot.restore.conda import install_conda
 from tradewind.boot.restore.fetch import BROKEN, put, sha256_of
 from tradewind.boot.restore.packages import Making, ask_uv, install_artifacts, install_pins, uv_environ
 from tradewind.boot.restore.place import Place, not_writable, prune
-from tradewind.boot.restore.report import CantRestore, Report, without_passwords
+from tradewind.boot.restore.report import CantRestore, Report
 from tradewind.boot.restore.tools import find_python, find_uv, own_python, usual_indexes
 from tradewind.boot.restore.verify import verify
 

@@ -18,6 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from urllib.parse import urljoin, urlsplit
 
+from tradewind.boot.restore.addresses import bare, login_in, with_login_of
 from tradewind.boot.restore.fetch import BROKEN, fetched, opened
 from tradewind.boot.restore.report import CantRestore
 
@@ -138,17 +139,20 @@ def _wheel_from_index(cache: str, indexes: Sequence[str]) -> str:
         page = index.rstrip("/") + "/uv/"
         if not page.startswith(("http://", "https://")):
             continue  # a directory of the caller's machine
+        if urlsplit(login_in(index)[0]).netloc != urlsplit(bare(index)).netloc:
+            last = f"the login in the address of {bare(index)} needs %2F for each /, %23 for each #"
+            continue
         try:
             with opened(page, SIMPLE) as answer:
                 text = answer.read().decode("utf-8", "replace")
         except (*BROKEN, OSError) as error:
-            last = f"{index} can't be asked: {getattr(error, 'reason', None) or error}"
+            last = f"{bare(index)} can't be asked: {getattr(error, 'reason', None) or error}"
             continue
         files = [file for file in _listed(text, page) if _fits(file[0])]
         if files:
             name, address, sha256 = max(files, key=lambda file: (_uv_version(file[0]), "musllinux" in file[0]))
-            return fetched(address, os.path.join(cache, "tools"), name, sha256)
-        last = f"{index} has no uv for {platform.system()} {platform.machine()}"
+            return fetched(with_login_of(page, address), os.path.join(cache, "tools"), name, sha256)
+        last = f"{bare(index)} has no uv for {platform.system()} {platform.machine()}"
     raise CantRestore("no_uv", f"This machine has no uv, and none can be fetched: {last}. Install uv on the machine.")
 
 

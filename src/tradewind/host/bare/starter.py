@@ -18,6 +18,7 @@ import time
 from typing import Any
 
 from tradewind.host.bare.ground import LOADER, VARIABLE, iso, last_lines, machine_boot, own_claim, remove, say, write
+from tradewind.host.bare.silence import Silence
 
 try:
     import ctypes
@@ -80,6 +81,7 @@ class _Start:
         self.order = order
         self.asked = ""
         self.noted_at = 0.0
+        self.silence = Silence(order["root"], order["marks"]["installation"], machine_boot())
 
     def run(self) -> None:
         log = os.open(os.path.join(self.directory, "log"), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
@@ -138,6 +140,7 @@ class _Start:
             ends_at = self.order["ends_at"]
             if ends_at is not None and time.time() >= ends_at:
                 self.asked = self.asked or f"its time was over: it was to end at {iso(ends_at)}"
+            self.asked = self.asked or self.silence.words(self.order["share"]["alone_s"], self.directory)
             if self.asked and not kill_at:
                 kill_at = time.monotonic() + GRACE_S
                 write(os.path.join(self.directory, "stopping"), "")

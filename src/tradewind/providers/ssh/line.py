@@ -130,6 +130,8 @@ class Line:
         self._pause_s = 0.0
         self._next_try = 0.0
         self._brought: dict[str, asyncio.Lock] = {}
+        self._heard: Any = None
+        """Which answer to a look was heard last, in the host's words."""
 
     async def ask(self, verb: str, within: float = ANSWER_WITHIN_S, **question: Any) -> dict[str, Any]:
         """Return the host's answer.
@@ -141,11 +143,17 @@ class Line:
         """
         return (await self._ask(verb, within, question))[1]
 
-    async def look(self, within: float) -> dict[str, Any]:
-        """Return the facts of all runs there, by handle. Raises Silent."""
-        station, answer = await self._ask("list", within, {})
+    async def look(self, within: float, installation: str) -> dict[str, Any]:
+        """Return the facts of all runs there, by handle; what ``installation`` has there lives on by it. Raises Silent.
+
+        It isn't the question that keeps it alive, but the word which answer was heard: see
+        :mod:`tradewind.host.bare.silence`.
+        """
+        question = {"heard": self._heard, "installation": installation}
+        station, answer = await self._ask("list", within, question)
         if "error" in answer:
             raise Silent(f"{self.host.name} can't read its records: {answer['error']}")
+        self._heard = answer["at"]
         # It says what changed since it was asked last; another station says everything.
         runs = {**station.runs, **answer["runs"]}
         station.runs = {handle: facts for handle, facts in runs.items() if facts is not None}

@@ -23,6 +23,8 @@ from tradewind.providers.ssh.skew import Skew
 BEHIND_S = 50 * 60.0
 """Keys are valid from an hour before they are made: a clock further behind than this takes them for none."""
 AHEAD_S = 86400.0
+LATEST_S = 60.0
+"""An order that arrives later than this after it was given is refused there: nobody waits for it any more."""
 WEB = ("https://", "http://")
 
 
