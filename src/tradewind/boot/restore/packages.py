@@ -15,7 +15,7 @@ from typing import Any
 from tradewind.boot.restore.fetch import fetched
 from tradewind.boot.restore.refusal import refusal_of
 from tradewind.boot.restore.report import CantRestore, Report
-from tradewind.boot.restore.tools import run
+from tradewind.boot.restore.tools import run, used
 
 
 @dataclass(frozen=True)
@@ -84,6 +84,7 @@ def ask_uv(making: Making, words: Sequence[str], what: str, *, of: int = 0, inde
             making.report.say(step="packages", done=min(count, of), of=of, now=line.split()[1])
 
     environ = {**making.environ, **asked}
+    used(os.path.join(making.cache, "uv"), making.cache)
     code, text = run([making.uv, *words], environ=environ, timeout_s=making.timeout_s, hold=making.hold, listen=listen)
     if code != 0:
         raise refusal_of(text, facts_of(making), what)

@@ -6,21 +6,24 @@ import json
 import os
 import shutil
 import signal
+import socket
 import sys
 import time
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
-from tradewind.boot.restore.archive import BadArchive, make_virtual, pack, unpack
+from tradewind.boot.restore.archive import BadArchive, CantPack, make_virtual, pack, unpack
 from tradewind.boot.restore.conda import install_conda
-from tradewind.boot.restore.fetch import BROKEN, put, sha256_of
+from tradewind.boot.restore.fetch import BROKEN, fetched, put, sha256_of, without_signature
 from tradewind.boot.restore.packages import Making, ask_uv, install_artifacts, install_pins, uv_environ
-from tradewind.boot.restore.place import Place, not_writable, prune
+from tradewind.boot.restore.place import Place, not_writable
+from tradewind.boot.restore.prune import is_due, prune
 from tradewind.boot.restore.report import CantRestore, Report, without_passwords
 from tradewind.boot.restore.tools import find_python, find_uv, own_python, usual_indexes
 from tradewind.boot.restore.verify import verify
 
+ARCHIVE = "environment.tar.gz"
 KEEP_DAYS = 14
 KEEP_BYTES = 20_000_000_000
 STEP_S = 3600.0
@@ -73,13 +76,7 @@ def _restore(order: Mapping[str, Any], cache: str, report: Report) -> dict[str, 
                 way = _make(order, cache, place, report, hold)
         if way != "present":
             with suppress(OSError):
-                prune(
-                    place.home,
-                    keep_days=float(order.get("keep_days") or KEEP_DAYS),
-                    keep_bytes=float(order.get("keep_bytes") or KEEP_BYTES),
-                    keep=place.content_hash,
-                    now=time.time(),
-                )
+                _prune(order, cache, place)
     seconds = {**report.seconds, "all": round(time.monotonic() - began, 3)}
     python = os.path.join(place.directory, "bin", "python")
     return {"done": place.directory, "python": python, "way": way, "seconds": seconds}
@@ -90,7 +87,7 @@ def _make(order: Mapping[str, Any], cache: str, place: Place, report: Report, ho
         place.clear()
     facts = {"content_hash": place.content_hash, "python": order["environment"]["python"]}
     try:
-        if order.get("archive") and _from_archive(order, place, report):
+        if order.get("archive") and _from_archive(order, cache, place, report):
             way = "archive"
         else:
             _install(order, cache, place, report, hold)
@@ -105,42 +102,48 @@ def _make(order: Mapping[str, Any], cache: str, place: Place, report: Report, ho
     return way
 
 
+def _prune(order: Mapping[str, Any], cache: str, place: Place) -> None:
+    limits = {name: float(order[name]) for name in ("keep_days", "keep_bytes") if order.get(name)}
+    if is_due(cache) or limits:
+        prune(cache, **{"keep_days": KEEP_DAYS, "keep_bytes": KEEP_BYTES, **limits}, keep=place.content_hash)
+
+
 def _has_conda(environment: Mapping[str, Any]) -> bool:
     return any(package.get("source") == "conda" and not package.get("artifact") for package in environment["packages"])
 
 
-def _from_archive(order: Mapping[str, Any], place: Place, report: Report) -> bool:
+def _from_archive(order: Mapping[str, Any], cache: str, place: Place, report: Report) -> bool:
     """Unpack the archive; say why not, where that can't be done."""
     environment = order["environment"]
     python = "" if _has_conda(environment) else own_python(environment["python"])
-    if not python and not _has_conda(environment):
-        report.say(step="unpack", note="this machine has no Python of that version yet: installing instead")
-        return False
+    directory = os.path.join(cache, "packed", place.content_hash)
     try:
+        if not python and not _has_conda(environment):
+            raise BadArchive("this machine has no Python of that version yet")
+        if not order.get("archive_sha256"):
+            raise BadArchive("nobody says which sha256 it has")
+        with report.step("fetch"):
+            # Checked as a whole before anything of it is unpacked.
+            path = fetched(order["archive"], directory, ARCHIVE, order["archive_sha256"])
         with report.step("unpack"):
             os.makedirs(place.beside)
             unpack(
-                order["archive"],
+                path,
                 place.beside,
                 content_hash=place.content_hash,
                 final=place.directory,
-                sha256=order.get("archive_sha256") or "",
+                sha256=order["archive_sha256"],
             )
             if python:
                 make_virtual(place.beside, python, environment["python"])
             verify(environment, place.beside)
-    except FileNotFoundError:
-        note = "there is none yet"
-    except (BadArchive, CantRestore) as error:
-        note = str(error)
-    except BROKEN as error:
-        code = getattr(error, "code", 0)
-        note = "there is none yet" if code in (403, 404) else f"it can't be had: {getattr(error, 'reason', error)}"
-    else:
-        return True
-    shutil.rmtree(place.beside, ignore_errors=True)
-    report.say(step="unpack", note=f"the packed environment can't be used ({note}): installing instead")
-    return False
+    except (BadArchive, CantRestore, PermissionError) as error:
+        shutil.rmtree(place.beside, ignore_errors=True)
+        report.say(step="unpack", note=f"the packed environment can't be used ({error}): installing instead")
+        return False
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+    return True
 
 
 def _install(order: Mapping[str, Any], cache: str, place: Place, report: Report, hold: int) -> None:
@@ -179,28 +182,37 @@ def _pack(order: Mapping[str, Any], cache: str) -> dict[str, object]:
     """Pack the environment, and put it where the machines after this one find it."""
     began = time.monotonic()
     with suppress(OSError):
-        os.nice(10)  # somebody computes here
+        os.nice(19)  # somebody computes here
     environment = order["environment"]
     place = Place(cache, environment["content_hash"])
     if not order.get("publish"):
         raise CantRestore("broken_order", "The order to pack doesn't say where to put the archive.")
     if not place.is_complete():
         raise CantRestore("absent", "There is nothing to pack: the environment isn't on this machine.")
-    path = f"{place.directory}.{os.getpid()}.tar.gz"
+    path = f"{place.directory}.{socket.gethostname()}-{os.getpid()}.packing"
     try:
         is_conda = _has_conda(environment)
         files = pack(
             place.directory, path, content_hash=place.content_hash, python=environment["python"], is_conda=is_conda
         )
         packed_s = time.monotonic() - began
-        size, sha256 = os.path.getsize(path), sha256_of(path)
-        try:
-            put(path, order["publish"])
-        except BROKEN as error:
-            why = getattr(error, "reason", error)
-            raise CantRestore("unreachable", f"The packed environment can't be published: {why}") from None
+        facts = {"sha256": sha256_of(path), "size": os.path.getsize(path), "files": files}
+        put(path, order["publish"])
+        if order.get("record"):  # last: whoever reads it finds the archive
+            with open(path, "w", encoding="utf-8") as file:
+                json.dump({**facts, "name": order.get("name") or ""}, file)
+            put(path, order["record"])
+    except CantPack as error:
+        raise CantRestore("unpackable", f"The environment can't be packed: {error}.") from None
+    except FileNotFoundError as error:
+        raise CantRestore(
+            "unreachable", f"This machine doesn't see {error.filename}, where archives are kept."
+        ) from None
+    except BROKEN as error:
+        why = getattr(error, "reason", error)
+        raise CantRestore("unreachable", f"The packed environment can't be published: {why}") from None
     finally:
         with suppress(FileNotFoundError):
             os.unlink(path)
     seconds = {"pack": round(packed_s, 3), "all": round(time.monotonic() - began, 3)}
-    return {"done": order["publish"], "sha256": sha256, "size": size, "files": files, "seconds": seconds}
+    return {"done": without_signature(order["publish"]), "seconds": seconds, **facts}
