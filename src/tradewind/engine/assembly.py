@@ -15,6 +15,7 @@ from tradewind.engine.access.people import People
 from tradewind.engine.clock import Clock, SteadyClock
 from tradewind.engine.delivery.outbox import Delivery
 from tradewind.engine.delivery.posting import HttpPoster
+from tradewind.engine.depot import Depots
 from tradewind.engine.engine import Engine
 from tradewind.engine.environments import Environments
 from tradewind.engine.link import AgentLink, HttpAgentLink
@@ -127,6 +128,7 @@ def put_together(means: Means) -> Assembly:
         new_id=new_id,
         installation=means.installation,
         holder=this_process(),
+        depots=Depots(means.settings.software),
         pace=means.pace,
         sweeps=means.sweeps,
         keeps_alive=means.keeps_alive,

@@ -15,7 +15,7 @@ from typing import Any
 
 from tradewind.boot.restore.archive import BadArchive, CantPack, make_virtual, pack, unpack
 from tradewind.boot.restore.conda import install_conda
-from tradewind.boot.restore.fetch import BROKEN, fetched, put, sha256_of, without_signature
+from tradewind.boot.restore.fetch import BROKEN, fetched, path_in, put, sha256_of, without_signature
 from tradewind.boot.restore.packages import Making, ask_uv, install_artifacts, install_pins, uv_environ
 from tradewind.boot.restore.place import Place, not_writable
 from tradewind.boot.restore.prune import is_due, prune
@@ -189,6 +189,9 @@ def _pack(order: Mapping[str, Any], cache: str) -> dict[str, object]:
         raise CantRestore("broken_order", "The order to pack doesn't say where to put the archive.")
     if not place.is_complete():
         raise CantRestore("absent", "There is nothing to pack: the environment isn't on this machine.")
+    seen = os.path.dirname(path_in(order["publish"]))
+    if seen and not os.path.isdir(seen):
+        raise CantRestore("unreachable", f"This machine doesn't see {seen}, where archives are kept.")
     path = f"{place.directory}.{socket.gethostname()}-{os.getpid()}.packing"
     try:
         is_conda = _has_conda(environment)
