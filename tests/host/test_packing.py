@@ -58,10 +58,10 @@ def until(is_so: object, within_s: float = 15.0) -> None:
 
 
 def order(directory: Path, publish: str) -> dict[str, object]:
-    wanted = {"python": "3.11.0", "content_hash": "a" * 64, "packages": [], "artifacts": []}
+    minor = f"{sys.version_info[0]}.{sys.version_info[1]}"
+    wanted = {"python": f"{minor}.0", "content_hash": "a" * 64, "packages": [], "artifacts": []}
     made = directory / "cache" / "environments" / ("a" * 64)
-    (made / "lib").mkdir(parents=True)
-    (made / "lib" / "x.py").write_text("x = 1")
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", made], check=True)
     (made / "environment.json").write_text(json.dumps({"content_hash": "a" * 64}))
     return {"environment": wanted, "files": {}, "cache": str(directory / "cache"), "publish": publish}
 

@@ -23,7 +23,7 @@ class KeyPair:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Publishing:
-    """Where a machine that has made an environment puts it, packed."""
+    """Where a machine that has made an environment puts what others can use of it, packed."""
 
     archive: str
     """An address that takes one PUT, or a ``file://`` address in a directory that is there."""
@@ -42,8 +42,10 @@ class Software:
     """Where each artifact of the environment is read, by its sha256: ``https://…``, an absolute path of the machine
     that gives the order, or ``file://…``, a path that others may see too. What the machine doesn't see the provider
     brings over, and tells the machine its own path."""
+    base: str = ""
+    """Hash of the packages that aren't the caller's own; empty where all are packed together."""
     archive: str = ""
-    """Where the whole environment lies packed, once somebody has packed it; empty: nowhere."""
+    """Where those lie packed, once somebody has packed them; empty: nowhere."""
     archive_sha256: str = ""
     """Of it; without it, it isn't used."""
     publishing: Publishing | None = None

@@ -4,8 +4,8 @@
 
     <artifacts_url>/
     ├── artifacts/<sha256>/<file name>             a wheel, or modules; written once, the same for everybody
-    └── packed/<circle>/<content hash>/
-        ├── <name>.tar.gz                          a whole environment, packed by the first machine that made it
+    └── packed/<circle>/<hash of the packages>/
+        ├── <name>.tar.gz                          an environment, packed by the first machine that made it
         └── record.json                            name, sha256 and size of the one to take
 
 Machines get addresses that are signed for one file and some hours. They never get what signs them.

@@ -8,6 +8,7 @@ import json
 import os
 import subprocess
 import tarfile
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ import pytest
 from tests.boot.restore.machine import Machine, environment, pins
 from tradewind.boot.restore import archive
 from tradewind.boot.restore.archive import BadArchive, CantPack, pack, unpack
-from tradewind.model.environment import Environment
+from tradewind.model.environment import Artifact, Environment, Package, Source
 
 HASH = "a" * 64
 
@@ -135,15 +136,19 @@ def test_an_archive_with_another_hash_than_was_told_is_refused(directory: Path, 
         unpacked(packed(directory), tmp_path / "out", sha256="0" * 64)
 
 
-def test_conda_files_are_refused_where_they_do_not_belong(directory: Path, tmp_path: Path) -> None:
+def test_files_of_conda_are_moved_to_a_directory_with_a_name_as_long(directory: Path, tmp_path: Path) -> None:
     path = tmp_path / "conda.tar.gz"
     (directory / "bin" / "python").unlink()
     (directory / "bin" / "python").symlink_to("python3.11")
+    (directory / "bin" / "tide").write_bytes(b"#!" + bytes(directory) + b"/bin/python\0\0")
     pack(str(directory), str(path), content_hash=HASH, python="3.11.2", is_conda=True)
 
     with pytest.raises(BadArchive, match="belong to"):
         unpacked(path, tmp_path / "out", final="/elsewhere")
-    assert unpacked(path, tmp_path / "two", final=str(directory)) == len(tree(directory))
+    assert unpacked(path, tmp_path / "same", final=str(directory)) == len(tree(directory))
+    assert tree(tmp_path / "same") == tree(directory)
+    unpacked(path, tmp_path / "moved", final=str(directory)[:-1] + "X")
+    assert (tmp_path / "moved" / "bin" / "tide").read_bytes() == b"#!" + bytes(directory)[:-1] + b"X/bin/python\0\0"
 
 
 @pytest.mark.parametrize("name", ["../outside", "/tmp/outside", "lib/../../outside"])
@@ -295,6 +300,44 @@ def test_an_archive_is_not_put_where_its_place_is_not_seen(machine: Machine, tmp
     assert not list(machine.cache.glob("environments/*.packing"))
 
 
+def test_one_archive_serves_whatever_the_caller_edits(machine: Machine, tmp_path: Path) -> None:
+    machine.index.add("alpha")
+    before, base = edited(machine, tmp_path, "tide = 1"), "c" * 64
+    first = machine.run(before[0], files=before[1])[-1]
+    words = [first["python"], "-c", "import alpha, mine, plain"]
+    subprocess.run(words, check=True, env={"PATH": "/usr/bin"})  # compiled, as by an instance
+    place = tmp_path / "packed.tar.gz"
+    told = machine.run(before[0], task="pack", publish=str(place), base=base)[-1]
+    after = edited(machine, tmp_path, "tide = 2")
+    second = Machine(home=tmp_path / "second", index=machine.index)
+    second.home.mkdir()
+    machine.index.wheels.clear()
+
+    last = second.run(after[0], files=after[1], archive=str(place), archive_sha256=told["sha256"], base=base)[-1]
+
+    assert last.get("way") == "archive", last
+    code = "import alpha, mine, plain; print(mine.tide, plain.tide)"
+    assert subprocess.run([last["python"], "-c", code], capture_output=True, text=True, check=True).stdout == "2 2\n"
+    with tarfile.open(place) as tar:
+        names = tar.getnames()
+    assert not [name for name in names if "mine" in name or "plain" in name or "modules" in name], (
+        "it is the caller's own"
+    )
+    assert [name for name in names if "alpha" in name and name.endswith(".pyc")]
+
+
+def test_what_tasks_have_changed_is_not_packed(machine: Machine, tmp_path: Path) -> None:
+    wanted, directory = restored(machine)
+    (site,) = Path(directory).glob("lib/python*/site-packages")
+    (site / "extra-1.0.dist-info").mkdir()
+    (site / "extra-1.0.dist-info" / "METADATA").write_text("Name: extra\nVersion: 1.0\n")
+
+    last = machine.run(wanted, task="pack", publish=str(tmp_path / "x"))[-1]
+
+    assert last["failed"] == "mismatch"
+    assert not (tmp_path / "x").exists()
+
+
 def test_what_is_not_there_cannot_be_packed(machine: Machine, tmp_path: Path) -> None:
     last = machine.run(environment(*pins("alpha")), task="pack", publish=str(tmp_path / "x"))[-1]
 
@@ -307,3 +350,39 @@ def restored(machine: Machine) -> tuple[Environment, str]:
     last = machine.run(wanted)[-1]
     assert last["way"] == "install"
     return wanted, str(last["done"])
+
+
+def edited(machine: Machine, tmp_path: Path, code: str) -> tuple[Environment, dict[str, str]]:
+    """Return an environment of alpha, and of a wheel and a module of the caller's own that say ``code``."""
+    made, files = [], {}
+    for name in ("mine-1.0-py3-none-any.whl", "modules-1.zip"):
+        text = wheel("mine", code) if name.endswith(".whl") else zipped({"plain.py": code})
+        sha256 = hashlib.sha256(text).hexdigest()
+        path = tmp_path / sha256 / name
+        path.parent.mkdir()
+        path.write_bytes(text)
+        made.append(Artifact(file_name=name, sha256=sha256, size=len(text)))
+        files[sha256] = str(path)
+    mine = Package(name="mine", version="1.0", source=Source.EDITABLE, artifact=made[0].sha256)
+    return environment(*pins("alpha"), mine, artifacts=tuple(made)), files
+
+
+def wheel(name: str, code: str) -> bytes:
+    info = f"{name}-1.0.dist-info"
+    return zipped(
+        {
+            f"{name}/__init__.py": code,
+            f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n",
+            f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+            f"{info}/entry_points.txt": f"[console_scripts]\n{name} = {name}:main\n",
+            f"{info}/RECORD": f"{name}/__init__.py,,\n{info}/METADATA,,\n{info}/WHEEL,,\n{info}/RECORD,,\n",
+        }
+    )
+
+
+def zipped(files: dict[str, str]) -> bytes:
+    text = io.BytesIO()
+    with zipfile.ZipFile(text, "w") as made:
+        for name, code in files.items():
+            made.writestr(name, code)
+    return text.getvalue()

@@ -15,7 +15,20 @@ from pathlib import Path
 from tradewind.boot.environment.indexes import PYPI
 from tradewind.model.environment import Environment
 
-PARTS = ("report", "fetch", "tools", "refusal", "packages", "conda", "verify", "archive", "place", "prune", "run")
+PARTS = (
+    "report",
+    "fetch",
+    "tools",
+    "refusal",
+    "packages",
+    "conda",
+    "verify",
+    "archive",
+    "place",
+    "prune",
+    "packed",
+    "run",
+)
 """In the order in which they are joined: each imports only from those before it."""
 FIRST = """
 import sys
@@ -81,7 +94,8 @@ def order(
         ``restore``, or ``pack`` for later, when nothing waits.
     **limits : float or str
         ``timeout_s`` (3600) of one step, ``keep_days`` (14) and ``keep_bytes`` (20 GB) of what is unused in the cache,
-        and ``name``, which goes into the record.
+        ``name``, which goes into the record, and ``base``, the hash of the packages that aren't the caller's own: what
+        is packed is of those, and of everything without it.
     """
     return {
         "environment": asdict(environment),

@@ -15,7 +15,7 @@ import stat
 import struct
 import tarfile
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import IO, Any
 
@@ -41,14 +41,19 @@ class CantPack(Exception):
     """What lies there has no place in an archive."""
 
 
-def pack(directory: str, path: str, *, content_hash: str, python: str, is_conda: bool) -> int:
-    """Write all files of ``directory`` to ``path``; return how many.
+def pack(
+    directory: str, path: str, *, content_hash: str, python: str, is_conda: bool, left_out: Collection[str] = ()
+) -> int:
+    """Write the files of ``directory`` to ``path``; return how many.
 
-    Files of conda hold the directory's own path: they say where they can be unpacked. What was compiled goes along:
-    that is what instances have imported until now, and saves the next machines two thirds of their first import. Raises
+    What is ``left_out`` is a file, a directory with all in it, or what was compiled of a module, without its ending.
+
+    Files of conda hold the directory's own path, so it goes along. So does what was compiled: that is what instances
+    have imported until now, and saves the next machines two thirds of their first import. Raises
     CantPack for a link that leads out of it.
     """
-    names = sorted(_names(directory, set() if is_conda else {*NEVER_PACKED, f"bin/python{minor_of(python)}"}))
+    of_one_machine = () if is_conda else (*NEVER_PACKED, f"bin/python{minor_of(python)}")
+    names = sorted(_names(directory, {*of_one_machine, *left_out}))
     facts = {
         "content_hash": content_hash,
         "python": python,
@@ -81,11 +86,14 @@ def _batches(portions: Sequence[list[str]], size: int) -> Iterator[Sequence[list
 
 def _names(directory: str, left_out: set[str]) -> Iterator[str]:
     for place, folders, files in os.walk(directory):
+        above = os.path.relpath(place, directory)
+        above = "" if above == "." else f"{above}/"
+        folders[:] = [name for name in folders if above + name not in left_out]
         links = [name for name in folders if os.path.islink(os.path.join(place, name))]
+        is_compiled = above.endswith("__pycache__/")
         for name in [*files, *links]:
-            inside = os.path.relpath(os.path.join(place, name), directory)
-            if inside not in left_out:
-                yield inside
+            if above + name not in left_out and not (is_compiled and above + name.split(".")[0] in left_out):
+                yield above + name
 
 
 def _portions(directory: str, names: Sequence[str]) -> Iterator[list[str]]:
@@ -147,6 +155,14 @@ def unpack(path: str, directory: str, *, content_hash: str, final: str, sha256: 
     whole = hashlib.sha256()
     links: dict[str, str] = {}
     last = b""
+    told = _facts_in(_last_of(path))
+    if told.get("content_hash") != content_hash:
+        raise BadArchive("it is of another environment")
+    if _numbers(told.get("glibc") or "") > _numbers(own_glibc()):
+        raise BadArchive(
+            f"it was packed where the C library is {told['glibc']}, newer than here ({own_glibc() or '?'})"
+        )
+    moved = _moved(str(told.get("prefix") or ""), final)
     with open(path, "rb") as source, ThreadPoolExecutor(max_workers=cores) as pool:
         waiting = []
         made: set[str] = set()
@@ -154,7 +170,7 @@ def unpack(path: str, directory: str, *, content_hash: str, final: str, sha256: 
             whole.update(member)
             if last:
                 hashes.append(hashlib.sha256(last).hexdigest())
-                waiting.append(pool.submit(_unpacked, last, directory, made))
+                waiting.append(pool.submit(_unpacked, last, directory, made, moved))
             last = member
             while len(waiting) > 2 * cores:
                 links.update(waiting.pop(0).result())
@@ -162,19 +178,31 @@ def unpack(path: str, directory: str, *, content_hash: str, final: str, sha256: 
             links.update(one.result())
     if whole.hexdigest() != sha256:
         raise BadArchive("its sha256 isn't the one that was told")
-    told = _facts_in(last)
-    if told.get("members") != hashes:
+    if _facts_in(last) != told or told.get("members") != hashes:
         raise BadArchive("its parts aren't the ones that were packed")
-    if told.get("content_hash") != content_hash:
-        raise BadArchive("it is of another environment")
-    if told.get("prefix") and told["prefix"] != final:
-        raise BadArchive(f"its files of conda belong to {told['prefix']}, and here they would be {final}")
-    if _numbers(told.get("glibc") or "") > _numbers(own_glibc()):
-        raise BadArchive(
-            f"it was packed where the C library is {told['glibc']}, newer than here ({own_glibc() or '?'})"
-        )
     _link(links, directory)
     return int(told["files"])
+
+
+def _last_of(path: str) -> bytes:
+    last = b""
+    with open(path, "rb") as source:
+        for size in _sizes(source):
+            last = b""
+            source.seek(-HEADER.size, os.SEEK_CUR)
+            if source.tell() + size >= os.fstat(source.fileno()).st_size:
+                last = source.read(size)
+            else:
+                source.seek(size, os.SEEK_CUR)
+    return last
+
+
+def _moved(prefix: str, final: str) -> tuple[bytes, bytes]:
+    """Return what is to be replaced by what in every file: conda's hold their own directory, also within programs."""
+    old, new = os.fsencode(prefix), os.fsencode(final)
+    if old and len(old) != len(new):
+        raise BadArchive(f"its files of conda belong to {prefix}, and {final} is longer or shorter")
+    return old, new
 
 
 def _facts_in(last: bytes) -> dict[str, Any]:
@@ -215,16 +243,23 @@ def _stays_inside(name: str, target: str) -> bool:
 
 
 def _members(source: IO[bytes]) -> Iterator[bytes]:
+    for size in _sizes(source):
+        source.seek(-HEADER.size, os.SEEK_CUR)
+        member = source.read(size)
+        if len(member) < size:
+            raise BadArchive("it is cut off")
+        yield member
+
+
+def _sizes(source: IO[bytes]) -> Iterator[int]:
+    """Yield how long each member is, its header just read; who asks goes on to the next before asking again."""
     while head := source.read(HEADER.size):
         if len(head) < HEADER.size:
             raise BadArchive("it is cut off")
         start, _, mark, _, size = HEADER.unpack(head)
-        if start[:4] != b"\x1f\x8b\x08\x04" or mark != MARK or size > 4 * PORTION + (1 << 30):
+        if start[:4] != b"\x1f\x8b\x08\x04" or mark != MARK or not HEADER.size + 8 <= size <= 4 * PORTION + (1 << 30):
             raise BadArchive("it wasn't packed by this program, or is damaged")
-        body = source.read(size - HEADER.size)
-        if len(body) < size - HEADER.size:
-            raise BadArchive("it is cut off")
-        yield head + body
+        yield size
 
 
 def _text_of(member: bytes) -> bytes:
@@ -240,9 +275,11 @@ def _text_of(member: bytes) -> bytes:
     return text
 
 
-def _unpacked(member: bytes, directory: str, made: set[str]) -> dict[str, str]:
+def _unpacked(member: bytes, directory: str, made: set[str], moved: tuple[bytes, bytes]) -> dict[str, str]:
     """Write the files of one member; return its links, which are made last."""
     text = _text_of(member)
+    if moved[0] and moved[0] != moved[1]:
+        text = text.replace(*moved)  # names in the headers are relative, so those stay as they are
     view = memoryview(text)
     links: dict[str, str] = {}
     try:

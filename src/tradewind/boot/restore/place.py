@@ -9,11 +9,13 @@ import os
 import shutil
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from typing import Any
 
-from tradewind.boot.restore.packages import free_space
+from tradewind.boot.restore.packages import Making, free_space
 from tradewind.boot.restore.report import CantRestore, Report
+from tradewind.boot.restore.tools import find_uv, usual_indexes
 
 MARKER = "environment.json"
 """Stands in a complete environment; its time is when the environment was last asked for."""
@@ -109,6 +111,23 @@ class Place:
                 raise
             else:
                 return True
+
+
+def making_of(order: Mapping[str, Any], cache: str, place: Place, report: Report, hold: int) -> Making:
+    """Return what the commands need that make the environment beside its place; finds or fetches uv."""
+    indexes = list(order.get("indexes") or order["environment"].get("indexes") or usual_indexes())
+    with report.step("uv"):
+        uv = find_uv(cache, order["files"].get("uv", ""), [*indexes, *filter(None, [order.get("usual_index")])])
+    return Making(
+        order=order,
+        report=report,
+        cache=cache,
+        uv=uv,
+        directory=place.beside,
+        final=place.directory,
+        hold=hold,
+        indexes=indexes,
+    )
 
 
 def _readable(text: str) -> object:

@@ -10,7 +10,7 @@ from tradewind.config import artifact_file
 from tradewind.engine.depot import Depot, Depots
 from tradewind.errors import ConfigError, MissingExtra, Rejected
 from tradewind.model.cluster import Cluster
-from tradewind.model.environment import seal
+from tradewind.model.environment import Environment, seal
 
 OURS = "tradewind"
 
@@ -27,8 +27,8 @@ class Found:
 async def software_for(cluster: Cluster, depots: Depots) -> Found | None:
     """Return what a machine must have for ``cluster``; None where it has software of its own.
 
-    Where the workspace has a depot, each artifact lies there when this returns, and an archive of the whole is told
-    where there is one, else where to put one. Without a depot, the provider brings the files from here.
+    Where the workspace has a depot, each artifact lies there when this returns, and an archive of everything else is
+    told where there is one, else where to put one. Without a depot, the provider brings the files from here.
 
     Raises
     ------
@@ -48,11 +48,17 @@ async def software_for(cluster: Cluster, depots: Depots) -> Found | None:
 
 
 async def _from_depot(software: Software, depot: Depot, circle: tuple[str, ...]) -> Software:
-    files, content_hash = await depot.give(software.files), software.environment.content_hash
-    packed = await depot.packed(circle, content_hash)
+    software = replace(software, files=await depot.give(software.files), base=base_of(software.environment))
+    packed = await depot.packed(circle, software.base)
     if packed is not None:
-        return replace(software, files=files, archive=packed.address, archive_sha256=packed.sha256)
-    return replace(software, files=files, publishing=await depot.publishing(circle, content_hash))
+        return replace(software, archive=packed.address, archive_sha256=packed.sha256)
+    return replace(software, publishing=await depot.publishing(circle, software.base))
+
+
+def base_of(environment: Environment) -> str:
+    """Return the hash of what in an environment isn't the caller's own code; that changes with every edit."""
+    packages = tuple(package for package in environment.packages if not package.artifact)
+    return seal(replace(environment, packages=packages, artifacts=())).content_hash
 
 
 def from_here(cluster: Cluster) -> Software | None:

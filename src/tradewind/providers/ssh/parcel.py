@@ -117,6 +117,7 @@ def parcel(
             "order": restore.order(
                 software.environment,
                 files=files,
+                base=software.base,
                 archive=software.archive,
                 archive_sha256=software.archive_sha256,
                 publish=publishing.archive if publishing is not None else "",
