@@ -326,6 +326,19 @@ def test_one_archive_serves_whatever_the_caller_edits(machine: Machine, tmp_path
     assert [name for name in names if "alpha" in name and name.endswith(".pyc")]
 
 
+def test_where_the_packages_were_installed_before_nothing_is_fetched(machine: Machine, tmp_path: Path) -> None:
+    machine.index.add("alpha")
+    before, after = edited(machine, tmp_path, "tide = 1"), edited(machine, tmp_path, "tide = 2")
+    machine.run(before[0], files=before[1], base="c" * 64)
+
+    last = machine.run(
+        after[0], files=after[1], archive="http://127.0.0.1:9/packed", archive_sha256="d" * 64, base="c" * 64
+    )[-1]
+
+    assert last.get("way") == "install", last
+    assert "fetch" not in last["seconds"]
+
+
 def test_what_tasks_have_changed_is_not_packed(machine: Machine, tmp_path: Path) -> None:
     wanted, directory = restored(machine)
     (site,) = Path(directory).glob("lib/python*/site-packages")

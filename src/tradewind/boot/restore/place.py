@@ -48,6 +48,14 @@ class Place:
             os.utime(marker)
         return is_it
 
+    def others(self) -> list[dict[str, Any]]:
+        """Return what is written of each environment that stands here."""
+        found = []
+        for name in os.listdir(self.home):
+            with suppress(OSError, ValueError), open(os.path.join(self.home, name, MARKER), encoding="utf-8") as file:
+                found.append(json.load(file))
+        return found
+
     def complete(self, facts: dict[str, object]) -> None:
         """Let what was made beside stand at its place."""
         with open(os.path.join(self.beside, MARKER), "w", encoding="utf-8") as file:

@@ -82,9 +82,12 @@ def _restore(order: Mapping[str, Any], cache: str, report: Report) -> dict[str, 
 def _make(order: Mapping[str, Any], cache: str, place: Place, report: Report, hold: int) -> str:
     if hold >= 0:
         place.clear()
-    facts = {"content_hash": place.content_hash, "python": order["environment"]["python"]}
+    base = str(order.get("base") or "")
+    facts = {"content_hash": place.content_hash, "python": order["environment"]["python"], "base": base}
     try:
-        if order.get("archive") and unpacked(order, cache, place, report, hold):
+        # Where the same packages were installed, uv's cache has them: faster than anything that is fetched.
+        is_warm = bool(base) and any(one.get("base") == base and one["way"] == "install" for one in place.others())
+        if order.get("archive") and not is_warm and unpacked(order, cache, place, report, hold):
             way = "archive"
         else:
             _install(order, cache, place, report, hold)
