@@ -9,7 +9,7 @@ import pytest
 from store_records import SECRETS, T0, make_cluster
 
 from tradewind.errors import NameTaken, NotFound
-from tradewind.model.environment import Environment, Package, seal
+from tradewind.model.environment import Artifact, Environment, Package, seal
 from tradewind.model.exchange import MadeEnvironment
 from tradewind.model.named import NamedEnvironment, content_of
 from tradewind.store.access.audit import By
@@ -122,3 +122,15 @@ async def test_what_a_live_cluster_runs_cant_be_deleted_and_others_can(store: St
 
     assert [line.version for line in await store.environments.versions("lab", "climate")] == [1]
     assert (await store.get_cluster("c1")).environment == runs
+
+
+async def test_the_files_that_somebody_needs_are_those_of_live_clusters_and_of_kept_names(store: Store) -> None:
+    def with_file(sha256: str) -> Environment:
+        return seal(replace(software(), artifacts=(Artifact(file_name="x.whl", sha256=sha256, size=1),)))
+
+    await add(store, replace(named(name="kept"), environments=(with_file("a" * 64),)))
+    await add(store, replace(named(name="gone"), environments=(with_file("b" * 64),)))
+    await store.environments.delete("lab", "gone", None, T0, BY)
+    await store.create_cluster(replace(make_cluster(), environment=with_file("c" * 64)), SECRETS)
+
+    assert await store.environments.files() == {"a" * 64, "c" * 64}

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, replace
+from pathlib import Path
 
+from tradewind.boot.environment.unused import used
 from tradewind.boot.process import Software
 from tradewind.config import artifact_file
 from tradewind.engine.depot import Depot, Depots
@@ -67,6 +69,8 @@ def from_here(cluster: Cluster) -> Software | None:
     if environment is None:
         return None
     files = {artifact.sha256: str(artifact_file(artifact)) for artifact in environment.artifacts}
+    for path in files.values():
+        used(Path(path))
     # What the caller's side has kept to itself, it brings over Dask's own line, before the first task.
     brought = {package.name for package in environment.packages if package.artifact and package.artifact not in files}
     if OURS in brought:
