@@ -51,12 +51,12 @@ def test_a_cache_that_is_not_there_is_no_trouble(tmp_path: Path) -> None:
 
 
 @given(
-    things=st.lists(st.tuples(st.floats(0, 100), st.integers(1, 1000)), max_size=8),
+    things=st.lists(st.tuples(st.integers(0, 100), st.integers(1, 1000)), max_size=8),
     limit=st.integers(0, 3000),
     needed=st.sets(st.integers(0, 7)),
 )
 def test_what_is_needed_or_recent_stays_and_the_rest_fits(
-    tmp_path_factory: pytest.TempPathFactory, things: list[tuple[float, int]], limit: int, needed: set[int]
+    tmp_path_factory: pytest.TempPathFactory, things: list[tuple[int, int]], limit: int, needed: set[int]
 ) -> None:
     cache = tmp_path_factory.mktemp("cache")
     for number, (days, size) in enumerate(things):
@@ -65,6 +65,6 @@ def test_what_is_needed_or_recent_stays_and_the_rest_fits(
     prune(cache, needed={str(number) for number in needed}, now=NOW, kept_bytes=limit)
 
     left = {int(path.name) for path in (cache / "artifacts").glob("*")} if things else set()
-    must = {number for number, (days, _) in enumerate(things) if number in needed or days <= RECENT_DAYS - 1e-6}
+    must = {number for number, (days, _) in enumerate(things) if number in needed or days <= RECENT_DAYS}
     assert must <= left
     assert sum(things[number][1] for number in left - must) <= limit
