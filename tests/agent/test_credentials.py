@@ -6,7 +6,7 @@ import asyncio
 import json
 import logging
 import os
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -133,3 +133,47 @@ async def test_neither_logs_nor_dumps_nor_what_dask_says_of_itself_shows_them(
     assert "Message from" in caplog.text, "messages were written down"
     assert HAND_OVER in caplog.text
     assert [len(text) for text in told if SECRET in text] == []
+
+
+class StandsStill(Taken):
+    """A worker that doesn't get to anything for a time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.goes_on = asyncio.Event()
+
+    async def take(self, grants: Mapping[str, Grant], rounds: Mapping[str, int]) -> dict[str, str]:
+        await self.goes_on.wait()
+        return await super().take(grants, rounds)
+
+
+async def test_a_worker_that_stands_still_holds_no_renewal_up_and_has_the_newest_when_it_goes_on() -> None:
+    still = StandsStill()
+    async with Scheduler(host=HERE, port=0, dashboard_address=f"{HERE}:0", dashboard=False) as scheduler:
+        Held(scheduler, within_s=0.3)
+        async with Worker(scheduler.address, host=HERE, nthreads=1, plugins=(still,)) as stuck:
+            async with asyncio.timeout(5):
+                for value in ("first", "second"):
+                    answer = await hand_over(scheduler, variables(STILL_TOKEN=value))
+            assert list(answer["failed"]) == [stuck.address]
+            assert "gets them when it does" in answer["failed"][stuck.address]
+            assert "STILL_TOKEN" not in os.environ
+            still.goes_on.set()
+            async with asyncio.timeout(5):
+                while os.environ.get("STILL_TOKEN") != "second":  # noqa: ASYNC110
+                    await asyncio.sleep(0.01)
+
+
+@pytest.mark.parametrize("order", [(1, 2), (2, 1), (2, 2, 1)])
+async def test_the_newest_of_a_name_wins_in_whatever_order_they_come(order: tuple[int, ...]) -> None:
+    taken = Taken()
+    grants = {number: variables(ORDER_TOKEN=f"round {number}") for number in (1, 2)}
+    await asyncio.gather(*(taken.take({"order": grants[n]}, {"order": n}) for n in order))
+    assert os.environ["ORDER_TOKEN"] == "round 2"
+
+
+async def test_what_is_older_of_one_name_does_not_keep_what_is_newer_of_another() -> None:
+    taken = Taken()
+    await taken.take({"one": variables(ONE_TOKEN="new")}, {"one": 5})
+    await taken.take({"one": variables(ONE_TOKEN="old"), "two": variables(TWO_TOKEN="there")}, {"one": 3, "two": 4})
+    assert (os.environ["ONE_TOKEN"], os.environ["TWO_TOKEN"]) == ("new", "there")

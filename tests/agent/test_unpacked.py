@@ -7,13 +7,15 @@ import asyncio
 import hashlib
 import io
 import os
+import time
 import zipfile
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
-from tradewind.agent.unpacked import KEEP_S, CantTake, Piece, Unpacked
+from tradewind.agent.unpacked import BROKE_OFF_S, KEEP_S, Piece, Unpacked
+from tradewind.agent.unpacking import CantTake
 
 
 def packed(**files: str) -> tuple[Piece, bytes]:
@@ -60,16 +62,28 @@ async def test_what_was_broken_on_its_way_leaves_nothing_and_comes_again(tmp_pat
     assert Path(await store.directory(piece, Source(content)), "drift.py").exists()
 
 
-async def test_names_that_lead_out_of_the_directory_stay_in_it(tmp_path: Path) -> None:
+async def test_a_name_that_leads_out_of_the_directory_is_refused_and_leaves_nothing(tmp_path: Path) -> None:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         archive.writestr("../../out.py", "x")
     content = buffer.getvalue()
     piece = Piece(file_name="modules.zip", sha256=hashlib.sha256(content).hexdigest(), size=len(content))
-    home = tmp_path / "deep" / "home"
-    directory = await Unpacked(home).directory(piece, Source(content))
-    assert not list(tmp_path.glob("out.py")) + list(home.parent.glob("out.py"))
-    assert Path(directory, "out.py").exists()
+    store = Unpacked(tmp_path / "deep" / "home")
+    with pytest.raises(CantTake, match=r"'\.\./\.\./out\.py' in modules\.zip has a name that leads elsewhere"):
+        await store.directory(piece, Source(content))
+    assert not list(tmp_path.rglob("out.py"))
+    assert not store.has(piece)
+
+
+async def test_what_was_begun_and_broke_off_is_removed_and_what_goes_on_stays(tmp_path: Path) -> None:
+    for name in ("a.1.brought", "b.part", "c.part/x.py", "young.2.brought"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("half")
+    for name in ("a.1.brought", "b.part", "c.part"):
+        os.utime(tmp_path / name, (0, time.time() - BROKE_OFF_S - 1))
+    piece, content = packed(drift="x = 1")
+    await Unpacked(tmp_path).directory(piece, Source(content))
+    assert [path.name for path in tmp_path.iterdir() if path.suffix in {".part", ".brought"}] == ["young.2.brought"]
 
 
 async def test_a_name_that_is_no_hash_is_refused(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tradewind.client import planned as client_planned
 from tradewind.client import software
 from tradewind.client.software import Wanted, anew, prepare, target_of, with_software
 from tradewind.model.cluster import ClusterSpec, Scaling
@@ -87,12 +88,32 @@ def translated(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(software, "translate", translate)
     monkeypatch.setattr(software, "capture", here)
-    monkeypatch.setattr(software, "carry", lambda environment, cache, public: environment)
+    monkeypatch.setattr(software, "carry", lambda environment, cache, **words: environment)
 
 
 @pytest.mark.usefixtures("translated")
 def test_a_dry_run_says_what_will_differ() -> None:
     assert "fast 1.2.3 → 1.2.4" in with_software(planned(None), SPEC).notes[-1]
+
+
+def test_a_dry_run_of_a_name_asks_nothing_of_the_callers_own_software(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Far:
+        def run(self, value: DryRun) -> DryRun:
+            return value
+
+        def dry_run(self, spec: ClusterSpec) -> DryRun:
+            return planned(None)
+
+        def needs_software(self, provider: str) -> bool:
+            return True
+
+    def capture() -> Environment:
+        raise AssertionError("nobody wants to know what is installed here")
+
+    monkeypatch.setattr(client_planned, "open_at", lambda place, workspace: Far())
+    monkeypatch.setattr(software, "capture", capture)
+
+    assert client_planned.dry_run(replace(SPEC, software="climate")) == planned(None)
 
 
 @pytest.mark.usefixtures("translated")

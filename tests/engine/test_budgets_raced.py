@@ -102,24 +102,26 @@ async def test_the_last_dollars_are_spent_and_no_more(race: Race) -> None:
     asked = await asyncio.gather(
         *(create(race.services[number % REPLICAS], number) for number in range(RACERS)), return_exceptions=True
     )
-    live = [one.id for one in asked if isinstance(one, Cluster)]
+    live = {one.id: race.services[number % REPLICAS] for number, one in enumerate(asked) if isinstance(one, Cluster)}
     for id_ in live:
         stage.world.agents.stage(id_, tasks_running=4, clients=1, adaptive_target=2)
     looks = [accounts(server, f"server {i}") for i, server in enumerate(race.servers)]
     for _ in range(600):
         await asyncio.gather(
-            *(race.services[i % REPLICAS]._engine.rounds.round(id_) for i, id_ in enumerate(live)),
+            *(service._engine.rounds.round(id_) for id_, service in live.items()),
             *(look.look_at_all() for look in looks),
         )
         stage.clock.advance(1)
         assert truly_spent(stage) <= LIMIT
-        live = [id_ for id_ in live if (await stage.store.get_cluster(id_)).status.is_live]
+        ended = [id_ for id_ in live if not (await stage.store.get_cluster(id_)).status.is_live]
+        for id_ in ended:
+            del live[id_]
         if not live:
             break
     assert not live
     assert truly_spent(stage) > LIMIT * Decimal("0.75")
-    ended = [await stage.store.get_cluster(one.id) for one in asked if isinstance(one, Cluster)]
-    assert {one.stop_reason for one in ended} == {StopReason.BUDGET}
+    racers = [await stage.store.get_cluster(one.id) for one in asked if isinstance(one, Cluster)]
+    assert {one.stop_reason for one in racers} == {StopReason.BUDGET}
 
 
 async def create(service: Service, number: int) -> Cluster:

@@ -102,7 +102,7 @@ def test_what_may_have_been_billed_since_anybody_looked_is_counted() -> None:
         make_instance(id="i2", status=InstanceStatus.PENDING, started_at=None, requested_at=after(3000)),
         make_instance(id="i3", status=InstanceStatus.STOPPED, stopped_at=after(10)),
     ]
-    fund = make_fund()
+    fund = make_fund(held=Decimal(1))
     (draw,) = draws([fund], rows, [make_usage(0, None)], after(3600), seen_at=after(3300))
     assert draw.per_hour == Decimal("0.2"), "what stopped burns nothing, what is ordered does"
     # Half a dollar by the bill, and five minutes of what hadn't begun when its provider was asked.
@@ -111,8 +111,16 @@ def test_what_may_have_been_billed_since_anybody_looked_is_counted() -> None:
     assert never.spent == Decimal("0.5") + Decimal("0.1") * 600 / 3600
 
 
+def test_what_nobody_saw_spent_no_more_than_was_set_aside_for_it() -> None:
+    ordered = make_instance(status=InstanceStatus.REQUESTED, started_at=None, requested_at=after(0))
+    (draw,) = draws([make_fund(held=Decimal("0.02"))], [ordered], [], after(3600))
+    assert draw.spent == Decimal("0.02")
+    (draw,) = draws([make_fund(held=Decimal("0.02"))], [ordered], [make_usage(0, None)], after(3600))
+    assert draw.spent == Decimal("0.5"), "the bill is true whatever was set aside"
+
+
 def test_only_what_lies_in_its_period_is_drawn_of_a_fund() -> None:
-    fund = make_fund(since=after(600), until=after(1200))
+    fund = make_fund(since=after(600), until=after(1200), held=Decimal(1))
     pending = make_instance(id="i2", status=InstanceStatus.REQUESTED, started_at=None, requested_at=after(0))
     (draw,) = draws([fund], [pending], [make_usage(0, None)], after(900))
     assert draw.spent == (Decimal("0.5") * 300 / 3600).quantize(LAST_DIGIT) + Decimal("0.1") * 300 / 3600

@@ -95,6 +95,42 @@ def test_what_vanished_before_it_was_ever_listed_does_not_end_before_it_began(
     assert after.stopped_at == stopped_at
 
 
+AWAY = {"last": at(-3601), "remembers": timedelta(minutes=59), "alone": timedelta(seconds=150)}
+
+
+@pytest.mark.parametrize(
+    ("changes", "times"),
+    {
+        "it ran": ({"requested_at": at(-4000), "started_at": at(-4000)}, (at(-4000), at(-3451))),
+        "launched, and never seen": ({"status": S.REQUESTED, "requested_at": at(-3700)}, (at(-3700), at(-3451))),
+        "launched after the last look": (
+            {"status": S.REQUESTED, "requested_at": at(-3600.5), "handle": "h"},
+            (at(-3600.5), at(-3450.5)),
+        ),
+        "its order may have been carried out": (
+            {"status": S.REQUESTED, "requested_at": at(-3601), "handle": None},
+            (at(-3601), at(-3451)),
+        ),
+        "its provider's clock is ahead": ({"requested_at": at(-4000), "started_at": at(-3000)}, (at(-3000), at(-3000))),
+    }.values(),
+)
+def test_what_a_list_forgot_while_nobody_looked_is_billed_for_the_longest_it_may_have_lived(
+    changes: dict,
+    times: object,  # type: ignore[type-arg]
+) -> None:
+    instance = replace(row("w", started_at=None), **changes)
+    after = settle(instance, None, is_up=False, sighting=sighting(**AWAY))
+    assert (after.started_at, after.stopped_at) == times
+    assert after.end is InstanceEnd.VANISHED
+    assert "billed for the 0:02:30 that it may have lived" in after.detail
+
+
+def test_what_a_list_would_still_have_ended_when_it_was_seen_last() -> None:
+    look = sighting(**AWAY | {"last": NOW - timedelta(minutes=59)})
+    after = settle(row("w", requested_at=at(-4000), started_at=at(-4000)), None, is_up=False, sighting=look)
+    assert after.stopped_at == look.last
+
+
 @pytest.mark.parametrize(
     ("age", "ended"),
     [

@@ -49,6 +49,12 @@ def asked(reason: StopReason, detail: str = "") -> Cluster:
     return running_cluster(intent=Intent(scaling=Scaling.fixed(2), stop=True, stop_reason=reason, stop_detail=detail))
 
 
+def winding_down() -> Cluster:
+    return running_cluster(
+        intent=Intent(scaling=Scaling.fixed(2), ends_by=at(60), ends_why="the grant is spent", ends_for="b")
+    )
+
+
 CASES: dict[str, tuple[Case, StopReason | None, str]] = {
     "well": (case(tasks_running=1), None, ""),
     "without a page for a moment": (case(), None, ""),
@@ -104,6 +110,16 @@ CASES: dict[str, tuple[Case, StopReason | None, str]] = {
         case(None, (ended("s", InstanceEnd.DIED, detail="out of memory"), *crew()[1:])),
         StopReason.LOST,
         "its scheduler is gone: out of memory",
+    ),
+    "its time to hand over ran out, and nobody looked": (
+        case(winding_down(), (ended("s", InstanceEnd.DIED, exit_code=0),)),
+        StopReason.BUDGET,
+        "the grant is spent",
+    ),
+    "scheduler died while it handed over": (
+        case(winding_down(), (ended("s", InstanceEnd.DIED, exit_code=-9, detail="out of memory"),)),
+        StopReason.LOST,
+        "out of memory",
     ),
     "scheduler vanished": (
         case(None, (ended("s", InstanceEnd.VANISHED, detail="not listed"),)),

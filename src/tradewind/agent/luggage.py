@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import socket
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from distributed.diagnostics.plugin import SchedulerPlugin, WorkerPlugin
 
 from tradewind.agent.imports import import_from
-from tradewind.agent.unpacked import CantTake, Piece, Unpacked, default_home
+from tradewind.agent.telling import tell_all
+from tradewind.agent.unpacked import Piece, Unpacked, default_home
+from tradewind.agent.unpacking import CantTake
 
 if TYPE_CHECKING:
     from distributed import Scheduler, Worker
@@ -34,6 +37,8 @@ ROUND = "tradewind_code_round"
 CHUNK = 4 * 2**20
 """Bytes of a file in one message: the scheduler has others to talk to meanwhile."""
 ASKED_WITHIN_S = 10.0
+TAKEN_WITHIN_S = 60.0
+"""For each worker to fetch it and to put it in use; who needs longer gets it all the same, and isn't waited for."""
 MOST = 2**30
 """Bytes of one file: a client that lets more travel has lost its way."""
 
@@ -46,17 +51,22 @@ class Luggage:
     """Counts up with each that was handed over; 0 is nothing yet."""
     places: tuple[Any, ...] = ()
     """Each a directory that is there already, as text, or a :class:`Piece` as data; the first one first."""
-    tops: tuple[str, ...] = ()
-    """Names of modules and packages that have changed since the last one."""
+    tops: Mapping[str, int] = field(default_factory=dict)
+    """Names of modules and packages that have ever changed, each with the round that it last changed in: whoever
+    missed some rounds knows what to load anew."""
 
     def dump(self) -> dict[str, Any]:
         """Return what travels."""
-        return {"round": self.round, "places": list(self.places), "tops": list(self.tops)}
+        return {"round": self.round, "places": list(self.places), "tops": dict(self.tops)}
 
     @classmethod
     def load(cls, data: Mapping[str, Any]) -> Luggage:
         """Return what travelled."""
-        return cls(round=data["round"], places=tuple(data["places"]), tops=tuple(data["tops"]))
+        return cls(round=data["round"], places=tuple(data["places"]), tops=dict(data["tops"]))
+
+    def changed_since(self, round_: int) -> frozenset[str]:
+        """Return the names of what has changed after a round."""
+        return frozenset(name for name, changed in self.tops.items() if changed > round_)
 
     @property
     def pieces(self) -> tuple[Piece, ...]:
@@ -64,12 +74,15 @@ class Luggage:
         return tuple(Piece.read(place) for place in self.places if not isinstance(place, str))
 
 
-async def put_in_use(luggage: Luggage, store: Unpacked, fetch: Any) -> tuple[str, ...]:
-    """Let this process import from ``luggage``; return what it loads anew. Raises CantTake."""
+async def put_in_use(luggage: Luggage, store: Unpacked, fetch: Any, *, since: int) -> tuple[str, ...]:
+    """Let this process, which has that of round ``since``, import from ``luggage``; return what it loads anew.
+
+    Raises CantTake.
+    """
     places = []
     for place in luggage.places:
         places.append(place if isinstance(place, str) else await store.directory(Piece.read(place), fetch))
-    return await asyncio.to_thread(import_from, places, luggage.tops)
+    return await asyncio.to_thread(import_from, places, luggage.changed_since(since))
 
 
 class CodeAtScheduler(SchedulerPlugin):  # type: ignore[misc]  # distributed is read without types
@@ -81,12 +94,17 @@ class CodeAtScheduler(SchedulerPlugin):  # type: ignore[misc]  # distributed is 
         In its event loop, before anybody connects.
     store : Unpacked, optional
         Where files are kept; default the user's own.
+    within_s : float, optional
+        Seconds that each worker is waited for.
     """
 
     name = "tradewind-code"
 
-    def __init__(self, scheduler: Scheduler, store: Unpacked | None = None) -> None:
+    def __init__(
+        self, scheduler: Scheduler, store: Unpacked | None = None, *, within_s: float = TAKEN_WITHIN_S
+    ) -> None:
         self._scheduler = scheduler
+        self._within_s = within_s
         self._store = store
         self._luggage = Luggage()
         self._by = ""
@@ -112,18 +130,23 @@ class CodeAtScheduler(SchedulerPlugin):  # type: ignore[misc]  # distributed is 
         store = self._its_store()
         return [piece.sha256 for piece in map(Piece.read, pieces) if not store.has(piece)]
 
-    async def bring(self, piece: dict[str, Any], offset: int, data: bytes) -> dict[str, Any]:
-        """Take a part of a file: in their order, the first one at 0; the last one's answer says what came of it."""
+    async def bring(self, piece: dict[str, Any], offset: int, data: bytes, transfer: str = "") -> dict[str, Any]:
+        """Take a part of a file: in their order, the first one at 0; the last one's answer says what came of it.
+
+        Each ``transfer`` has its own name, 32 hex digits: two clients may bring the same file at a time.
+        """
         try:
-            return await self._bring(Piece.read(piece), offset, data)
+            if transfer and not re.fullmatch("[0-9a-f]{32}", transfer):
+                raise CantTake(f"a transfer can't be called {transfer!r:.80}")  # noqa: TRY301 - as what follows does
+            return await self._bring(Piece.read(piece), offset, data, transfer)
         except CantTake as error:
             return {"refused": str(error)}
 
-    async def _bring(self, piece: Piece, offset: int, data: bytes) -> dict[str, Any]:
+    async def _bring(self, piece: Piece, offset: int, data: bytes, transfer: str) -> dict[str, Any]:
         if piece.size > MOST:
             raise CantTake(f"{piece.file_name} has {piece.size / 2**20:,.0f} MiB; {MOST / 2**20:,.0f} may travel")
         store = self._its_store()
-        draft = store.home / f"{piece.sha256}.brought"
+        draft = store.home / f"{piece.sha256}.{transfer or 'one'}.brought"
         is_last = offset + len(data) >= piece.size
         try:
             await asyncio.to_thread(_append, draft, offset, data)
@@ -166,24 +189,27 @@ class CodeAtScheduler(SchedulerPlugin):  # type: ignore[misc]  # distributed is 
             (``failed``, by worker); ``refused`` where nothing was done.
         """
         async with self._order:
-            store = self._its_store()
-            luggage = Luggage(round=self._luggage.round + 1, places=tuple(places), tops=tuple(tops))
+            before = self._luggage
+            number = before.round + 1
+            luggage = Luggage(round=number, places=tuple(places), tops={**before.tops, **dict.fromkeys(tops, number)})
             try:
-                reloaded = set(await put_in_use(luggage, store, _nowhere))
+                reloaded = set(await put_in_use(luggage, self._its_store(), _nowhere, since=before.round))
             except (CantTake, OSError) as error:
                 return {"refused": f"the scheduler can't take it: {error}"}
             replaced, self._by = self._by, by
             self._luggage, self._contents = luggage, dict(contents)
-            answers = await self._scheduler.broadcast(msg={"op": USE, "luggage": luggage.dump()}, on_error="return")
-            if said and replaced != by:
-                self._scheduler.log_event("warn", said)  # text: a client would unpickle anything else
-            failed = {}
-            for address, answer in answers.items():
-                if isinstance(answer, dict) and answer.get("status") == "OK":
-                    reloaded.update(answer["reloaded"])
-                else:
-                    failed[self._name(address)] = _trouble(answer)
-            return {"workers": len(answers) - len(failed), "reloaded": sorted(reloaded), "failed": failed}
+        # Not in their order any more: who comes next needn't wait for a worker that stands still, and on each of them
+        # the newest wins.
+        answers = await tell_all(self._scheduler, {"op": USE, "luggage": luggage.dump()}, self._within_s)
+        if said and replaced != by:
+            self._scheduler.log_event("warn", said)  # text: a client would unpickle anything else
+        failed = {}
+        for address, answer in answers.items():
+            if isinstance(answer, dict) and answer.get("status") == "OK":
+                reloaded.update(answer["reloaded"])
+            else:
+                failed[self._name(address)] = _trouble(answer)
+        return {"workers": len(answers) - len(failed), "reloaded": sorted(reloaded), "failed": failed}
 
     def add_worker(self, scheduler: Scheduler, worker: str) -> None:
         """Give a worker what came while it was joining."""
@@ -221,6 +247,7 @@ class CodeAtWorker(WorkerPlugin):  # type: ignore[misc]
     def __init__(self, store: Unpacked | None = None) -> None:
         self._store = store
         self._round = 0
+        self._one_at_a_time = asyncio.Lock()
         self._worker: Worker | None = None
 
     async def setup(self, worker: Worker) -> None:
@@ -258,11 +285,14 @@ class CodeAtWorker(WorkerPlugin):  # type: ignore[misc]
             self._store.close()
 
     async def _use(self, luggage: Luggage) -> tuple[str, ...]:
-        if self._store is None:
-            self._store = Unpacked(default_home())
-        reloaded = await put_in_use(luggage, self._store, self._fetch)
-        self._round = luggage.round
-        return reloaded
+        async with self._one_at_a_time:
+            if luggage.round <= self._round:
+                return ()  # It was on its way for longer than a newer one, or comes a second time.
+            if self._store is None:
+                self._store = Unpacked(default_home())
+            reloaded = await put_in_use(luggage, self._store, self._fetch, since=self._round)
+            self._round = luggage.round
+            return reloaded
 
     async def _fetch(self, piece: Piece) -> AsyncIterator[bytes]:
         assert self._worker is not None
@@ -303,5 +333,5 @@ def _part(path: Any, offset: int) -> bytes:
 
 def _trouble(answer: Any) -> str:
     if isinstance(answer, BaseException):
-        return f"it doesn't answer ({type(answer).__name__})"
+        return f"it doesn't answer ({type(answer).__name__}), and takes it when it does"
     return str(answer.get("why")) if isinstance(answer, dict) else "it knows of no such message"

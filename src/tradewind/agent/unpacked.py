@@ -12,24 +12,25 @@ import shutil
 import socket
 import tempfile
 import time
-import zipfile
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tradewind.agent.unpacking import CantTake, unpack
+
 KEEP_S = 14 * 86400.0
 """How long what nobody uses is kept."""
+BEGUN = ("*.part", "*.brought")
+"""Names of what is being written."""
+BROKE_OFF_S = 3600.0
+"""What wasn't written on for this long, nobody writes any more."""
 WAIT_S = 600.0
 """For another process of this machine that fetches the same."""
 NO_LOCKS = {errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS, errno.EINVAL}
 """What file systems of a network say that keep no locks."""
 NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-
-
-class CantTake(RuntimeError):
-    """The code can't be put down here; the message is for the user."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -183,8 +184,11 @@ class Unpacked:
     def _unpack(self, piece: Piece, to: Path) -> None:
         draft = Path(tempfile.mkdtemp(dir=self.home, prefix=f"{piece.sha256}.", suffix=".part"))
         try:
-            with zipfile.ZipFile(self.packed(piece)) as archive:
-                archive.extractall(draft)
+            try:
+                unpack(self.packed(piece), draft, piece.file_name)
+            except CantTake:
+                self.packed(piece).unlink(missing_ok=True)
+                raise
             # Of a wheel: what belongs beside its packages may lie in a directory of its own.
             for inner in [*draft.glob("*.data/purelib/*"), *draft.glob("*.data/platlib/*")]:
                 if not (draft / inner.name).exists():
@@ -194,14 +198,17 @@ class Unpacked:
             except OSError:
                 if not to.is_dir():  # without locks, another may have been faster
                     raise
-        except zipfile.BadZipFile:
-            self.packed(piece).unlink(missing_ok=True)
-            raise CantTake(f"{piece.file_name} is no archive") from None
         finally:
             shutil.rmtree(draft, ignore_errors=True)
 
     def _prune(self, now: float) -> None:
-        """Remove what nobody uses, and nobody has used for long."""
+        """Remove what nobody uses, and nobody has used for long, and what was begun and broke off."""
+        for pattern in BEGUN:
+            for draft in self.home.glob(pattern):
+                with suppress(OSError):
+                    if now - draft.stat().st_mtime < BROKE_OFF_S:
+                        continue
+                    shutil.rmtree(draft) if draft.is_dir() else draft.unlink()
         for lock in self.home.glob("*.lock"):
             sha256 = lock.name.removesuffix(".lock")
             with suppress(OSError):

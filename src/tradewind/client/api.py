@@ -49,10 +49,15 @@ class Api(Protocol):
     async def scale(self, cluster_id: str, scaling: Scaling, *, dismiss: Sequence[str] = ()) -> None:
         """Change how many workers are wanted, and which ones (by instance id) shall leave."""
 
-    async def set_environment(self, cluster_id: str, environment: Environment) -> None:
-        """Change what software the instances run that are launched from now on; those there are go on as they are.
+    async def set_environment(
+        self, cluster_id: str, environment: Environment | None = None, *, compiled: str = ""
+    ) -> None:
+        """Change what software the workers are to have; returns at once.
 
-        Raises NotFound, and BadRequest for a cluster that has ended.
+        Those that were started with another are replaced, a few at a time, whether or not whoever asked stays. The
+        same again changes nothing. ``environment`` None leaves it as it is; ``compiled`` names the caller's own
+        compiled code, which a running worker can't load anew. Raises NotFound, and BadRequest for a cluster that has
+        ended.
         """
 
     async def stop(self, cluster_id: str, detail: str = "") -> None:

@@ -258,9 +258,11 @@ async def deliver(
 
 async def _bring(scheduler: Any, artifact: Artifact) -> None:
     with place_of(artifact, cache_directory()).open("rb") as file:
-        offset = 0
+        offset, transfer = 0, uuid.uuid4().hex
         while data := file.read(CHUNK):
-            answer = await getattr(scheduler, BRING)(piece=asdict(artifact), offset=offset, data=data)
+            answer = await getattr(scheduler, BRING)(
+                piece=asdict(artifact), offset=offset, data=data, transfer=transfer
+            )
             if answer.get("refused"):
                 raise BadRequest(f"the code wasn't taken, and nothing has changed: {answer['refused']}.")
             offset += len(data)

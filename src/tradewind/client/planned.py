@@ -63,7 +63,7 @@ def dry_run(spec: ClusterSpec) -> DryRun:
     """Return what would be launched; starts nothing."""
     api = open_at(find_place(), workspace=spec.workspace)
     planned: DryRun = api.run(api.dry_run(spec))
-    if not api.needs_software(spec.provider):
+    if spec.software is not None or not api.needs_software(spec.provider):
         return planned
     with_software = importlib.import_module("tradewind.client.software").with_software
     return cast("DryRun", with_software(planned, spec))

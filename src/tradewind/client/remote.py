@@ -149,9 +149,11 @@ class Remote:
         body = wire.dump_json(Resize(scaling=scaling, dismiss=tuple(dismiss))).encode()
         await self.ask("PUT", self._path("clusters", cluster_id, "scaling"), body=body)
 
-    async def set_environment(self, cluster_id: str, environment: Environment) -> None:
+    async def set_environment(
+        self, cluster_id: str, environment: Environment | None = None, *, compiled: str = ""
+    ) -> None:
         """Change what software new instances run."""
-        body = wire.dump_json(NewSoftware(environment=environment)).encode()
+        body = wire.dump_json(NewSoftware(environment=environment, compiled=compiled)).encode()
         await self.ask("PUT", self._path("clusters", cluster_id, "environment"), body=body)
 
     async def stop(self, cluster_id: str, detail: str = "") -> None:

@@ -12,7 +12,7 @@ from tradewind.boot.environment.capture import capture
 from tradewind.client.api import Engine
 from tradewind.errors import BadRequest, ClusterStartError, NameTaken, ServerError, SignInNeeded, StoreError, TooMany
 from tradewind.model.cluster import Cluster, ClusterSpec, ClusterStatus, Scaling
-from tradewind.model.environment import Environment
+from tradewind.model.environment import Environment, seal
 from tradewind.model.instance import Contact, Role
 from tradewind.model.usage import Receipt
 from tradewind.model.views import ClusterView
@@ -123,7 +123,7 @@ class Session:
         )
         if self._streams:
             self.to_bring = environment
-            environment = replace(environment, artifacts=())
+            environment = seal(replace(environment, artifacts=()))
         return await self.api.create(self.spec, environment=environment)
 
     async def until_contact(self) -> Contact:

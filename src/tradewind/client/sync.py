@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import logging
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from tradewind.boot.environment.capture import capture
 from tradewind.client.door import Place, is_near, must_stream
-from tradewind.client.rolling import replace_workers
+from tradewind.client.renewal import renew, until_renewed
 from tradewind.client.session import Session
 from tradewind.errors import BadRequest
 from tradewind.model.environment import OF_THE_CALLER, Confidence, Difference, Environment, Package, Source, seal
@@ -43,7 +44,7 @@ class Synced:
     differences: tuple[Difference, ...] = ()
     """Packages that had changed: ``there`` is what the cluster had."""
     restarted: tuple[str, ...] = ()
-    """Names of the workers that were replaced, one after the other."""
+    """Names of the workers that were replaced, a few at a time."""
     seconds: float = 0.0
 
     def __str__(self) -> str:
@@ -123,11 +124,11 @@ class Sync:
             # The first time also where nothing is new: from then on contents are compared, and not times.
             if change.files or not held.round or _places(code) != held.places:
                 delivered = await self._deliver(scheduler, code, change, held)
-            restarted: tuple[str, ...] = ()
-            if differences:
-                await self._session.api.set_environment(record.id, self._target(environment))
             if differences or any(name.endswith(COMPILED) for name in change.files):
-                restarted = await replace_workers(self._session, observed)
+                target = self._target(environment) if differences else None
+                restarted = await renew(self._session, target, compiled=compiled_in(code.contents))
+            else:
+                restarted = await until_renewed(self._session)  # of a sync that broke off
             return Synced(
                 files=change.files,
                 reloaded=delivered.reloaded,
@@ -190,6 +191,12 @@ class Sync:
 
 def _places(code: Code) -> tuple[Any, ...]:
     return tuple(place if isinstance(place, str) else asdict(place) for place in code.places)
+
+
+def compiled_in(contents: Mapping[str, str]) -> str:
+    """Return the name of the compiled files among some, given the hash of each; empty where there are none."""
+    lines = [f"{name} {digest}\n" for name, digest in sorted(contents.items()) if name.endswith(COMPILED)]
+    return hashlib.sha256("".join(lines).encode()).hexdigest()[:16] if lines else ""
 
 
 def changed_packages(before: Environment | None, now: Environment) -> tuple[Difference, ...]:

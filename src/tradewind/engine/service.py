@@ -15,14 +15,15 @@ from tradewind.engine.admission import admit, set_aside
 from tradewind.engine.clock import Clock
 from tradewind.engine.doctor import examine
 from tradewind.engine.engine import Engine
-from tradewind.engine.environments import software_of
+from tradewind.engine.environments import as_ours
 from tradewind.engine.outward.stories import Stories
 from tradewind.engine.rounds.peek import Peeks
 from tradewind.engine.rounds.rounds import LEASE, LONGEST_LIFE
+from tradewind.engine.software import noted, software_of
 from tradewind.errors import BadRequest, Forbidden, FundsChanged, NotFound, OverBudget
 from tradewind.model.cluster import Cluster, ClusterSpec, Intent, ScaleMemory, Scaling
 from tradewind.model.computation import Computation, Insight
-from tradewind.model.environment import Environment
+from tradewind.model.environment import Environment, equipment
 from tradewind.model.events import Event
 from tradewind.model.exchange import ClusterNews
 from tradewind.model.export import Format
@@ -97,10 +98,10 @@ class Service:
         self._refuse_unless(Action.CREATE_CLUSTER)
         check_spec(spec)
         planned = await admit(spec, self._offered(spec.provider), self._engine.rounds.catalogue)
-        await software_of(spec, self._offered(spec.provider), self._store.environments)
+        environment = await software_of(spec, planned, self._offered(spec.provider), self._store.environments)
         now = self._clock.now()
         await set_aside(planned, self._record(spec, "", now), self._store.money, now)
-        return planned
+        return noted(planned, environment)
 
     async def create(
         self, spec: ClusterSpec, *, environment: Environment | None = None, once: Once | None = None
@@ -114,9 +115,9 @@ class Service:
             raise BadRequest(f"this is workspace {self._workspace!r}, and the cluster is for {spec.workspace!r}")
         planned = await admit(spec, self._offered(spec.provider), self._engine.rounds.catalogue)
         if environment is not None:
-            environment = replace(environment, name="")  # only what was stored under a name has one
+            environment = as_ours(environment)
         if spec.software is not None:
-            environment = await software_of(spec, self._offered(spec.provider), self._store.environments)
+            environment = await software_of(spec, planned, self._offered(spec.provider), self._store.environments)
         now = self._clock.now()
         cluster_id = self._new_id("tw")
         lifetime = spec.lifetimes.total or LONGEST_LIFE
@@ -173,16 +174,20 @@ class Service:
         await self._store.change_intent(cluster_id, change, now=self._clock.now(), entry=entry)
         self._engine.poke(cluster_id)
 
-    async def set_environment(self, cluster_id: str, environment: Environment) -> None:
-        """Change what software the instances run that are launched from now on."""
+    async def set_environment(
+        self, cluster_id: str, environment: Environment | None = None, *, compiled: str = ""
+    ) -> None:
+        """Change what software the workers are to have; the rounds replace those that have another."""
         cluster = await self._mine(cluster_id, Action.CHANGE_CLUSTER)
         check_keepable(environment)
+        check_keepable(compiled)
         check_software(environment, is_from_afar=self._is_from_afar)
         if not cluster.status.is_live:
             raise BadRequest(f"cluster {cluster.name!r} has stopped ({cluster.stop_detail}); nothing runs on it again")
-        environment = replace(environment, name="")
-        entry = self._entry("cluster.equipped", cluster, f"with the software {environment.content_hash[:12]}")
-        await self._store.change_environment(cluster_id, environment, now=self._clock.now(), entry=entry)
+        environment = as_ours(environment) if environment is not None else None
+        what = f"with the software {environment.content_hash[:12]}" if environment is not None else "with compiled code"
+        entry = self._entry("cluster.equipped", cluster, what)
+        await self._store.equip(cluster_id, environment, self._clock.now(), compiled=compiled, entry=entry)
         self._engine.poke(cluster_id)
 
     async def stop(self, cluster_id: str, detail: str = "") -> None:
@@ -341,7 +346,7 @@ class Service:
         return Cluster(
             id=cluster_id,
             spec=spec,
-            intent=Intent(scaling=spec.scaling),
+            intent=Intent(scaling=spec.scaling, equipment=equipment(environment)),
             owner=self._caller.user,
             created_at=now,
             scale=ScaleMemory(wanted=spec.scaling.initial),

@@ -160,6 +160,8 @@ class Intent:
     """Which budget, for a person; no full stop."""
     ends_for: str = ""
     """Id of that budget: no other one lets it go on."""
+    equipment: str = ""
+    """What all workers are to have been started with: names their software, see :func:`equipment`. Empty: anything."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,7 +1,10 @@
 """The locked software a cluster runs: packages, where each comes from, and what no index has."""
 
+from __future__ import annotations
+
 import hashlib
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -75,8 +78,8 @@ class Environment:
     packages: tuple[Package, ...]
     """Sorted by name, then source: what conda installed may have the name of what pip did."""
     content_hash: str
-    """sha256 over what a machine would install, hex, see :func:`seal`: two clusters with the same hash ran the same
-    software."""
+    """sha256, hex, see :func:`seal`: two clusters with the same hash ran the same software, but for files that their
+    callers brought. Whoever keeps an environment reckons it anew; what was sent in its place counts for nothing."""
     artifacts: tuple[Artifact, ...] = ()
     """Of the caller's own code; empty where it runs on the caller's file system."""
     indexes: tuple[str, ...] = ()
@@ -90,8 +93,13 @@ class Environment:
 def seal(environment: Environment) -> Environment:
     """Return ``environment`` with the hash of its content.
 
-    What doesn't change what a machine would install doesn't count: who asked for what, and where on the caller's disk
-    a project lies (its content counts, once it is carried).
+    It covers what a machine would install, and the value itself says all of it: Python, platform, each package with
+    its source and the hash of its file, ``artifacts`` by name and hash, indexes and channels in their order. Where the
+    caller brings his files over Dask's line, ``artifacts`` is empty: then the plain modules among them don't count,
+    and packages of his own do, by the hash of their wheels.
+
+    What doesn't change what is installed doesn't count either: who asked for what, with which extras, the name that a
+    workspace gave it, and where on the caller's disk a project lies.
     """
     packages = [
         [
@@ -118,6 +126,20 @@ def seal(environment: Environment) -> Environment:
     return replace(environment, content_hash=hashlib.sha256(text.encode()).hexdigest())
 
 
+def equipment(environment: Environment | None, compiled: str = "") -> str:
+    """Return the name of all that a process must have been started with, since it can't be changed in it.
+
+    Parameters
+    ----------
+    environment : Environment or None
+        Its software; None where that is unknown.
+    compiled : str, optional
+        Names the caller's own compiled code, where that has changed since: no Python loads such a file twice.
+    """
+    software = environment.content_hash if environment is not None else ""
+    return f"{software}+{compiled}" if compiled else software
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
     """The machines that an environment is for."""
@@ -128,6 +150,12 @@ class Target:
     """Minor version, as ``3.11``; empty: the caller's, which machines can get."""
     glibc: str = ""
     """Of Linux, as ``2.36``: wheels may need a newer one than an old machine has. Empty: unknown, 2.28 is assumed."""
+
+    @staticmethod
+    def oldest(machines: Iterable[Target | None]) -> Target | None:
+        """Return the machines with the oldest C library: what runs there runs on all. None where nobody knows any."""
+        known = {one for one in machines if one is not None}
+        return min(known, key=lambda one: [int(part) for part in one.glibc.split(".") if part], default=None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

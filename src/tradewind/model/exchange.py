@@ -53,9 +53,12 @@ class Resize:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewSoftware:
-    """Ask for other software on the workers that come from now on."""
+    """Ask for other software on the workers: those that were started with another are replaced."""
 
-    environment: Environment
+    environment: Environment | None = None
+    """None: as it is."""
+    compiled: str = ""
+    """Names the compiled code of the caller, such as its hash: where it differs, workers are replaced as well."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

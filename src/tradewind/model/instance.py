@@ -134,3 +134,5 @@ class Instance:
     """False once we decided to end it; what ends unwanted is no failure."""
     unwanted_at: datetime | None = None
     """When we decided to end it."""
+    equipment: str = ""
+    """What it was started with, as its cluster's intent named it then; it may be older than that, never newer."""

@@ -114,6 +114,8 @@ def draws(
             ),
             Decimal(0),
         )
+        # Nothing lives on beyond what was set aside for it, so that is the most that nobody saw it spend.
+        unseen = min(unseen, max(Decimal(0), fund.held - billed))
         found.append(Draw(fund=fund, spent=billed + unseen, per_hour=burn(instances, currency)))
     return tuple(found)
 

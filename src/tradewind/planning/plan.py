@@ -16,12 +16,15 @@ from tradewind.planning.draws import Draw, draws
 from tradewind.planning.funds import own_fund
 from tradewind.planning.pace import rate
 from tradewind.planning.reconcile import keep_up, stopping, take_down
+from tradewind.planning.renewal import goes_on_without_it
 from tradewind.planning.reservations import reservation, use_of
 from tradewind.planning.settle import Sighting, corrected, settle
 from tradewind.planning.snapshot import Plan, Snapshot
 
 REMEMBER = timedelta(seconds=5)
 """How far ``observed_at`` may lag behind: it would be one write per round else."""
+UNWRITTEN = REMEMBER + timedelta(seconds=15)
+"""How far it lags behind for who takes over: it's written when leases are renewed."""
 
 
 def plan(snapshot: Snapshot, now: datetime) -> Plan:
@@ -32,6 +35,8 @@ def plan(snapshot: Snapshot, now: datetime) -> Plan:
     """
     instances, strays = _settled(snapshot, now)
     cluster = _noted(snapshot, instances, now)
+    usages = _metered(snapshot, _changed(snapshot.instances, instances), cluster)
+    drawn = _draws(snapshot, instances, now, usages)
     events: list[Event] = []
     say: list[str] = []
 
@@ -41,7 +46,7 @@ def plan(snapshot: Snapshot, now: datetime) -> Plan:
             instances=instances,
             page=snapshot.page,
             usages=snapshot.usages,
-            draws=_draws(snapshot, instances, now),
+            draws=drawn,
             ends_within=snapshot.ends_within,
         )
         if (warning := stop.warning(case, now)) is not None:
@@ -59,16 +64,11 @@ def plan(snapshot: Snapshot, now: datetime) -> Plan:
     if cluster.status.rank >= ClusterStatus.STOPPING.rank:
         steps = take_down(snapshot, cluster, instances, now)
     else:
-        steps = keep_up(snapshot, cluster, instances, now, _draws(snapshot, instances, now))
+        steps = keep_up(snapshot, cluster, instances, now, drawn)
     if strays and steps.cluster.status is ClusterStatus.STOPPED:
         # Nobody looks at a cluster that has stopped, so nobody would notice if these outlived being asked to end.
         steps = replace(steps, cluster=cluster, events=(), wake_at=now + snapshot.poll_every)
-    changed = [
-        (before, after)
-        for before, after in zip(snapshot.instances, steps.instances, strict=True)
-        if before is not after
-    ]
-    usages = _metered(snapshot, changed, steps.cluster)
+    changed = _changed(snapshot.instances, steps.instances)
     return replace(
         steps,
         instances=tuple(after for _, after in changed),
@@ -92,7 +92,13 @@ def _settled(snapshot: Snapshot, now: datetime) -> tuple[tuple[Instance, ...], t
         if other is None or other.status is stopped:
             seen[observed.marks.instance] = observed
     up = {worker.name for worker in snapshot.page.workers} if snapshot.page is not None else set()
-    sighting = Sighting(now=snapshot.looked_at, last=snapshot.cluster.observed_at, list_lag=snapshot.list_lag)
+    sighting = Sighting(
+        now=snapshot.looked_at,
+        last=snapshot.cluster.observed_at,
+        list_lag=snapshot.list_lag,
+        remembers=snapshot.remembers,
+        alone=_alone(snapshot),
+    )
     answered = snapshot.page is not None
     instances = tuple(
         [
@@ -117,6 +123,18 @@ def _settled(snapshot: Snapshot, now: datetime) -> tuple[tuple[Instance, ...], t
         ]
     )
     return instances, strays
+
+
+def _alone(snapshot: Snapshot) -> timedelta:
+    """Return how long what was there at the last look lives at most, if that was so long ago that it's forgotten."""
+    cluster = snapshot.cluster
+    heard = max([cluster.observed_at or cluster.created_at, *(i.requested_at for i in snapshot.instances)])
+    if snapshot.looked_at - heard <= snapshot.remembers:
+        return timedelta(0)
+    spans = [draw.paid_for(heard) for draw in _draws(replace(snapshot, observed=None), snapshot.instances, heard)]
+    # The last look, and its scheduler's last being asked, may have been later than is written.
+    unasked = snapshot.starts_within + UNWRITTEN + cluster.spec.lifetimes.orphan + snapshot.ends_within
+    return min([unasked, *(span for span in spans if span is not None)])
 
 
 def _is_billed(observed: ObservedInstance | None) -> bool:
@@ -151,7 +169,7 @@ def _noted(snapshot: Snapshot, instances: tuple[Instance, ...], now: datetime) -
 
     observed_at = cluster.observed_at
     # What changed is written anyway, and what is gone at the next look was there at this one.
-    changed = any(a is not b for a, b in zip(instances, snapshot.instances, strict=True))
+    changed = bool(_changed(snapshot.instances, instances))
     looked_at = snapshot.looked_at
     if snapshot.observed is not None and (observed_at is None or changed or looked_at >= observed_at + REMEMBER):
         observed_at = looked_at
@@ -182,6 +200,7 @@ def _noted(snapshot: Snapshot, instances: tuple[Instance, ...], now: datetime) -
 def _failures(snapshot: Snapshot, instances: tuple[Instance, ...], now: datetime) -> tuple[int, datetime | None]:
     cluster = snapshot.cluster
     failed, retry_at = cluster.failed_launches, cluster.retry_at
+    is_trial = goes_on_without_it(instances, cluster)
     for before, after in zip(snapshot.instances, instances, strict=True):
         if before is after:
             continue
@@ -190,9 +209,12 @@ def _failures(snapshot: Snapshot, instances: tuple[Instance, ...], now: datetime
         elif not before.status.is_live:
             continue  # its times were corrected; its failure was counted when it was noticed
         elif after.end in {InstanceEnd.DIED, InstanceEnd.VANISHED} and after.running_at is None:
-            failed += 1
-            retry_at = now + scale.retry_delay(failed)
+            failed, retry_at = scale.after_failure(failed, now, is_trial=is_trial)
     return failed, retry_at
+
+
+def _changed(before: tuple[Instance, ...], after: tuple[Instance, ...]) -> list[tuple[Instance, Instance]]:
+    return [(one, other) for one, other in zip(before, after, strict=True) if one is not other]
 
 
 def _metered(snapshot: Snapshot, changed: list[tuple[Instance, Instance]], cluster: Cluster) -> tuple[Usage, ...]:

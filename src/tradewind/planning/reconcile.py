@@ -8,10 +8,12 @@ from datetime import datetime, timedelta
 from tradewind.model.cluster import Cluster, ClusterStatus, Scaling, StopReason
 from tradewind.model.events import Event, Level
 from tradewind.model.instance import Instance, InstanceEnd, InstanceStatus, Role
+from tradewind.model.offer import Offer
 from tradewind.planning import scale
 from tradewind.planning.choose import Choice
 from tradewind.planning.draws import Draw, affordable
 from tradewind.planning.funds import AFFORDABLE, ROUND
+from tradewind.planning.renewal import LEAVES_WITHIN, goes_on_without_it, is_behind, renew
 from tradewind.planning.reservations import covers, least_ahead, pay_ahead
 from tradewind.planning.settle import abandoned
 from tradewind.planning.snapshot import Launch, Plan, Snapshot
@@ -55,8 +57,9 @@ def keep_up(
     workers = [i for i in instances if i.wanted and i.role is worker and i.status is not stopped]
     overdue = _overdue(snapshot, workers, now)
     if overdue:
-        failed = cluster.failed_launches + len(overdue)
-        cluster = replace(cluster, failed_launches=failed, retry_at=now + scale.retry_delay(failed))
+        is_trial = goes_on_without_it(instances, cluster)
+        failed, retry_at = scale.after_failure(cluster.failed_launches, now, count=len(overdue), is_trial=is_trial)
+        cluster = replace(cluster, failed_launches=failed, retry_at=retry_at)
     may_launch = snapshot.choices is not None and (cluster.retry_at is None or now >= cluster.retry_at)
     is_owed = any(i.handle is None and _is_to_be_launched(i) for i in instances)
     launches: list[Launch] = []
@@ -74,7 +77,9 @@ def keep_up(
     target = snapshot.page.adaptive_target if snapshot.page is not None else cluster.scale.wanted
     before, memory = cluster.scale, scale.wanted(_scaling(snapshot, cluster), cluster.scale, target, len(crew), now)
     cluster = replace(cluster, scale=memory) if memory != before else cluster
-    gap = memory.wanted - len(crew)
+    renewal = renew(snapshot, cluster, instances, crew, now)
+    leaving |= renewal.leaving
+    crew, gap = [i for i in crew if i.id not in renewal.leaving], renewal.gap
 
     retire_any = 0
     if gap > 0 and may_launch:
@@ -125,6 +130,8 @@ def keep_up(
     relaunches = tuple(i for i in after if i.id in again) if again else ()
     if launches:
         events.append(_event(cluster, now, "instances.ordered", _ordered(launches)))
+    if renewal.leaving:
+        events.append(_event(cluster, now, "workers.replaced", _replaced(len(renewal.leaving), renewal.left)))
     if gap < 0 and memory.wanted < before.wanted:
         events.append(
             _event(cluster, now, "workers.released", f"Letting {-gap} of {len(crew)} workers go: fewer are wanted.")
@@ -135,7 +142,7 @@ def keep_up(
         events=tuple(events),
         launches=tuple(launches),
         relaunches=relaunches,
-        terminations=_departed(snapshot, after, now),
+        terminations=_departed(snapshot, cluster, after, now),
         pay_ahead=ahead,
         retire=_to_retire(snapshot, after),
         retire_any=retire_any,
@@ -209,9 +216,19 @@ def _available(snapshot: Snapshot, instances: tuple[Instance, ...], role: Role, 
         if i.end in {InstanceEnd.NO_CAPACITY, InstanceEnd.REJECTED}
         and i.stopped_at is not None
         and now < i.stopped_at + REFUSAL
+        and not (i.end is InstanceEnd.NO_CAPACITY and _gave_back(instances, i.offer, i.stopped_at))
     ]
     choices = (snapshot.choices or {}).get(role, ())
     return tuple(choice for choice in choices if choice.offer not in refused) if refused else choices
+
+
+def _gave_back(instances: tuple[Instance, ...], offer: Offer, since: datetime) -> bool:
+    """Whether one of ours has left a place of this kind since: there was no room, and now there is."""
+    asked = InstanceEnd.ASKED
+    return any(
+        i.end is asked and i.running_at and i.stopped_at and i.stopped_at > since and i.offer == offer
+        for i in instances
+    )
 
 
 def _leaving(snapshot: Snapshot, cluster: Cluster) -> set[str]:
@@ -249,7 +266,7 @@ def _to_retire(snapshot: Snapshot, instances: tuple[Instance, ...]) -> tuple[str
     return tuple(w.name for w in snapshot.page.workers if w.name in unwanted and w.status not in CLOSING)
 
 
-def _departed(snapshot: Snapshot, instances: tuple[Instance, ...], now: datetime) -> tuple[str, ...]:
+def _departed(snapshot: Snapshot, cluster: Cluster, instances: tuple[Instance, ...], now: datetime) -> tuple[str, ...]:
     """Handles of the unwanted that hold nothing any more: Dask let them go, or they never were up, or took too long."""
     unwanted = [i for i in instances if not i.wanted and i.status.is_live and i.handle is not None]
     if not unwanted:
@@ -264,8 +281,13 @@ def _departed(snapshot: Snapshot, instances: tuple[Instance, ...], now: datetime
         i.handle
         for i in unwanted
         if i.handle is not None
-        and (i.id not in holding or (i.unwanted_at is not None and now >= i.unwanted_at + RETIRING))
+        and (i.id not in holding or (i.unwanted_at is not None and now >= i.unwanted_at + _patience(i, cluster)))
     )
+
+
+def _patience(instance: Instance, cluster: Cluster) -> timedelta:
+    """Return how long a worker may take to leave: nobody waits for the place of one that is replaced."""
+    return LEAVES_WITHIN if is_behind(instance, cluster) and instance.id not in cluster.intent.dismiss else RETIRING
 
 
 def _wake(
@@ -304,6 +326,11 @@ def _next_look(snapshot: Snapshot, cluster: Cluster, now: datetime, draws: tuple
 
 def _why_none(snapshot: Snapshot) -> str:
     return f"{snapshot.cluster.spec.provider} has no room for any of the sizes that fit"
+
+
+def _replaced(count: int, left: int) -> str:
+    follow = f"; {left} more follow" if left else ""
+    return f"Letting {count} worker{'s' if count > 1 else ''} with older software go{follow}."
 
 
 def _ordered(launches: list[Launch]) -> str:

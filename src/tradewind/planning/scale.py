@@ -55,6 +55,25 @@ def retry_delay(failed_launches: int) -> timedelta:
     return min(LONGEST_DELAY, timedelta(seconds=2 ** min(failed_launches - 1, 6)))
 
 
+def after_failure(failed: int, now: datetime, *, count: int = 1, is_trial: bool) -> tuple[int, datetime]:
+    """Return how many launches in a row have failed, and when to launch again.
+
+    Parameters
+    ----------
+    failed : int
+        How many had failed before.
+    now : datetime
+        Aware UTC.
+    count : int
+        How many failed now.
+    is_trial : bool
+        Whether these were to replace others that go on: such failures say nothing of the cluster.
+    """
+    if is_trial:
+        return failed, now + LONGEST_DELAY
+    return failed + count, now + retry_delay(failed + count)
+
+
 def gives_up(failed_launches: int, wanted: int) -> bool:
     """Whether so many instances in a row ended before they ran that the next one will too."""
     return failed_launches >= max(1, wanted) + TRIES_BEYOND_THE_CREW

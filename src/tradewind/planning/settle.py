@@ -27,6 +27,10 @@ class Sighting:
     """When it was asked before, and what is gone now was still there."""
     list_lag: timedelta
     """A launch younger than this may be missing from the list."""
+    remembers: timedelta = timedelta(hours=1)
+    """How long the list has what ended: after a longer pause it can't tell what lived meanwhile."""
+    alone: timedelta = timedelta(0)
+    """The longest that anything lives on when nobody asks after it."""
 
 
 def settle(instance: Instance, seen: ObservedInstance | None, *, is_up: bool, sighting: Sighting) -> Instance:
@@ -118,6 +122,8 @@ def _is_as_it_was(instance: Instance, seen: ObservedInstance, status: InstanceSt
 
 def _absent(instance: Instance, sighting: Sighting) -> Instance:
     age = sighting.now - instance.requested_at
+    if sighting.now - _last_heard_of(instance, sighting) > sighting.remembers:
+        return _forgotten(instance, sighting)
     if instance.handle is None:
         # The order may be on its way, or was never given: the next round gives it again, and the same order twice
         # launches once. Only what isn't wanted any more is written off, after the list had time to show it.
@@ -136,6 +142,32 @@ def _absent(instance: Instance, sighting: Sighting) -> Instance:
         end=InstanceEnd.VANISHED if instance.wanted else InstanceEnd.ASKED,
         detail=instance.detail or "its provider doesn't list it any more",
     )
+
+
+def _last_heard_of(instance: Instance, sighting: Sighting) -> datetime:
+    return max(sighting.last or instance.requested_at, instance.requested_at)
+
+
+def _forgotten(instance: Instance, sighting: Sighting) -> Instance:
+    """Return an instance that lived and ended, if ever it lived, while nobody looked.
+
+    Its true bill can't be had any more, so it's the most that it may have been: less would break a limit.
+    """
+    heard = _last_heard_of(instance, sighting)
+    started_at = instance.started_at or instance.requested_at
+    words = f"nobody looked for {_span(sighting.now - heard)}, and its provider doesn't list it any more"
+    return replace(
+        instance,
+        status=InstanceStatus.STOPPED,
+        started_at=started_at,
+        stopped_at=max(heard + sighting.alone, started_at),
+        end=InstanceEnd.VANISHED if instance.wanted else InstanceEnd.ASKED,
+        detail=f"{words}; it's billed for the {_span(sighting.alone)} that it may have lived since",
+    )
+
+
+def _span(time: timedelta) -> str:
+    return str(timedelta(seconds=round(time.total_seconds())))
 
 
 def _ended(instance: Instance, seen: ObservedInstance, sighting: Sighting) -> Instance:

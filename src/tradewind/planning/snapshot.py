@@ -48,6 +48,8 @@ class Snapshot:
     """When; given with ``told``."""
     list_lag: timedelta = timedelta(0)
     """The provider's: a launch younger than this may be missing from ``observed``."""
+    remembers: timedelta = timedelta(hours=1)
+    """The provider's: how long ``observed`` has what has ended."""
     poll_every: timedelta = timedelta(seconds=1)
     """The provider's: how soon to look again while something changes."""
     pace: timedelta = timedelta(seconds=1)

@@ -132,7 +132,11 @@ def scheduler_gone(case: Case, now: datetime) -> Verdict | None:
     ended = [i for i in case.schedulers if i.end in {InstanceEnd.DIED, InstanceEnd.VANISHED}]
     if not ended:
         return None
-    words = ended[-1].detail or f"exit code {ended[-1].exit_code}"
+    intent, last = case.cluster.intent, ended[-1]
+    if intent.ends_by is not None and last.exit_code == 0:
+        # Nobody looked when its time was up, so it ended by itself, as it does when its money is spent.
+        return Verdict(reason=StopReason.BUDGET, detail=intent.ends_why)
+    words = last.detail or f"exit code {last.exit_code}"
     if case.cluster.started_at is None:
         return Verdict(reason=StopReason.ERROR, detail=f"its scheduler ended before it answered: {words}")
     return Verdict(reason=StopReason.LOST, detail=f"its scheduler is gone: {words}")

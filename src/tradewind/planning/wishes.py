@@ -16,6 +16,7 @@ from tradewind.errors import BadRequest
 from tradewind.model.cluster import ClusterSpec, Scaling
 from tradewind.model.environment import Environment
 from tradewind.model.resources import Need, Range
+from tradewind.planning.addresses import check_addresses
 from tradewind.planning.names import environment_reference
 
 MOST_WORKERS = 20_000
@@ -32,7 +33,6 @@ DEEPEST = 20
 _NAME = re.compile(r"[\w][\w.-]{0,62}\Z")
 _WORD = re.compile(r"[\w][\w.-]{0,99}\Z")
 _CURRENCY = re.compile(r"[A-Z]{2,3}\Z")
-_HASH = re.compile(r"[0-9A-Za-z_-]{1,64}\Z")
 _SHA256 = re.compile(r"[0-9a-f]{64}\Z")
 _FILE_NAME = re.compile(r"[0-9A-Za-z_][0-9A-Za-z_.+!-]{0,199}\Z")
 
@@ -82,10 +82,10 @@ def check_scaling(scaling: Scaling) -> None:
 
 
 def check_software(environment: Environment | None, *, is_from_afar: bool) -> None:
-    """Raise BadRequest for software that names files as nobody's do, or, from afar, any of the asker's computer.
+    """Raise BadRequest for software that names files as nobody's do; from afar, for any file, and for secrets in it.
 
     A file's hash and name become a path, here and on machines: what isn't checked could be any file of whoever runs
-    the engine.
+    the engine. The hash of the whole doesn't count, see :func:`tradewind.model.environment.seal`.
 
     Parameters
     ----------
@@ -96,14 +96,14 @@ def check_software(environment: Environment | None, *, is_from_afar: bool) -> No
     """
     if environment is None:
         return
-    if not _HASH.match(environment.content_hash):
-        raise BadRequest(f"{environment.content_hash!r:.80} can't be an environment's hash: it has letters and digits.")
     for artifact in environment.artifacts:
         if not _SHA256.match(artifact.sha256) or not _FILE_NAME.match(artifact.file_name):
             raise BadRequest(
                 f"{artifact.file_name!r:.80} with the hash {artifact.sha256!r:.80} can't be a file that travels: the "
                 "hash is a sha256 in hex, the name a plain one, as wheels have."
             )
+    if is_from_afar:
+        check_addresses(environment)
     if is_from_afar and environment.artifacts:
         raise BadRequest(
             f"this server can't read files of your computer ({environment.artifacts[0].file_name!r} for one). Leave "

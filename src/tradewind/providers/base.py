@@ -43,6 +43,8 @@ class Capabilities:
     """How long what was told to end may still be billed; kept back from every hard budget."""
     list_lag: timedelta = timedelta(0)
     """How long after a launch ``observe`` may not list it yet."""
+    remembers: timedelta = timedelta(hours=1)
+    """How long ``observe`` lists what has ended: what isn't listed after a longer pause may have lived meanwhile."""
     poll_every: timedelta = timedelta(seconds=5)
     """How often ``observe`` may be asked while something changes."""
 

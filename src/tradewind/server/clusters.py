@@ -158,7 +158,8 @@ async def scale(asked: Asked[Resize, Nothing]) -> None:
 @table.on("PUT", ONE + "/environment", body=NewSoftware, problems=(BadRequest, NotFound))
 async def set_environment(asked: Asked[NewSoftware, Nothing]) -> None:
     """Change what software the instances run that are launched from now on."""
-    await asked.service.set_environment(_cluster(asked), asked.body.environment)
+    body = asked.body
+    await asked.service.set_environment(_cluster(asked), body.environment, compiled=body.compiled)
 
 
 @table.on("DELETE", ONE, query=Why, status=204, problems=(NotFound,))

@@ -12,7 +12,7 @@ from tradewind import wire
 from tradewind.errors import Forbidden, NameTaken, NotFound
 from tradewind.model.budget import Reservation
 from tradewind.model.cluster import Cluster, ClusterStatus, Intent
-from tradewind.model.environment import Environment
+from tradewind.model.environment import Environment, equipment
 from tradewind.model.exchange import ClusterNews
 from tradewind.model.people import AuditEntry
 from tradewind.store import pages, rows
@@ -142,40 +142,51 @@ def change_intent(
     entry: AuditEntry | None = None,
 ) -> Cluster:
     """Read, change and write what people want; the row is locked meanwhile."""
+    before = _locked(connection, cluster_id)
+    return _written(connection, before, change(before.intent), {}, now, entry)
+
+
+def equip(
+    connection: Connection,
+    cluster_id: str,
+    environment: Environment | None,
+    compiled: str,
+    now: datetime,
+    entry: AuditEntry | None = None,
+) -> Cluster:
+    """Write what software the workers are to have, and that they are to have it: one never without the other."""
+    before = _locked(connection, cluster_id)
+    chosen = environment if environment is not None else before.environment
+    wanted = replace(before.intent, equipment=equipment(chosen, compiled))
+    return _written(connection, before, wanted, rows.environment_values(chosen), now, entry)
+
+
+def _locked(connection: Connection, cluster_id: str) -> Cluster:
     locked = select(clusters).where(clusters.c.id == cluster_id).with_for_update(key_share=True)
     row = connection.execute(locked).mappings().first()
     if row is None:
         raise missing(cluster_id)
-    before = rows.cluster_from(row)
-    wanted = change(before.intent)
+    return rows.cluster_from(row)
+
+
+def _written(
+    connection: Connection,
+    before: Cluster,
+    wanted: Intent,
+    values: rows.Values,
+    now: datetime,
+    entry: AuditEntry | None,
+) -> Cluster:
     if not before.status.is_live or wanted == before.intent:
         return before
     connection.execute(
         update(clusters)
-        .where(clusters.c.id == cluster_id)
-        .values(intent=wire.dump_json(wanted), wake_at=now, revision=clusters.c.revision + 1)
+        .where(clusters.c.id == before.id)
+        .values(intent=wire.dump_json(wanted), wake_at=now, revision=clusters.c.revision + 1, **values)
     )
     if entry is not None:
         record(connection, entry)
     return replace(before, intent=wanted)
-
-
-def change_environment(
-    connection: Connection,
-    cluster_id: str,
-    environment: Environment,
-    now: datetime,
-    entry: AuditEntry | None = None,
-) -> None:
-    """Write what software a live cluster's next instances run."""
-    of = clusters.c
-    done = connection.execute(
-        update(clusters)
-        .where(of.id == cluster_id, IS_LIVE, of.environment_hash.is_distinct_from(environment.content_hash))
-        .values(**rows.environment_values(environment), wake_at=now, revision=of.revision + 1)
-    )
-    if done.rowcount and entry is not None:
-        record(connection, entry)
 
 
 def revision(connection: Connection, cluster_id: str) -> int:

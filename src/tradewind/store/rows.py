@@ -74,8 +74,12 @@ def engine_values(cluster: Cluster) -> Values:
 def environment_values(environment: Environment | None) -> Values:
     """Return the columns of a cluster's environment."""
     if environment is None:
-        return {"environment_hash": None, "environment": None}
-    return {"environment_hash": environment.content_hash, "environment": wire.dump_json(environment)}
+        return {"environment_hash": None, "environment": None, "environment_name": None}
+    return {
+        "environment_hash": environment.content_hash,
+        "environment": wire.dump_json(environment),
+        "environment_name": environment.name or None,
+    }
 
 
 def cluster_from(row: RowMapping) -> Cluster:
@@ -158,6 +162,7 @@ def instance_values(instance: Instance) -> Values:
         "detail": instance.detail,
         "wanted": instance.wanted,
         "unwanted_at": instance.unwanted_at,
+        "equipment": instance.equipment,
     }
 
 
@@ -181,6 +186,7 @@ def instance_from(row: RowMapping) -> Instance:
         detail=row["detail"],
         wanted=row["wanted"],
         unwanted_at=row["unwanted_at"],
+        equipment=row["equipment"],
     )
 
 

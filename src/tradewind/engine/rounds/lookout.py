@@ -73,7 +73,6 @@ class Lookout:
             How soon to look again where nobody watches and nothing changes.
         """
         cluster, now, can = held.cluster, self.clock.now(), provider.capabilities
-        is_up = cluster.contact is not None
         said = paid if paid is None or held.pay_ahead is None else min(paid, held.pay_ahead)
         listing, choices, page = await asyncio.gather(
             self._list(provider, since or max(held.acted_at, now - can.poll_every)),
@@ -81,12 +80,12 @@ class Lookout:
             self._page(cluster, cluster.contact, access, said),
         )
         observed = listing.of(cluster.id) if listing is not None else None
-        # One that didn't answer may have heard us, or keep to what it was told before: both are paid for.
-        told = (said if page is not None and self.keeps_alive else paid) if is_up else None
-        if not is_up and observed is not None:
+        if cluster.contact is None and observed is not None:
             contact = next((o.contact for o in observed if o.contact and o.status.is_live), None)
             page = await self._page(cluster, contact, access, said)
-            told = said if page is not None and self.keeps_alive else None
+        # One that didn't answer may have heard us, or keep to what it was told before, be it with its order: both are
+        # paid for.
+        told = said if page is not None and self.keeps_alive else paid
         return Snapshot(
             cluster=cluster,
             instances=held.loaded.instances,
@@ -102,6 +101,7 @@ class Lookout:
             told=None if told is None else min(told, cluster.spec.lifetimes.orphan),
             told_at=now,
             list_lag=can.list_lag,
+            remembers=can.remembers,
             poll_every=can.poll_every,
             pace=min(pace, ROUND) if self.is_watched(cluster.id) else pace,
         )

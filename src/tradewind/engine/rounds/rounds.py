@@ -43,6 +43,8 @@ DESKS = 8
 """Rounds that use the store at a time: others ask it as well, and must not wait behind a thousand rounds."""
 LONGEST_LIFE = timedelta(days=30)
 """The hard end of an instance, kept where it runs, where its cluster has none: its keys aren't valid for longer."""
+LEFT_TO_OTHERS = timedelta(minutes=1)
+"""How long clusters of a provider are left to other engines that this one has found that it can't use."""
 TRIES = 5
 """How often a round decides anew because others took of the same budget."""
 
@@ -73,6 +75,7 @@ class Rounds:
     leases: Leases = field(init=False)
     lookout: Lookout = field(init=False)
     _under_way: set[str] = field(default_factory=set)
+    _others: dict[str, datetime] = field(default_factory=dict)
     _desk: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(DESKS))
 
     def __post_init__(self, keeps_alive: bool) -> None:
@@ -116,11 +119,19 @@ class Rounds:
 
     async def _release_what_is_others(self, held: Held) -> None:
         """Give the lease back, and raise, where this engine can't look after the cluster: another may."""
+        name = held.cluster.spec.provider
         try:
-            self.provider_of(held.cluster.spec.provider)
+            self.provider_of(name)
         except TradewindError:
-            await self.leases.release(held)
+            now = self.clock.now()
+            self._others[name] = now + LEFT_TO_OTHERS
+            await self.leases.release(held, now)
             raise
+        self._others.pop(name, None)
+
+    def left_to_others(self, now: datetime) -> tuple[str, ...]:
+        """Return the providers whose clusters this engine couldn't look after lately; they needn't be asked for."""
+        return tuple(name for name, until in self._others.items() if until > now)
 
     async def sweep(self) -> int:
         """End what carries our mark and belongs to no live cluster; return how many things that were."""
@@ -202,7 +213,8 @@ class Rounds:
         if held.lease.until - self.clock.now() < RENEWED:
             # The look took long; what follows must be over before somebody else may begin.
             now = self.clock.now()
-            lease = await self.store.take_lease(held.cluster.id, self.holder, now, now + LEASE)
+            read = held.loaded.revision
+            lease = await self.store.take_lease(held.cluster.id, self.holder, now, now + LEASE, read=read)
             if lease is None or lease.epoch != held.lease.epoch:
                 raise LeaseLost(held.cluster.id)
             held = replace(held, lease=lease)
@@ -266,6 +278,7 @@ class Rounds:
             status=InstanceStatus.REQUESTED,
             requested_at=self.clock.now(),
             expires_at=cluster.expires_at or cluster.created_at + LONGEST_LIFE,
+            equipment=cluster.intent.equipment,
         )
 
     async def _keep(self, held: Held, decided: Plan, outcome: Outcome) -> Held:

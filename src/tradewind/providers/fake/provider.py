@@ -60,6 +60,7 @@ class FakeProvider(Provider):
         self.capabilities = replace(  # type: ignore[misc]
             type(self).capabilities,
             list_lag=lag,
+            remembers=world.timing.remember,
             starts_within=world.timing.starting,
             ends_within=max(world.timing.stopping, world.timing.follow),
         )

@@ -16,7 +16,7 @@ from typing import ClassVar, Self
 from tradewind.boot.birth import signal_process
 from tradewind.errors import BadRequest, ConfigError, Rejected, Unavailable
 from tradewind.host.bare.ground import VARIABLE
-from tradewind.host.records import Records, now_utc
+from tradewind.host.records import KEPT_FOR, Records, now_utc
 from tradewind.host.sweep import sweep
 from tradewind.host.task import Task
 from tradewind.model.cluster import ClusterSpec
@@ -50,6 +50,7 @@ class LocalProvider(Provider):
         logs_of_the_dead=True,
         self_expiry=True,
         ends_within=timedelta(seconds=3),
+        remembers=KEPT_FOR,
         poll_every=timedelta(seconds=1),
     )
 

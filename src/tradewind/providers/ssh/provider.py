@@ -16,7 +16,7 @@ from typing import ClassVar, Self
 from tradewind.config import SshHost
 from tradewind.errors import BadRequest, NoCapacity, Rejected, Unavailable
 from tradewind.host.bare.ground import VARIABLE
-from tradewind.host.records import SAFE
+from tradewind.host.records import KEPT_FOR, SAFE
 from tradewind.model.cluster import ClusterSpec
 from tradewind.model.environment import Target
 from tradewind.model.instance import InstanceStatus, ObservedInstance, Role
@@ -63,6 +63,7 @@ class SshProvider(Provider):
         self_expiry=True,
         starts_within=timedelta(minutes=2),
         ends_within=timedelta(seconds=5),
+        remembers=KEPT_FOR,
         poll_every=timedelta(seconds=1),
     )
 
