@@ -9,12 +9,13 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 
-from tradewind.config import Settings
+from tradewind.config import Settings, cache_directory
 from tradewind.engine.access.identity import installation, is_dead, new_id, this_process
 from tradewind.engine.access.people import People
 from tradewind.engine.clock import Clock, SteadyClock
 from tradewind.engine.delivery.outbox import Delivery
 from tradewind.engine.delivery.posting import HttpPoster
+from tradewind.engine.depot import Depots
 from tradewind.engine.engine import Engine
 from tradewind.engine.environments import Environments
 from tradewind.engine.link import AgentLink, HttpAgentLink
@@ -127,6 +128,7 @@ def put_together(means: Means) -> Assembly:
         new_id=new_id,
         installation=means.installation,
         holder=this_process(),
+        depots=Depots(means.settings.software),
         pace=means.pace,
         sweeps=means.sweeps,
         keeps_alive=means.keeps_alive,
@@ -136,7 +138,7 @@ def put_together(means: Means) -> Assembly:
     poster = HttpPoster(private_addresses=private_addresses)
     accounts = Accounts(store=store, clock=clock, holder=rounds.holder, mails=settings.mail.host is not None)
     delivery = Delivery(store=store, clock=clock, mail=settings.mail, poster=poster)
-    tidying = Tidying(store=store, clock=clock)
+    tidying = Tidying(store=store, clock=clock, cache=cache_directory())
     chores = (("accounts", accounts.look_at_all), ("delivery", delivery.deliver_all), ("tidying", tidying.tidy))
     engine = Engine(rounds, store, clock, chores=chores)
     accounts.poke = engine.poke

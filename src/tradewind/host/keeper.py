@@ -17,6 +17,7 @@ import time
 import traceback
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import NoReturn
 
 import dask
@@ -26,6 +27,7 @@ from setproctitle import setproctitle
 from tradewind.boot.birth import machine_boot
 from tradewind.host.bare.silence import Silence
 from tradewind.host.bare.starter import ASKED
+from tradewind.host.in_use import InUse
 from tradewind.host.process import PR_SET_CHILD_SUBREAPER, become_dask, prctl
 from tradewind.host.records import Exit, Run, now_utc
 from tradewind.host.task import Task
@@ -95,8 +97,11 @@ def _watch_over(task: Task, poke: int, wake: int, waker: int) -> int:
         os.close(wake)
         os.close(waker)
         os._exit(become_dask(task, poke, keeper) & 0xFF)
-    end = _Watch(task=task, run=run, child=child, wake=wake, poke=poke).until_the_end()
+    in_use = InUse(Path(sys.prefix)) if sys.platform == "linux" else None
+    end = _Watch(task=task, run=run, child=child, wake=wake, poke=poke, in_use=in_use).until_the_end()
     kill_descendants()
+    if in_use is not None:
+        in_use.end()
     task.records.withdraw(task.marks)
     run.write_exit(end)
     _tell(poke, b"changed\n")
@@ -112,6 +117,7 @@ class _Watch:
     child: int
     wake: int
     poke: int
+    in_use: InUse | None = None
     detail: str = ""
     kill_at: float | None = None
     """By the monotonic clock; set once the Dask process was asked to end."""
@@ -124,6 +130,8 @@ class _Watch:
         most = self._most_memory()
         process = psutil.Process(self.child)
         while True:
+            if self.in_use is not None:
+                self.in_use.renew()
             ended = self._reap()
             if ended is not None:
                 return Exit(stopped_at=now_utc(), exit_code=ended, detail=self._why(ended))

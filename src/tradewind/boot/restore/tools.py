@@ -105,6 +105,7 @@ def find_uv(cache: str, given: str, indexes: Sequence[str]) -> str:
     known = shutil.which("uv", path=os.pathsep.join(places))
     for path in filter(None, (known, os.path.join(cache, "tools", "uv"))):
         if _runs(path):
+            used(path, cache)
             return path
     if given:
         name = os.path.basename(given.partition("?")[0])
@@ -116,6 +117,13 @@ def find_uv(cache: str, given: str, indexes: Sequence[str]) -> str:
         with suppress(FileNotFoundError):  # another was faster
             os.unlink(wheel)
     return path
+
+
+def used(path: str, cache: str) -> None:
+    """Let a file or directory of the cache count as used now; one that isn't of the cache is nobody's business."""
+    if path.startswith(cache):
+        with suppress(OSError):  # one that others made for everybody can't be touched
+            os.utime(path)
 
 
 def _runs(path: str) -> bool:
@@ -258,3 +266,12 @@ def find_python(version: str, uv: str, environ: Mapping[str, str], timeout_s: fl
         f"another place), or start from an environment of a Python that the machine has.",
         text,
     )
+
+
+def own_glibc() -> str:
+    """Return the version of the C library here, as ``2.36``; empty where it is another one."""
+    try:
+        name, _, version = (os.confstr("CS_GNU_LIBC_VERSION") or "").partition(" ")
+    except (AttributeError, ValueError, OSError):
+        return ""
+    return ".".join(version.split(".")[:2]) if name == "glibc" else ""

@@ -18,14 +18,8 @@ import time
 from typing import Any
 
 from tradewind.host.bare.ground import LOADER, VARIABLE, iso, last_lines, machine_boot, own_claim, remove, say, write
+from tradewind.host.bare.packing import dies_with_its_parent, pack_later
 from tradewind.host.bare.silence import Silence
-
-try:
-    import ctypes
-
-    LIBC: Any = ctypes.CDLL(None)
-except (ImportError, OSError):
-    LIBC = None  # a Python without it leaves what a killed starter had started to the station's sweep
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 ASKED = "was asked to end"
@@ -38,6 +32,7 @@ WORDS = {
     "packages": "installing packages",
     "conda": "installing conda packages",
     "artifacts": "installing your own code",
+    "fetch": "fetching the packed environment",
     "unpack": "unpacking the environment",
     "verify": "checking the environment",
     "wait": "waiting for another instance that makes the same environment",
@@ -116,7 +111,7 @@ class _Start:
             stdout=subprocess.PIPE,
             start_new_session=True,
             cwd=self.directory,
-            preexec_fn=_dies_with_us,
+            preexec_fn=dies_with_its_parent,
         )
         assert process.stdin is not None
         assert process.stdout is not None
@@ -170,6 +165,8 @@ class _Start:
             os.write(2, f"{words.get('reason')}\n{words.get('detail', '')}\n".encode())
         if "failed" in words or "python" in words:
             return words
+        if "note" in words:
+            os.write(2, f"{words['note']}\n".encode())
         if "step" in words and time.monotonic() >= self.noted_at + NOTE_EVERY_S:
             self.noted_at = time.monotonic()
             step = str(words["step"])
@@ -203,6 +200,7 @@ class _Start:
         os.dup2(receive, 0)
         os.close(receive)
         os.chdir(os.path.expanduser("~"))
+        pack_later(self.directory, self.order["restore"])
         # The caller's win, also over what this host sets for all.
         environ = {**os.environ, **self.order["variables"]}
         # Of no use to Python: for who looks at the list of processes.
@@ -211,11 +209,6 @@ class _Start:
             os.execve(python, [python, "-P", "-m", "tradewind.host", *title], environ)
         except OSError as error:
             self._end(1, f"{python} can't be run: {error.strerror}")
-
-
-def _dies_with_us() -> None:
-    if LIBC is not None:
-        LIBC.prctl(1, signal.SIGKILL, 0, 0, 0)  # PR_SET_PDEATHSIG
 
 
 def _signal(group: int, number: int) -> None:
