@@ -157,7 +157,7 @@ async def scale(asked: Asked[Resize, Nothing]) -> None:
 
 @table.on("PUT", ONE + "/environment", body=NewSoftware, problems=(BadRequest, NotFound))
 async def set_environment(asked: Asked[NewSoftware, Nothing]) -> None:
-    """Change what software the instances run that are launched from now on."""
+    """Change what software the workers are to have; those that were started with another are replaced."""
     body = asked.body
     await asked.service.set_environment(_cluster(asked), body.environment, compiled=body.compiled)
 
