@@ -12,10 +12,10 @@ import pytest
 
 from tests.engine.purse import OWNER, accounts, budgets, truly_spent, usd
 from tests.engine.stage import LONG, Stage
-from tradewind.engine import service as verbs
 from tradewind.engine.engine import Engine
 from tradewind.engine.rounds.peek import Peeks
 from tradewind.engine.service import Service
+from tradewind.engine.verbs import life as verbs
 from tradewind.errors import OverBudget
 from tradewind.model.cluster import Cluster, ClusterSpec, Scaling, StopReason
 from tradewind.providers.fake import Timing

@@ -14,10 +14,11 @@ from pathlib import Path
 import pytest
 
 SCRIPT = Path(__file__).parents[2] / "rigs" / "bare-hosts.sh"
-LOCK = Path("/var/tmp/tradewind-bare-hosts-tests.lock")
-"""Held while such machines are there: all that are made on one computer have the same addresses."""
+NAME = os.environ.get("RIG_NAME", "bare")
+LOCK = Path(f"/var/tmp/tradewind-{NAME}-hosts-tests.lock")
+"""Held while machines of that name are there: others of it would have the same addresses."""
 NEEDED = ("ip", "iptables", "nsenter", "ssh-keygen", "unshare")
-GATEWAY = "10.83.0.1"
+GATEWAY = os.environ.get("RIG_NET", "10.83.0") + ".1"
 """This machine, as they see it."""
 
 

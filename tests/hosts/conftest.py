@@ -3,10 +3,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.hosts.bare import BareHosts, bare_hosts
+from tests.hosts.bare import NAME, BareHosts, bare_hosts
 
 # Not below /tmp of pytest: the hosts hide that directory, and theirs would be hidden in it.
-RIG = Path("/var/tmp/tradewind-bare-hosts-tests")
+RIG = Path(f"/var/tmp/tradewind-{NAME}-hosts-tests")
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,1 @@
+"""The client's verbs, by what they are about."""
