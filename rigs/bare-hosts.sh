@@ -27,14 +27,15 @@ is_up() { local pid; pid=$(pid_of "$1"); [ -n "$pid" ] && grep -qs '^State:[[:sp
 owner() { cat "/sys/class/net/$BRIDGE/ifalias" 2>/dev/null || true; }
 
 network() {
-  # Making the bridge is what one of two who try at once can do; an alias is told with it, so it is never nobody's.
-  if ! ip link add "$BRIDGE" alias "$RIG" type bridge 2>/dev/null; then
+  # Making the bridge is what one of two who try at once can do.
+  if ! ip link add "$BRIDGE" type bridge 2>/dev/null; then
     [ "$(owner)" != "$RIG" ] || return 0
     [ -e "/sys/class/net/$BRIDGE" ] || { say "no bridge can be made here: it takes root and its kernel module"; exit 1; }
     say "there are such hosts already, with their things in $(owner): end them (RIG=$(owner) $0 down), or wait"
     rmdir --ignore-fail-on-non-empty "$RIG"
     exit 3
   fi
+  ip link set "$BRIDGE" alias "$RIG"
   ip addr add "$NET.1/24" dev "$BRIDGE"
   ip link set "$BRIDGE" up
   cat /proc/sys/net/ipv4/ip_forward > "$RIG/ip_forward"
@@ -138,8 +139,9 @@ up() {
 }
 
 down() {
-  if [ -e "/sys/class/net/$BRIDGE" ] && [ "$(owner)" != "$RIG" ]; then
-    say "the hosts that are there are of $(owner); nothing was ended"
+  local of; of=$(owner)
+  if [ -n "$of" ] && [ "$of" != "$RIG" ]; then
+    say "the hosts that are there are of $of; nothing was ended"
     return 0
   fi
   for i in $(hosts); do
