@@ -13,7 +13,7 @@ from tradewind.engine.admission import admit, set_aside
 from tradewind.engine.environments import as_ours
 from tradewind.engine.rounds.rounds import LEASE, LONGEST_LIFE
 from tradewind.engine.software import noted, software_of
-from tradewind.engine.verbs.caller import ForCaller
+from tradewind.engine.verbs.deposits import Deposits
 from tradewind.errors import BadRequest, FundsChanged, NotFound, OverBudget
 from tradewind.model.cluster import Cluster, ClusterSpec, Intent, ScaleMemory, Scaling
 from tradewind.model.environment import Environment, equipment
@@ -29,7 +29,7 @@ GIVE_BACK_S = (0.1, 1.0, 1.5)
 """Seconds to wait before asking anew for money that others took or hold ahead."""
 
 
-class Life(ForCaller):
+class Life(Deposits):
     """What people want of clusters, written down; the rounds see to it."""
 
     async def dry_run(self, spec: ClusterSpec) -> DryRun:
@@ -53,8 +53,8 @@ class Life(ForCaller):
         if spec.workspace != self._workspace:
             raise BadRequest(f"this is workspace {self._workspace!r}, and the cluster is for {spec.workspace!r}")
         planned = await admit(spec, self._offered(spec.provider), self._engine.rounds.catalogue)
-        if environment is not None:
-            environment = as_ours(environment)
+        if environment is not None and spec.software is None:
+            environment = await self._with_deposits(as_ours(environment), spec.provider, self._caller.user)
         if spec.software is not None:
             environment = await software_of(spec, planned, self._offered(spec.provider), self._store.environments)
         now = self._clock.now()
@@ -101,7 +101,8 @@ class Life(ForCaller):
         check_software(environment, is_from_afar=self._is_from_afar)
         if not cluster.status.is_live:
             raise BadRequest(f"cluster {cluster.name!r} has stopped ({cluster.stop_detail}); nothing runs on it again")
-        environment = as_ours(environment) if environment is not None else None
+        if environment is not None:
+            environment = await self._with_deposits(as_ours(environment), cluster.spec.provider, cluster.owner)
         what = f"with the software {environment.content_hash[:12]}" if environment is not None else "with compiled code"
         entry = self._entry("cluster.equipped", cluster, what)
         await self._store.equip(cluster_id, environment, self._clock.now(), compiled=compiled, entry=entry)
