@@ -106,6 +106,13 @@ async def test_a_server_makes_nobody_write_a_file_of_their_own_computer(
     assert not (tmp_path / "there").exists()
 
 
+async def test_a_file_that_is_gone_from_here_is_named(caplog: pytest.LogCaptureFixture) -> None:
+    artifact_file(WHEEL).unlink()
+
+    assert await deposit(to("http://127.0.0.1:9/there"), "ssh", ENVIRONMENT) is False
+    assert f"{WHEEL.file_name} isn't on this computer any more" in caplog.text
+
+
 async def test_what_lies_there_already_is_not_sent() -> None:
     assert await deposit(to(), "ssh", ENVIRONMENT) is True
 

@@ -120,7 +120,10 @@ def _put(artifact: Artifact, url: str, tell: Callable[[int], None], stop: thread
     if not url.startswith(("https://", "http://")):  # a path would be one of this computer
         raise _Lost(f"{artifact.file_name} can't be uploaded: the server names an address that isn't on the web.")
     for again in range(TRIES):
-        file = _Counted(artifact_file(artifact), tell, stop)
+        try:
+            file = _Counted(artifact_file(artifact), tell, stop)
+        except OSError as error:  # of a cluster of long ago, or another computer: it isn't kept for ever
+            raise _Lost(f"{artifact.file_name} isn't on this computer any more: {_words(error)}.") from None
         headers = {
             "Content-Length": str(artifact.size),
             "Content-Type": "application/octet-stream",
