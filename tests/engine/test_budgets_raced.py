@@ -12,9 +12,12 @@ import pytest
 
 from tests.engine.purse import OWNER, accounts, budgets, truly_spent, usd
 from tests.engine.stage import LONG, Stage
+from tradewind.config import SoftwareSettings
 from tradewind.engine import clusters as verbs
 from tradewind.engine.access.asker import Asker
 from tradewind.engine.clusters import Clusters
+from tradewind.engine.deposits import Deposits
+from tradewind.engine.depot import Depots
 from tradewind.engine.engine import Engine
 from tradewind.engine.rounds.peek import Peeks
 from tradewind.errors import OverBudget
@@ -57,13 +60,19 @@ async def race(postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> AsyncItera
 
 def service(stage: Stage, holder: str) -> Clusters:
     """Return the verbs of one server."""
+    asker = Asker(stage.store, stage.clock, replace(OWNER, user_id=""))
     return Clusters(
         Engine(stage.engine(holder), stage.store, stage.clock),
         stage.store,
         stage.clock,
         lambda name: stage.provider,
         peeks=Peeks(stage.store, stage.world.agents, stage.clock),
-        asker=Asker(stage.store, stage.clock, replace(OWNER, user_id="")),
+        asker=asker,
+        deposits=Deposits(Depots(SoftwareSettings()), lambda name: stage.provider, asker),
+            Depots(SoftwareSettings()),
+            lambda name: stage.provider,
+            Asker(stage.store, stage.clock, replace(OWNER, user_id="")),
+        ),
         new_id=lambda prefix: f"{prefix}-{next(stage.numbers):05d}",
         new_token=lambda: f"token {next(stage.numbers)}",
     )

@@ -12,8 +12,11 @@ import pytest
 
 from tests.engine.purse import budgets, usd
 from tests.engine.stage import Stage
+from tradewind.config import SoftwareSettings
 from tradewind.engine.access.asker import Asker
 from tradewind.engine.clusters import Clusters
+from tradewind.engine.deposits import Deposits
+from tradewind.engine.depot import Depots
 from tradewind.engine.engine import Engine
 from tradewind.engine.rounds.peek import FORGOTTEN, KEPT, SHUNNED, Peeks
 from tradewind.model.cluster import ClusterStatus, Lifetimes, StopReason
@@ -40,13 +43,17 @@ def peeks(stage: Stage) -> Peeks:
 
 def service(stage: Stage, holder: str, caller: Caller = ADA) -> Clusters:
     """Return the verbs of one replica."""
+    asker = Asker(stage.store, stage.clock, caller)
     return Clusters(
         Engine(stage.engine(holder), stage.store, stage.clock),
         stage.store,
         stage.clock,
         lambda name: stage.provider,
         peeks=peeks(stage),
-        asker=Asker(stage.store, stage.clock, caller),
+        asker=asker,
+        deposits=Deposits(Depots(SoftwareSettings()), lambda name: stage.provider, asker),
+            Depots(SoftwareSettings()), lambda name: stage.provider, Asker(stage.store, stage.clock, caller)
+        ),
         new_id=lambda prefix: f"{prefix}-{next(stage.numbers):05d}",
         new_token=lambda: f"token {next(stage.numbers)}",
     )

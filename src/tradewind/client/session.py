@@ -134,9 +134,18 @@ class Session:
             prepare, self.spec, planned, self._public_indexes, is_streamed=self._streams
         )
         if self._streams:
-            self.to_bring = environment
-            environment = seal(replace(environment, artifacts=()))
+            environment = await self._left_here(environment)
         return await self.api.create(self.spec, environment=environment)
+
+    async def _left_here(self, environment: Environment) -> Environment:
+        """Return software as who runs the cluster is told it: without files that machines can't fetch anywhere."""
+        if not environment.artifacts:
+            return environment
+        deposit = importlib.import_module("tradewind.client.depositing").deposit
+        if await deposit(self.api, self.spec.provider, environment):
+            return environment
+        self.to_bring = environment
+        return seal(replace(environment, artifacts=()))
 
     async def until_contact(self) -> Contact:
         """Return where its scheduler is, once it listens.

@@ -17,6 +17,7 @@ from tradewind.engine.clock import Clock, SteadyClock
 from tradewind.engine.clusters import Clusters
 from tradewind.engine.delivery.outbox import Delivery
 from tradewind.engine.delivery.posting import HttpPoster
+from tradewind.engine.deposits import Deposits
 from tradewind.engine.depot import Depots
 from tradewind.engine.engine import Engine
 from tradewind.engine.environments import Environments
@@ -43,6 +44,7 @@ class Assembly:
     """What runs on an engine's event loop."""
 
     clusters: Clusters
+    deposits: Deposits
     records: Records
     engine: Engine
     store: Store
@@ -146,12 +148,14 @@ def put_together(means: Means) -> Assembly:
     engine = Engine(rounds, store, clock, chores=chores)
     accounts.poke = engine.poke
     asker = Asker(store, clock, means.caller)
+    deposits = Deposits(rounds.depots, means.offered or means.provider_of, asker)
     clusters = Clusters(
         engine,
         store,
         clock,
         means.provider_of,
         asker=asker,
+        deposits=deposits,
         peeks=Peeks(store, link, clock),
         offered=means.offered,
         new_id=new_id,
@@ -168,6 +172,7 @@ def put_together(means: Means) -> Assembly:
     )
     return Assembly(
         clusters=clusters,
+        deposits=deposits,
         records=Records(store, clock, asker),
         engine=engine,
         store=store,

@@ -14,6 +14,7 @@ from tradewind.boot.tls import Authority
 from tradewind.engine.access.asker import Asker
 from tradewind.engine.admission import admit, set_aside
 from tradewind.engine.clock import Clock
+from tradewind.engine.deposits import Deposits
 from tradewind.engine.doctor import examine
 from tradewind.engine.engine import Engine
 from tradewind.engine.environments import as_ours
@@ -60,6 +61,7 @@ class Clusters:
         provider_of: Callable[[str], Provider],
         *,
         asker: Asker,
+        deposits: Deposits,
         peeks: Peeks,
         offered: Callable[[str], Provider] | None = None,
         new_id: Callable[[str], str],
@@ -70,6 +72,7 @@ class Clusters:
         self._stories = Stories(store)
         self._clock = clock
         self._asker = asker
+        self._deposits = deposits
         self._peeks = peeks
         self._provider_of = provider_of
         self._offered = offered or provider_of
@@ -80,6 +83,7 @@ class Clusters:
         """Return the same verbs, answered for ``caller``; the audit log names the request."""
         other = copy(self)
         other._asker = self._asker.as_(caller, request_id)
+        other._deposits = self._deposits.as_(caller, request_id)
         return other
 
     async def dry_run(self, spec: ClusterSpec) -> DryRun:
@@ -103,8 +107,9 @@ class Clusters:
         if spec.workspace != self._asker.workspace:
             raise BadRequest(f"this is workspace {self._asker.workspace!r}, and the cluster is for {spec.workspace!r}")
         planned = await admit(spec, self._offered(spec.provider), self._engine.rounds.catalogue)
-        if environment is not None:
-            environment = as_ours(environment)
+        if environment is not None and spec.software is None:
+            mine = self._asker.caller.user
+            environment = await self._deposits.checked(as_ours(environment), spec.provider, mine)
         if spec.software is not None:
             environment = await software_of(spec, planned, self._offered(spec.provider), self._store.environments)
         now = self._clock.now()
@@ -151,7 +156,8 @@ class Clusters:
         check_software(environment, is_from_afar=self._asker.is_from_afar)
         if not cluster.status.is_live:
             raise BadRequest(f"cluster {cluster.name!r} has stopped ({cluster.stop_detail}); nothing runs on it again")
-        environment = as_ours(environment) if environment is not None else None
+        if environment is not None:
+            environment = await self._deposits.checked(as_ours(environment), cluster.spec.provider, cluster.owner)
         what = f"with the software {environment.content_hash[:12]}" if environment is not None else "with compiled code"
         entry = self._asker.entry("cluster.equipped", cluster, what)
         await self._store.equip(cluster_id, environment, self._clock.now(), compiled=compiled, entry=entry)

@@ -24,15 +24,17 @@ from tradewind.providers.registry import open_provider
 if TYPE_CHECKING:
     from tradewind.engine.assembly import Assembly
     from tradewind.engine.clusters import Clusters
+    from tradewind.engine.deposits import Deposits
     from tradewind.engine.records import Records
 
-    class Verbs(Clusters, Records):
+    class Verbs(Clusters, Deposits, Records):
         """What the type checker knows of them."""
 else:
     Verbs = object  # the real ones are imported on the engine's thread, and found by __getattr__
 
 T = TypeVar("T")
 ELSEWHERE = {
+    "deposit": ("deposits", "deposit"),
     "computations": ("records", "computations"),
     "computation": ("records", "computation"),
     "insights": ("records", "insights"),

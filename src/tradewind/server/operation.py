@@ -15,6 +15,7 @@ from starlette.responses import Response
 from tradewind import wire
 from tradewind.engine.assembly import Assembly
 from tradewind.engine.clusters import Clusters
+from tradewind.engine.deposits import Deposits
 from tradewind.engine.records import Records
 from tradewind.errors import TradewindError, Unavailable
 from tradewind.model.people import Caller, Signed
@@ -73,6 +74,11 @@ class Asked(Generic[B, Q]):
     def clusters(self) -> Clusters:
         """The verbs of clusters, answered for who asks."""
         return self.assembly.clusters.as_(self.caller, request_id() or None)
+
+    @property
+    def deposits(self) -> Deposits:
+        """Where its files may be put, for who asks."""
+        return self.assembly.deposits.as_(self.caller, request_id() or None)
 
     @property
     def records(self) -> Records:
