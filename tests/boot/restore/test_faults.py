@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import os
-import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
+import shutil
+import zipfile
 from pathlib import Path
 
 import pytest
 
 from tests.boot.restore.index import wheel
 from tests.boot.restore.machine import MINOR, Machine, environment, pins
+from tests.mounts import mounted
 from tradewind.model.environment import Artifact, Environment, Package, Source
 
 
@@ -24,19 +24,6 @@ def refusal(machine: Machine, wanted: Environment, **words: object) -> tuple[str
     if home.is_dir():
         assert [path.name for path in home.iterdir() if ".making" in path.name] == []
     return last["failed"], last["reason"]
-
-
-@contextmanager
-def mounted(place: Path, options: str) -> Iterator[None]:
-    """Have a file system of its own at ``place``, as only root can."""
-    place.mkdir(parents=True, exist_ok=True)
-    words = ["mount", "-t", "tmpfs", "-o", options, "none", str(place)]
-    if os.geteuid() != 0 or subprocess.run(words, capture_output=True, check=False).returncode != 0:
-        pytest.skip("only root can mount a file system here")
-    try:
-        yield
-    finally:
-        subprocess.run(["umount", str(place)], check=True)
 
 
 def test_a_download_that_breaks_off_names_the_package(machine: Machine) -> None:
@@ -176,6 +163,20 @@ def test_a_full_disk_while_a_file_is_fetched_says_so(machine: Machine) -> None:
         )
 
     assert code == "disk_full"
+
+
+def test_a_full_disk_while_uv_is_fetched_says_so_and_is_left_with_room(machine: Machine, tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "uv.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("uv-99.0.0.data/scripts/uv", bytes(8_000_000))
+    tag = f"py3-none-musllinux_1_1_{os.uname().machine}"
+    machine.index.wheels["uv"] = [(f"uv-99.0.0-{tag}.whl", (tmp_path / "uv.zip").read_bytes())]
+    machine.environ["PATH"] = "/usr/bin:/bin"
+    with mounted(machine.home, "size=2m"):
+        code, _ = refusal(machine, environment(*pins("alpha")))
+        left = shutil.disk_usage(machine.home).free
+
+    assert code == "disk_full"
+    assert left > 1_500_000
 
 
 def test_a_home_that_cannot_be_written_is_named(machine: Machine) -> None:

@@ -112,11 +112,12 @@ def find_uv(cache: str, given: str, indexes: Sequence[str]) -> str:
         wheel = fetched(given, os.path.join(cache, "tools"), name)
     else:
         wheel = _wheel_from_index(cache, indexes)
-    path = _unpacked_uv(wheel, os.path.join(cache, "tools", "uv"))
-    if wheel != given:
-        with suppress(FileNotFoundError):  # another was faster
-            os.unlink(wheel)
-    return path
+    try:
+        return _unpacked_uv(wheel, os.path.join(cache, "tools", "uv"))
+    finally:
+        if wheel != given:
+            with suppress(FileNotFoundError):  # another was faster
+                os.unlink(wheel)
 
 
 def used(path: str, cache: str) -> None:
@@ -200,10 +201,13 @@ def _unpacked_uv(wheel: str, path: str) -> str:
             inside = next(name for name in files.namelist() if name.endswith("/scripts/uv"))
             with files.open(inside) as source, open(beside, "wb") as target:
                 shutil.copyfileobj(source, target)
+        os.chmod(beside, 0o755)
+        os.replace(beside, path)
     except (zipfile.BadZipFile, StopIteration) as error:
         raise CantRestore("no_uv", f"{os.path.basename(wheel)} isn't a wheel of uv: {error or 'no uv in it'}") from None
-    os.chmod(beside, 0o755)
-    os.replace(beside, path)
+    finally:
+        with suppress(FileNotFoundError):  # what fills a disk must not stay on it
+            os.unlink(beside)
     if not _runs(path):
         raise CantRestore(
             "no_uv", f"The uv of {os.path.basename(wheel)} doesn't run on this machine; install uv on it."
