@@ -53,6 +53,8 @@ class Session:
         self._streams = streams
         self.to_bring: Environment | None = None
         """The caller's software with its files, where they come to the cluster from here."""
+        self.doing = ""
+        """What goes on before there is a record, for who waits."""
         self.view: ClusterView | None = None
         """As it was last seen."""
         self.attached = False
@@ -119,12 +121,16 @@ class Session:
         # Imported by who needs it alone: a local cluster's start is shorter than some imports.
         prepare = importlib.import_module("tradewind.client.software").prepare
         environment: Environment = await asyncio.to_thread(
-            prepare, self.spec, planned, self._public_indexes, is_streamed=self._streams
+            prepare, self.spec, planned, self._public_indexes, is_streamed=self._streams, say=self._say
         )
         if self._streams:
             self.to_bring = environment
             environment = seal(replace(environment, artifacts=()))
         return await self.api.create(self.spec, environment=environment)
+
+    def _say(self, words: str) -> None:
+        self.doing = words
+        log.info(words)
 
     async def until_contact(self) -> Contact:
         """Return where its scheduler is, once it listens.

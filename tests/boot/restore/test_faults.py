@@ -98,7 +98,7 @@ def test_a_version_that_is_not_there_is_named(machine: Machine) -> None:
 
 
 def test_a_package_that_is_not_there_is_named(machine: Machine) -> None:
-    assert refusal(machine, environment(*pins("nowhere")))[1].startswith("nowhere isn't in the index (http://")
+    assert refusal(machine, environment(*pins("nowhere")))[1].startswith("nowhere 1.0 isn't in the index (http://")
 
 
 def test_an_index_that_asks_for_a_password_says_so(machine: Machine) -> None:
@@ -185,7 +185,7 @@ def test_a_home_that_cannot_be_written_is_named(machine: Machine) -> None:
 
     assert code == "not_writable"
     assert str(machine.home) in reason
-    assert "`cache`" in reason
+    assert "`directory`" in reason
 
 
 def test_what_was_installed_and_differs_is_thrown_away(machine: Machine) -> None:

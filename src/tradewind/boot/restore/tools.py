@@ -19,7 +19,7 @@ from contextlib import suppress
 from urllib.parse import urljoin, urlsplit
 
 from tradewind.boot.restore.addresses import bare, login_in, with_login_of
-from tradewind.boot.restore.fetch import BROKEN, fetched, opened
+from tradewind.boot.restore.fetch import BROKEN, cause_of, fetched, page_at
 from tradewind.boot.restore.report import CantRestore
 
 OLDEST_UV = (0, 5)
@@ -152,10 +152,9 @@ def _wheel_from_index(cache: str, indexes: Sequence[str]) -> str:
             last = f"the login in the address of {bare(index)} needs %2F for each /, %23 for each #"
             continue
         try:
-            with opened(page, SIMPLE) as answer:
-                text = answer.read().decode("utf-8", "replace")
+            text = page_at(page, SIMPLE).decode("utf-8", "replace")
         except (*BROKEN, OSError) as error:
-            last = f"{bare(index)} can't be asked: {getattr(error, 'reason', None) or error}"
+            last = f"{bare(index)} can't be asked: {cause_of(error)}"
             continue
         files = [file for file in _listed(text, page) if _fits(file[0])]
         if files:
