@@ -157,11 +157,11 @@ class Session:
         """Raise ClusterStartError if it is ending."""
         if self.record.status.rank >= ClusterStatus.STOPPING.rank:
             why = self.record.stop_detail
-            raise ClusterStartError(
-                f"cluster {self.record.name!r} could not be started: {why}. "
-                f"What its processes wrote: `tradewind cluster logs {self.record.name}`.",
-                self.record.id,
-            )
+            said = f"cluster {self.record.name!r} could not be started: {why}."
+            # Where nothing ever ran, nothing was written.
+            if self.view is None or any(one.handle for one in self.view.instances):
+                said += f" What its processes wrote: `tradewind cluster logs {self.record.name}`."
+            raise ClusterStartError(said, self.record.id)
 
     async def look(self) -> ClusterView:
         """Return how it is now."""
