@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -11,13 +12,14 @@ from typing import Any, cast
 import pytest
 
 from tradewind.boot.environment.capture import capture
+from tradewind.client import session as client_session
 from tradewind.client.api import Api
 from tradewind.client.session import Session
 from tradewind.errors import NameTaken
 from tradewind.model.cluster import Cluster, ClusterSpec, ClusterStatus, Intent, ScaleMemory, Scaling
 from tradewind.model.environment import Environment
 from tradewind.model.usage import Cost
-from tradewind.model.views import DryRun
+from tradewind.model.views import ClusterView, DryRun
 
 SPEC = ClusterSpec(name="mine", workspace="default", provider="fake", scaling=Scaling.fixed(1))
 RECORD = Cluster(
@@ -34,11 +36,24 @@ RECORD = Cluster(
 class Register:
     """Knows one record, and starts nothing."""
 
-    def __init__(self, record: Cluster) -> None:
+    def __init__(self, record: Cluster, stops_after: int | None = None) -> None:
         self.record = record
+        self.stops_after = stops_after
 
     async def find(self, name: str, *, live: bool = True) -> Cluster | None:
-        return self.record if name == self.record.name else None
+        return self.record if name == self.record.name and self.record.status.is_live else None
+
+    async def view(self, cluster_id: str) -> ClusterView:
+        return ClusterView(cluster=self.record, instances=(), cost=Cost(), budget=None, page=None, revision=0)
+
+    async def wait_changed(self, cluster_id: str, revision: int, timeout_s: float) -> ClusterView:
+        if self.stops_after is None:
+            await asyncio.sleep(timeout_s)
+        elif self.stops_after == 0:
+            self.record = replace(self.record, status=ClusterStatus.STOPPED)
+        else:
+            self.stops_after -= 1
+        return await self.view(cluster_id)
 
     def needs_software(self, provider: str) -> bool:
         return provider == "far"
@@ -55,8 +70,19 @@ def session(record: Cluster) -> Session:
     return Session(cast("Api", cast("Any", Register(record))), SPEC)
 
 
-async def test_name_of_a_stopping_cluster_is_taken_and_says_what_to_do():
-    with pytest.raises(NameTaken, match="'mine' is stopping.*another name"):
+async def test_the_name_of_a_stopping_cluster_is_waited_for(caplog):
+    caplog.set_level("INFO")
+    register = Register(replace(RECORD, status=ClusterStatus.STOPPING), stops_after=2)
+    mine = Session(cast("Api", cast("Any", register)), SPEC)
+    await mine.find_or_create(look_for_name=True, scaling_asked=None)
+    assert not mine.attached
+    assert register.created_with is not None
+    assert "'mine' is stopping; waiting for its name" in caplog.text
+
+
+async def test_the_name_of_a_cluster_that_goes_on_stopping_is_taken_and_says_what_to_do(monkeypatch):
+    monkeypatch.setattr(client_session, "ENDS_WITHIN_S", 0.01)
+    with pytest.raises(NameTaken, match="'mine' is still stopping.*another name"):
         await session(replace(RECORD, status=ClusterStatus.STOPPING)).find_or_create(
             look_for_name=True, scaling_asked=None
         )

@@ -14,7 +14,7 @@ import pytest
 
 SCRIPT = Path(__file__).parents[2] / "rigs" / "bare-hosts.sh"
 NEEDED = ("ip", "iptables", "nsenter", "ssh-keygen", "unshare")
-GATEWAY = "10.83.0.1"
+GATEWAY = os.environ.get("RIG_NET", "10.83.0") + ".1"
 """This machine, as they see it."""
 
 

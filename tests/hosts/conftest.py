@@ -1,4 +1,5 @@
 import fcntl
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import pytest
 from tests.hosts.bare import BareHosts, bare_hosts
 
 # Not below /tmp of pytest: the hosts hide that directory, and theirs would be hidden in it.
-RIG = Path("/var/tmp/tradewind-bare-hosts-tests")
+RIG = Path(f"/var/tmp/tradewind-{os.environ.get('RIG_NAME', 'bare')}-hosts-tests")
 
 
 @pytest.fixture(scope="session")

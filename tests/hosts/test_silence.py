@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
-import socket
 import ssl
 import time
 import urllib.request
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator, Callable
+from contextlib import ExitStack, asynccontextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ import pytest
 
 from tests.hosts.bare import GATEWAY, BareHost, BareHosts
 from tests.hosts.furnished import furnish
+from tests.hosts.index import muted
 from tests.providers.local.orders import INSTALLATION, order
 from tradewind.boot.process import Software
 from tradewind.config import SshHost
@@ -146,13 +146,6 @@ async def pulled(agent: str) -> AsyncIterator[None]:
         task.cancel()
 
 
-@contextmanager
-def mute_index() -> Iterator[str]:
-    """Yield the address of an index that takes questions and never answers: what is made with it goes on making."""
-    with socket.create_server((GATEWAY, 0), backlog=50) as server:
-        yield f"http://{GATEWAY}:{server.getsockname()[1]}/simple"
-
-
 def agent_of(one: ObservedInstance) -> str:
     assert one.contact is not None
     return one.contact.agent
@@ -162,7 +155,8 @@ async def test_what_the_engine_does_not_reach_ends_before_it_is_given_up_whateve
     hosts: BareHosts, tmp_path: Path
 ) -> None:
     first, _, third = hosts.hosts
-    with mute_index() as index:
+    with muted(GATEWAY) as address:
+        index = f"http://{address}/simple"
         making = Software(
             environment=Environment(
                 python="3.11.0", platform="linux-x86_64", packages=(), content_hash="cd" * 32, indexes=(index,)

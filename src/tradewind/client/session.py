@@ -90,11 +90,11 @@ class Session:
         Raises
         ------
         NameTaken
-            It is stopping.
+            It has been stopping for half a minute, and still is.
         BadRequest
             It can't be had as asked; nothing was started.
         """
-        found = await self.api.find(self.spec.name) if look_for_name else None
+        found = await self._found() if look_for_name else None
         if found is None:
             # Shielded, so that whoever interrupts us here still learns the id of what must be ended.
             creation = asyncio.ensure_future(self._create())
@@ -104,12 +104,24 @@ class Session:
                 self._record = await creation
                 raise
             return
-        if found.status is ClusterStatus.STOPPING:
-            raise NameTaken(f"cluster {found.name!r} is stopping: wait some seconds, or take another name.")
         self._record, self.spec, self.attached = found, found.spec, True
         log.info("Attached to cluster %r, which is %s.", found.name, found.status)
         if scaling_asked is not None and scaling_asked != found.intent.scaling:
             log.warning("Cluster %r is attached to as it is: n_workers is ignored, use .scale().", found.name)
+
+    async def _found(self) -> Cluster | None:
+        """Return the cluster that has this name, once the one that had it before has let go of it."""
+        found = await self.api.find(self.spec.name)
+        if found is None or found.status is not ClusterStatus.STOPPING:
+            return found
+        log.info("The cluster that was called %r is stopping; waiting for its name.", found.name)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(ENDS_WITHIN_S):
+                view = await self.api.view(found.id)
+                while view.cluster.status.is_live:
+                    view = await self.api.wait_changed(found.id, view.revision, LOOK_S)
+                return await self._found()
+        raise NameTaken(f"cluster {found.name!r} is still stopping: wait some seconds, or take another name.")
 
     async def _create(self) -> Cluster:
         if self.spec.software is not None:

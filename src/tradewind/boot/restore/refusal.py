@@ -64,6 +64,13 @@ REFUSALS = (
         "changes files; try again, or let the machine use another index.",
     ),
     (
+        # Where its beginning alone is needed, a file that breaks off is one that can't be read.
+        "wrong_bytes",
+        r"Because " + PIN + r" has (?:an )?invalid (?:package format|metadata)",
+        "{pin} came broken from the index ({indexes}), so it wasn't used: its download broke off, or something between "
+        "the machine and the index changes files. Try again, or let the machine use another index.",
+    ),
+    (
         "unreachable",
         r"Failed to download `" + PIN + r"`[\s\S]*(?:end of file|error decoding|error reading|timed out|connection)",
         "The download of {pin} broke off, again and again, from the index ({indexes}). Try again when its network is "
