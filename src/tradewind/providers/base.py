@@ -45,6 +45,8 @@ class Capabilities:
     """How long after a launch ``observe`` may not list it yet."""
     remembers: timedelta = timedelta(hours=1)
     """How long ``observe`` lists what has ended: what isn't listed after a longer pause may have lived meanwhile."""
+    launches_at_once: int = 50
+    """How many launches may be under way at a time; more where they are one call of the infrastructure."""
     poll_every: timedelta = timedelta(seconds=5)
     """How often ``observe`` may be asked while something changes."""
 

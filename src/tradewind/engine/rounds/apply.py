@@ -27,8 +27,6 @@ from tradewind.providers.base import Order, Provider
 log = logging.getLogger(__name__)
 
 OURS = "tradewind"
-AT_ONCE = 50
-"""Launches under way at a time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,7 +139,7 @@ def software_for(cluster: Cluster) -> Software | None:
 async def _launch(cluster: Cluster, rows: Sequence[Instance], means: Means) -> Outcome:
     if not rows:
         return Outcome()
-    places, signer = asyncio.Semaphore(AT_ONCE), Signer(means.authority)
+    places, signer = asyncio.Semaphore(means.provider.capabilities.launches_at_once), Signer(means.authority)
 
     async def one(row: Instance) -> tuple[Instance, Event | None, timedelta | None]:
         async with places:
