@@ -429,7 +429,8 @@ def _tables(value: object, place: str, where: str) -> list[Mapping[str, object]]
 
 
 def _convert(kind: Any, value: object, place: str) -> object:
-    options = typing.get_args(kind) if isinstance(kind, types.UnionType) else (kind,)
+    is_union = isinstance(kind, types.UnionType) or typing.get_origin(kind) is typing.Union
+    options = typing.get_args(kind) if is_union else (kind,)
     if types.NoneType in options and (value is None or (isinstance(value, str) and value.lower() in {"off", "none"})):
         return None
     target = next(option for option in options if option is not types.NoneType)

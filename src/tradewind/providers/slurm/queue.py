@@ -114,7 +114,6 @@ class SlurmQueue(Queue):
             "--noheader",
             "--parsable2",
             "--allocations",
-            "--array",
             f"--jobs={ids}",
             f"--format={RECALL_FORMAT}",
         ]

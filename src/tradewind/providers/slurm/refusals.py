@@ -47,17 +47,19 @@ def own_words(text: str) -> str:
 
 
 def _advice(text: str, job: Job, site: Site, account: str | None, qos: str | None) -> str:
-    if "partition" in text:
-        names = ", ".join(partition.name for partition in site.partitions)
-        return f"set `partition` in [slurm] to one of: {names}" if names else ""
     if "account" in text:
         which = f"`account` is {account!r} in [slurm]" if account else "[slurm] names no `account`"
         return f"{which}; `sacctmgr show assoc user=$USER format=account,partition,qos` lists yours"
+    if "partition" in text:
+        names = ", ".join(partition.name for partition in site.partitions)
+        return f"set `partition` in [slurm] to one of: {names}" if names else ""
     if "qos" in text:
         which = f"`qos` is {qos!r} in [slurm]" if qos else "[slurm] names no `qos`"
         return f"{which}; `sacctmgr show assoc user=$USER format=account,partition,qos` lists yours"
     if "time limit" in text:
         return "set a shorter `walltime` in [slurm]"
-    if "memory" in text or "node configuration" in text or "constraint" in text or "feature" in text:
+    if "feature" in text or "constraint" in text:
+        return "`constraint` in [slurm] names what no node has; `sinfo --format='%N %f'` lists what they have"
+    if "memory" in text or "node configuration" in text:
         return f"it asked for {job.cpus} cores and {job.memory / GIB:.4g} GiB of one node: ask for less per worker"
     return ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal, InvalidOperation
 
@@ -34,8 +35,18 @@ def read_shapes(text: str) -> dict[str, list[Shape]]:
             count=_whole(count),
             idle_cpus=_whole(idle[1]) if len(idle) == 4 else 0,
         )
-        found.setdefault(name, []).append(shape)
+        _add(found.setdefault(name, []), shape)
     return found
+
+
+def _add(shapes: list[Shape], one: Shape) -> None:
+    """Add nodes to those of the same kind: Slurm lists them apart by what they do now."""
+    for place, other in enumerate(shapes):
+        if (other.cpus, other.memory, other.gpus) == (one.cpus, one.memory, one.gpus):
+            count, idle = other.count + one.count, other.idle_cpus + one.idle_cpus
+            shapes[place] = replace(other, count=count, idle_cpus=idle)
+            return
+    shapes.append(one)
 
 
 def read_partitions(text: str, shapes: Mapping[str, Sequence[Shape]], *, takes_largest: bool) -> list[Partition]:
