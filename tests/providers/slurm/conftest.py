@@ -25,3 +25,14 @@ def slurm() -> Iterator[None]:
     subprocess.run(["bash", str(RIG), "start"], check=True, timeout=300)
     yield
     subprocess.run(["bash", str(RIG), "stop"], check=True, timeout=120)
+
+
+def ask(*command: str) -> str:
+    """Return what a command of Slurm says."""
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=30).stdout
+
+
+def cancel(*jobs: str) -> None:
+    """Cancel jobs as a person would."""
+    if jobs:
+        subprocess.run(["scancel", *jobs], check=False, timeout=30)

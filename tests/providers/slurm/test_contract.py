@@ -13,18 +13,13 @@ import psutil
 import pytest
 
 from tradewind.model.instance import Marks, Role
-from tradewind.model.offer import Offer
-from tradewind.model.resources import Resources
 from tradewind.providers.base import Order, Provider, ProviderSettings
 from tradewind.providers.slurm import SlurmProvider
 from tradewind.testing.provider_tests import MINE, ProviderTests
 
+from .conftest import ask
+
 pytestmark = [pytest.mark.rig, pytest.mark.timeout(300)]
-
-
-def ask(*command: str) -> str:
-    """Return what a command of Slurm says."""
-    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=30).stdout
 
 
 class TestSlurm(ProviderTests):
@@ -91,8 +86,3 @@ def titles(part: str) -> list[psutil.Process]:
         for process in psutil.process_iter(["cmdline"])
         if part in " ".join(process.info["cmdline"] or ()) and process.status() != psutil.STATUS_ZOMBIE
     ]
-
-
-def small(offer: Offer) -> Offer:
-    """Return an offer of one core."""
-    return replace(offer, resources=Resources(cpus=1, memory=512 * 1024**2))

@@ -7,7 +7,8 @@ import logging
 import os
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import ClassVar
@@ -16,7 +17,7 @@ from tradewind.errors import BadRequest, Rejected, Unavailable
 from tradewind.host.bare.ground import VARIABLE, last_lines
 from tradewind.host.records import SAFE
 from tradewind.model.cluster import ClusterSpec
-from tradewind.model.instance import InstanceStatus, Marks, ObservedInstance, Role
+from tradewind.model.instance import Marks, ObservedInstance, Role
 from tradewind.model.offer import Offer
 from tradewind.model.resources import Need
 from tradewind.providers.base import Capabilities, Handle, Order, Provider, ProviderSettings
@@ -25,8 +26,17 @@ from tradewind.providers.batch.letters import Habits, too_long
 from tradewind.providers.batch.offers import Choices, offers_for, partition_of
 from tradewind.providers.batch.queue import Entry, Queue, Site, Stage
 from tradewind.providers.batch.runner import Runner
-from tradewind.providers.batch.sight import from_data, handle_of, observed, read_handle, read_mark, to_data
-from tradewind.providers.batch.submit import Submitter
+from tradewind.providers.batch.sight import (
+    from_data,
+    handle_of,
+    mark_of,
+    never,
+    observed,
+    read_handle,
+    read_mark,
+    to_data,
+)
+from tradewind.providers.batch.submit import Submitter, Where
 
 logger = logging.getLogger("tradewind.batch")
 
@@ -84,6 +94,8 @@ class BatchProvider(Provider):
         self._batches: dict[str, Batch] = {}
         self._ended: dict[str, tuple[ObservedInstance, ...]] = {}
         """Of submissions that are over: the dead don't change."""
+        self._dead: dict[Where, ObservedInstance] = {}
+        """Of submissions that go on."""
         self._hopeless: dict[str, str] = {}
         """Why, by handle."""
         self._held_at: dict[str, float] = {}
@@ -164,13 +176,18 @@ class BatchProvider(Provider):
         """Return all jobs of this installation, those that ended lately too; one call to the queue."""
         # Before the queue is asked: what is submitted meanwhile isn't missing from an older list.
         await asyncio.to_thread(self._load)
-        expected = {batch.job: batch for batch in self._batches.values() if batch.job is not None}
+        expected = tuple(batch for batch in self._batches.values() if batch.job is not None)
         entries = await self._list()
         await asyncio.to_thread(self._books.hear)
-        seen = await asyncio.to_thread(self._seen, entries)
-        missing = [job for job in expected if job not in {entry.job for entry in entries}]
-        if missing:
-            seen += await self._recalled(missing, expected)
+        listed = {(entry.job, entry.index): entry for entry in entries}
+        absent = [
+            (batch, index)
+            for batch in expected
+            for index in range(len(batch.marks))
+            if (batch.job, index) not in listed and (batch.job, index) not in self._dead
+        ]
+        listed |= await self._recalled(absent)
+        seen = await asyncio.to_thread(self._seen, listed)
         await self._give_up_hope()
         await self._hold(entries)
         return (*seen, *(one for ends in self._ended.values() for one in ends))
@@ -198,12 +215,12 @@ class BatchProvider(Provider):
             if batch is not None and batch.marks[0].installation == self._installation:
                 self._batches[name] = batch
 
-    def _seen(self, entries: Sequence[Entry]) -> list[ObservedInstance]:
-        """Return what a list says of ours; submissions that are over are closed."""
+    def _seen(self, listed: Mapping[Where, Entry]) -> list[ObservedInstance]:
+        """Return what is known of ours; submissions that are over are closed."""
         of_batch: dict[str, list[ObservedInstance]] = {}
-        for entry in entries:
+        for where, entry in listed.items():
             mark = read_mark(entry.mark)
-            if mark is None or mark[0] != self._installation or mark[1] in self._ended:
+            if mark is None or mark[0] != self._installation or mark[1] in self._ended or where in self._dead:
                 continue
             batch = self._batches.get(mark[1]) or self._books.batch(mark[1])
             marks = batch.marks[entry.index] if batch is not None else _stray(entry, mark)
@@ -211,56 +228,55 @@ class BatchProvider(Provider):
             if entry.is_hopeless:
                 self._hopeless[seen.handle] = entry.words
             if (why := self._hopeless.get(seen.handle)) is not None:
-                seen = _never(seen, why)
-            of_batch.setdefault(mark[1], []).append(seen)
-        for name, some in of_batch.items():
-            self._close_if_over(name, some)
-        return [one for name, some in of_batch.items() if name not in self._ended for one in some]
+                seen = never(seen, why)
+            if entry.stage is Stage.OVER:
+                self._dead[where] = seen
+            else:
+                of_batch.setdefault(mark[1], []).append(seen)
+        for batch in list(self._batches.values()):
+            places = [(batch.job or "", index) for index in range(len(batch.marks))]
+            dead = [self._dead[place] for place in places if place in self._dead]
+            of_batch.setdefault(batch.id, []).extend(dead)
+            if len(dead) == len(batch.marks):
+                self._close(batch, of_batch.pop(batch.id))
+        return [one for some in of_batch.values() for one in some]
 
-    def _close_if_over(self, name: str, some: Sequence[ObservedInstance]) -> None:
-        batch = self._batches.get(name)
-        is_over = batch is not None and len(some) == len(batch.marks)
-        if is_over and all(one.status is InstanceStatus.STOPPED for one in some):
-            if any(one.handle in self._hopeless and one.stopped_at is None for one in some):
-                return
-            self._books.close(name, [to_data(one) for one in some])
-            self._ended[name] = tuple(some)
-            self._batches.pop(name, None)
+    def _close(self, batch: Batch, dead: Sequence[ObservedInstance]) -> None:
+        self._books.close(batch.id, [to_data(one) for one in dead])
+        self._ended[batch.id] = tuple(dead)
+        self._batches.pop(batch.id, None)
+        for index in range(len(batch.marks)):
+            self._dead.pop((batch.job or "", index), None)
 
-    async def _recalled(self, jobs: Sequence[str], expected: dict[str, Batch]) -> list[ObservedInstance]:
-        """Return what became of submissions that the queue doesn't list any more."""
-        command = self._queue.recall_command(jobs)
-        entries: dict[tuple[str, int], Entry] = {}
+    async def _recalled(self, absent: Sequence[tuple[Batch, int]]) -> dict[Where, Entry]:
+        """Return what became of jobs that the queue doesn't list any more."""
+        jobs = sorted({batch.job for batch, _ in absent if batch.job is not None})
+        command = self._queue.recall_command(jobs) if jobs else None
+        told: dict[Where, Entry] = {}
         if command is not None:
             try:
                 said = await self._runner.run(command, patience_s=LIST_WITHIN_S)
             except Unavailable as error:
                 logger.info("what became of older jobs isn't known: %s", error)
             else:
-                entries = {(e.job, e.index): e for e in self._queue.read_recalled(said.out)} if not said.code else {}
-        found: list[ObservedInstance] = []
-        for job in jobs:
-            batch = expected[job]
-            some = []
-            for index, marks in enumerate(batch.marks):
-                run = self._books.records.run(marks.order)
-                entry = entries.get((job, index)) or _forgotten(job, index, batch, run.exit() is not None)
-                if entry.stage is not Stage.OVER:
-                    continue  # the accounts are late
-                some.append(observed(entry, marks, run))
-            self._close_if_over(batch.id, some)
-            if batch.id not in self._ended:
-                found += some
+                told = {(e.job, e.index): e for e in self._queue.read_recalled(said.out)} if not said.code else {}
+        found: dict[Where, Entry] = {}
+        for batch, index in absent:
+            entry = told.get((batch.job or "", index))
+            if entry is None or entry.stage is not Stage.OVER:  # the accounts are late, or there are none
+                run = self._books.records.run(batch.marks[index].order)
+                entry = _forgotten(batch, index, ran=run.noted("instance.json"))
+            mark = mark_of(self._installation, batch.id, batch.cluster)
+            found[entry.job, index] = replace(entry, mark=mark)
         return found
 
     async def _give_up_hope(self) -> None:
         """Take back what waits for what will never be; its reason was noticed."""
-        hopeless = [handle for handle in self._hopeless if not self._is_ended(handle)]
+        ended = {one.handle for one in self._dead.values()}
+        ended |= {one.handle for ends in self._ended.values() for one in ends}
+        hopeless = [handle for handle in self._hopeless if handle not in ended]
         if hopeless:
             await self.terminate(hopeless)
-
-    def _is_ended(self, handle: str) -> bool:
-        return any(one.handle == handle for ends in self._ended.values() for one in ends)
 
     async def _hold(self, entries: Sequence[Entry]) -> None:
         """Let what waits wait on: somebody looks after it."""
@@ -338,17 +354,9 @@ def _stray(entry: Entry, mark: tuple[str, str, str]) -> Marks:
     return Marks(installation=mark[0], workspace="", cluster=mark[2], instance=name, order=name, role=Role.WORKER)
 
 
-def _never(seen: ObservedInstance, why: str) -> ObservedInstance:
-    return ObservedInstance(
-        marks=seen.marks,
-        handle=seen.handle,
-        status=InstanceStatus.STOPPED,
-        stopped_at=seen.stopped_at,
-        detail=why,
-        refused=True,
+def _forgotten(batch: Batch, index: int, *, ran: bool) -> Entry:
+    # Of what is cancelled before it starts, a queue may keep nothing.
+    words = (
+        "the queue doesn't list it any more, and it left no word of its end" if ran else "was cancelled while it waited"
     )
-
-
-def _forgotten(job: str, index: int, batch: Batch, is_noted: bool) -> Entry:
-    words = "" if is_noted else "the queue doesn't list it any more, and it left no word of its end"
-    return Entry(job=job, index=index, mark="", stage=Stage.OVER, words=words)
+    return Entry(job=batch.job or "", index=index, mark="", stage=Stage.OVER, words=words)

@@ -69,7 +69,18 @@ def _over(entry: Entry, marks: Marks, run: Run, handle: str) -> ObservedInstance
         exit_code=end.exit_code if end is not None else entry.exit_code,
         # The instance knows best why it ended, if it could still say so.
         detail=end.detail if end is not None and end.detail else entry.words,
-        refused=entry.is_hopeless,
+    )
+
+
+def never(seen: ObservedInstance, why: str) -> ObservedInstance:
+    """Return a job that waits for what will never be as one that was refused."""
+    return ObservedInstance(
+        marks=seen.marks,
+        handle=seen.handle,
+        status=InstanceStatus.STOPPED,
+        stopped_at=seen.stopped_at,
+        detail=why,
+        refused=True,
     )
 
 
