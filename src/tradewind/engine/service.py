@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tradewind.boot.process import KeyPair
 from tradewind.boot.tls import Authority
-from tradewind.engine.admission import admit, set_aside
+from tradewind.engine.admission import admit, foretold, set_aside
 from tradewind.engine.clock import Clock
 from tradewind.engine.doctor import examine
 from tradewind.engine.engine import Engine
@@ -101,7 +101,7 @@ class Service:
         environment = await software_of(spec, planned, self._offered(spec.provider), self._store.environments)
         now = self._clock.now()
         await set_aside(planned, self._record(spec, "", now), self._store.money, now)
-        return noted(planned, environment)
+        return await foretold(noted(planned, environment), self._offered(spec.provider))
 
     async def create(
         self, spec: ClusterSpec, *, environment: Environment | None = None, once: Once | None = None

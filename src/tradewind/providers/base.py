@@ -146,6 +146,10 @@ class Provider(ABC):
     async def aclose(self) -> None:
         """Let go of connections and helpers; launched instances stay."""
 
+    async def outlook(self, offer: Offer, count: int) -> str:
+        """Return when so many would start, in words; empty where nobody knows, or they start at once. For people."""
+        return ""
+
     def prepare(self) -> None:  # noqa: B027 - a hint, most providers have nothing to warm
         """Get ready for a launch that is about to come. A hint: returns at once, may do nothing."""
 

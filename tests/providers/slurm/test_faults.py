@@ -1,6 +1,7 @@
 """What goes wrong around a cluster on a real Slurm; ``squeue`` is the witness."""
 
 import asyncio
+import json
 import os
 import signal
 import subprocess
@@ -16,6 +17,7 @@ import pytest_asyncio
 from tradewind.model.instance import InstanceStatus, ObservedInstance, Role
 from tradewind.model.resources import Resources
 from tradewind.providers.base import Order, ProviderSettings
+from tradewind.providers.batch.letters import name_of
 from tradewind.providers.slurm import SlurmProvider
 from tradewind.testing.provider_tests import launch
 
@@ -196,7 +198,7 @@ def own_names(directory: Path) -> set[str]:
     """Return the names of the jobs of a caller's clusters."""
     found = set()
     for record in directory.glob("data/slurm/batches/*/batch.json"):
-        found |= {f"tw-{part.split(chr(34))[0]}" for part in record.read_text().split('"cluster": "')[1:]}
+        found |= {name_of(marks["cluster"]) for marks in json.loads(record.read_text())["marks"]}
     return found
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from tradewind.errors import BadRequest, NoCapacity, ProviderError, Rejected, Unavailable
 from tradewind.model.resources import GIB, Need, Range, Resources
-from tradewind.providers.batch.offers import Choices, offers_for, units_per_hour
+from tradewind.providers.batch.offers import Choices, expected, offers_for, units_per_hour
 from tradewind.providers.batch.queue import Job, Partition, Shape, Site, Stage
 from tradewind.providers.slurm.queue import SlurmQueue, spell
 from tradewind.providers.slurm.reasons import HOPELESS, waiting
@@ -280,3 +280,28 @@ def test_what_no_node_has_is_refused_with_what_there_is() -> None:
 def test_a_partition_that_there_isnt_is_refused_with_those_there_are() -> None:
     with pytest.raises(BadRequest, match="there are: main, short"):
         offers_for(Need(vm_types=("nope",)), site(), CHOICES)
+
+
+# When it would start
+
+
+@pytest.mark.parametrize(
+    ("wait", "count", "words"),
+    [
+        (timedelta(seconds=5), 4, "Slurm would start one now."),
+        (timedelta(hours=3, seconds=1), 4, "Slurm expects to start one at 2026-11-23 15:00 UTC, in about 3 h 1 min."),
+        (timedelta(0), 200, "Slurm would start one now; p has room for 160 of the 200 at a time, and"),
+    ],
+)
+def test_what_a_queue_expects_is_said_in_words(wait: timedelta, count: int, words: str) -> None:
+    now = datetime(2026, 11, 23, 12, tzinfo=UTC)
+    (offer,) = offers_for(Need(), _one(Partition(name="p", shapes=(NODE,))), CHOICES)
+
+    assert words in expected(now + wait, now, offer, count, "Slurm")
+
+
+def test_slurms_forecast_is_read() -> None:
+    text = "sbatch: Job 237 to start at 1795477243 using 2 processors on nodes n3 in partition main\n"
+
+    assert QUEUE.read_forecast(text) == datetime.fromtimestamp(1795477243, UTC)
+    assert QUEUE.read_forecast("allocation failure: Unable to contact slurm controller") is None

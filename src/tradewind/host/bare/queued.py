@@ -15,6 +15,7 @@ import struct
 import sys
 import tempfile
 import time
+import zlib
 from typing import Any
 
 from tradewind.host.bare.ground import VARIABLE, iso, machine_boot, own_claim, read_json, remove, write
@@ -129,7 +130,10 @@ def within(order: dict[str, Any], now: float) -> None:
         task["expires_at"] = iso(ends_at)
         task["boot"]["expires_at"] = iso(ends_at)
     if order["marks"]["role"] == "worker":
-        leaves_s = ends_at - now - min(LEAVES_AT_MOST_S, walltime_s * LEAVES_BEFORE)
+        span_s = min(LEAVES_AT_MOST_S, walltime_s * LEAVES_BEFORE)
+        # Those that began together must not all leave at once.
+        apart = zlib.crc32(order["order"].encode()) % 1000 / 1000
+        leaves_s = ends_at - now - span_s * (1 + apart)
         task["boot"].setdefault("options", {}).setdefault("lifetime", leaves_s)
 
 

@@ -38,7 +38,7 @@ class Habits:
 
 
 def walltime_of(order: Order, site: Site, habits: Habits, now: datetime) -> timedelta | None:
-    """Return the time to ask for; None where neither the settings nor the partition limit it.
+    """Return the time to ask for; None where nothing limits it.
 
     Raises
     ------
@@ -49,6 +49,9 @@ def walltime_of(order: Order, site: Site, habits: Habits, now: datetime) -> time
     longest = partition.longest_time if partition is not None else None
     usual = partition.default_time if partition is not None else None
     asked = habits.walltime or usual or longest
+    if order.marks.role is Role.SCHEDULER and partition is not None:
+        # Workers are replaced when their time is over; a scheduler can't be, so it asks for all that there is.
+        asked = longest
     if habits.walltime is not None and longest is not None and habits.walltime > longest:
         raise Rejected(too_long(habits.walltime, order.offer.vm_type, longest))
     if order.expires_at is not None:
@@ -92,7 +95,7 @@ def job_for(
 
 def name_of(cluster: str) -> str:
     """Return the name of all jobs of a cluster."""
-    return f"tw-{cluster}"
+    return cluster if cluster.startswith("tw-") else f"tw-{cluster}"
 
 
 def letter_for(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 from tradewind.errors import BadRequest
@@ -18,6 +19,8 @@ SCHEDULER_MEMORY = 4 * GIB
 """Of a scheduler of which nobody said more: it holds graphs, not data."""
 MIB = 1024**2
 SU = "SU"
+AT_ONCE = timedelta(seconds=30)
+"""What is expected within this is no wait."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +66,34 @@ def units_per_hour(partition: Partition, resources: Resources) -> Decimal:
         partition.per_gpu * resources.gpus,
     )
     return (max(parts) if partition.takes_largest else sum(parts, Decimal(0))).quantize(Decimal("0.000001"))
+
+
+def expected(at: datetime, now: datetime, offer: Offer, count: int, system: str) -> str:
+    """Return in words when the first of ``count`` jobs is expected to start.
+
+    Parameters
+    ----------
+    at : datetime
+        When the queue says.
+    now : datetime
+        Aware UTC.
+    offer : Offer
+        What each of them is.
+    count : int
+        How many.
+    system : str
+        Name of the queue's system.
+    """
+    wait = at - now
+    if wait <= AT_ONCE:
+        words = f"{system} would start one now"
+    else:
+        hours, minutes = divmod(-(-int(wait.total_seconds()) // 60), 60)
+        about = f"{hours} h {minutes} min" if hours else f"{minutes} min"
+        words = f"{system} expects to start one at {at:%Y-%m-%d %H:%M} UTC, in about {about}"
+    if offer.room is not None and count > offer.room:
+        words += f"; {offer.vm_type} has room for {offer.room} of the {count} at a time, and the others wait for that"
+    return f"{words}."
 
 
 def has_room_now(site: Site, name: str, cpus: int) -> bool:

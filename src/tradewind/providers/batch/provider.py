@@ -23,8 +23,8 @@ from tradewind.model.resources import Need
 from tradewind.providers.base import Capabilities, Handle, Order, Provider, ProviderSettings
 from tradewind.providers.batch.books import KEPT_FOR, Batch, Books
 from tradewind.providers.batch.letters import Habits, too_long
-from tradewind.providers.batch.offers import Choices, offers_for, partition_of
-from tradewind.providers.batch.queue import Entry, Queue, Site, Stage
+from tradewind.providers.batch.offers import Choices, expected, offers_for, partition_of
+from tradewind.providers.batch.queue import Entry, Job, Queue, Site, Stage
 from tradewind.providers.batch.runner import Runner
 from tradewind.providers.batch.sight import (
     from_data,
@@ -143,6 +143,34 @@ class BatchProvider(Provider):
                     raise Unavailable(f"{self._queue.name} doesn't answer: {one.error.strip()[:300]}")
             self._known_site = (time.monotonic(), self._queue.read_site([one.out for one in said]))
         return self._known_site[1]
+
+    async def outlook(self, offer: Offer, count: int) -> str:
+        """Return when the queue expects the first of so many to start, and whether all have room together."""
+        command = self._queue.forecast_command()
+        if command is None:
+            return ""
+        resources = offer.resources
+        job = Job(
+            name="tw-outlook",
+            mark="",
+            commands=("true",),
+            log=os.devnull,
+            count=1,
+            cpus=max(1, int(resources.cpus)),
+            memory=resources.memory,
+            gpus=resources.gpus,
+            queue=offer.vm_type,
+            walltime=self._habits.walltime,
+        )
+        try:
+            said = await self._runner.run(command, text=self._queue.script(job))
+        except Unavailable as error:
+            logger.info("when jobs would start isn't known: %s", error)
+            return ""
+        if said.code:
+            raise BadRequest(str(self._queue.refusal(said.error or said.out, job, await self._site())))
+        at = self._queue.read_forecast(said.error + said.out)
+        return "" if at is None else expected(at, datetime.now(UTC), offer, count, self._queue.name)
 
     # Launching
 

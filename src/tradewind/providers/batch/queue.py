@@ -166,6 +166,14 @@ class Queue(ABC):
         """Return the commands that let waiting submissions wait for so long from now; none where nothing ends them."""
         return ()
 
+    def forecast_command(self) -> list[str] | None:
+        """Return the command that tells when a script on its standard input would start; None where nothing does."""
+        return None
+
+    def read_forecast(self, text: str) -> datetime | None:
+        """Return what it tells; None where the system doesn't know."""
+        return None
+
     @abstractmethod
     def site_commands(self) -> Sequence[list[str]]:
         """Return the commands that describe the machine."""

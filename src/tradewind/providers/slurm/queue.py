@@ -139,6 +139,15 @@ class SlurmQueue(Queue):
         at = f"Deadline=now+{_seconds(until)}seconds"
         return [["scontrol", "update", f"JobId={','.join(jobs)}", at]] if jobs else []
 
+    def forecast_command(self) -> list[str] | None:
+        """See :meth:`Queue.forecast_command`."""
+        return ["sbatch", "--test-only"]
+
+    def read_forecast(self, text: str) -> datetime | None:
+        """See :meth:`Queue.read_forecast`."""
+        found = re.search(r"to start at (\d+) ", text)
+        return _time(found[1]) if found is not None else None
+
     def site_commands(self) -> Sequence[list[str]]:
         """See :meth:`Queue.site_commands`."""
         return (
