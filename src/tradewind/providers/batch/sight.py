@@ -6,6 +6,7 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
+from tradewind.host.bare.starter import ASKED
 from tradewind.host.records import Run
 from tradewind.model.instance import InstanceStatus, Marks, ObservedInstance, Role
 from tradewind.providers.batch.queue import Entry, Stage
@@ -67,9 +68,13 @@ def _over(entry: Entry, marks: Marks, run: Run, handle: str) -> ObservedInstance
         started_at=began,
         stopped_at=entry.stopped_at,
         exit_code=end.exit_code if end is not None else entry.exit_code,
-        # The instance knows best why it ended, if it could still say so.
-        detail=end.detail if end is not None and end.detail else entry.words,
+        detail=_why(entry, end.detail if end is not None else ""),
     )
+
+
+def _why(entry: Entry, said: str) -> str:
+    # The instance knows best why it ended, unless somebody ended it: who that was, the queue knows.
+    return said if said and said != ASKED else entry.words or said
 
 
 def never(seen: ObservedInstance, why: str) -> ObservedInstance:
