@@ -41,6 +41,8 @@ class Capabilities:
     """How long after its bill began Dask is up on an instance, usually; what is launched has the money for it."""
     ends_within: timedelta = timedelta(0)
     """How long what was told to end may still be billed; kept back from every hard budget."""
+    queues: bool = False
+    """Whether what is launched may wait for days, unbilled, without anything being wrong."""
     list_lag: timedelta = timedelta(0)
     """How long after a launch ``observe`` may not list it yet."""
     remembers: timedelta = timedelta(hours=1)

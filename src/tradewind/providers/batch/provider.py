@@ -72,6 +72,7 @@ class BatchProvider(Provider):
         same_file_system=True,
         logs_of_the_dead=True,
         self_expiry=True,
+        queues=True,
         starts_within=timedelta(seconds=30),
         ends_within=timedelta(seconds=35),
         remembers=KEPT_FOR,
