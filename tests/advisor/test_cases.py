@@ -338,6 +338,20 @@ def test_an_offer_for_other_countries_is_left_out_and_an_unknown_one_is_asked_ab
     assert "pangeo-eosc" in {one.partner.id for one in advice.ask_first}
 
 
+def test_software_on_machines_that_a_free_offer_gives_is_a_pair() -> None:
+    advice = asked(
+        country="US", affiliation="academic", work=["notebooks", "gpu"], pay=["nothing"], admin="linux", hub="must"
+    )
+
+    assert advice.ranked == ()
+    assert {advice.pairs[0].first.id, advice.pairs[0].second.id} == {"jetstream2", "daskhub"}
+    assert asked(country="Kenya", work=["notebooks", "gpu"], pay=["nothing"], admin="linux", hub="must").pairs == ()
+
+
+def test_a_readers_rerun_of_a_paper_needs_no_hub_of_ones_own() -> None:
+    assert first(asked(outsiders="yes", pay=["nothing"], people=3)) == {"mybinder"}
+
+
 def test_a_friend_in_the_country_opens_what_the_country_doesnt() -> None:
     answers = {"country": "Brazil", "affiliation": "academic", "work": ["jobs"], "pay": ["nothing"]}
 

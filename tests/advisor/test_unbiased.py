@@ -34,7 +34,7 @@ SOURCE = Source(
     kind=Kind.VENDOR,
     confidence=Confidence.VERIFIED,
 )
-quick = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+quick = settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 def fact_of(field: Field, value: Value) -> Fact:

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from decimal import Decimal
-from itertools import combinations
 from typing import Any
 
 from tradewind.advisor.fact import Fact
@@ -23,14 +22,12 @@ from tradewind.advisor.judge import (
     standing,
     worth,
 )
+from tradewind.advisor.pairs import Pair, fee, pairs
 from tradewind.advisor.partner import Directory, Partner, PartnerKind
 from tradewind.advisor.questions import Question, Questionnaire, QuestionType
 from tradewind.advisor.rules import Hurdle, Rules
 from tradewind.errors import BadRequest
 
-MOST_PAIRS = 3
-PAIR_COSTS = 0.95
-"""Two services are more to learn and look after than one of the same worth."""
 GOOD = 0.6
 POOR = 0.3
 
@@ -53,18 +50,6 @@ class Recommendation:
     def partner(self) -> Partner:
         """The partner."""
         return self.judgement.partner
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pair:
-    """Two partners that together do what neither does alone."""
-
-    first: Partner
-    second: Partner
-    score: float
-    does: tuple[tuple[str, tuple[str, ...]], ...]
-    """For each partner's name, the needs it meets."""
-    why: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,9 +134,12 @@ class Bench:
         preferences = [number for number, rule in enumerate(self.rules.preferences) if question in rule.answers]
         weights = self.weights(answers)
         found: list[tuple[tuple[bool, float], str]] = []
+        untouched = [number for number in range(len(self.rules.exclusions)) if number not in exclusions]
         for judged in self.all():
             partner = judged.partner
             if partner.kind is PartnerKind.PROGRAMME:
+                continue
+            if any(judged.exclusions[number] is Outcome.UNMET for number in untouched):
                 continue
             changed_needs = _renewed(judged.needs, needs, self.rules.needs, partner, answers)
             changed = _renewed(judged.exclusions, exclusions, self.rules.exclusions, partner, answers)
@@ -228,7 +216,7 @@ def advise(
             teller.recommendation(rank, one)
             for rank, one in ranked((one for one in systems if one.standing is Standing.ASK), key=_fewest_doubts)
         ),
-        pairs=_pairs(systems, rules, answers, [one for _, one in fit]),
+        pairs=pairs(systems, rules, answers, bench.weights(answers), today),
         excluded=tuple(_excluded(systems, rules, answers, [one for _, one in fit])),
         changes=tuple(_changes(bench, questionnaire)),
         in_use=tuple(_in_use(questionnaire.directory, answers)),
@@ -342,76 +330,6 @@ class _Teller:
             facts=tuple(partner.facts[name] for name in sorted(rule.facts) if name in partner.facts),
             unknown=tuple(name for name in sorted(rule.facts) if name not in partner.facts),
         )
-
-
-def fee(partner: Partner, answers: Mapping[str, Any]) -> Decimal | None:
-    """Return the least fee in US dollars a month for as many people as were named; None where nobody knows."""
-    fixed = partner.facts.get("fee_per_month")
-    if fixed is None or not isinstance(fixed.value, Decimal):
-        return None
-    each = partner.facts.get("fee_per_person")
-    if each is None or not isinstance(each.value, Decimal):
-        return fixed.value
-    return fixed.value + each.value * Decimal(answers.get("people", 1))
-
-
-def _pairs(
-    systems: Sequence[Judgement], rules: Rules, answers: Mapping[str, Any], fit: Sequence[Judgement]
-) -> tuple[Pair, ...]:
-    """Return pairs that do together what neither does alone; or, day and night, two ways that don't fail together."""
-    willing = [
-        one for one in systems if one.standing in {Standing.FIT, Standing.PART} and Outcome.ASK not in one.exclusions
-    ]
-    budget = answers.get("budget_per_month")
-    pairs = []
-    for one, other in combinations(willing, 2):
-        joined = tuple(min(both) for both in zip(one.needs, other.needs, strict=True) if Outcome.MET in both)
-        asked = [became for became in one.needs if became is not Outcome.NOT_ASKED]
-        if one.standing is Standing.FIT or other.standing is Standing.FIT or len(joined) < len(asked):
-            continue
-        if not any(_is_anywhere(judged.partner) for judged in (one, other)):
-            continue
-        fees = [fee(judged.partner, answers) for judged in (one, other)]
-        if budget is not None and sum(known for known in fees if known is not None) > budget:
-            continue
-        pairs.append(_pair(one, other, rules, "together they do all you need; neither does alone"))
-    if fit:
-        best = fit[0].score
-        pairs = [pair for pair in pairs if pair.score > best]
-    if answers.get("uptime") == "always":
-        pairs = [*_second_paths(fit, rules), *pairs]
-    return tuple(
-        sorted(pairs, key=lambda pair: (-round(pair.score, 9), pair.first.name, pair.second.name))[:MOST_PAIRS]
-    )
-
-
-def _second_paths(fit: Sequence[Judgement], rules: Rules) -> Iterator[Pair]:
-    for one, other in combinations(fit, 2):
-        if one.partner.operator != other.partner.operator:
-            yield _pair(one, other, rules, "one to work with, the other for when it is down: they don't fail together")
-
-
-def _pair(one: Judgement, other: Judgement, rules: Rules, why: str) -> Pair:
-    one, other = sorted((one, other), key=lambda judged: judged.first_key)
-    does = tuple(
-        (
-            judged.partner.name,
-            tuple(rule.label for rule, became in zip(rules.needs, judged.needs, strict=True) if became is Outcome.MET),
-        )
-        for judged in (one, other)
-    )
-    return Pair(
-        first=one.partner,
-        second=other.partner,
-        score=(one.score + other.score) / 2 * PAIR_COSTS,
-        does=does,
-        why=why,
-    )
-
-
-def _is_anywhere(partner: Partner) -> bool:
-    fact = partner.facts.get("anywhere")
-    return fact is not None and fact.value is True
 
 
 def _excluded(

@@ -9,7 +9,8 @@ from typing import Any
 
 from tradewind.advisor.fact import Fact, Value
 from tradewind.advisor.judge import Reason
-from tradewind.advisor.match import Advice, Pair, Recommendation
+from tradewind.advisor.match import Advice, Recommendation
+from tradewind.advisor.pairs import Pair
 from tradewind.advisor.partner import Partner
 from tradewind.advisor.questions import Questionnaire
 
