@@ -18,9 +18,11 @@ from hypothesis import strategies as st
 
 from tests.advisor.asking import TODAY, asked
 from tradewind.advisor.fact import Better, Confidence, Fact, Field, FieldType, Kind, Source, Value
-from tradewind.advisor.match import Advice, advise
+from tradewind.advisor.judge import Standing, worth
+from tradewind.advisor.match import Advice, Bench, advise, ranked
 from tradewind.advisor.partner import Directory, Partner, PartnerKind
 from tradewind.advisor.questions import Questionnaire, QuestionType
+from tradewind.advisor.rules import Hurdle, Preference
 from tradewind.advisor.shelf import open_shelf
 from tradewind.errors import BadRequest
 
@@ -34,7 +36,7 @@ SOURCE = Source(
     kind=Kind.VENDOR,
     confidence=Confidence.VERIFIED,
 )
-quick = settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+quick = settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 def fact_of(field: Field, value: Value) -> Fact:
@@ -257,10 +259,38 @@ def test_nobody_is_recommended_who_fails_a_rule_that_excludes(directory: Directo
 @quick
 @given(directory=directories(), said=answers())
 def test_what_another_answer_would_bring_is_what_it_brings(directory: Directory, said: dict[str, Any]) -> None:
-    for change in advised(directory.partners, said).changes[:5]:
-        really = advised(directory.partners, {**said, change.question.id: change.answer})
+    for change in advised(directory.partners, said).changes:
+        changed = {**said, change.question.id: change.answer}
+        judged = Bench(directory, SHELF.rules, changed, TODAY, {}).all()
+        fit = ranked(one for one in judged if one.standing is Standing.FIT and one.values)
 
-        assert {one.partner.id for one in really.ranked if one.rank == 1} == {one.id for one in change.first}
+        assert {one.partner.id for rank, one in fit if rank == 1} == {one.id for one in change.first}
+
+
+def graded(rule: Hurdle | Preference) -> list[Field]:
+    """Return the fields a rule reads that may be better or worse."""
+    names = rule.facts if isinstance(rule, Preference) else rule.keep.facts
+    return [FIELDS[name] for name in sorted(names) if FIELDS[name].better is not Better.NEITHER]
+
+
+RULES = [rule for rule in (*SHELF.rules.needs, *SHELF.rules.exclusions, *SHELF.rules.preferences) if graded(rule)]
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.id)
+@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+@given(chosen=partners("p"), said=answers(), data=st.data())
+def test_no_rule_holds_a_better_fact_against_anybody(
+    rule: Hurdle | Preference, chosen: Partner, said: dict[str, Any], data: st.DataObject
+) -> None:
+    field = data.draw(st.sampled_from(graded(rule)))
+    value = data.draw(values_of(field))
+    worse, better = ({**chosen.facts, field.name: fact_of(field, one)} for one in (value, bettered(field, value, data)))
+
+    if isinstance(rule, Preference):
+        assert worth(rule, better, said, TODAY) >= worth(rule, worse, said, TODAY)
+    else:
+        order = [False, None, True]
+        assert order.index(rule.keep.holds(better, said)) >= order.index(rule.keep.holds(worse, said))
 
 
 def test_no_rule_and_no_question_names_a_partner() -> None:
