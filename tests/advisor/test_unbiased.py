@@ -355,3 +355,29 @@ def test_an_answer_takes_less_than_fifty_milliseconds_of_work() -> None:
 def test_a_weight_that_cant_be_is_refused(moved: dict[str, Any]) -> None:
     with pytest.raises(BadRequest, match=r"preference|weight"):
         SHELF.rules.moved(moved)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"hub": "must", "admin": "linux", "pay": ["money"], "people": 30, "work": ["notebooks", "dask"]},
+        {"country": "FR", "affiliation": "academic", "work": ["dask"], "admin": "python", "data_at": ["aws"]},
+    ],
+)
+def test_every_other_answer_of_the_real_directory_is_told_as_it_would_be(given: dict[str, Any]) -> None:
+    said = SHELF.questionnaire.read(given)
+    advice = advised(SHELF.directory, said)
+    told = {(one.question.id, one.answer): {partner.id for partner in one.first} for one in advice.changes}
+    now = {one.partner.id for one in advice.ranked if one.rank == 1}
+    tried = 0
+
+    for question in SHELF.questionnaire.questions:
+        for other in SHELF.questionnaire.others(question, said.get(question.id)):
+            changed = {**said, question.id: other}
+            if SHELF.rules.check(changed):
+                continue
+            judged = Bench(SHELF.directory, SHELF.rules, changed, TODAY, {}).all()
+            fit = ranked(one for one in judged if one.standing is Standing.FIT and one.values)
+            tried += 1
+            assert {one.partner.id for rank, one in fit if rank == 1} == told.get((question.id, other), now)
+    assert tried > 80
