@@ -122,3 +122,24 @@ def test_lint_names_each_fault_of_a_folder_and_fails(run: Run, tmp_path: Path) -
     assert told.exit_code == 1
     assert "somewhere.toml: it has no 'name'" in told.stdout
     assert run("partner", "lint").exit_code == 0
+
+
+def test_the_example_programme_is_estimated_line_by_line(run: Run, ask: Ask, tmp_path: Path) -> None:
+    file = tmp_path / "programme.toml"
+    file.write_text(run("estimate", "--example").stdout)
+
+    told = run("estimate", str(file), "--draws", "200")
+
+    for words in (
+        "300 people x 10 TB a month = 3,000.00 TB",
+        "277.78 USD",
+        "another region",
+        "Who could pay",
+        "Coiled",
+    ):
+        assert words in told.stdout
+    assert {"ways", "lines", "faults", "assumptions", "could_pay"} <= set(ask("estimate", str(file), "--draws", "200"))
+
+
+def test_an_estimate_of_nothing_says_where_to_start(run: Run) -> None:
+    assert "--example" in run("estimate").output

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 
+from tradewind.advisor.estimate import Assumptions, read_assumptions
 from tradewind.advisor.expression import Grammar
 from tradewind.advisor.partner import Directory
 from tradewind.advisor.questions import Questionnaire
@@ -76,3 +77,10 @@ def directory_files(folder: Traversable) -> list[Traversable]:
 
 def _text(file: Traversable) -> str:
     return file.read_text(encoding="utf-8")
+
+
+@functools.cache
+def open_assumptions() -> Assumptions:
+    """Return what an estimate takes for granted."""
+    sources = read_sources(parsed(_text(HERE / "sources.toml"), "sources.toml"))
+    return read_assumptions(parsed(_text(HERE / "assumptions.toml"), "assumptions.toml"), sources)
