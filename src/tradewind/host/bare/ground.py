@@ -12,7 +12,6 @@ from typing import Any, Optional
 
 VARIABLE = "TRADEWIND_INSTANCE"
 """Set in every process of an instance to its handle, and so in everything that it starts."""
-OLDEST = (3, 9)
 
 # Python reads the program's length, then the program, from its standard input, where further lines follow. No single
 # quote, backslash or exclamation mark: every login shell takes it between single quotes.
