@@ -194,7 +194,8 @@ class ServeSettings:
     burst: int = 200
     """How much it may ask at once; default 200."""
     body_limit: int = 1024 * 1024
-    """Bytes of a request that are read at most; default 1 MiB, ten times the largest honest one."""
+    """Bytes of a request that are read at most; default 1 MiB, some three times the largest honest one: a cluster with
+    a thousand conda packages. Named environments, for several platforms, may have 8 MiB in any case."""
     log_format: str = "text"
     """"text" for people or "json" for programs; default text."""
     open_metrics: bool = False
