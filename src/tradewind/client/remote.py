@@ -160,7 +160,7 @@ class Remote:
     async def set_environment(
         self, cluster_id: str, environment: Environment | None = None, *, compiled: str = ""
     ) -> None:
-        """Change what software new instances run."""
+        """Change what software the workers are to have."""
         body = wire.dump_json(NewSoftware(environment=environment, compiled=compiled)).encode()
         await self.ask("PUT", self._path("clusters", cluster_id, "environment"), body=body)
 

@@ -12,4 +12,4 @@ table = Table("artifacts")
 @table.on("POST", "/workspaces/{workspace}/artifacts", body=NewDeposit, answer=Deposit, problems=(BadRequest,))
 async def deposit(asked: Asked[NewDeposit, Nothing]) -> Deposit:
     """Tell where files of one's own code may be put, by addresses signed for a quarter of an hour; changes nothing."""
-    return await asked.service.deposit(asked.body)
+    return await asked.clusters.deposit(asked.body)

@@ -3,24 +3,31 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import replace
 
-from tradewind.engine.depot import Depot
-from tradewind.engine.verbs.caller import ForCaller
+from tradewind.engine.access.asker import Asker
+from tradewind.engine.depot import Depot, Depots
 from tradewind.errors import BadRequest, ConfigError, MissingExtra, Unavailable
 from tradewind.model.environment import Environment
 from tradewind.model.exchange import Deposit, NewDeposit, Upload
 from tradewind.planning.access import Action
 from tradewind.planning.wishes import check_artifacts, check_keepable
+from tradewind.providers.base import Provider
 
 STREAMED = "your own code goes to the cluster itself, once it is up"
 
 
-class Deposits(ForCaller):
+class Deposits:
     """Gives out addresses to write to, and believes nothing before it has looked itself.
 
     Each person of a workspace has a place of their own: nobody can put anything where another one's machines look.
     """
+
+    def __init__(self, depots: Depots, offered: Callable[[str], Provider], asker: Asker) -> None:
+        self._depots = depots
+        self._offered = offered
+        self._asker = asker
 
     async def deposit(self, wanted: NewDeposit) -> Deposit:
         """Return where files may be put that machines of clusters on a provider are to fetch.
@@ -32,10 +39,10 @@ class Deposits(ForCaller):
         Unavailable
             The store doesn't answer.
         """
-        self._refuse_unless(Action.CREATE_CLUSTER)
+        self._asker.refuse_unless(Action.CREATE_CLUSTER)
         check_keepable(wanted)
         check_artifacts(wanted.artifacts)
-        depot, circle = await self._depot(wanted.provider), self._circle_of(self._caller.user)
+        depot, circle = await self._depot(wanted.provider), self._circle_of(self._asker.caller.user)
         if isinstance(depot, str):
             return Deposit(is_taken=False, detail=depot)
         try:
@@ -46,13 +53,13 @@ class Deposits(ForCaller):
         uploads = tuple(Upload(sha256=one.sha256, url=url) for one, url in zip(missing, urls, strict=True))
         return Deposit(is_taken=True, uploads=uploads)
 
-    async def _with_deposits(self, environment: Environment, provider: str, owner: str) -> Environment:
+    async def found(self, environment: Environment, provider: str, owner: str) -> Environment:
         """Return software that says where its files are had. Raises BadRequest for files that nobody can have.
 
         From afar that is what the cluster's owner has deposited, whoever asks, and nothing else: a hash is no right to
         a file of this computer.
         """
-        is_from_afar = self._is_from_afar
+        is_from_afar = self._asker.is_from_afar
         artifacts = tuple(replace(one, is_deposited=is_from_afar) for one in environment.artifacts)
         if is_from_afar and artifacts:
             depot = await self._depot(provider)
@@ -78,9 +85,7 @@ class Deposits(ForCaller):
         if can.same_file_system or not can.runs_software:
             return f"what {provider!r} launches fetches none"
         try:
-            depot = await asyncio.to_thread(
-                self._engine.rounds.depots.of, self._workspace
-            )  # opening one imports libraries
+            depot = await asyncio.to_thread(self._depots.of, self._asker.workspace)  # opening one imports libraries
         except (ConfigError, MissingExtra) as error:
             return f"its store can't be used: {error}"
         if depot is None:
@@ -88,4 +93,4 @@ class Deposits(ForCaller):
         return depot if depot.takes_deposits else "its store is a directory, which takes none from afar"
 
     def _circle_of(self, owner: str) -> tuple[str, str]:
-        return self._workspace, owner
+        return self._asker.workspace, owner
