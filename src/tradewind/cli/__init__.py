@@ -20,6 +20,7 @@ COMMANDS = {
         "tradewind.cli.env:env",
         "The software that clusters run: show, diff, why, and named ones: create, list, delete.",
     ),
+    "setup": ("tradewind.cli.setup:setup", "Settings for an infrastructure, found by asking it."),
     "doctor": ("tradewind.cli.doctor:doctor", "Check this machine, the store and each provider."),
     "login": ("tradewind.cli.login:login", "Sign in to a server; clusters and commands are then asked of it."),
     "logout": ("tradewind.cli.login:logout", "Sign out of it."),
