@@ -118,6 +118,12 @@ class SoftwareSettings:
     public_indexes: tuple[str, ...] = ()
     """Addresses of package indexes, besides PyPI, that machines can ask without a password; default none, so that
     packages of other indexes travel from here."""
+    artifacts_url: str | None = None
+    """Where files for machines are kept, with what the first of them packed for the others: file:///shared/depot,
+    s3://bucket/prefix, gs://… or az://…, reached as this program may. Default None: each machine is given its files
+    from here, and installs by itself."""
+    artifacts_urls: Mapping[str, str] = field(default_factory=dict)
+    """The same for some workspaces of a server, by their names, in place of ``artifacts_url``; default none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -34,6 +34,7 @@ STARTING_S = 0.4
 """From the begin of an instance's bill until Dask is up, as the world is told and as its door promises."""
 STEPS = (
     "due",
+    "take_due",
     "take_lease",
     "renew_leases",
     "load",

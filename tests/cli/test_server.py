@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import re
 import subprocess
 import sys
@@ -15,6 +16,9 @@ import pytest
 
 from tests.cli.conftest import Run
 from tests.served import Served, people_of
+from tradewind import Cluster
+from tradewind.cli import create
+from tradewind.client.code import held_by
 from tradewind.client.credentials import Credentials, load_credentials, save_credentials
 from tradewind.client.door import open_api
 
@@ -114,6 +118,31 @@ def test_a_cluster_is_created_shown_connected_to_and_stopped_from_terminals(ada,
         line["key"] == "ice"
         for line in json.loads(done(run, "usage", "show", "--by", "tag:project", "--json"))["lines"]
     )
+
+
+def test_a_cluster_that_is_created_in_a_terminal_has_its_makers_code_before_anybody_connects(
+    ada, run, tmp_path, monkeypatch
+):
+    (tmp_path / "code").mkdir()
+    (tmp_path / "code" / "icefloe.py").write_text("DRIFT = 1\n")
+    monkeypatch.chdir(tmp_path / "code")
+    monkeypatch.setenv("TRADEWIND_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+    monkeypatch.setenv("UV_NO_CONFIG", "1")
+    for name in [name for name in os.environ if "INDEX" in name]:  # all other packages come from PyPI
+        monkeypatch.delenv(name)
+    # As with a server on another machine, which can't read this one's files.
+    monkeypatch.setattr(create, "must_stream", lambda place, provider: True)
+    said = done(run, "cluster", "create", "equipped", "--n-workers", "0")
+    try:
+        assert "It has your own code as it is now" in said
+        with Cluster.from_name("equipped", show_widget=False) as cluster:
+            held = cluster.sync(held_by, cluster.scheduler_comm)
+        assert "icefloe.py" in held.contents
+        kept = json.loads(done(run, "cluster", "show", "equipped", "--json"))["view"]["cluster"]["environment"]
+        assert not kept.get("artifacts")
+    finally:
+        run("cluster", "stop", "equipped", "--yes")
 
 
 @pytest.mark.parametrize(

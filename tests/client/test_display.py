@@ -16,6 +16,7 @@ import pytest
 from tests.e2e.conftest import SRC, eventually
 from tradewind import Cluster
 from tradewind.client.display.terminal import Terminal
+from tradewind.model.events import BUDGET_STEP
 from tradewind.model.exchange import NewBudget
 from tradewind.model.money import Money
 
@@ -123,16 +124,20 @@ def test_each_step_of_a_budget_that_pays_is_said_once(
     monkeypatch.setenv("TRADEWIND_LOCAL__PRICE_PER_HOUR", "36")  # a cent a second
     limit = NewBudget(limit=Money(amount=Decimal("0.06"), currency="USD"), is_hard=False)
     with Cluster(n_workers=1, wait_for_workers=True) as cluster:
+        # What was passed before its first look isn't said: on a busy machine, that look may come late.
+        cluster.sync(cluster._display.update, cluster._session.view)
         api = cluster._session.api
         api.run(api.set_budget(limit))
-        eventually(lambda: " 80 % of" in caplog.text, 30, "eighty per cent are said")
+        eventually(lambda: " 100 % of" in caplog.text, 30, "all of it is said to be spent")
         shown = cluster._repr_html_()
+        # A busy machine looks seldom and may step over some; what happened, the journal knows.
+        journal = [event for _, event in api.run(api.events(cluster.cluster_id)) if event.kind == BUDGET_STEP]
 
     said = [record.getMessage() for record in caplog.records if "the budget of 0.06 USD" in record.getMessage()]
-    assert [line.split(": ", 1)[1].split(" of ")[0] for line in said][:2] == ["50 %", "80 %"]
+    assert said == [f"Cluster {cluster.name!r}: {event.message}" for event in journal]
     assert len(said) == len(set(said))
     assert "It is soft, and stops nothing." in said[0]
-    assert "80 % of the budget of 0.06 USD a month" in shown
+    assert "100 % of the budget of 0.06 USD a month" in shown
 
 
 def test_a_terminal_that_was_closed_is_no_fault(home: Path) -> None:

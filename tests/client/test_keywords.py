@@ -224,7 +224,9 @@ def test_the_rest_goes_through_as_it_is() -> None:
 
 
 @pytest.mark.parametrize(
-    ("wrong", "right"), [("n_wrkers", "n_workers"), ("worker_memroy", "worker_memory"), ("idletimeout", "idle_timeout")]
+    ("wrong", "right"),
+    [("n_wrkers", "n_workers"), ("worker_memroy", "worker_memory"), ("idletimeout", "idle_timeout")]
+    + [("environment", "software")],
 )
 def test_an_unknown_keyword_is_refused_with_the_nearest(wrong: str, right: str) -> None:
     with pytest.raises(UnknownKeyword, match=f"{wrong!r}. Did you mean {right!r}") as caught:

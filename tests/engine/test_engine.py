@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import logging
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -15,6 +17,8 @@ from tradewind.engine.clock import SteadyClock
 from tradewind.engine.engine import Engine
 from tradewind.engine.rounds.rounds import Rounds
 from tradewind.errors import NotFound, StoreError, Unavailable
+from tradewind.server.logs import JsonLines
+from tradewind.store.records import Lease
 
 SOON = 2.0
 
@@ -27,8 +31,15 @@ class Looks:
     def doubt(self, cluster_id: str) -> None:
         """Nothing is remembered here."""
 
+    def grant(self, lease: Lease) -> None:
+        """Nothing is remembered here."""
+
     def hint(self) -> None:
         """Nothing is remembered here."""
+
+    def left_to_others(self, now: object) -> tuple[str, ...]:
+        """Everything can be looked after here."""
+        return ()
 
     async def renew(self) -> tuple[str, ...]:
         return ()
@@ -52,11 +63,18 @@ class Due:
     def __init__(self, *answers: tuple[str, ...] | Exception) -> None:
         self.answers = list(answers)
 
-    async def due(self, now: object, limit: int, holder: str) -> tuple[str, ...]:
+    async def due(self, now: object, limit: int, holder: str, without: tuple[str, ...]) -> tuple[str, ...]:
+        if isinstance(self.answers[0], Exception):
+            raise self.answers[0]
+        return ("something",)
+
+    async def take_due(
+        self, now: datetime, holder: str, until: datetime, limit: int, without: tuple[str, ...]
+    ) -> tuple[Lease, ...]:
         answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
         if isinstance(answer, Exception):
             raise answer
-        return answer
+        return tuple(Lease(cluster_id=each, holder=holder, epoch=1, until=until) for each in answer)
 
 
 @asynccontextmanager
@@ -141,7 +159,7 @@ async def test_a_store_that_can_not_be_read_does_not_end_the_loop(clock: SteadyC
         await until(lambda: looks.seen == ["c1"])
 
 
-async def test_a_slow_round_is_not_followed_by_a_second_because_its_cluster_is_still_due(clock: SteadyClock) -> None:
+async def test_what_is_due_again_in_the_middle_of_its_round_is_looked_at_after_it(clock: SteadyClock) -> None:
     go_on = asyncio.Event()
 
     async def look(cluster_id: str) -> None:
@@ -149,10 +167,33 @@ async def test_a_slow_round_is_not_followed_by_a_second_because_its_cluster_is_s
 
     looks = Looks(clock, look)
     async with started(looks, Due(("c1",), ("c1",), ())):
-        await asyncio.sleep(1.1)  # a second scan
+        await asyncio.sleep(1.1)  # a second scan: somebody wrote, since taking it had put it off
+        assert looks.seen == ["c1"], "never two rounds of one cluster at a time"
         go_on.set()
         await asyncio.sleep(0.05)
-        assert looks.seen == ["c1"]
+        assert looks.seen == ["c1", "c1"]
+
+
+async def test_each_line_of_the_log_about_a_cluster_says_which(clock: SteadyClock) -> None:
+    lines: list[dict[str, Any]] = []
+
+    class Kept(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            lines.append(json.loads(JsonLines().format(record)))
+
+    async def look(cluster_id: str) -> None:
+        raise Unavailable("away")
+
+    kept, logger = Kept(), logging.getLogger("tradewind")
+    logger.addHandler(kept)
+    try:
+        looks = Looks(clock, look)
+        async with started(looks, Due(("c1", "c2"), ())):
+            await until(lambda: len(lines) == 2)
+    finally:
+        logger.removeHandler(kept)
+
+    assert {line["cluster"] for line in lines} == {"c1", "c2"}
 
 
 async def test_an_engine_that_closes_finishes_its_rounds_and_begins_no_others(clock: SteadyClock) -> None:

@@ -55,8 +55,9 @@ async def at_rest(stage: Stage, engine: Rounds) -> Rounds:
 
 async def look_as_the_loop_does(stage: Stage, engine: Rounds) -> Any:
     """Do a round that trusts what is remembered, where the store doesn't say otherwise."""
-    if "c1" in await stage.store.due(stage.clock.now(), holder=engine.holder):
-        engine.leases.doubt("c1")
+    now = stage.clock.now()
+    for lease in await stage.store.take_due(now, engine.holder, now + LEASE):
+        engine.leases.grant(lease)
     return await engine.round("c1", afresh=False)
 
 
@@ -226,6 +227,31 @@ async def test_what_is_handed_over_is_due_at_once_for_others(stage: Stage) -> No
     assert (await stage.store.leases())[0].holder == "B"
 
 
+async def test_what_was_taken_and_not_begun_yet_is_handed_over_as_well(stage: Stage) -> None:
+    await stage.create()
+    engine, now = stage.engine(), stage.clock.now()
+    [lease] = await stage.store.take_due(now, engine.holder, now + LEASE)
+    engine.leases.grant(lease)
+    assert await stage.store.due(now, holder="B") == ()
+
+    await engine.leases.hand_over()
+
+    assert await stage.store.due(now, holder="B") == ("c1",)
+
+
+async def test_a_round_begun_with_a_lease_that_was_taken_with_others_takes_none_again(stage: Stage) -> None:
+    await stage.create()
+    engine, now = stage.engine(), stage.clock.now()
+    [lease] = await stage.store.take_due(now, engine.holder, now + LEASE)
+    engine.leases.grant(lease)
+    engine.store = engine.leases.store = counted = Counted(stage.store)  # type: ignore[assignment]
+
+    assert await engine.round("c1", afresh=False) is not None
+
+    assert "load" in counted.asked
+    assert "take_lease" not in counted.asked
+
+
 async def test_an_instance_that_is_up_before_the_list_knows_it_is_billed_from_its_true_begin(stage: Stage) -> None:
     await stage.create()
     engine = stage.engine()
@@ -266,6 +292,10 @@ async def test_who_cant_look_after_a_cluster_leaves_it_to_others_at_once() -> No
     with pytest.raises(BadRequest):
         await other.round("c1")
 
+    assert other.left_to_others(stage.clock.now()) == ("fake",), "and doesn't ask for it again"
+    assert await stage.store.due(stage.clock.now(), holder="A") == ("c1",)
     assert await mine.round("c1") is not None
+    stage.clock.advance(61)
+    assert other.left_to_others(stage.clock.now()) == (), "but for once a minute"
     assert (await stage.store.get_cluster("c1")).status is ClusterStatus.RUNNING
     await stage.store.aclose()

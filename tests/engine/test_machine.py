@@ -251,8 +251,9 @@ class Clusters(RuleBasedStateMachine):
         others = asyncio.all_tasks()
         engine = self.engines[who]
         try:
-            if trusts and "c1" in await self.stage.store.due(self.stage.clock.now(), holder=engine.holder):
-                engine.leases.doubt("c1")
+            now = self.stage.clock.now()
+            for lease in await self.stage.store.take_due(now, engine.holder, now + LEASE) if trusts else ():
+                engine.leases.grant(lease)
             return await engine.round("c1", afresh=not trusts)
         except f.ProcessKilled:
             await bury(others)

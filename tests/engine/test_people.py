@@ -18,7 +18,7 @@ from tradewind.engine.access.people import Arrival, People
 from tradewind.engine.access.person import Person
 from tradewind.engine.tidying import TOKENS_KEPT, Tidying
 from tradewind.errors import BadRequest, Forbidden, NameTaken, NotFound, SignInNeeded
-from tradewind.model.people import EVERY_SCOPE, MemberRole, Scope, Signed
+from tradewind.model.people import MemberRole, Scope, Signed, User
 from tradewind.model.secret import Secret
 from tradewind.store.store import Store
 from tradewind.testing.clock import FakeClock
@@ -47,13 +47,16 @@ class House:
             self.store, self.clock, settings or Settings(), new_id=lambda prefix: f"{prefix}-{next(self.numbers)}"
         )
 
-    async def claim(self, name: str = "ada") -> Signed:
-        """Make the first user."""
-        doors = self.people()
-        secret = await doors.first_admin_secret()
+    async def newcomer(self, name: str = "ada") -> tuple[User, Secret]:
+        """Make the first user; return what they are given."""
+        secret = await self.people().first_admin_secret()
         assert secret is not None
-        _, token = await doors.claim(secret.reveal(), name)
-        return await doors.let_in(token.reveal())
+        return await self.people().claim(secret.reveal(), name)
+
+    async def claim(self, name: str = "ada") -> Signed:
+        """Make the first user, and sign them in with it."""
+        _, token = await self.newcomer(name)
+        return await self.people().let_in(token.reveal())
 
     async def member(self, name: str, role: MemberRole, by: Signed) -> Signed:
         """Make a new user a member of the workspace ``default``."""
@@ -245,7 +248,7 @@ async def test_nobody_revokes_anothers_token(house: House) -> None:
 
 async def test_a_cookie_is_no_token_and_a_token_no_cookie(house: House) -> None:
     ada = await house.claim()
-    cookie = await house.people().session(ada.user, "browser")
+    cookie = await house.people().session(ada.user, "browser", "signed in")
     _, token = await house.as_(ada).create_token("laptop")
 
     await house.people().let_in(cookie.reveal(), is_browser=True)
@@ -258,7 +261,7 @@ async def test_a_cookie_is_no_token_and_a_token_no_cookie(house: House) -> None:
 
 async def test_what_is_made_while_another_system_vouches_ends_when_that_does(house: House) -> None:
     ada = await house.claim()
-    lent = await house.people().let_in((await house.people().lend(ada.user, "hub")).reveal())
+    lent = await house.people().let_in((await house.people().lend(ada.user, "hub", "https://hub")).reveal())
     browser = await house.people().let_in((await house.people().session_of(lent, "b")).reveal(), is_browser=True)
 
     for signed in (lent, browser):
@@ -284,7 +287,9 @@ async def test_a_token_that_expires_makes_none_that_outlasts_it(house: House, li
 
 async def test_a_token_that_never_expires_makes_others_that_never_do(house: House) -> None:
     ada = await house.claim()
-    browser = await house.people().let_in((await house.people().session(ada.user, "b")).reveal(), is_browser=True)
+    browser = await house.people().let_in(
+        (await house.people().session(ada.user, "b", "signed in")).reveal(), is_browser=True
+    )
     _, text = await house.as_(browser).create_token("robot", life=None)
 
     made, _ = await house.as_(await house.people().let_in(text.reveal())).create_token("more", life=None)
@@ -292,34 +297,174 @@ async def test_a_token_that_never_expires_makes_others_that_never_do(house: Hous
     assert made.expires_at is None
 
 
-@pytest.mark.parametrize(
-    ("settings", "scopes", "workspace", "renews"),
-    [
-        (Settings(), EVERY_SCOPE, None, True),
-        (Settings(), {Scope.MANAGE, Scope.READ}, None, False),
-        (Settings(), EVERY_SCOPE, "default", False),
-        (OPEN, EVERY_SCOPE, None, False),
-    ],
-    ids=["the only way in", "of some scopes", "of one workspace", "beside a provider"],
-)
-async def test_a_browser_with_a_pasted_token_renews_it_only_where_that_is_how_people_come_in(
-    house: House, settings: Settings, scopes: frozenset[Scope], workspace: str | None, renews: bool
+@pytest.mark.parametrize("settings", [Settings(), OPEN], ids=["where tokens are the only way in", "beside a provider"])
+@pytest.mark.parametrize("life", [timedelta(hours=2), timedelta(days=90), None])
+async def test_a_browser_with_a_pasted_token_makes_none_that_outlasts_it(
+    house: House, settings: Settings, life: timedelta | None
 ) -> None:
     ada = await house.claim()
-    _, text = await house.as_(ada).create_token("mine", scopes=scopes, workspace=workspace, life=timedelta(hours=1))
+    _, text = await house.as_(ada).create_token("mine", life=timedelta(hours=1))
     doors = house.people(settings)
-    cookie = await doors.session_of(await doors.let_in(text.reveal()), "browser")
-    browser = await doors.let_in(cookie.reveal(), is_browser=True)
+    pasted = await doors.let_in(text.reveal())
+    browser = await doors.let_in((await doors.session_of(pasted, "browser")).reveal(), is_browser=True)
 
-    made, _ = await house.as_(browser).create_token("next", scopes=scopes, life=timedelta(days=90))
+    made, more = await house.as_(browser).create_token("next", life=life)
+    login = await doors.begin_login()
+    confirmed = await house.as_(browser).confirm_login((await doors.login_request(login.request))[1])
+    again = await doors.let_in(
+        (await doors.session_of(await doors.let_in(more.reveal()), "b")).reveal(), is_browser=True
+    )
+    third, _ = await house.as_(again).create_token("third", life=life)
 
-    assert made.expires_at == (house.clock.now() + timedelta(days=90) if renews else browser.expires_at)
-    assert browser.expires_at == house.clock.now() + timedelta(hours=1)
+    assert {browser.expires_at, made.expires_at, confirmed.expires_at, third.expires_at} == {pasted.expires_at}
+
+
+async def test_a_browser_with_a_token_of_months_makes_others_of_months(house: House) -> None:
+    ada = await house.claim()
+    _, text = await house.as_(ada).create_token("mine", life=timedelta(days=60))
+    pasted = await house.people().let_in(text.reveal())
+    cookie = await house.people().session_of(pasted, "browser")
+    browser = await house.people().let_in(cookie.reveal(), is_browser=True)
+
+    made, _ = await house.as_(browser).create_token("next", life=timedelta(days=90))
+
+    assert browser.expires_at == house.clock.now() + timedelta(hours=12)
+    assert made.expires_at == pasted.expires_at
+
+
+async def test_a_browser_is_signed_out_when_the_token_that_was_pasted_is_revoked(house: House) -> None:
+    ada = await house.claim()
+    token, text = await house.as_(ada).create_token("mine")
+    cookie = await house.people().session_of(await house.people().let_in(text.reveal()), "browser")
+    await house.people().let_in(cookie.reveal(), is_browser=True)
+
+    await house.as_(ada).revoke_token(token.id)
+
+    with pytest.raises(SignInNeeded):
+        await house.people().let_in(cookie.reveal(), is_browser=True)
+
+
+@pytest.mark.parametrize("door", ["browser", "first link", "invitation"])
+async def test_who_signed_in_themselves_makes_tokens_that_outlast_that(house: House, door: str) -> None:
+    ada = await house.claim()
+    signed = {
+        "browser": await house.people().let_in(
+            (await house.people().session(ada.user, "b", "signed in")).reveal(), is_browser=True
+        ),
+        "first link": ada,
+        "invitation": await house.member("bob", MEMBER, ada),
+    }[door]
+
+    made, _ = await house.as_(signed).create_token("for ever", life=None)
+
+    assert made.expires_at is None
+
+
+async def test_what_a_newcomer_got_is_a_token_like_others_after_twelve_hours(house: House) -> None:
+    _, text = await house.newcomer()
+    house.clock.advance(timedelta(hours=12))
+    ada = await house.people().let_in(text.reveal())
+
+    made, _ = await house.as_(ada).create_token("for ever", life=None)
+
+    assert made.expires_at == ada.expires_at
+
+
+async def test_a_token_that_ends_binds_no_sign_in_that_does_not(house: House) -> None:
+    ada = await house.claim()
+    _, text = await house.as_(ada).create_token("leaked", life=timedelta(hours=1))
+    leaked = await house.people().let_in(text.reveal())
+    cookie = await house.people().session_of(leaked, "browser")
+    browser = await house.people().let_in(cookie.reveal(), is_browser=True)
+
+    for signed in (leaked, browser):
+        with pytest.raises(Forbidden, match="--sign-in-link ada"):
+            await house.as_(signed).bind("https://id.example.org", "thief")
+    await house.as_(ada).bind("https://id.example.org", "ada")
+
+
+async def test_the_audit_log_says_what_each_token_was_made_with(house: House) -> None:
+    ada = await house.claim()
+    token, text = await house.as_(ada).create_token("mine")
+    pasted = await house.people().let_in(text.reveal())
+    cookie = await house.people().session_of(pasted, "browser")
+    browser = await house.people().let_in(cookie.reveal(), is_browser=True)
+    made, _ = await house.as_(browser).create_token("next")
+
+    told = {entry.subject: entry.detail for entry in await house.as_(ada).audit() if entry.action == "token.created"}
+
+    assert told[ada.token_id].startswith("by the first link, ")
+    assert told[token.id].startswith(f"with {ada.token_id}, mine, ")
+    assert told[browser.token_id].startswith(f"pasted {token.id}, browser, ")
+    assert told[made.id].startswith(f"with {browser.token_id}, next, ")
+
+
+# Who has nothing left to come in with
+
+
+async def test_a_link_from_the_server_s_machine_signs_in_once_and_makes_tokens_that_stay(house: House) -> None:
+    ada = await house.claim()
+    house.clock.advance(timedelta(days=91))
+    link = await house.people().sign_in_link("ada")
+
+    cookie = await house.people().by_link(link.reveal(), "browser")
+
+    again = await house.people().let_in(cookie.reveal(), is_browser=True)
+    made, _ = await house.as_(again).create_token("new")
+    told = [(entry.user, entry.detail) for entry in await house.as_(again).audit() if "sign-in link" in entry.detail]
+    assert again.user == ada.user
+    assert made.expires_at == house.clock.now() + timedelta(days=90)
+    assert [user for user, _ in told] == ["tradewind"]
+    assert told[0][1].startswith("for ada, on the server's machine, ")
+    with pytest.raises(Forbidden, match="another"):
+        await house.people().by_link(link.reveal(), "browser")
+
+
+async def test_of_two_who_open_a_link_at_once_one_comes_in(house: House) -> None:
+    await house.claim()
+    link = await house.people().sign_in_link("ada")
+
+    came = await asyncio.gather(
+        *[house.people().by_link(link.reveal(), "browser") for _ in range(4)], return_exceptions=True
+    )
+
+    assert sorted(type(each).__name__ for each in came) == ["Forbidden", "Forbidden", "Forbidden", "Secret"]
+
+
+async def test_a_link_is_good_for_nothing_but_signing_in_within_a_day(house: House) -> None:
+    ada = await house.claim()
+    link = await house.people().sign_in_link("ada")
+    for is_browser in (False, True):
+        with pytest.raises(SignInNeeded):
+            await house.people().let_in(link.reveal(), is_browser=is_browser)
+    _, token = await house.as_(ada).create_token("mine")
+    with pytest.raises(Forbidden):
+        await house.people().by_link(token.reveal(), "browser")
+    house.clock.advance(timedelta(days=1))
+
+    with pytest.raises(Forbidden, match="lasts a day"):
+        await house.people().by_link(link.reveal(), "browser")
+
+
+async def test_no_link_is_made_for_who_is_shut_out_or_is_not_there(house: House) -> None:
+    ada = await house.claim()
+    await house.member("bob", MEMBER, ada)
+    link = await house.people().sign_in_link("bob")
+    await house.as_(ada).set_disabled("bob", True)
+
+    with pytest.raises(Forbidden, match="shut out"):
+        await house.people().sign_in_link("bob")
+    with pytest.raises(Forbidden, match="isn't good"):
+        await house.people().by_link(link.reveal(), "browser")
+    with pytest.raises(NotFound, match="operators are: ada"):
+        await house.people().sign_in_link("eve")
 
 
 async def test_tokens_that_are_good_for_nothing_are_deleted_after_ninety_days(house: House) -> None:
     ada = await house.claim()
-    browser = await house.people().let_in((await house.people().session(ada.user, "b")).reveal(), is_browser=True)
+    browser = await house.people().let_in(
+        (await house.people().session(ada.user, "b", "signed in")).reveal(), is_browser=True
+    )
     _, forever = await house.as_(browser).create_token("for ever", life=None)
     revoked, _ = await house.as_(browser).create_token("revoked", life=None)
     await house.as_(browser).create_token("expired", life=timedelta(minutes=1))
@@ -512,7 +657,7 @@ async def test_who_is_shut_out_comes_in_by_no_door(house: House) -> None:
     bob = await house.member("bob", ADMIN, ada)
     await house.as_(bob).bind("https://id.example.org", "1")
     _, text = await house.as_(bob).create_token("laptop")
-    cookie = await house.people().session(bob.user, "browser")
+    cookie = await house.people().session(bob.user, "browser", "signed in")
     _, secret = await (await house.within(bob)).invite()
 
     await house.as_(ada).set_disabled("bob", True)

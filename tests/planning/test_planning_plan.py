@@ -13,6 +13,7 @@ from tradewind.model.cluster import Cluster, ClusterStatus, Intent, ScaleMemory,
 from tradewind.model.instance import Contact, Instance, InstanceEnd, InstanceStatus, Role
 from tradewind.planning import meter
 from tradewind.planning.plan import plan
+from tradewind.planning.reconcile import REFUSED
 from tradewind.planning.snapshot import Plan, Snapshot
 from tradewind.testing.strategies import instances, lifetimes, moments, money, scalings
 
@@ -160,7 +161,7 @@ def test_every_plan_ends_what_nobody_knows_and_looks_again_until_nothing_is_left
     assert (decided.wake_at is None) is (decided.cluster.status is ClusterStatus.STOPPED)
     if decided.cluster.status is ClusterStatus.STOPPED:
         assert not any(i.status.is_live for i in after.values())
-        assert snapshot.observed is not None
+        assert snapshot.observed is not None or all(i.end in REFUSED for i in after.values())
         assert not living
     else:
         assert decided.wake_at is not None

@@ -290,6 +290,13 @@ def test_a_line_of_the_log_is_one_line_whatever_was_sent() -> None:
     assert "\n" not in JsonLines().format(record)
 
 
+def test_no_line_of_the_log_tells_a_terminal_what_to_do() -> None:
+    record = logging.LogRecord("tradewind", logging.INFO, "", 0, "refused: %s", ("\x1b]0;mine\x07\x9b2J\u202e",), None)
+
+    for line in (Lines().format(record), JsonLines().format(record)):
+        assert not {"\x1b", "\x07", "\x9b"} & set(line)
+
+
 async def test_a_body_that_drips_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(body, "PATIENCE_S", 0.3)
     stage = await Stage.open(tmp_path, replace(Settings(), serve=ServeSettings(tls=False)))

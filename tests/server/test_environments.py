@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from tests.server.stage import API, Stage, new
+from tradewind import wire
+from tradewind.model.environment import Environment, Target, seal
 from tradewind.model.people import MemberRole
 
 ALL = f"{API}/workspaces/glacier/environments"
@@ -80,6 +83,69 @@ async def test_what_a_live_cluster_runs_is_told_with_its_name(lab: Stage) -> Non
     assert "climate@1 is what cluster tides runs now; stop it first" in refused.json()["detail"]
 
 
+def on_machines(stage: Stage, machines: Target) -> None:
+    """Let all that can be had be of one kind."""
+    stage.world.sizes = tuple(replace(size, target=machines) for size in stage.world.sizes)
+
+
+def of_platforms(*packages: dict[str, Any]) -> dict[str, Any]:
+    """Return software that is locked for two platforms."""
+    one = wanted()["environments"][0]
+    both = [one | {"platform": platform} for platform in ("linux-x86_64", "linux-aarch64")]
+    return {"name": "climate", "environments": [it | {"packages": [*it["packages"], *packages]} for it in both]}
+
+
+@pytest.mark.parametrize("platform", ["linux-x86_64", "linux-aarch64"])
+async def test_a_cluster_runs_what_is_locked_for_the_machines_that_it_gets(platform: str, lab: Stage) -> None:
+    on_machines(lab, Target(platform=platform))
+    async with lab.client("mia") as mia:
+        await mia.post(ALL, json=of_platforms())
+        asked = new("tides", "glacier", software="climate")
+        planned = (await mia.post(f"{API}/workspaces/glacier/dry-runs", json=asked)).json()
+        made = (await mia.post(f"{API}/workspaces/glacier/clusters", json=asked)).json()
+
+    assert (made["environment"]["platform"], made["environment"]["name"]) == (platform, "climate@1")
+    assert f"climate@1 is taken as it is locked for {platform}, with Python 3.11." in planned["notes"]
+
+
+UNFIT = [
+    (Target(platform="macosx-arm64"), {}, "locked for linux-x86_64, linux-aarch64, and this cluster's machines are"),
+    (
+        Target(platform="linux-aarch64"),
+        {"source": "archive", "url": "https://lab.example/rime-1-cp311-cp311-manylinux_2_17_x86_64.whl"},
+        "rime (rime-1-cp311-cp311-manylinux_2_17_x86_64.whl)",
+    ),
+    (
+        Target(platform="linux-x86_64", glibc="2.17"),
+        {"source": "archive", "url": "https://lab.example/rime-1-cp311-cp311-manylinux_2_28_x86_64.whl"},
+        "which are Linux x86_64 with glibc 2.17: rime (rime-1",
+    ),
+    (
+        Target(platform="linux-aarch64"),
+        {"source": "conda", "url": "https://lab.example/ice", "subdir": "linux-64"},
+        "rime (a conda package for linux-64)",
+    ),
+]
+
+
+@pytest.mark.parametrize(("machines", "package", "words"), UNFIT, ids=[words for *_, words in UNFIT])
+async def test_what_can_not_be_had_there_is_refused_before_anything_starts(
+    machines: Target, package: dict[str, str], words: str, lab: Stage
+) -> None:
+    on_machines(lab, machines)
+    async with lab.client("mia") as mia:
+        await mia.post(ALL, json=of_platforms(*([{"name": "rime", "version": "1"} | package] if package else [])))
+        asked = new("tides", "glacier", software="climate")
+        answers = [await mia.post(f"{API}/workspaces/glacier/{noun}", json=asked) for noun in ("dry-runs", "clusters")]
+        clusters = (await mia.get(f"{API}/workspaces/glacier/clusters")).json()["items"]
+
+    for answer in answers:
+        assert answer.status_code == 400
+        assert words in answer.json()["detail"]
+        assert "Create it again" in answer.json()["detail"] or "create it again" in answer.json()["detail"]
+    assert (clusters, lab.world.alive()) == ([], ())
+
+
 FILE = {"file_name": "ours-0.7-py3-none-any.whl", "sha256": "ab" * 32, "size": 9}
 REFUSED = [
     (wanted() | {"name": "Climate"}, "can't be an environment's name"),
@@ -90,8 +156,8 @@ REFUSED = [
     (wanted(python="snake"), "is no version of Python"),
     (wanted(packages=[]), "has no distributed"),
     (wanted(artifacts=[FILE]), "only your computer has (ours-0.7-py3-none-any.whl)"),
-    (wanted(indexes=["https://ada:hush@lab.example/simple"]), "an address at lab.example has a user or a password"),
-    (wanted(channels=["https://token@lab.example/t"]), "an address at lab.example has a user or a password"),
+    (wanted(indexes=["https://ada:hush@lab.example/simple"]), "indexes[0]: the address at lab.example has a user"),
+    (wanted(channels=["https://token@lab.example/t"]), "channels[0]: the address at lab.example has a user"),
     (wanted() | {"note": "x" * 201}, "write one line of up to 200"),
     (wanted() | {"image": "a", "environments": [], "name": "a\0b"}, "NUL"),
 ]
@@ -105,6 +171,43 @@ async def test_what_can_get_no_name_is_told_why(lab: Stage, body: dict[str, Any]
     assert answer.status_code == 400
     assert words in answer.json()["detail"]
     assert "hush" not in answer.text
+
+
+SECRETS = {
+    "a login": {"indexes": ["https://ada:hush@lab.example/simple"]},
+    "a token": {"channels": ["https://lab.example/t/hush/climate"]},
+    "a query": {"packages": [{"name": "melt", "version": "1", "url": "https://lab.example/melt.whl?token=hush"}]},
+    "a user of Mercurial": {"packages": [{"name": "melt", "version": "1", "url": "hg+https://hush@lab.example/m@1"}]},
+}
+
+
+@pytest.mark.parametrize("more", SECRETS.values(), ids=SECRETS)
+async def test_software_without_a_name_is_refused_for_the_same_secrets(lab: Stage, more: dict[str, Any]) -> None:
+    software = wanted(**more)["environments"][0]
+    clusters = f"{API}/workspaces/glacier/clusters"
+    async with lab.client("mia") as mia:
+        made = (await mia.post(clusters, json=new("tides", "glacier"))).json()
+        asked = await mia.post(clusters, json={**new("other", "glacier"), "environment": software})
+        changed = await mia.put(f"{clusters}/{made['id']}/environment", json={"environment": software})
+
+    for answer in (asked, changed):
+        assert answer.status_code == 400, answer.text
+        assert "the address at lab.example has a" in answer.json()["detail"]
+        assert "hush" not in answer.text
+
+
+async def test_a_cluster_has_the_hash_of_what_it_runs_whatever_its_client_says(lab: Stage) -> None:
+    software = wanted(content_hash="../../made up")["environments"][0]
+    clusters = f"{API}/workspaces/glacier/clusters"
+    async with lab.client("mia") as mia:
+        made = (await mia.post(clusters, json={**new("tides", "glacier"), "environment": software})).json()
+        await mia.put(f"{clusters}/{made['id']}/environment", json={"environment": software | {"python": "3.12"}})
+        changed = (await mia.get(f"{clusters}/{made['id']}/view")).json()["cluster"]
+
+    for record in (made, changed):
+        kept = wire.load(Environment, record["environment"])
+        assert kept.content_hash == seal(kept).content_hash
+    assert made["environment"]["content_hash"] != changed["environment"]["content_hash"]
 
 
 @pytest.mark.parametrize("version", [-1, 0, 2**31, 2**80])

@@ -216,7 +216,7 @@ async def test_a_header_that_is_no_token_lets_nobody_in(stage: Stage, header: st
 
 
 async def test_a_good_cookie_does_not_help_a_bad_token(stage: Stage) -> None:
-    cookie = await stage.shared.assembly.people.session(stage.users["olga"], "browser")
+    cookie = await stage.shared.assembly.people.session(stage.users["olga"], "browser", "signed in")
     async with stage.client() as stranger:
         stranger.cookies.set("__Host-tradewind", cookie.reveal())
         assert (await stranger.get(f"{API}/me")).status_code == 200

@@ -22,6 +22,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from tests.server.stage import spec, token_of
@@ -110,6 +111,39 @@ def test_it_says_where_it_is_lets_its_first_admin_in_and_ends_when_told(tmp_path
         assert again.value.code == 403
         assert server.process.returncode == 0
         assert took < 10
+
+
+def test_who_lost_their_last_token_comes_in_by_a_link_made_beside_the_running_server(tmp_path: Path) -> None:
+    environ = os.environ | {"TRADEWIND_DATA_DIR": str(tmp_path), "TRADEWIND_CONFIG_DIR": str(tmp_path)}
+    with serving(tmp_path, "--no-tls") as server, httpx.Client(base_url=server.url) as browser:
+        assert server.process.stdout is not None
+        link = server.process.stdout.readline() + server.process.stdout.readline()
+        server.get("/api/v1/claim", body={"secret": link.rsplit("#", 1)[1].strip(), "name": "ada"})
+        port = server.url.rpartition(":")[2]
+        command = [sys.executable, "-c", "from tradewind.cli import main; main()", "serve", "--no-tls", "--port", port]
+        made = subprocess.run(
+            [*command, "--sign-in-link", "ada"], env=environ, capture_output=True, text=True, timeout=30, check=False
+        )
+        stranger = subprocess.run(
+            [*command, "--sign-in-link", "eve"], env=environ, capture_output=True, text=True, timeout=30, check=False
+        )
+        page, _, secret = made.stdout.strip().partition("#")
+        assert browser.get(page).status_code == 200
+        answers = [
+            browser.post(page, data={"secret": secret}, headers={"Sec-Fetch-Site": "same-origin"}) for _ in range(2)
+        ]
+        forever = browser.post(
+            "/api/v1/me/tokens",
+            json={"label": "laptop", "never_expires": True},
+            headers={"Sec-Fetch-Site": "same-origin"},
+        )
+
+    assert made.returncode == 0, made.stderr
+    assert page == f"{server.url}/sign-in/link"
+    assert [answer.status_code for answer in answers] == [303, 403]
+    assert forever.json()["token"]["expires_at"] is None, forever.text
+    assert stranger.returncode == 1
+    assert "operators are: ada" in stranger.stderr
 
 
 def test_it_ends_within_seconds_though_somebody_waits_for_an_answer(tmp_path: Path) -> None:

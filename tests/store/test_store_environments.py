@@ -8,10 +8,12 @@ from dataclasses import replace
 import pytest
 from store_records import SECRETS, T0, make_cluster
 
-from tradewind.errors import NameTaken, NotFound
-from tradewind.model.environment import Environment, Package, seal
+from tradewind import wire
+from tradewind.errors import BadRequest, NameTaken, NotFound
+from tradewind.model.environment import Artifact, Environment, Package, seal
 from tradewind.model.exchange import MadeEnvironment
 from tradewind.model.named import NamedEnvironment, content_of
+from tradewind.store import environments as limits
 from tradewind.store.access.audit import By
 from tradewind.store.store import Store
 
@@ -122,3 +124,81 @@ async def test_what_a_live_cluster_runs_cant_be_deleted_and_others_can(store: St
 
     assert [line.version for line in await store.environments.versions("lab", "climate")] == [1]
     assert (await store.get_cluster("c1")).environment == runs
+
+
+async def test_a_cluster_that_gets_other_software_runs_that_name_no_more(store: Store) -> None:
+    await add(store, named("1.0"))
+    runs = replace(software("1.0"), name="climate@1")
+    await store.create_cluster(replace(make_cluster("c1", "ocean"), environment=runs), SECRETS)
+
+    await store.equip("c1", software("2.0"), T0)
+
+    await store.environments.delete("lab", "climate", None, T0, BY)
+    assert await store.environments.newest("lab") == ()
+
+
+async def test_of_deleted_versions_the_last_number_alone_is_kept(store: Store) -> None:
+    for number in range(1, 6):
+        assert (await add(store, named("1.0"))).version.version == number
+        await store.environments.delete("lab", "climate", number, T0, BY)
+
+    kept = [one async for page in store.archive.pages("environments", "lab") for one in page]
+
+    assert [(one.version, one.environments) for one in kept] == [(5, ())]
+
+
+async def test_a_name_that_was_deleted_needs_a_place_like_a_new_one(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "MOST_NAMES", 2)
+    for name in ("a", "b"):
+        await add(store, named(name=name))
+    await store.environments.delete("lab", "a", None, T0, BY)
+    await add(store, named(name="c"))
+
+    with pytest.raises(BadRequest, match="at most 2 named environments; delete"):
+        await add(store, named(name="a"))
+    await add(store, named("2.0", name="b"))
+    await add(store, named(name="a", workspace="elsewhere"))
+
+
+async def test_a_name_has_so_many_versions_that_are_there(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "MOST_VERSIONS", 2)
+    for version in ("1.0", "2.0"):
+        await add(store, named(version))
+    with pytest.raises(BadRequest, match="climate has 2 versions, which is the most"):
+        await add(store, named("3.0"))
+    assert not (await add(store, named("2.0"))).is_new, "what is there already needs no room"
+    await store.environments.delete("lab", "climate", 1, T0, BY)
+
+    assert (await add(store, named("3.0"))).version.version == 3
+
+
+async def test_what_takes_too_much_room_is_refused_and_deleting_makes_room(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = len(wire.dump_json(named().environments))
+    monkeypatch.setattr(limits, "MOST_BYTES_IN_ALL", 2 * one)
+    for name in ("a", "b"):
+        await add(store, named(name=name))
+    with pytest.raises(BadRequest, match=r"take 0\.0 MiB, and with this one it would be more"):
+        await add(store, named(name="c"))
+    await add(store, named(name="c", workspace="elsewhere"))
+    await store.environments.delete("lab", "a", None, T0, BY)
+    await add(store, named(name="c"))
+
+    monkeypatch.setattr(limits, "MOST_BYTES", one - 1)
+    with pytest.raises(BadRequest, match="lock it for fewer platforms"):
+        await add(store, named(name="d", workspace="elsewhere"))
+
+
+async def test_the_files_that_somebody_needs_are_those_of_live_clusters_and_of_kept_names(store: Store) -> None:
+    def with_file(sha256: str) -> Environment:
+        return seal(replace(software(), artifacts=(Artifact(file_name="x.whl", sha256=sha256, size=1),)))
+
+    await add(store, replace(named(name="kept"), environments=(with_file("a" * 64),)))
+    await add(store, replace(named(name="gone"), environments=(with_file("b" * 64),)))
+    await store.environments.delete("lab", "gone", None, T0, BY)
+    await store.create_cluster(replace(make_cluster(), environment=with_file("c" * 64)), SECRETS)
+
+    assert await store.environments.files() == {"a" * 64, "c" * 64}

@@ -15,10 +15,10 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import MetaData, create_engine, select
 from store_old import NAMED, OLD, SHARED
-from store_records import SECRETS, fill, make_cluster, url_of
+from store_records import SECRETS, T0, fill, make_cluster, url_of
 from tests.postgres import Postgres
 
-from tradewind.errors import StoreError
+from tradewind.errors import NameTaken, StoreError
 from tradewind.store.schema import metadata
 from tradewind.store.sql import database, migrate
 from tradewind.store.store import Store
@@ -36,10 +36,13 @@ def empty_url(request: pytest.FixtureRequest, path: Path) -> str:
 
 
 def tables_of(path: Path) -> dict[str, str]:
-    """Return the statement that would make each table and index, blanks set aside."""
+    """Return the statement that would make each table and index, blanks and quotes set aside.
+
+    A table that was rebuilt has its name in quotes ever after.
+    """
     with closing(sqlite3.connect(path)) as connection:
         rows = connection.execute("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL").fetchall()
-    return {name: "".join(sql.split()) for name, sql in rows if name != "alembic_version"}
+    return {name: "".join(sql.replace('"', "").split()) for name, sql in rows if name != "alembic_version"}
 
 
 def restore(dump: Path, url: str) -> None:
@@ -131,6 +134,19 @@ async def test_an_old_database_is_brought_up_to_date_with_nothing_lost(empty_url
             columns = [metadata.tables[name].c[column] for column in row]
             assert connection.execute(select(*columns)).mappings().all() == [row], name
     engine.dispose()
+
+
+async def test_what_ran_before_the_upgrade_is_still_protected_by_its_name(empty_url: str) -> None:
+    restore(OLD / empty_url.partition(":")[0] / "0003.sql", empty_url)
+    runs = '{"python":"3.11","platform":"linux-x86_64","packages":[],"content_hash":"ff","name":"climate@1"}'
+    raw(empty_url, f"UPDATE clusters SET environment = '{runs}' WHERE id = 'c1'")
+
+    store = await Store.open(empty_url)
+
+    with pytest.raises(NameTaken, match="climate@1 is what cluster ocean runs"):
+        await store.environments.delete("lab", "climate", None, T0, None)
+    assert raw(empty_url, "SELECT size FROM environments") == [(len(NAMED["environments"]["environments"]),)]
+    await store.aclose()
 
 
 async def test_the_database_of_a_newer_program_is_refused_and_left_alone(url: str) -> None:

@@ -28,6 +28,9 @@ from tradewind.model.instance import Contact, InstanceStatus
 from tradewind.store.access.audit import By
 from tradewind.store.store import Changes, Store
 
+SECOND = timedelta(seconds=1)
+LEASE = 15 * SECOND
+
 
 def to_five(intent: Intent) -> Intent:
     return replace(intent, scaling=Scaling.fixed(5))
@@ -43,6 +46,7 @@ async def test_another_holder_gets_no_lease_while_one_is_valid(store: Store) -> 
     await hold(store, holder="h1")
 
     assert await store.take_lease("c1", "h2", T0 + MINUTE / 2, T0 + 2 * MINUTE) is None
+    await store.change_intent("c1", to_five, T0)
     assert await store.due(T0, holder="h2") == ()
     assert await store.due(T0, holder="h1") == ("c1",)
 
@@ -75,7 +79,7 @@ async def test_a_take_over_raises_the_epoch_and_the_first_holder_can_save_nothin
 async def test_a_released_lease_is_free_for_others_and_its_epoch_never_comes_again(store: Store) -> None:
     await store.create_cluster(make_cluster(), SECRETS)
     first = await hold(store)
-    await store.release_lease(first)
+    await store.release_lease(first, T0)
 
     with pytest.raises(LeaseLost, match="nobody"):
         await store.save(first, Changes())
@@ -319,6 +323,80 @@ async def test_what_no_database_keeps_of_a_machine_s_words_costs_no_round(store:
     assert loaded.open_usages[0].vm_type == loaded.open_usages[0].region == event.message == kept
 
 
+async def test_what_is_taken_in_vain_is_due_again_later_each_time_up_to_a_minute(store: Store) -> None:
+    await store.create_cluster(make_cluster(), SECRETS)
+    now, waits = T0, []
+
+    for holder in ("h1", "h2", "h1", "h2", "h1"):
+        assert await store.take_lease("c1", holder, now, now + LEASE)
+        taken = now
+        while not await store.due(now, holder=holder):
+            now += SECOND
+        waits.append((now - taken) / SECOND)
+
+    assert waits == [15, 30, 60, 60, 60]
+
+
+async def test_once_a_round_went_well_a_cluster_isnt_put_off_for_longer_any_more(store: Store) -> None:
+    await store.create_cluster(make_cluster(), SECRETS)
+    for _ in range(3):
+        lease = await store.take_lease("c1", "h1", T0, T0 + LEASE)
+    assert lease is not None
+
+    now = T0 + 2 * LEASE
+    await store.renew_leases("h1", ("c1",), now, now + LEASE)
+    now += 10 * LEASE
+    await store.take_lease("c1", "h2", now, now + LEASE)
+
+    assert await store.due(now + LEASE, holder="h2") == ("c1",)
+
+
+async def test_a_lease_renewed_in_the_middle_of_a_round_says_nothing_of_how_it_ends(store: Store) -> None:
+    await store.create_cluster(make_cluster(), SECRETS)
+    for _ in range(3):
+        lease = await store.take_lease("c1", "h1", T0, T0 + LEASE)
+    assert lease is not None
+    await store.take_lease("c1", "h1", T0 + LEASE, T0 + 2 * LEASE, read=lease.revision)
+
+    now = T0 + 10 * LEASE
+    await store.take_lease("c1", "h2", now, now + LEASE)
+
+    assert await store.due(now + 59 * SECOND, holder="h2") == ()
+    assert await store.due(now + 60 * SECOND, holder="h2") == ("c1",)
+
+
+async def test_what_is_saved_in_a_round_that_may_still_go_wrong_doesnt_bring_a_cluster_forward(store: Store) -> None:
+    await store.create_cluster(make_cluster(), SECRETS)
+    for _ in range(3):
+        lease = await store.take_lease("c1", "h1", T0, T0 + LEASE)
+    assert lease is not None
+
+    await store.save(lease, Changes(wake_at=T0 + LEASE))
+
+    assert await store.due(T0 + 59 * SECOND, holder="h1") == ()
+    assert await store.due(T0 + 60 * SECOND, holder="h1") == ("c1",)
+
+
+async def test_what_people_want_of_a_cluster_that_is_put_off_makes_it_due_at_once(store: Store) -> None:
+    await store.create_cluster(make_cluster(), SECRETS)
+    for _ in range(3):
+        lease = await store.take_lease("c1", "h1", T0, T0 + LEASE)
+    assert lease is not None
+
+    await store.change_intent("c1", to_five, T0 + SECOND)
+    await store.save(lease, Changes(wake_at=T0 + LEASE))
+
+    assert await store.due(T0 + SECOND, holder="h1") == ("c1",)
+
+
+async def test_clusters_of_a_provider_that_is_left_out_arent_due(store: Store) -> None:
+    await store.create_cluster(make_cluster(), SECRETS)
+    provider = make_cluster().spec.provider
+
+    assert await store.due(T0, without=(provider,)) == ()
+    assert await store.due(T0, without=("another",)) == ("c1",)
+
+
 async def test_what_is_due_is_taken_with_its_leases_the_longest_due_first(store: Store) -> None:
     for number, wait in enumerate([3, 1, 2, 99]):
         cluster = make_cluster(f"c{number}", f"n{number}")
@@ -329,11 +407,10 @@ async def test_what_is_due_is_taken_with_its_leases_the_longest_due_first(store:
 
     assert await store.take_due(T0, "h2", until) == ()
     taken = await store.take_due(now, "h2", until, limit=2)
-    again = await store.take_due(now, "h2", until)
+    more = await store.take_due(now, "h2", until)
 
-    assert [lease.cluster_id for lease in taken] == ["c1", "c2"]
-    assert [(lease.cluster_id, lease.epoch) for lease in again] == [("c1", 1), ("c2", 1), ("c0", 1)]
-    assert again[:2] == taken
+    assert [(lease.cluster_id, lease.epoch) for lease in taken] == [("c1", 1), ("c2", 1)]
+    assert [(lease.cluster_id, lease.epoch) for lease in more] == [("c0", 1)]
     assert await store.take_due(now, "h3", until) == ()
     with pytest.raises(LeaseLost):
         await store.save(first, Changes())

@@ -12,7 +12,8 @@ import click
 from tradewind import wire
 from tradewind.cli.terminal import engine, open_console, print_json
 from tradewind.client.api import Engine
-from tradewind.client.door import find_place
+from tradewind.client.door import find_place, must_stream
+from tradewind.client.tables import bytes_text
 from tradewind.errors import ClusterStartError, SignInNeeded
 from tradewind.model.cluster import Cluster, ClusterStatus
 from tradewind.model.instance import InstanceStatus, Role
@@ -58,6 +59,9 @@ def parse_limit(ctx: click.Context, parameter: click.Parameter, value: str | Non
 @click.option("--region", metavar="NAME", help="Where there, on providers that have several.")
 @click.option("--spot-policy", metavar="POLICY", help="on-demand, spot or spot_with_fallback.")
 @click.option("--software", metavar="NAME", help="A named environment.")
+@click.option(
+    "--package-sync-ignore", multiple=True, metavar="PACKAGE", help="Of your packages, one that machines do without."
+)
 @click.option("--budget", metavar="MONEY", help='Hard limit on what it may cost: "5 EUR".')
 @click.option("--tag", "tags", multiple=True, callback=parse_tags, metavar="KEY=VALUE", help="For cost tables.")
 @click.option(
@@ -84,22 +88,29 @@ def create(wait: bool, as_json: bool, **options: Any) -> None:
     keywords = _keywords()
     if options["no_client_timeout"] is keywords.UNSET:
         options["no_client_timeout"] = None
+    options["package_sync_ignore"] = list(options["package_sync_ignore"]) or None
     spec = keywords.spec_from(
         {**keywords.DEFAULTS, **options},
         place.settings,
         default_name=f"{options['workspace'] or place.settings.workspace}-{secrets.token_hex(4)}",
         shares_files=place.shares_files,
     )
-    capture = importlib.import_module("tradewind.boot.environment.capture").capture
     with engine(workspace=spec.workspace) as api:
         api.prepare(spec.provider)
-        made = api.run(api.create(spec, environment=capture()))
+        session = _part("session").Session(
+            api, spec, place.settings.software.public_indexes, streams=must_stream(place, spec.provider)
+        )
+        with open_console().status(f"Starting {spec.name} …"):
+            made = api.run(_part("equipping").create_equipped(session, place))
         if wait:
             made = _until_up(api, made).cluster
     if as_json:
         print_json(wire.dump(made))
         return
     click.echo(f"{made.name} is {made.status.value}.")
+    if session.to_bring is not None and session.to_bring.artifacts:
+        size = bytes_text(sum(file.size for file in session.to_bring.artifacts))
+        click.echo(f"It has your own code as it is now ({size}); after changes: cluster.sync_environment().")
     click.echo(
         "To connect, in Python:\n\n"
         f"    from tradewind import Cluster\n    client = Cluster.from_name({made.name!r}).get_client()\n\n"
@@ -126,5 +137,9 @@ def _until_up(api: Engine, made: Cluster) -> ClusterView:
 
 
 def _keywords() -> Any:
-    """Return the module of the keywords: Dask's part of it is imported for this command alone."""
-    return importlib.import_module("tradewind.client.keywords")
+    return _part("keywords")
+
+
+def _part(name: str) -> Any:
+    """Return a module of the client's side: Dask's part of it is imported for this command alone."""
+    return importlib.import_module(f"tradewind.client.{name}")

@@ -7,13 +7,11 @@ from collections.abc import Sequence
 from rich.text import Text
 
 from tradewind import wire
-from tradewind.boot.environment.choose import choose
-from tradewind.boot.environment.translate import translate
 from tradewind.boot.environment.translation.platforms import shown
 from tradewind.cli.terminal import open_console, print_json
+from tradewind.client.software import find_for
 from tradewind.client.tables import QUIET, plain_table
-from tradewind.config import cache_directory
-from tradewind.model.environment import Confidence, Environment, PackageChoice, Target
+from tradewind.model.environment import Confidence, Environment, PackageChoice, Target, Translation
 
 STYLES = {Confidence.SURE: QUIET, Confidence.LIKELY: "", Confidence.GUESS: "yellow"}
 
@@ -27,10 +25,10 @@ def show_there(environment: Environment, target: Target, ignore: Sequence[str], 
         It can't be had there.
     """
     console = open_console()
-    choice = PackageChoice(ignore=tuple(ignore))
     notes: list[str] = []
     with console.status(f"Looking for packages for {shown(target.platform)} …"):
-        found = translate(choose(environment, choice), target, cache=cache_directory(), ignore=ignore, say=notes.append)
+        wanted = find_for(environment, target, PackageChoice(ignore=tuple(ignore)), say=notes.append)
+    found = Translation(environment=wanted.environment, differences=wanted.differences)
     if as_json:
         print_json(wire.dump(found))
         return

@@ -14,15 +14,15 @@ from rich.text import Text
 
 from tradewind import wire
 from tradewind.boot.environment.capture import capture, this_platform
-from tradewind.boot.environment.carry import carry
 from tradewind.boot.environment.files.read import FORMATS, read
 from tradewind.boot.environment.translation.platforms import TARGETS
 from tradewind.cli.signed_in import workspace_option
 from tradewind.cli.terminal import engine, json_option, open_console, print_json
+from tradewind.client.software import carried, find_for
 from tradewind.client.tables import QUIET, local_text, plain_table
 from tradewind.config import cache_directory, load_settings
 from tradewind.errors import NotFound
-from tradewind.model.environment import Environment, seal
+from tradewind.model.environment import Environment, PackageChoice, Target, seal
 from tradewind.model.exchange import NewEnvironment
 from tradewind.model.named import EnvironmentVersion, NamedEnvironment
 from tradewind.planning.names import environment_name, environment_reference
@@ -42,11 +42,13 @@ USUAL = "linux-x86_64"
     "platforms",
     type=click.Choice(TARGETS),
     multiple=True,
-    help="For which machines, several times for several. Default: as this computer where that is Linux, else x86_64.",
+    help="For which machines, several times for several. Default: all that FILE is locked for; else as this computer "
+    "where that is Linux, else x86_64.",
 )
 @click.option(
     "--python", "version", metavar="3.11", help="Of the machines, where the file doesn't say. Default: as here."
 )
+@click.option("--ignore", multiple=True, metavar="PACKAGE", help="With --this: leave it out; may be given again.")
 @click.option("--without-local", is_flag=True, help="Leave out projects in directories of this computer.")
 @click.option("--note", default="", metavar="TEXT", help="What it is for, for those who read the list.")
 @workspace_option
@@ -58,6 +60,7 @@ def create(
     is_this: bool,
     platforms: tuple[str, ...],
     version: str | None,
+    ignore: tuple[str, ...],
     without_local: bool,
     note: str,
     workspace: str | None,
@@ -69,22 +72,27 @@ def create(
     """
     if sum([file is not None, image is not None, is_this]) != 1:
         raise click.UsageError("say what it is made from: --from FILE, --image REF or --this")
-    if file is None and (platforms or version):
-        raise click.UsageError("--platform and --python are for --from: an image and this Python have theirs")
+    if image is not None and (platforms or version):
+        raise click.UsageError("--platform and --python are for --from and --this: an image has its own")
+    if ignore and not is_this:
+        raise click.UsageError("--ignore is for --this: leave a package out of the file instead")
     environment_name(name)  # before minutes of locking
     notes: list[str] = []
     environments: tuple[Environment, ...] = ()
+    usual = this_platform() if this_platform().startswith("linux-") else USUAL
     if file is not None:
         environments = read(
             file,
-            platforms=platforms or (this_platform() if this_platform().startswith("linux-") else USUAL,),
+            platforms=platforms,
+            usual=usual,
             python=version or ".".join(platform.python_version_tuple()[:2]),
             cache=cache_directory(),
             with_local=not without_local,
             say=notes.append,
         )
     elif is_this:
-        environments = (_of_this(notes, with_local=not without_local),)
+        targets = [Target(platform=one, python=version or "") for one in platforms or (usual,)]
+        environments = _of_this(targets, PackageChoice(ignore=ignore), notes, with_local=not without_local)
     wanted = NewEnvironment(
         name=name,
         environments=environments,
@@ -103,7 +111,12 @@ def create(
     if not made.is_new:
         console.print(f"{made.version.reference} has this very content: nothing was made.")
         return
-    facts = made.version.image or f"{made.version.packages:,} packages for {', '.join(made.version.platforms)}"
+    if made.version.image:
+        console.print(
+            f"{made.version.reference}: {made.version.image}. No provider runs images yet: clusters refuse it."
+        )
+        return
+    facts = f"{made.version.packages:,} packages for {', '.join(made.version.platforms)}"
     console.print(f"{made.version.reference}: {facts}. Run it with Cluster(software={name!r}).")
 
 
@@ -189,19 +202,22 @@ def versions_table(lines: Sequence[EnvironmentVersion]) -> Table:
     return table
 
 
-def _of_this(notes: list[str], *, with_local: bool) -> Environment:
-    environment = capture()
+def _of_this(
+    targets: Sequence[Target], choice: PackageChoice, notes: list[str], *, with_local: bool
+) -> tuple[Environment, ...]:
+    """Return this Python's packages as ``Cluster(…)`` would give them to machines of each kind."""
+    here = capture()
     # Whoever launches a cluster puts in this program, as it is there.
-    others = tuple(package for package in environment.packages if package.name != "tradewind")
-    environment = carry(
-        replace(environment, packages=others),
-        cache_directory(),
-        public=load_settings().software.public_indexes,
-        with_modules=False,
-        say=notes.append,
-    )
-    if with_local:
-        return environment
-    notes += [f"{package.name} is left out, as asked." for package in environment.packages if package.artifact]
-    left = tuple(package for package in environment.packages if not package.artifact)
-    return seal(replace(environment, packages=left, artifacts=()))
+    here = seal(replace(here, packages=tuple(package for package in here.packages if package.name != "tradewind")))
+    public = load_settings().software.public_indexes
+    found = []
+    for target in targets:
+        wanted = find_for(here, target, choice, say=notes.append)
+        notes += wanted.notes()
+        environment = carried(wanted, public, with_modules=False, say=notes.append)
+        if not with_local:
+            notes += [f"{package.name} is left out, as asked." for package in environment.packages if package.artifact]
+            left = tuple(package for package in environment.packages if not package.artifact)
+            environment = seal(replace(environment, packages=left, artifacts=()))
+        found.append(environment)
+    return tuple(found)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tradewind.config import Settings, data_directory, load_settings
+from tradewind.config import data_directory, load_settings
 from tradewind.errors import MissingExtra
 
 if TYPE_CHECKING:
@@ -25,6 +25,13 @@ if TYPE_CHECKING:
 )
 @click.option("--public-url", help="How people reach it, where a proxy stands in front.")
 @click.option("--no-tls", is_flag=True, help="Speak plain HTTP: for a proxy on this machine that speaks TLS.")
+@click.option(
+    "--sign-in-link",
+    "name",
+    metavar="NAME",
+    help="Serve nothing: print a link that signs this user in once, within a day, for who lost their last token. "
+    "Whoever has it is that user.",
+)
 @click.option("--log-format", type=click.Choice(["text", "json"]), help="Lines for people or for programs.")
 def serve(
     host: str | None,
@@ -33,6 +40,7 @@ def serve(
     providers: tuple[str, ...],
     public_url: str | None,
     no_tls: bool,
+    name: str | None,
     log_format: str | None,
 ) -> None:
     """Look after the clusters of a group: an API and pages in front of the same engine that runs alone.
@@ -49,21 +57,26 @@ def serve(
         "log_format": log_format,
     }
     chosen = replace(settings.serve, **{name: value for name, value in given.items() if value is not None})
-    asyncio.run(_serve(replace(settings, serve=chosen, store=store or settings.store)))
+    settings = replace(settings, serve=chosen, store=store or settings.store)
+    if name is not None:
+        link = asyncio.run(_server().sign_in_link(settings, data_directory(), name))
+        click.echo(link.reveal())
+        click.echo(f"It signs in as {name}, once, within a day. It isn't shown again.", err=True)
+        return
+    run = _server()
+    importlib.import_module("tradewind.server.logs").begin(settings.serve.log_format)
+    asyncio.run(run.serve(settings, data_directory(), _tell))
 
 
-async def _serve(settings: Settings) -> None:
+def _server() -> Any:
     try:
-        run = importlib.import_module("tradewind.server.run")  # half a second that no other command should pay
-        logs = importlib.import_module("tradewind.server.logs")
+        return importlib.import_module("tradewind.server.run")  # half a second that no other command should pay
     except ModuleNotFoundError as error:
         if (error.name or "").startswith("tradewind"):
             raise
         raise MissingExtra(
             f"the server needs the library {error.name!r}, which isn't installed: pip install 'tradewind[server]'"
         ) from error
-    logs.begin(settings.serve.log_format)
-    await run.serve(settings, data_directory(), _tell)
 
 
 def _tell(started: Started) -> None:

@@ -76,6 +76,8 @@ KNOWN_ELSEWHERE = frozenset(
 )
 """Coiled's keywords that nothing here can honour yet."""
 
+NAMED_ELSEWISE = {"environment": ["software"], "env": ["software"], "senv": ["software"]}
+"""Words that people take for keywords, and those that they mean: nearest in letters is another one."""
 DEFAULTS: Mapping[str, Any] = {
     **dict.fromkeys(
         [
@@ -119,7 +121,7 @@ def reject_unknown(given: Mapping[str, object], known: Sequence[str]) -> None:
                 f"Cluster() can't honour {keyword}={value!r} yet: "
                 + (f"write {instead}= in its place." if instead else "leave it out.")
             )
-        near = difflib.get_close_matches(keyword, [*known, *KNOWN_ELSEWHERE], n=1)
+        near = NAMED_ELSEWISE.get(keyword, []) or difflib.get_close_matches(keyword, [*known, *KNOWN_ELSEWHERE], n=1)
         hint = f" Did you mean {near[0]!r}?" if near else " help(tradewind.Cluster) lists what there is."
         raise UnknownKeyword(f"Cluster() got an unexpected keyword argument {keyword!r}.{hint}")
 

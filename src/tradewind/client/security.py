@@ -18,7 +18,7 @@ LOADER = "distributed.client.security-loader"
 
 
 def security_from(keys: KeyPair) -> Security:
-    """Return what a Dask client needs to connect; the keys stay in memory."""
+    """Return what a Dask client needs to connect; Dask writes the key for a moment where only this user reads it."""
     return Security(
         require_encryption=True,
         tls_ca_file=keys.authority,

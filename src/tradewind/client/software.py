@@ -14,7 +14,7 @@ from tradewind.boot.environment.translation.differences import in_lines
 from tradewind.boot.environment.translation.platforms import minor_of, shown
 from tradewind.config import cache_directory
 from tradewind.model.cluster import ClusterSpec
-from tradewind.model.environment import Difference, Environment, Target
+from tradewind.model.environment import Difference, Environment, PackageChoice, Target
 from tradewind.model.offer import Offer
 from tradewind.model.usage import Cost
 from tradewind.model.views import DryRun
@@ -48,7 +48,7 @@ class Wanted:
 
 def target_of(planned: DryRun, spec: ClusterSpec, here: Environment) -> Target:
     """Return what machines a cluster will have: what its provider says, else Linux of the caller's kind or x86."""
-    if known := _oldest(line.offer for line in planned.instances):
+    if known := Target.oldest(line.offer.target for line in planned.instances):
         return known
     if spec.arm:
         return Target(platform="linux-aarch64", python=minor_of(here.python))
@@ -86,32 +86,76 @@ def find(
         Who finds packages of other platforms isn't installed.
     """
     here = here if here is not None else capture()
-    target = target if target is not None else target_of(planned, spec, here)
+    return find_for(here, target if target is not None else target_of(planned, spec, here), spec.packages, say=say)
+
+
+def find_for(
+    here: Environment, target: Target, choice: PackageChoice, *, say: Callable[[str], None] = log.info
+) -> Wanted:
+    """Return what of captured software is chosen, for machines that are named; builds nothing. Raises as :func:`find`.
+
+    What a cluster is given, what gets a name and what ``tradewind env diff --for`` shows is all found here.
+    """
     found = translate(
-        choose(here, spec.packages),
-        target,
-        cache=cache_directory(),
-        ignore=spec.packages.ignore,
-        strict=spec.packages.strict,
-        say=say,
+        choose(here, choice), target, cache=cache_directory(), ignore=choice.ignore, strict=choice.strict, say=say
     )
     return Wanted(environment=found.environment, target=target, differences=found.differences)
 
 
+def carried(
+    wanted: Wanted,
+    public_indexes: Sequence[str],
+    *,
+    with_modules: bool = True,
+    say: Callable[[str], None] = log.warning,
+) -> Environment:
+    """Return software with the files of it that no index has.
+
+    Parameters
+    ----------
+    wanted : Wanted
+        Of the caller.
+    public_indexes : sequence of str
+        Package indexes that machines can ask, besides PyPI.
+    with_modules : bool
+        Whether plain modules of the working directory travel too.
+    say : callable
+        Told in a sentence what was done otherwise than usual.
+
+    Raises
+    ------
+    BadRequest
+        What is the caller's own can't be built, or not for those machines.
+    """
+    environment = carry(
+        wanted.environment, cache_directory(), public=public_indexes, with_modules=with_modules, say=say
+    )
+    check_carried(environment, wanted.target)
+    return environment
+
+
 def prepare(
-    spec: ClusterSpec, planned: DryRun, public_indexes: Sequence[str], *, is_streamed: bool = False
+    spec: ClusterSpec,
+    planned: DryRun,
+    public_indexes: Sequence[str],
+    *,
+    is_streamed: bool = False,
+    here: Environment | None = None,
+    say: Callable[[str], None] = log.info,
 ) -> Environment:
     """Return the software with the files of it that no index has; what differs there is said in the log.
 
     Where it is streamed and nobody says what the machines are, they have software of their own: the caller's is left
-    as it is. Raises as :func:`find` does, and where what is the caller's own can't be built, or not for those machines.
+    as it is. ``here`` is what was captured, by default now; ``say`` is told in a sentence what takes long. Raises as
+    :func:`find` does, and where what is the caller's own can't be built, or not for those machines.
     """
-    here = capture()
-    known = _oldest(line.offer for line in planned.instances)
-    wanted = find(spec, planned, here=here, target=_as_here(here) if is_streamed and known is None else known)
+    here = here if here is not None else capture()
+    known = Target.oldest(line.offer.target for line in planned.instances)
+    wanted = find(spec, planned, here=here, target=_as_here(here) if is_streamed and known is None else known, say=say)
     for note in wanted.notes():
         log.warning(note) if any(map(is_far, wanted.differences)) else log.info(note)
-    return _carried(wanted, public_indexes)
+    say("Packing what no index has.")
+    return carried(wanted, public_indexes)
 
 
 def anew(
@@ -136,28 +180,16 @@ def anew(
     public_indexes : sequence of str
         Package indexes that machines can ask, besides PyPI.
     """
-    target = _oldest(offers)
+    target = Target.oldest(offer.target for offer in offers)
     if before is not None and (target is None or target.platform != before.platform):
         target = Target(platform=before.platform)
     nothing = DryRun(instances=(), cost_per_hour=Cost(), notes=())
-    return _carried(find(spec, nothing, here=here, target=target or _as_here(here)), public_indexes)
+    return carried(find(spec, nothing, here=here, target=target or _as_here(here)), public_indexes)
 
 
-def with_software(planned: DryRun, spec: ClusterSpec) -> DryRun:
+def with_software(planned: DryRun, spec: ClusterSpec, *, here: Environment | None = None) -> DryRun:
     """Return a dry run that says what of the caller's software will differ. Raises as :func:`find` does."""
-    return replace(planned, notes=(*planned.notes, *find(spec, planned).notes()))
-
-
-def _carried(wanted: Wanted, public_indexes: Sequence[str]) -> Environment:
-    carried = carry(wanted.environment, cache_directory(), public=public_indexes)
-    check_carried(carried, wanted.target)
-    return carried
-
-
-def _oldest(offers: Iterable[Offer]) -> Target | None:
-    """Return what the machines are, the oldest of them where they differ; None where nobody says."""
-    known = {offer.target for offer in offers if offer.target is not None}
-    return min(known, key=lambda one: [int(part) for part in one.glibc.split(".") if part], default=None)
+    return replace(planned, notes=(*planned.notes, *find(spec, planned, here=here).notes()))
 
 
 def _as_here(here: Environment) -> Target:

@@ -6,11 +6,13 @@ import asyncio
 import heapq
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from contextvars import ContextVar
 from datetime import datetime, timedelta
 from weakref import WeakValueDictionary
 
 from tradewind.engine.clock import Clock
 from tradewind.engine.rounds.lag import Figures, Lags
+from tradewind.engine.rounds.leases import LEASE
 from tradewind.engine.rounds.rounds import Rounds
 from tradewind.errors import NotFound, StoreError, TradewindError
 from tradewind.planning.funds import ROUND
@@ -19,6 +21,8 @@ from tradewind.store.store import Store
 
 log = logging.getLogger(__name__)
 
+looking_after: ContextVar[str | None] = ContextVar("tradewind_cluster", default=None)
+"""The cluster whose round this code runs for; for the log."""
 SCAN = timedelta(seconds=1)
 """How often the store is asked for clusters that nobody looks after, or that somebody else changed."""
 BATCH = 200
@@ -33,7 +37,7 @@ SWEEP = timedelta(minutes=1)
 Chore = tuple[str, Callable[[], Awaitable[object]]]
 """What is done, in a word, and how."""
 AFTER_FAULT = timedelta(seconds=5)
-"""How long to leave a cluster alone after a fault of ours in its round."""
+"""How long to leave a cluster alone after a fault of ours in its round. After more in a row the store says how long."""
 
 
 class Engine:
@@ -197,12 +201,12 @@ class Engine:
 
     async def _scan(self) -> None:
         now = self.turned_at = self._clock.now()
-        for cluster_id in await self._store.due(now, limit=BATCH, holder=self.rounds.holder):
-            # One whose round is under way is due until it has ended; that's no reason for a second. One that had a
-            # fault is due all the time.
-            if cluster_id not in self._busy and self._resting.get(cluster_id, now) <= now:
-                self.rounds.leases.doubt(cluster_id)
-                self._wake(cluster_id, now)
+        holder, without = self.rounds.holder, self.rounds.left_to_others(now)
+        # A look first: taking is a write, and hardly ever is there anything to take.
+        if await self._store.due(now, limit=1, holder=holder, without=without):
+            for lease in await self._store.take_due(now, holder, now + LEASE, limit=BATCH, without=without):
+                self.rounds.leases.grant(lease)
+                self._wake(lease.cluster_id, max(now, self._resting.get(lease.cluster_id, now)))
         self._poked.set()
 
     async def _renew(self) -> None:
@@ -216,6 +220,7 @@ class Engine:
 
     async def _look(self, cluster_id: str) -> None:
         wake_at: datetime | None = None
+        looking_after.set(cluster_id)
         try:
             wake_at = await self.rounds.round(cluster_id, afresh=False)
         except NotFound:
@@ -241,10 +246,12 @@ class Engine:
             self._poked.set()
             self._tell(cluster_id)
 
-    def _after_fault(self, cluster_id: str) -> datetime:
+    def _after_fault(self, cluster_id: str) -> datetime | None:
+        """Return when to look again without being told: the first fault may be a matter of seconds."""
         self._faults += 1
+        is_first = cluster_id not in self._resting
         self._resting[cluster_id] = until = self._clock.now() + AFTER_FAULT
-        return until
+        return until if is_first else None
 
     def _tell(self, cluster_id: str) -> None:
         for key in (cluster_id, None):

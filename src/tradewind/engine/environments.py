@@ -1,36 +1,28 @@
-"""What people ask of named environments, and what a cluster that names one runs."""
+"""What people ask of named environments."""
 
 from __future__ import annotations
 
-import asyncio
-import importlib
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from copy import copy
 from dataclasses import replace
-from urllib.parse import urlsplit
 
-from tradewind.config import artifact_file, cache_directory
 from tradewind.engine.clock import Clock
 from tradewind.errors import BadRequest, Forbidden, NotFound
-from tradewind.model.cluster import ClusterSpec
 from tradewind.model.environment import Environment, seal
 from tradewind.model.exchange import MadeEnvironment, NewEnvironment
 from tradewind.model.named import EnvironmentVersion, NamedEnvironment, content_of
 from tradewind.model.people import Caller
 from tradewind.planning.access import Action, may, refusal
-from tradewind.planning.names import environment_name, environment_reference, image_name, short_text
-from tradewind.planning.wishes import check_keepable
-from tradewind.providers.base import Provider
+from tradewind.planning.addresses import check_addresses
+from tradewind.planning.names import environment_name, image_name, short_text
+from tradewind.planning.wishes import check_keepable, check_software
 from tradewind.store.access.audit import By
-from tradewind.store.environments import Environments as Kept
 from tradewind.store.idempotency import Once
 from tradewind.store.store import Store
 
 MOST_PLATFORMS = 8
 MOST_PACKAGES = 5000
-USUAL = "linux-x86_64"
-"""What machines are where nobody says otherwise."""
 LAST = 10**9
 """Version."""
 NEEDED = "distributed"
@@ -80,7 +72,7 @@ class Environments:
         self._refuse_unless(Action.CREATE_ENVIRONMENT)
         check_keepable(wanted)
         name = environment_name(wanted.name)
-        environments = tuple(seal(replace(one, name="")) for one in wanted.environments)
+        environments = tuple(as_ours(one) for one in wanted.environments)
         image = image_name(wanted.image) if wanted.image else ""
         _check(name, environments, image)
         if self._is_shared:
@@ -121,41 +113,12 @@ class Environments:
             raise Forbidden(refusal(self._caller, action))
 
 
-async def software_of(spec: ClusterSpec, provider: Provider, kept: Kept) -> Environment | None:
-    """Return what a cluster that names an environment runs: its packages, and this program. None where it names none.
+def as_ours(environment: Environment) -> Environment:
+    """Return what somebody sent as it is kept: its hash is a place on machines and in archives, so it is reckoned here.
 
-    Raises
-    ------
-    NotFound
-        There is no environment of this name, or no such version.
-    BadRequest
-        It is an image and the provider runs none, or its files are another computer's.
+    Only what was stored under a name has one.
     """
-    if spec.software is None:
-        return None
-    named = await kept.get(spec.workspace, *environment_reference(spec.software))
-    if named.image:
-        raise BadRequest(
-            f"{named.reference} is the container image {named.image}, and provider {spec.provider!r} runs no images; "
-            "none that Tradewind has can yet. Make one from a file of packages: tradewind env create NAME --from FILE."
-        )
-    environment = replace(for_platform(named, USUAL), name=named.reference)
-    gone = [one.file_name for one in environment.artifacts if not artifact_file(one).is_file()]
-    if gone:
-        raise BadRequest(
-            f"{named.reference} needs {gone[0]}{' and others' if len(gone) > 1 else ''}, which this computer hasn't "
-            "any more: create it again where its projects are."
-        )
-    if not provider.capabilities.runs_software:
-        return environment
-    # Imported by who needs it: packing takes libraries that no other start waits for.
-    with_ours: Callable[..., Environment] = importlib.import_module("tradewind.boot.environment.carry").with_ours
-    return await asyncio.to_thread(with_ours, environment, cache_directory())
-
-
-def for_platform(named: NamedEnvironment, platform: str) -> Environment:
-    """Return the environment for a platform, or the first one where that isn't among them."""
-    return next((one for one in named.environments if one.platform == platform), named.environments[0])
+    return seal(replace(environment, name=""))
 
 
 def _possible(name: str, version: int | None = None) -> str:
@@ -189,20 +152,8 @@ def _check(name: str, environments: Sequence[Environment], image: str) -> None:
                 f"the environment {name!r} has no {NEEDED} for {one.platform}, and without it no worker starts: "
                 f"add dask and {NEEDED} to what it is made from"
             )
-        for url in (*one.indexes, *one.channels, *(package.url for package in one.packages)):
-            _refuse_secret(url)
-
-
-def _refuse_secret(url: str) -> None:
-    """Raise BadRequest for an address that somebody's password stands in: all of the workspace would read it."""
-    try:
-        parts = urlsplit(url.removeprefix("git+"))
-        has_secret = parts.password is not None or (parts.scheme in {"http", "https"} and parts.username is not None)
-        host = parts.hostname
-    except ValueError:
-        raise BadRequest("an address of the environment can't be read; give it as https://host/path") from None
-    if has_secret:
-        raise BadRequest(f"an address at {host} has a user or a password in it; leave that out, it would be shared")
+        check_addresses(one)
+        check_software(one, is_from_afar=False)
 
 
 def _refuse_files(name: str, environments: Sequence[Environment]) -> None:

@@ -1,7 +1,10 @@
 """The locked software a cluster runs: packages, where each comes from, and what no index has."""
 
+from __future__ import annotations
+
 import hashlib
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -62,6 +65,9 @@ class Artifact:
     """Hex."""
     size: int
     """Bytes."""
+    is_deposited: bool = False
+    """Whether the owner of the cluster has put it into the workspace's depot, from afar: then it is had from there
+    alone. Whoever runs the cluster finds it out; what was sent in its place counts for nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,8 +81,8 @@ class Environment:
     packages: tuple[Package, ...]
     """Sorted by name, then source: what conda installed may have the name of what pip did."""
     content_hash: str
-    """sha256 over what a machine would install, hex, see :func:`seal`: two clusters with the same hash ran the same
-    software."""
+    """sha256, hex, see :func:`seal`: two clusters with the same hash ran the same software, but for files that their
+    callers brought. Whoever keeps an environment reckons it anew; what was sent in its place counts for nothing."""
     artifacts: tuple[Artifact, ...] = ()
     """Of the caller's own code; empty where it runs on the caller's file system."""
     indexes: tuple[str, ...] = ()
@@ -90,8 +96,13 @@ class Environment:
 def seal(environment: Environment) -> Environment:
     """Return ``environment`` with the hash of its content.
 
-    What doesn't change what a machine would install doesn't count: who asked for what, and where on the caller's disk
-    a project lies (its content counts, once it is carried).
+    It covers what a machine would install, and the value itself says all of it: Python, platform, each package with
+    its source and the hash of its file, ``artifacts`` by name and hash, indexes and channels in their order. Where the
+    caller brings his files over Dask's line, ``artifacts`` is empty: then the plain modules among them don't count,
+    and packages of his own do, by the hash of their wheels.
+
+    What doesn't change what is installed doesn't count either: who asked for what, with which extras, the name that a
+    workspace gave it, and where on the caller's disk a project lies.
     """
     packages = [
         [
@@ -142,6 +153,12 @@ class Target:
     """Minor version, as ``3.11``; empty: the caller's, which machines can get."""
     glibc: str = ""
     """Of Linux, as ``2.36``: wheels may need a newer one than an old machine has. Empty: unknown, 2.28 is assumed."""
+
+    @staticmethod
+    def oldest(machines: Iterable[Target | None]) -> Target | None:
+        """Return the machines with the oldest C library: what runs there runs on all. None where nobody knows any."""
+        known = {one for one in machines if one is not None}
+        return min(known, key=lambda one: [int(part) for part in one.glibc.split(".") if part], default=None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -124,6 +124,8 @@ class Token:
     revoked_at: datetime | None = None
     last_used_at: datetime | None = None
     """Give or take some minutes."""
+    session_of: str | None = None
+    """Of a browser's sign-in, the id of the token that was pasted: it is good no longer than that. None for others."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,8 +140,8 @@ class Signed:
     """Of what they signed in with."""
     expires_at: datetime | None = None
     """When that ends; None never does."""
-    is_brief: bool = False
-    """Whether what is made with it ends with it, if it ends: so with every token, but not where a person signed in."""
+    makes_until: datetime | None = None
+    """When what is made with it ends at the latest: so with every token that ends. None where a person signed in."""
     roles: Mapping[str, MemberRole] | None = None
     """What they are in each of their workspaces, as of the sign-in's look; None is not known yet."""
 

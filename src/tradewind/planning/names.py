@@ -15,7 +15,8 @@ _USER = re.compile(r"[a-z0-9][a-z0-9._-]{0,38}\Z")
 _WORKSPACE = re.compile(r"[a-z0-9][a-z0-9_-]{0,38}\Z")
 _ENVIRONMENT = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}\Z")
 _REFERENCE = re.compile(r"([^@]+)(?:@([1-9][0-9]{0,8}))?\Z")
-_IMAGE = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9._:/@-]{0,254}\Z")
+_IMAGE = re.compile(r"(?=.{1,255}\Z)[a-zA-Z0-9][a-zA-Z0-9._:/-]*(@[a-z0-9+._-]+:[0-9a-f]{32,128})?\Z")
+"""What stands behind an ``@`` is a digest: before one, a password could stand."""
 _EMAIL = re.compile(r"[^\s@<>,;:\"\\\x00-\x20\x7f]+@[^\s@<>,;:\"\\\x00-\x20\x7f]+\Z")
 LONGEST_EMAIL = 254
 LONGEST_TEXT = 200

@@ -44,4 +44,5 @@ async def read(request: Request, kind: str = "application/json") -> bytes:
 
 
 def _too_large(limit: int) -> HTTPException:
-    return HTTPException(413, f"the body is longer than {limit} bytes, which is the most this server reads", CLOSE)
+    fact = f"the body is longer than {limit} bytes, which is the most this server reads"
+    return HTTPException(413, f"{fact}; send less, or ask its operator for a larger body_limit", CLOSE)

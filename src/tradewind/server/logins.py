@@ -50,7 +50,8 @@ async def with_hub(asked: Asked[HubToken, Nothing]) -> LoginToken:
     people = asked.assembly.people
     arrival = await jupyterhub.vouched(settings, asked.body.token)
     user = await people.arrive(arrival, joins=settings.workspace)
-    return LoginToken(token=(await people.lend(user, f"JupyterHub {arrival.subject}"[:200])).reveal())
+    lent = await people.lend(user, f"JupyterHub {arrival.subject}"[:200], arrival.issuer)
+    return LoginToken(token=lent.reveal())
 
 
 @table.on(

@@ -7,7 +7,9 @@ import logging
 from datetime import UTC, datetime
 from typing import Any
 
+from tradewind.engine.engine import looking_after
 from tradewind.server.context import current
+from tradewind.wire import printable
 
 FIELDS = ("request_id", "user", "workspace", "cluster")
 EXTRA = ("status", "duration_s")
@@ -24,8 +26,9 @@ class Lines(logging.Formatter):
         if seconds is not None:
             parts.append(f"{seconds * 1000:.1f} ms")
         parts += [f"{name}={value}" for name, value in told.items()]
-        # What somebody sent may stand in a message: no line of it may look like one of ours.
-        text = " ".join(parts).replace("\n", "\\n").replace("\r", "\\r")
+        # What somebody sent may stand in a message: no line of it may look like one of ours, nor tell a terminal what
+        # to do.
+        text = printable(" ".join(parts).replace("\n", "\\n").replace("\r", "\\r"))
         return text if record.exc_info is None else f"{text}\n{self.formatException(record.exc_info)}"
 
 
@@ -43,13 +46,14 @@ class JsonLines(logging.Formatter):
         }
         if record.exc_info is not None:
             said["traceback"] = self.formatException(record.exc_info)
-        return json.dumps(said, ensure_ascii=False, default=str)
+        return printable(json.dumps(said, ensure_ascii=False, default=str))
 
 
 def known(record: logging.LogRecord) -> dict[str, Any]:
     """Return what is known about a record beside its message."""
     about = current.get()
     told = {name: getattr(about, name) for name in FIELDS} if about is not None else {}
+    told = {"cluster": looking_after.get()} | {name: value for name, value in told.items() if value is not None}
     told |= {name: getattr(record, name, None) for name in EXTRA}
     return {name: value for name, value in told.items() if value is not None}
 

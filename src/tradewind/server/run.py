@@ -16,6 +16,9 @@ import uvicorn
 from starlette.applications import Starlette
 
 from tradewind.config import Settings
+from tradewind.engine.access.identity import new_id
+from tradewind.engine.access.people import People
+from tradewind.engine.clock import SteadyClock
 from tradewind.engine.shared import Shared
 from tradewind.errors import ConfigError
 from tradewind.model.secret import Secret
@@ -23,6 +26,8 @@ from tradewind.server.app import create_app, default_url
 from tradewind.server.certificate import Certificate, certificate_for
 from tradewind.server.connection import Connection
 from tradewind.server.garbage import seldom_searched
+from tradewind.server.pages.signing import LINK
+from tradewind.store.store import Store
 
 log = logging.getLogger(__name__)
 
@@ -81,6 +86,27 @@ async def serve(settings: Settings, directory: Path, told: Callable[[Started], N
                 await server.serve([listening])
         finally:
             await shared.aclose()
+
+
+async def sign_in_link(settings: Settings, directory: Path, name: str) -> Secret:
+    """Return the address that signs a user in once, within a day; the server may run meanwhile.
+
+    Raises
+    ------
+    NotFound
+        There is no such user; the words say who the operators are.
+    Forbidden
+        They are shut out.
+    StoreError
+        The store can't be opened.
+    """
+    store = await Store.open(settings.store or directory / "tradewind.db")
+    try:
+        people = People(store, SteadyClock(), settings, new_id=new_id)
+        secret = await people.sign_in_link(name)
+    finally:
+        await store.aclose()
+    return Secret(f"{default_url(settings)}{LINK}#{secret.reveal()}")
 
 
 def listen(host: str, port: int) -> socket.socket:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import Connection, RowMapping, func, select, update
+from sqlalchemy import delete as sql_delete
 from sqlalchemy.sql.elements import ColumnElement
 
 from tradewind import wire
@@ -21,10 +23,14 @@ from tradewind.store.sql.transactions import Transactions
 
 MOST_NAMES = 200
 MOST_VERSIONS = 200
+MOST_BYTES = 8 * 2**20
+"""Of one version: eight platforms of a thousand conda packages have less than half of it."""
+MOST_BYTES_IN_ALL = 200 * 2**20
+"""Of a workspace, so that it stays a small part of what is copied with each backup."""
 NAMED = 5
 """Clusters that a refusal names at most."""
 of = environments.c
-LINE = [column for column in of if column.name != "environments"]
+LINE = [column for column in of if column.name not in {"environments", "size"}]
 
 
 class Environments:
@@ -54,7 +60,7 @@ class Environments:
         Raises
         ------
         BadRequest
-            There are too many names, or versions of it.
+            There are too many names, or versions of it, or they take too much room.
         """
         return await self._transactions.write(_add, named, by, once)
 
@@ -69,6 +75,10 @@ class Environments:
             Live clusters run it; the message names them.
         """
         await self._transactions.write(_delete, workspace, name, version, now, by)
+
+    async def files(self) -> frozenset[str]:
+        """Return the sha256 of each file that a live cluster or a named environment of any workspace needs."""
+        return await self._transactions.read(_files)
 
 
 def environment_from(row: RowMapping) -> NamedEnvironment:
@@ -122,6 +132,7 @@ def _get(connection: Connection, workspace: str, name: str, version: int | None)
 
 
 def _add(connection: Connection, named: NamedEnvironment, by: By | None, once: Once | None) -> MadeEnvironment:
+    values = _values(named)
     while True:
         last = connection.execute(
             select(*LINE)
@@ -133,10 +144,10 @@ def _add(connection: Connection, named: NamedEnvironment, by: By | None, once: O
         if row is not None and row["deleted_at"] is None and row["content_hash"] == named.content_hash:
             made = MadeEnvironment(version=_line(row, _count(connection, named)), is_new=False)
             break
-        _refuse_too_many(connection, named, is_first=row is None)
+        _refuse_too_many(connection, named, values["size"])
         new = replace(named, version=row["version"] + 1 if row is not None else 1)
         # Of two who make one at the same moment, the second comes here again and finds the first one's.
-        if insert_unless_there(connection, environments, _values(new)):
+        if insert_unless_there(connection, environments, values | {"version": new.version}):
             if by is not None:
                 detail = f"{new.image or f'of {new.source}' if new.image or new.source else 'of a Python'}"
                 entry = by.did("environment.created", new.reference, detail, workspace=new.workspace)
@@ -158,8 +169,12 @@ def _delete(
     connection.execute(
         update(environments)
         .where(of.workspace == workspace, of.name == name, of.version.in_(found))
-        .values(deleted_at=now, environments="[]")
+        .values(deleted_at=now, environments="[]", size=0)
     )
+    # Of what is gone, only the last number is needed: else who makes and deletes all day fills the table.
+    last = select(func.max(of.version)).where(of.workspace == workspace, of.name == name).scalar_subquery()
+    gone = (of.workspace == workspace) & (of.name == name) & of.deleted_at.is_not(None)
+    connection.execute(sql_delete(environments).where(gone, of.version < last))
     if by is not None:
         which = ", ".join(map(str, found))
         subject = f"{name}@{version}" if version is not None else name
@@ -167,16 +182,22 @@ def _delete(
         record(connection, by.did("environment.deleted", subject, detail, workspace=workspace))
 
 
+def _files(connection: Connection) -> frozenset[str]:
+    running = connection.scalars(
+        select(clusters.c.environment).where(IS_LIVE, clusters.c.environment.contains('"file_name"'))
+    )
+    named = connection.scalars(select(of.environments).where(of.environments.contains('"file_name"')))
+    found = [wire.load_json(Environment, text) for text in running]
+    found += [one for text in named for one in wire.load_json(tuple[Environment, ...], text)]
+    return frozenset(artifact.sha256 for one in found for artifact in one.artifacts)
+
+
 def _refuse_in_use(connection: Connection, workspace: str, references: set[str]) -> None:
     """Raise NameTaken where live clusters run one of these; one may begin to just after, and has its own copy."""
-    statement = select(clusters.c.name, clusters.c.environment).where(
-        clusters.c.workspace == workspace, IS_LIVE, clusters.c.environment.is_not(None)
+    statement = select(clusters.c.name, clusters.c.environment_name).where(
+        clusters.c.workspace == workspace, IS_LIVE, clusters.c.environment_name.in_(references)
     )
-    using = {}
-    for name, text in connection.execute(statement):
-        runs = wire.load_json(Environment, text).name if "@" in text else ""
-        if runs in references:
-            using[name] = runs
+    using: dict[str, str] = {name: runs for name, runs in connection.execute(statement)}
     if using:
         names = sorted(using)
         more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
@@ -187,15 +208,30 @@ def _refuse_in_use(connection: Connection, workspace: str, references: set[str])
         )
 
 
-def _refuse_too_many(connection: Connection, named: NamedEnvironment, *, is_first: bool) -> None:
-    if is_first:
-        names = select(func.count(func.distinct(of.name))).where(
-            of.workspace == named.workspace, of.deleted_at.is_(None)
-        )
-        if (connection.execute(names).scalar() or 0) >= MOST_NAMES:
-            raise BadRequest(f"a workspace has at most {MOST_NAMES} named environments; delete those nobody uses")
-    elif _count(connection, named) >= MOST_VERSIONS:
+def _refuse_too_many(connection: Connection, named: NamedEnvironment, size: int) -> None:
+    there = (of.workspace == named.workspace) & of.deleted_at.is_(None)
+    versions = _count(connection, named)
+    if versions >= MOST_VERSIONS:
         raise BadRequest(f"{named.name} has {MOST_VERSIONS} versions, which is the most; delete those nobody uses")
+    if not versions:  # those of a name that was deleted don't count
+        names = connection.execute(select(func.count(func.distinct(of.name))).where(there)).scalar() or 0
+        if names >= MOST_NAMES:
+            raise BadRequest(f"a workspace has at most {MOST_NAMES} named environments; delete those nobody uses")
+    if size > MOST_BYTES:
+        raise BadRequest(
+            f"{named.name} takes {_mib(size)} to write down, and at most {_mib(MOST_BYTES)} are kept; lock it for "
+            "fewer platforms (--platform), or split it"
+        )
+    in_all = connection.execute(select(func.sum(of.size)).where(there)).scalar() or 0
+    if in_all + size > MOST_BYTES_IN_ALL:
+        raise BadRequest(
+            f"the named environments of workspace {named.workspace!r} take {_mib(in_all)}, and with this one it would "
+            f"be more than the {_mib(MOST_BYTES_IN_ALL)} that are kept; delete versions nobody uses"
+        )
+
+
+def _mib(size: int) -> str:
+    return f"{size / 2**20:.1f} MiB"
 
 
 def _count(connection: Connection, named: NamedEnvironment) -> int:
@@ -235,8 +271,8 @@ def _line(row: RowMapping, versions: int) -> EnvironmentVersion:
     )
 
 
-def _values(named: NamedEnvironment) -> dict[str, object]:
-    line = line_of(named)
+def _values(named: NamedEnvironment) -> dict[str, Any]:
+    line, text = line_of(named), wire.dump_json(named.environments)
     return {
         "workspace": named.workspace,
         "name": named.name,
@@ -250,6 +286,7 @@ def _values(named: NamedEnvironment) -> dict[str, object]:
         "platforms": " ".join(line.platforms),
         "python": line.python,
         "packages": line.packages,
-        "environments": wire.dump_json(named.environments),
+        "environments": text,
         "deleted_at": None,
+        "size": len(text.encode()),
     }

@@ -2,34 +2,54 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import datetime
+from collections.abc import Collection, Sequence
+from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, Select, and_, case, delete, insert, or_, select, update
+from sqlalchemy import (
+    Connection,
+    RowMapping,
+    Select,
+    and_,
+    bindparam,
+    case,
+    delete,
+    insert,
+    or_,
+    select,
+    update,
+)
 
 from tradewind.errors import LeaseLost
 from tradewind.model.cluster import Cluster
 from tradewind.store import clusters as people
 from tradewind.store import history, rows
+from tradewind.store.columns import UtcTime
 from tradewind.store.records import Changes, ClusterSecrets, Lease, Loaded
 from tradewind.store.schema import IS_LIVE, clusters, computations, events, instances, secrets, usages
 from tradewind.store.spending import ledger, settlement
 from tradewind.store.sql.database import upsert
 
+LONGEST_WAIT = timedelta(minutes=1)
+"""After how long a cluster is due again at the latest that was taken and taken, and whose rounds never went well."""
 
-def due(connection: Connection, now: datetime, holder: str | None, limit: int) -> tuple[str, ...]:
+
+def due(
+    connection: Connection, now: datetime, holder: str | None, limit: int, without: Collection[str] = ()
+) -> tuple[str, ...]:
     """Return ids of live clusters that want to be looked at and that ``holder`` may take, the longest due first.
 
     A hint and no promise: two may get the same id, and :func:`take_lease` decides.
     """
-    return tuple(connection.execute(_due(now, holder, limit)).scalars())
+    return tuple(connection.execute(_due(now, holder, limit, without)).scalars())
 
 
-def take_due(connection: Connection, now: datetime, holder: str, until: datetime, limit: int) -> tuple[Lease, ...]:
+def take_due(
+    connection: Connection, now: datetime, holder: str, until: datetime, limit: int, without: Collection[str] = ()
+) -> tuple[Lease, ...]:
     """Take the leases of what is due, the longest due first; of several who ask at once each gets others."""
     # Whoever comes second doesn't wait for the rows of the first, and by the time it sees them they are taken.
-    rows_due = _due(now, holder, limit).with_for_update(skip_locked=True, key_share=True)
+    rows_due = _due(now, holder, limit, without).with_for_update(skip_locked=True, key_share=True)
     found = connection.execute(rows_due).mappings().all()
     taken = tuple(
         Lease(
@@ -42,15 +62,10 @@ def take_due(connection: Connection, now: datetime, holder: str, until: datetime
         for row in found
     )
     if taken:
-        ours = clusters.c.lease_holder == holder
         connection.execute(
             update(clusters)
             .where(clusters.c.id.in_([lease.cluster_id for lease in taken]))
-            .values(
-                lease_epoch=case((ours, clusters.c.lease_epoch), else_=clusters.c.lease_epoch + 1),
-                lease_holder=holder,
-                lease_until=until,
-            )
+            .values(_taken(holder, until) | _put_off(now, until))
         )
     return taken
 
@@ -66,13 +81,11 @@ def take_lease(
             clusters.c.id == cluster_id,
             or_(ours, clusters.c.lease_until.is_(None), clusters.c.lease_until <= now),
         )
-        .values(
-            lease_epoch=case((ours, clusters.c.lease_epoch), else_=clusters.c.lease_epoch + 1),
-            lease_holder=holder,
-            lease_until=until,
-        )
+        .values(_taken(holder, until))
     )
-    if read is not None:
+    if read is None:
+        statement = statement.values(_put_off(now, until))
+    else:
         # While nobody wrote since the holder looked, the wake-up is one of its own, and for others.
         is_read = and_(clusters.c.revision == read, clusters.c.wake_at < until)
         statement = statement.values(wake_at=case((is_read, until), else_=clusters.c.wake_at))
@@ -110,6 +123,7 @@ def renew_leases(
         "lease_until": until,
         # A wake-up that is due was set by people: it stays, and leads to a look.
         "wake_at": case((clusters.c.wake_at > now, until), else_=clusters.c.wake_at),
+        "tries": 0,  # Only what is held between rounds is renewed here: its last one went well.
     }
     if observed_at is not None:
         values["observed_at"] = case((clusters.c.observed_at < observed_at, observed_at), else_=clusters.c.observed_at)
@@ -184,6 +198,9 @@ def save(connection: Connection, lease: Lease, changes: Changes) -> None:
     if row["revision"] != lease.revision:
         # Somebody wrote after this round had read: the wake-up they set, of whatever, must not be slept over.
         values["wake_at"] = min(filter(None, (row["wake_at"], changes.wake_at)), default=None)
+    elif row["tries"] > 1 and changes.wake_at is not None:
+        # The rounds before went wrong, and this one isn't over: what it does next may be what goes wrong.
+        values["wake_at"] = max(row["wake_at"] or changes.wake_at, changes.wake_at)
     if changes.cluster is not None:
         values |= _values_of(changes.cluster, row, is_current=row["revision"] == lease.revision)
     connection.execute(update(clusters).where(clusters.c.id == lease.cluster_id).values(values))
@@ -211,14 +228,40 @@ def save(connection: Connection, lease: Lease, changes: Changes) -> None:
     settlement.settle(connection, lease.cluster_id, row["workspace"], stopped_at)
 
 
-def _due(now: datetime, holder: str | None, limit: int) -> Select[Any]:
+def _due(now: datetime, holder: str | None, limit: int, without: Collection[str]) -> Select[Any]:
     free = or_(clusters.c.lease_until.is_(None), clusters.c.lease_until <= now, clusters.c.lease_holder == holder)
-    return (
-        select(clusters.c.id, clusters.c.lease_holder, clusters.c.lease_epoch, clusters.c.revision)
-        .where(IS_LIVE, clusters.c.wake_at <= now, free)
-        .order_by(clusters.c.wake_at)
-        .limit(limit)
-    )
+    statement = select(clusters.c.id, clusters.c.lease_holder, clusters.c.lease_epoch, clusters.c.revision)
+    if without:
+        statement = statement.where(clusters.c.provider.not_in(without))
+    return statement.where(IS_LIVE, clusters.c.wake_at <= now, free).order_by(clusters.c.wake_at).limit(limit)
+
+
+def _taken(holder: str, until: datetime) -> rows.Values:
+    ours = clusters.c.lease_holder == holder
+    return {
+        "lease_epoch": case((ours, clusters.c.lease_epoch), else_=clusters.c.lease_epoch + 1),
+        "lease_holder": holder,
+        "lease_until": until,
+    }
+
+
+def _put_off(now: datetime, until: datetime) -> rows.Values:
+    """Return what makes a cluster wait that is taken, whatever becomes of the round.
+
+    Its turn is over: those whose rounds always go wrong, or end the process, go to the end of the line, and are back
+    there the later the more often that was. What people write after this makes it due at once, since the holder reads
+    it after this as well.
+    """
+    longest = max(LONGEST_WAIT, until - now)
+    waits = [until - now]
+    while waits[-1] < longest:
+        waits.append(min(2 * waits[-1], longest))
+    moments = [bindparam(None, now + wait, UtcTime) for wait in waits]
+    then = case(*((clusters.c.tries == tries, moment) for tries, moment in enumerate(moments)), else_=moments[-1])
+    return {
+        "wake_at": case((clusters.c.wake_at < then, then), else_=clusters.c.wake_at),
+        "tries": clusters.c.tries + 1,
+    }
 
 
 def _locked(connection: Connection, cluster_id: str) -> RowMapping | None:
@@ -229,6 +272,7 @@ def _locked(connection: Connection, cluster_id: str) -> RowMapping | None:
         clusters.c.lease_holder,
         clusters.c.lease_epoch,
         clusters.c.wake_at,
+        clusters.c.tries,
         clusters.c.revision,
     ).where(clusters.c.id == cluster_id)
     return connection.execute(statement.with_for_update(key_share=True)).mappings().first()

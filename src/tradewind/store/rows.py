@@ -74,8 +74,12 @@ def engine_values(cluster: Cluster) -> Values:
 def environment_values(environment: Environment | None) -> Values:
     """Return the columns of a cluster's environment."""
     if environment is None:
-        return {"environment_hash": None, "environment": None}
-    return {"environment_hash": environment.content_hash, "environment": wire.dump_json(environment)}
+        return {"environment_hash": None, "environment": None, "environment_name": None}
+    return {
+        "environment_hash": environment.content_hash,
+        "environment": wire.dump_json(environment),
+        "environment_name": environment.name or None,
+    }
 
 
 def cluster_from(row: RowMapping) -> Cluster:

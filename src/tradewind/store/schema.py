@@ -70,6 +70,10 @@ clusters = Table(
     Column("lease_until", UtcTime),
     Column("wake_at", UtcTime),
     Column("revision", Integer, nullable=False),
+    # How often it was taken since a round of it last went well: the more, the later it is due again.
+    Column("tries", Integer, nullable=False, server_default="0"),
+    # Of what ``environment`` holds: which named one it is, as climate@3.
+    Column("environment_name", Text),
     # A name belongs to one live cluster: the database says so, whoever races. Only the migrations say the same for
     # PostgreSQL: its name among these arguments would make each start-up import that dialect, which takes 60 ms.
     Index("ux_clusters_live_name", "workspace", "name", unique=True, sqlite_where=IS_LIVE),
@@ -238,6 +242,8 @@ tokens = Table(
     Column("expires_at", UtcTime),
     Column("revoked_at", UtcTime),
     Column("last_used_at", UtcTime),
+    # Of a browser's session, the token that was pasted. Tokens are deleted long after their sessions, so it's no key.
+    Column("session_of", Text),
     Index("ux_tokens_secret_hash", "secret_hash", unique=True),
 )
 
@@ -354,8 +360,10 @@ environments = Table(
     Column("python", Text, nullable=False),
     Column("packages", Integer, nullable=False),
     Column("environments", Text, nullable=False),
-    # A row stays behind, without packages: its number is never given again.
+    # The last one of a name stays behind, without packages: its number is never given again.
     Column("deleted_at", UtcTime),
+    # Bytes of its packages: a workspace may have so many in all.
+    Column("size", Integer, nullable=False, server_default="0"),
     PrimaryKeyConstraint("workspace", "name", "version"),
 )
 

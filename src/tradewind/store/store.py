@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence, Set
+from collections.abc import Callable, Collection, Sequence, Set
 from datetime import datetime
 from pathlib import Path
 
@@ -218,25 +218,34 @@ class Store:
 
     # What the engine does
 
-    async def due(self, now: datetime, limit: int = 100, holder: str | None = None) -> tuple[str, ...]:
+    async def due(
+        self, now: datetime, limit: int = 100, holder: str | None = None, without: Collection[str] = ()
+    ) -> tuple[str, ...]:
         """Return ids of live clusters to be looked at now, the longest due first.
 
-        Those under another's valid lease are left out; ``holder`` also gets its own.
+        Those under another's valid lease are left out, and those of the providers named in ``without``; ``holder`` also
+        gets its own.
         """
-        return await self._transactions.ask(rounds.due, now, holder, limit)
+        return await self._transactions.ask(rounds.due, now, holder, limit, without)
 
-    async def take_due(self, now: datetime, holder: str, until: datetime, limit: int = 100) -> tuple[Lease, ...]:
+    async def take_due(
+        self, now: datetime, holder: str, until: datetime, limit: int = 100, without: Collection[str] = ()
+    ) -> tuple[Lease, ...]:
         """Take the leases of live clusters to be looked at now, the longest due first.
 
         As :meth:`due` and then :meth:`take_lease` for each, at the price of one; replicas that ask at the same moment
         get different clusters, and none waits for another.
         """
-        return await self._transactions.write(rounds.take_due, now, holder, until, limit)
+        return await self._transactions.write(rounds.take_due, now, holder, until, limit, without)
 
     async def take_lease(
         self, cluster_id: str, holder: str, now: datetime, until: datetime, *, read: int | None = None
     ) -> Lease | None:
         """Take the lease, or renew it; None while another's is valid.
+
+        Without ``read`` the holder reads the cluster after this, and the cluster isn't due before ``until``: a round
+        that goes wrong sends it to the end of the line. Taken again and again and never renewed, it is due later each
+        time, up to a minute.
 
         With ``read``, the revision that the holder has read: while the cluster still has it, the wake-up moves to
         ``until``, since the holder knows by itself when to look, and nobody else may before that.

@@ -178,7 +178,7 @@ def test_environments_nobody_used_are_removed_and_used_ones_kept(machine: Machin
         os.utime(machine.directory(wanted) / "environment.json", (month_ago, month_ago))
     process = subprocess.Popen([machine.directory(running) / "bin" / "python", "-c", "input()"], stdin=subprocess.PIPE)
     try:
-        machine.run(new)
+        machine.run(new, keep_days=14)
     finally:
         process.communicate()
 

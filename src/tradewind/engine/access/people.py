@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from tradewind.config import Settings
 from tradewind.engine.access.members import Members
-from tradewind.engine.access.person import KIND, TOKEN_LIFE, Person
+from tradewind.engine.access.person import TOKEN_LIFE, Person
 from tradewind.engine.access.signing import Signer, code_of, hash_of, new_token
 from tradewind.engine.clock import Clock
-from tradewind.errors import BadRequest, Forbidden, NameTaken, SignInNeeded
+from tradewind.errors import BadRequest, Forbidden, NameTaken, NotFound, SignInNeeded
 from tradewind.model.people import (
     EVERY_SCOPE,
     Caller,
     Identity,
     Invitation,
-    MemberRole,
     Scope,
     Signed,
     Token,
@@ -29,6 +28,7 @@ from tradewind.model.people import (
 from tradewind.model.secret import Secret
 from tradewind.planning.names import email_address, fitting_name, user_name
 from tradewind.store.access.audit import By
+from tradewind.store.access.users import Found
 from tradewind.store.store import Store
 
 TOKEN = re.compile(r"tw_[A-Za-z0-9_-]{43}\Z")
@@ -39,9 +39,10 @@ LENT_LIFE = timedelta(hours=12)
 CLAIM_LIFE = timedelta(days=1)
 LOGIN_LIFE = timedelta(minutes=10)
 
-SESSION, LENT, LENT_SESSION = "session", "lent", "lentsession"
-"""What ids of tokens begin with that a browser holds after a sign-in, that another system's sign-in was exchanged for,
-and that a browser holds after a token was pasted."""
+LINK_LIFE = timedelta(days=1)
+SESSION, FIRST, LENT, LINK = "session", "first", "lent", "link"
+"""What ids of tokens begin with that a browser holds, that a newcomer got with their name, that another system's
+sign-in was exchanged for, and that are a link good for one sign-in. Others were made by who was signed in."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,13 +112,14 @@ class People:
             It is no token of ours, revoked, expired, or its user is shut out: in the same words.
         """
         found = None
+        now = self._clock.now()
         if TOKEN.match(text):
-            found = await self._people.token(hash_of(text), self._clock.now())
-        if found is None or (kind_of(found[1].id) in {SESSION, LENT_SESSION}) is not is_browser:
+            found = await self._people.token(hash_of(text), now)
+        if found is None or (kind_of(found.token.id) == SESSION) is not is_browser:
             raise SignInNeeded(
                 "this sign-in isn't good: unknown, expired or revoked; sign in again: tradewind login URL"
             )
-        return _signed(*found)
+        return _signed(found, now)
 
     # The first user
 
@@ -146,7 +148,7 @@ class People:
         except BadRequest:
             raise Forbidden("this link isn't good: it lasts a day; restart the server for another") from None
         user = self._new_user(user_name(name), email_address(email), is_operator=True)
-        token, text = self._token(user, "first sign-in", TOKEN_LIFE)
+        token, text = self._token(user, "first sign-in", TOKEN_LIFE, FIRST)
         workspace = Workspace(name=self._settings.workspace, created_at=now)
         await self._people.claim(user, workspace, token, hash_of(text.reveal()), self._by(user.name))
         return user, text
@@ -177,7 +179,7 @@ class People:
             invitation_hash=hash_of(secret),
             exact_name=True,
         )
-        return user, await self._issue(user, "first sign-in", TOKEN_LIFE)
+        return user, await self._issue(user, "first sign-in", TOKEN_LIFE, "by an invitation", kind=FIRST)
 
     async def arrive(self, arrival: Arrival, *, invitation: str | None = None, joins: str | None = None) -> User:
         """Return the user for whom another system vouches, made where they may be.
@@ -223,22 +225,26 @@ class People:
 
     # What stands for who came in
 
-    async def session(self, user: User, label: str) -> Secret:
-        """Return what a browser's cookie holds after a sign-in elsewhere."""
-        return await self._issue(user, label, SESSION_LIFE, kind=SESSION)
+    async def session(self, user: User, label: str, how: str) -> Secret:
+        """Return what a browser's cookie holds after a sign-in; ``how`` it was is for the audit log."""
+        return await self._issue(user, label, SESSION_LIFE, how, kind=SESSION)
 
     async def session_of(self, signed: Signed, label: str) -> Secret:
-        """Return what a browser's cookie holds after a token was pasted: it can do no more and lasts no longer.
+        """Return what a browser's cookie holds after a token was pasted.
 
-        What is made there ends with it, unless this is how people renew their tokens.
+        It can do no more than the token and is over when that is, and what is made there doesn't outlast it: else
+        whoever finds one that is good for an hour would have it for ever.
         """
-        life = SESSION_LIFE if signed.expires_at is None else min(SESSION_LIFE, signed.expires_at - self._clock.now())
-        kind = SESSION if signed.expires_at is None or self._renews(signed) else LENT_SESSION
-        return await self._issue(signed.user, label, life, kind=kind, scopes=signed.scopes, workspace=signed.workspace)
+        made, text = self._token(signed.user, label, SESSION_LIFE, SESSION, signed.scopes, signed.workspace)
+        ends = min(filter(None, (made.expires_at, signed.expires_at)))
+        made = replace(made, expires_at=ends, session_of=signed.token_id)
+        by, how = self._by(signed.user.name), f"pasted {signed.token_id}"
+        await self._people.create_token(made, hash_of(text.reveal()), by, how)
+        return text
 
-    async def lend(self, user: User, label: str) -> Secret:
+    async def lend(self, user: User, label: str, vouched_by: str) -> Secret:
         """Return the short token that another system's token is exchanged for."""
-        return await self._issue(user, label, LENT_LIFE, kind=LENT)
+        return await self._issue(user, label, LENT_LIFE, f"vouched for by {vouched_by}", kind=LENT)
 
     async def end(self, signed: Signed) -> None:
         """Sign out: what they signed in with is good no more."""
@@ -267,16 +273,45 @@ class People:
         text = (await self.signer()).read("poll", secret, now, LOGIN_LIFE + timedelta(minutes=1)).decode()
         return Secret(text) if await self._people.token(hash_of(text), now) is not None else None
 
-    # What the above have in common
+    # A link for who has nothing left to come in with
 
-    def _renews(self, signed: Signed) -> bool:
-        """Whether who comes in with this token may make one that outlasts it.
+    async def sign_in_link(self, name: str) -> Secret:
+        """Return what signs a user in once, within a day. For the server's own machine: whoever has it is that user.
 
-        Where no provider says who somebody is, a token is the only way in. Its owner would be locked out when it ends;
-        one that was made for less than all they may is a program's.
+        Raises
+        ------
+        NotFound
+            There is no such user; the words say who the operators are.
+        Forbidden
+            They are shut out.
         """
-        is_whole = signed.scopes == EVERY_SCOPE and signed.workspace is None
-        return is_whole and kind_of(signed.token_id) == KIND and not self._settings.oidc.issuer
+        try:
+            user = await self._people.user_named(name)
+        except NotFound as error:
+            operators = ", ".join(await self._people.operators()) or "nobody yet"
+            raise NotFound(f"{error}; its operators are: {operators}") from None
+        if user.disabled_at is not None:
+            raise Forbidden(f"{name} is shut out of this server; another operator lets them in again")
+        made, _ = self._token(user, "sign-in link", LINK_LIFE, LINK)
+        # Of another form than a token, so that it is good for nothing else.
+        text = Secret(f"twl_{secrets.token_urlsafe(32)}")
+        how = f"for {name}, on the server's machine"
+        await self._people.create_token(made, hash_of(text.reveal()), self._by("tradewind"), how)
+        return text
+
+    async def by_link(self, secret: str, label: str) -> Secret:
+        """Return what a browser's cookie holds after such a link was opened. Raises Forbidden where it isn't good."""
+        found = await self._people.token(hash_of(secret), self._clock.now())
+        if found is None or kind_of(found.token.id) != LINK:
+            raise Forbidden(
+                "this link isn't good: it lasts a day and works once; ask the server's operator for another"
+            )
+        made, text = self._token(found.user, label, SESSION_LIFE, SESSION)
+        by, how = self._by(found.user.name), f"by {found.token.id}"
+        await self._people.exchange_token(found.token.id, made, hash_of(text.reveal()), by, how)
+        return text
+
+    # What the above have in common
 
     def _is_open_to(self, arrival: Arrival) -> bool:
         if arrival.email is None or not arrival.is_email_verified:
@@ -293,7 +328,7 @@ class People:
         user: User,
         label: str,
         life: timedelta,
-        kind: str = KIND,
+        kind: str,
         scopes: frozenset[Scope] = EVERY_SCOPE,
         workspace: str | None = None,
     ) -> tuple[Token, Secret]:
@@ -309,18 +344,9 @@ class People:
         )
         return made, Secret(new_token())
 
-    async def _issue(
-        self,
-        user: User,
-        label: str,
-        life: timedelta,
-        *,
-        kind: str = KIND,
-        scopes: frozenset[Scope] = EVERY_SCOPE,
-        workspace: str | None = None,
-    ) -> Secret:
-        token, text = self._token(user, label, life, kind, scopes, workspace)
-        await self._people.create_token(token, hash_of(text.reveal()), self._by(user.name))
+    async def _issue(self, user: User, label: str, life: timedelta, how: str, *, kind: str) -> Secret:
+        token, text = self._token(user, label, life, kind)
+        await self._people.create_token(token, hash_of(text.reveal()), self._by(user.name), how)
         return text
 
     def _by(self, user: str) -> By:
@@ -332,16 +358,31 @@ def kind_of(token_id: str) -> str:
     return token_id.partition("-")[0]
 
 
-def _signed(user: User, token: Token, roles: Mapping[str, MemberRole]) -> Signed:
+def _signed(found: Found, now: datetime) -> Signed:
+    token = found.token
     return Signed(
-        user=user,
-        roles=roles,
+        user=found.user,
+        roles=found.roles,
         scopes=token.scopes,
         workspace=token.workspace,
         token_id=token.id,
         expires_at=token.expires_at,
-        is_brief=kind_of(token.id) != SESSION,
+        makes_until=_makes_until(found, now),
     )
+
+
+def _makes_until(found: Found, now: datetime) -> datetime | None:
+    """Return when what is made with this ends at the latest; None where a person signed in, or it never ends.
+
+    What a newcomer without a browser got counts as their sign-in for as long as a browser's session would.
+    """
+    token = found.token
+    kind = kind_of(token.id)
+    if kind == SESSION:
+        return found.pasted_until
+    if kind == FIRST and now < token.created_at + SESSION_LIFE:
+        return None
+    return token.expires_at
 
 
 def _usable(arrival: Arrival) -> str | None:

@@ -135,13 +135,14 @@ class Person:
         """
         token = await self._token(label, scopes, workspace, life)
         text = Secret(new_token())
-        await self._kept.create_token(token, hash_of(text.reveal()), self._by())
+        await self._kept.create_token(token, hash_of(text.reveal()), self._by(), f"with {self._signed.token_id}")
         return token, text
 
     async def confirm_login(self, secret_hash: str) -> Token:
         """Let in the program that a browser was sent for. Raises NameTaken where that was answered already."""
         token = await self._token(f"tradewind login {code_of(secret_hash)}", self._signed.scopes, None, TOKEN_LIFE)
-        await self._kept.create_token(token, secret_hash, self._by(), "confirmed in a browser")
+        how = f"confirmed in a browser with {self._signed.token_id}"
+        await self._kept.create_token(token, secret_hash, self._by(), how)
         return token
 
     async def revoke_token(self, token_id: str) -> None:
@@ -156,8 +157,22 @@ class Person:
         await self._kept.revoke_token(self._signed.user.id, token_id, self._by())
 
     async def bind(self, issuer: str, subject: str) -> None:
-        """Let a sign-in elsewhere stand for them, too. Raises NameTaken where it stands for another."""
+        """Let a sign-in elsewhere stand for them, too, from now on.
+
+        Raises
+        ------
+        NameTaken
+            It stands for another.
+        Forbidden
+            They came in with a token that ends: a sign-in elsewhere would outlast it, and whoever found the token would
+            be them for ever.
+        """
         self._refuse_limited()
+        if self._signed.makes_until is not None:
+            raise Forbidden(
+                "a token that ends can't bind a sign-in that doesn't; ask the server's operator for a sign-in link "
+                f"(tradewind serve --sign-in-link {self._signed.user.name}), and bind it then"
+            )
         identity = Identity(issuer=issuer, subject=subject, user_id=self._signed.user.id)
         await self._kept.bind(identity, self._by())
 
@@ -235,8 +250,8 @@ class Person:
         if life is not None and not timedelta(minutes=1) <= life <= LONGEST_LIFE:
             raise BadRequest(f"a token lasts a minute to {LONGEST_LIFE.days} days, or for ever; this is {life}")
         expires_at = None if life is None else now + life
-        ends = self._signed.expires_at
-        if self._signed.is_brief and ends is not None:
+        ends = self._signed.makes_until
+        if ends is not None:
             # A token that leaked, or that another system lent us for some hours, must be over when it's over.
             expires_at = ends if expires_at is None else min(expires_at, ends)
         made = [token for token in await self._kept.tokens(self._signed.user.id, now) if token.id.startswith(KIND)]

@@ -34,6 +34,7 @@ class Leases:
     """Whoever asks the store takes a place."""
     held: dict[str, Held] = field(default_factory=dict)
     _doubted: set[str] = field(default_factory=set)
+    _granted: dict[str, Lease] = field(default_factory=dict)
 
     def adopt(
         self, cluster: Cluster, secrets: ClusterSecrets, opening: tuple[Reservation, ...], until: datetime
@@ -45,6 +46,11 @@ class Leases:
         )
         self.keep(Held(lease=lease, loaded=loaded, usages=(), acted_at=self.clock.now(), has_whole_bill=True))
 
+    def grant(self, lease: Lease) -> None:
+        """Begin the next round of this one with a lease that was taken together with others'."""
+        self._granted[lease.cluster_id] = lease
+        self.doubt(lease.cluster_id)
+
     def keep(self, held: Held) -> None:
         """Remember this until the next round."""
         self.held[held.cluster.id] = held
@@ -53,6 +59,7 @@ class Leases:
         """It is over, or another's."""
         self.held.pop(cluster_id, None)
         self._doubted.discard(cluster_id)
+        self._granted.pop(cluster_id, None)
 
     def doubt(self, cluster_id: str) -> None:
         """Read this one from the store at its next round: somebody else wrote to it."""
@@ -70,16 +77,17 @@ class Leases:
         ``afresh``, or where it is doubted, the store is asked in any case.
         """
         held = self.held.pop(cluster_id, None)
+        granted = self._granted.pop(cluster_id, None)
         is_doubted = afresh or cluster_id in self._doubted
         self._doubted.discard(cluster_id)
         if held is None or is_doubted or held.lease.until - now < RENEWED:
-            held = await self._confirmed(cluster_id, held, now)
+            held = await self._confirmed(cluster_id, held, now, granted if not afresh else None)
         return held.since(now - RECENT) if held is not None else None
 
-    async def release(self, held: Held) -> None:
-        """Give one back."""
+    async def release(self, held: Held, now: datetime) -> None:
+        """Give one back; others find it due at once."""
         async with self.desk:
-            await self.store.release_lease(held.lease)
+            await self.store.release_lease(held.lease, now)
 
     async def renew(self) -> Iterable[str]:
         """Renew the leases of which half is gone, all in one go; return the clusters that somebody wrote to."""
@@ -106,17 +114,19 @@ class Leases:
     async def hand_over(self) -> None:
         """Give all back, so that other engines take over at once."""
         now = self.clock.now()
-        leases = [held.lease for held in self.held.values()]
+        leases = list(({each: held.lease for each, held in self.held.items()} | self._granted).values())
         self.held.clear()
+        self._granted.clear()
         for lease in leases:
             async with self.desk:
                 await self.store.release_lease(lease, now)
 
-    async def _confirmed(self, cluster_id: str, held: Held | None, now: datetime) -> Held | None:
+    async def _confirmed(self, cluster_id: str, held: Held | None, now: datetime, lease: Lease | None) -> Held | None:
         """Return the cluster under a lease that was taken or renewed now; None where it is another's, or over."""
         async with self.desk:
-            read = held.loaded.revision if held is not None else None
-            lease = await self.store.take_lease(cluster_id, self.holder, now, now + LEASE, read=read)
+            if lease is None or lease.until - now < RENEWED:
+                read = held.loaded.revision if held is not None else None
+                lease = await self.store.take_lease(cluster_id, self.holder, now, now + LEASE, read=read)
             if lease is None:
                 return None
             is_same = held is not None and held.lease.epoch == lease.epoch

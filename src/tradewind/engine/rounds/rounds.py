@@ -9,7 +9,9 @@ from dataclasses import InitVar, dataclass, field, replace
 from datetime import datetime, timedelta
 
 from tradewind.boot.tls import Authority
+from tradewind.config import SoftwareSettings
 from tradewind.engine.clock import Clock
+from tradewind.engine.depot import Depots
 from tradewind.engine.link import Access, AgentLink
 from tradewind.engine.rounds.apply import Means, Outcome, apply
 from tradewind.engine.rounds.catalogue import Catalogue
@@ -41,6 +43,8 @@ DESKS = 8
 """Rounds that use the store at a time: others ask it as well, and must not wait behind a thousand rounds."""
 LONGEST_LIFE = timedelta(days=30)
 """The hard end of an instance, kept where it runs, where its cluster has none: its keys aren't valid for longer."""
+LEFT_TO_OTHERS = timedelta(minutes=1)
+"""How long clusters of a provider are left to other engines that this one has found that it can't use."""
 TRIES = 5
 """How often a round decides anew because others took of the same budget."""
 
@@ -58,6 +62,8 @@ class Rounds:
     installation: str
     holder: str
     """Who takes the leases."""
+    depots: Depots = field(default_factory=lambda: Depots(SoftwareSettings()))
+    """Where what machines fetch is kept; default nowhere."""
     sweeps: tuple[str, ...] = ()
     """Names of providers that are swept in any case; else only those that something was looked after on."""
     pace: timedelta = ROUND
@@ -69,6 +75,7 @@ class Rounds:
     leases: Leases = field(init=False)
     lookout: Lookout = field(init=False)
     _under_way: set[str] = field(default_factory=set)
+    _others: dict[str, datetime] = field(default_factory=dict)
     _desk: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(DESKS))
 
     def __post_init__(self, keeps_alive: bool) -> None:
@@ -112,11 +119,19 @@ class Rounds:
 
     async def _release_what_is_others(self, held: Held) -> None:
         """Give the lease back, and raise, where this engine can't look after the cluster: another may."""
+        name = held.cluster.spec.provider
         try:
-            self.provider_of(held.cluster.spec.provider)
+            self.provider_of(name)
         except TradewindError:
-            await self.leases.release(held)
+            now = self.clock.now()
+            self._others[name] = now + LEFT_TO_OTHERS
+            await self.leases.release(held, now)
             raise
+        self._others.pop(name, None)
+
+    def left_to_others(self, now: datetime) -> tuple[str, ...]:
+        """Return the providers whose clusters this engine couldn't look after lately; they needn't be asked for."""
+        return tuple(name for name, until in self._others.items() if until > now)
 
     async def sweep(self) -> int:
         """End what carries our mark and belongs to no live cluster; return how many things that were."""
@@ -198,7 +213,8 @@ class Rounds:
         if held.lease.until - self.clock.now() < RENEWED:
             # The look took long; what follows must be over before somebody else may begin.
             now = self.clock.now()
-            lease = await self.store.take_lease(held.cluster.id, self.holder, now, now + LEASE)
+            read = held.loaded.revision
+            lease = await self.store.take_lease(held.cluster.id, self.holder, now, now + LEASE, read=read)
             if lease is None or lease.epoch != held.lease.epoch:
                 raise LeaseLost(held.cluster.id)
             held = replace(held, lease=lease)
@@ -210,6 +226,7 @@ class Rounds:
             clock=self.clock,
             access=access,
             authority=Authority(certificate=secrets.authority_certificate, key=secrets.authority_key),
+            depots=self.depots,
             paid_for=None if paid is None else max(timedelta(0), paid - provider.capabilities.starts_within),
         )
         ordered = {i.id for i in orders}

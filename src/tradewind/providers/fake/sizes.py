@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from tradewind.errors import BadRequest
+from tradewind.model.environment import Target
 from tradewind.model.money import Price
 from tradewind.model.offer import Offer
 from tradewind.model.resources import GIB, Need, Resources
@@ -27,6 +28,8 @@ class Size:
     capacity: int | None = None
     """How many may exist at a time; None is no limit."""
     gpu_type: str | None = None
+    target: Target | None = None
+    """What runs there; None: nobody knows."""
 
 
 def _size(
@@ -102,6 +105,7 @@ def offers(sizes: Sequence[Size], need: Need, *, spot: bool, region: str | None)
             price=price,
             region=size.region,
             spot=spot,
+            target=size.target,
             note="a machine that exists in memory only",
         )
         for size, price in priced

@@ -17,6 +17,7 @@ _PLACES: Mapping[str, tuple[Answer, tuple[str, ...]]] = {
     "/": (own.home, READ),
     "/welcome": (signing.welcome, BOTH),
     "/sign-in": (signing.sign_in, BOTH),
+    signing.LINK: (signing.sign_in_by_link, BOTH),
     "/sign-in/oidc": (signing.depart, BOTH),
     signing.CALLBACK: (signing.arrive, READ),
     "/sign-out": (signing.sign_out, WRITE),

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from tradewind.server.oidc import OpenIdProvider
 
 CALLBACK = "/sign-in/oidc/callback"
+LINK = "/sign-in/link"
 LABEL = "browser"
 
 
@@ -45,7 +46,7 @@ async def welcome(request: Request) -> Response:
     )
     signed = await people.let_in(token.reveal())
     response = show(request, "welcomed.html", signed=signed, user=user, token=token.reveal())
-    keep_session(request, response, await people.session(user, LABEL))
+    keep_session(request, response, await people.session(user, LABEL, "by the first link"))
     return response
 
 
@@ -60,6 +61,18 @@ async def sign_in(request: Request) -> Response:
     signed = await people.let_in(fields.get("token", "").strip())
     response = go(local_path(fields.get("next")))
     keep_session(request, response, await people.session_of(signed, LABEL))
+    return response
+
+
+@page
+async def sign_in_by_link(request: Request) -> Response:
+    """Sign in by a link that the operator made on the server's machine: for who lost all they had."""
+    if request.method == "GET":
+        return show(request, "sign-in-link.html", signed=await signed_or_none(request))
+    fields = await form(request)
+    session = await _people(request).by_link(fields.get("secret", "").strip(), LABEL)
+    response = go("/settings")
+    keep_session(request, response, session)
     return response
 
 
@@ -122,7 +135,7 @@ async def arrive(request: Request) -> Response:
         else:
             user = await people.arrive(arrival, invitation=ticket.invitation)
             response = go(ticket.next)
-            keep_session(request, response, await people.session(user, LABEL))
+            keep_session(request, response, await people.session(user, LABEL, f"signed in at {arrival.issuer}"))
     except (BadRequest, SignInNeeded, Forbidden, NameTaken, NotFound) as error:
         response = show(request, "sign-in.html", status=400, next="/", words=str(error))
     end_ticket(request, response)
@@ -147,7 +160,7 @@ async def invited(request: Request) -> Response:
     user, token = await people.sign_up(secret, fields.get("name", "").strip(), fields.get("email"))
     signed = await people.let_in(token.reveal())
     response = show(request, "welcomed.html", signed=signed, user=user, token=token.reveal())
-    keep_session(request, response, await people.session(user, LABEL))
+    keep_session(request, response, await people.session(user, LABEL, "by an invitation"))
     return response
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 
@@ -13,6 +12,7 @@ from tradewind.store import idempotency
 from tradewind.store.access import audit, members, users
 from tradewind.store.access.audit import By
 from tradewind.store.access.members import Check
+from tradewind.store.access.users import Found
 from tradewind.store.idempotency import Once
 from tradewind.store.sql.transactions import Transactions
 
@@ -29,18 +29,17 @@ class People:
 
     # Letting in
 
-    async def token(self, secret_hash: str, now: datetime) -> tuple[User, Token, Mapping[str, MemberRole]] | None:
+    async def token(self, secret_hash: str, now: datetime) -> Found | None:
         """Return whom a token stands for, and what they are in each of their workspaces.
 
         None for one that is unknown, revoked or expired, and where its user is shut out. Writes down every few minutes
         that it was used.
         """
         found = await self._transactions.ask(users.token, secret_hash, now)
-        if found is None or not users.is_stale(found[1], now):
+        if found is None or not users.is_stale(found.token, now):
             return found
-        user, token, roles = found
-        await self._transactions.write(users.touch, token.id, now)
-        return user, replace(token, last_used_at=now), roles
+        await self._transactions.write(users.touch, found.token.id, now)
+        return replace(found, token=replace(found.token, last_used_at=now))
 
     async def membership(self, user_id: str, workspace: str) -> Member | None:
         """Return what a user is in a workspace; None is no member, or no such workspace."""
@@ -71,6 +70,10 @@ class People:
     async def users(self, after: str = "", limit: int = 100) -> tuple[User, ...]:
         """Return users by name, those after the name ``after``."""
         return await self._transactions.read(users.list_all, after, limit)
+
+    async def operators(self) -> tuple[str, ...]:
+        """Return the names of those who run the server, without those who are shut out."""
+        return await self._transactions.read(users.operators)
 
     async def create_user(
         self,
@@ -129,6 +132,10 @@ class People:
     async def create_token(self, token: Token, secret_hash: str, by: By, how: str = "") -> None:
         """Write a token down. Raises NameTaken where its secret is there already."""
         await self._transactions.write(users.create_token, token, secret_hash, by, how)
+
+    async def exchange_token(self, token_id: str, token: Token, secret_hash: str, by: By, how: str) -> None:
+        """Write a token down that another one, good for one use, is given for. Raises Forbidden where it was used."""
+        await self._transactions.write(_exchange_token, token_id, token, secret_hash, by, how)
 
     async def tokens(self, user_id: str, now: datetime) -> tuple[Token, ...]:
         """Return the tokens that still let somebody in as this user, newest first."""
@@ -230,8 +237,13 @@ class People:
 def _claim(connection: Connection, user: User, workspace: Workspace, token: Token, secret_hash: str, by: By) -> User:
     users.claim(connection, user, by)
     members.create_workspace(connection, workspace, user, by)
-    users.create_token(connection, token, secret_hash, by)
+    users.create_token(connection, token, secret_hash, by, "by the first link")
     return user
+
+
+def _exchange_token(connection: Connection, token_id: str, made: Token, secret_hash: str, by: By, how: str) -> None:
+    users.use_up(connection, token_id, by)
+    users.create_token(connection, made, secret_hash, by, how)
 
 
 def _create_workspace(connection: Connection, workspace: Workspace, owner: User, by: By, once: Once | None) -> Member:

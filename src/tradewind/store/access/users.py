@@ -4,10 +4,24 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, Select, delete, func, insert, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    FromClause,
+    RowMapping,
+    Select,
+    and_,
+    delete,
+    func,
+    insert,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.exc import IntegrityError
 
 from tradewind.errors import BadRequest, Forbidden, NameTaken, NotFound
@@ -20,6 +34,18 @@ TOUCH_EVERY = timedelta(minutes=5)
 """How exactly a token's last use is known: a write for each request would cost more than the request."""
 CLAIMED = "claimed"
 """The fact whose row says that a server has its first user; a row can be written once, so one claim wins."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """Whom a token lets in."""
+
+    user: User
+    token: Token
+    roles: Mapping[str, MemberRole]
+    """What they are in each of their workspaces."""
+    pasted_until: datetime | None
+    """When the token ends that was pasted to get this session; None for what is no such session, or never ends."""
 
 
 def create(connection: Connection, user: User, by: By) -> None:
@@ -65,6 +91,12 @@ def list_all(connection: Connection, after: str = "", limit: int = 100) -> tuple
     """Return users by name, those after the name ``after``."""
     statement = select(users).where(users.c.name > after).order_by(users.c.name).limit(limit)
     return tuple(map(user_from, connection.execute(statement).mappings()))
+
+
+def operators(connection: Connection) -> tuple[str, ...]:
+    """Return the names of those who run the server, without those who are shut out."""
+    statement = select(users.c.name).where(users.c.is_operator, users.c.disabled_at.is_(None)).order_by(users.c.name)
+    return tuple(connection.execute(statement).scalars())
 
 
 def free_name(connection: Connection, wanted: str) -> str:
@@ -155,26 +187,28 @@ def identities_of(connection: Connection, user_id: str) -> tuple[Identity, ...]:
 # Tokens
 
 
-def token(
-    connection: Connection, secret_hash: str, now: datetime
-) -> tuple[User, Token, Mapping[str, MemberRole]] | None:
+def token(connection: Connection, secret_hash: str, now: datetime) -> Found | None:
     """Return what a token stands for and what its user is where, unless it is revoked, expired, or the user shut out.
 
-    One statement for all three: each request asks this before anything else.
+    A session that somebody got by pasting a token ends with that token, too. One statement for all of it: each request
+    asks this before anything else.
     """
+    pasted = tokens.alias("pasted")
     statement = (
         select(
             tokens,
+            pasted.c.expires_at.label("pasted_until"),
             *(column.label(f"of_user_{column.name}") for column in users.c),
             members.c.workspace.label("member_of"),
             members.c.role.label("member_as"),
         )
         .join(users, users.c.id == tokens.c.user_id)
         .outerjoin(members, members.c.user_id == users.c.id)
+        .outerjoin(pasted, pasted.c.id == tokens.c.session_of)
         .where(
             tokens.c.secret_hash == secret_hash,
-            tokens.c.revoked_at.is_(None),
-            or_(tokens.c.expires_at.is_(None), tokens.c.expires_at > now),
+            _is_good(tokens, now),
+            or_(tokens.c.session_of.is_(None), and_(pasted.c.id.is_not(None), _is_good(pasted, now))),
             users.c.disabled_at.is_(None),
         )
     )
@@ -182,7 +216,10 @@ def token(
     if not rows:
         return None
     roles = {row["member_of"]: MemberRole(row["member_as"]) for row in rows if row["member_of"] is not None}
-    return user_from(rows[0], "of_user_"), token_from(rows[0]), roles
+    first = rows[0]
+    return Found(
+        user=user_from(first, "of_user_"), token=token_from(first), roles=roles, pasted_until=first["pasted_until"]
+    )
 
 
 def touch(connection: Connection, token_id: str, now: datetime) -> None:
@@ -202,6 +239,7 @@ def create_token(connection: Connection, made: Token, secret_hash: str, by: By, 
         "created_at": made.created_at,
         "expires_at": made.expires_at,
         "revoked_at": made.revoked_at,
+        "session_of": made.session_of,
     }
     try:
         with connection.begin_nested():
@@ -217,11 +255,7 @@ def tokens_of(connection: Connection, user_id: str, now: datetime) -> tuple[Toke
     """Return the tokens that still let somebody in as this user, newest first."""
     statement = (
         select(tokens)
-        .where(
-            tokens.c.user_id == user_id,
-            tokens.c.revoked_at.is_(None),
-            or_(tokens.c.expires_at.is_(None), tokens.c.expires_at > now),
-        )
+        .where(tokens.c.user_id == user_id, _is_good(tokens, now))
         .order_by(tokens.c.created_at.desc(), tokens.c.id)
     )
     return tuple(map(token_from, connection.execute(statement).mappings()))
@@ -236,6 +270,14 @@ def revoke(connection: Connection, user_id: str, token_id: str, by: By) -> None:
     if row["revoked_at"] is None:
         connection.execute(update(tokens).where(tokens.c.id == token_id).values(revoked_at=by.at))
         record(connection, by.did("token.revoked", token_id, row["label"], workspace=row["workspace"]))
+
+
+def use_up(connection: Connection, token_id: str, by: By) -> None:
+    """Make a token that is good for one use good for nothing. Raises Forbidden for the second use."""
+    statement = update(tokens).where(tokens.c.id == token_id, tokens.c.revoked_at.is_(None)).values(revoked_at=by.at)
+    if not connection.execute(statement).rowcount:
+        raise Forbidden("this link was used already; ask for another")
+    record(connection, by.did("token.revoked", token_id, "used up"))
 
 
 def revoke_all(connection: Connection, user_id: str, workspace: str | None, now: datetime) -> int:
@@ -279,12 +321,17 @@ def token_from(row: RowMapping) -> Token:
         expires_at=row["expires_at"],
         revoked_at=row["revoked_at"],
         last_used_at=row["last_used_at"],
+        session_of=row["session_of"],
     )
 
 
 def is_stale(found: Token, now: datetime) -> bool:
     """Whether the time a token was last used is worth writing down again."""
     return found.last_used_at is None or now - found.last_used_at >= TOUCH_EVERY
+
+
+def _is_good(table: FromClause, now: datetime) -> ColumnElement[bool]:
+    return and_(table.c.revoked_at.is_(None), or_(table.c.expires_at.is_(None), table.c.expires_at > now))
 
 
 def _user_values(user: User) -> dict[str, object]:

@@ -47,7 +47,7 @@ CREATE TABLE budgets (
 	CONSTRAINT pk_budgets PRIMARY KEY (id)
 );
 INSERT INTO "budgets" VALUES('b1','lab','workspace','','100.00','EUR','month',NULL,NULL,1,'ada','2026-03-01 12:00:00.123456',NULL);
-CREATE TABLE clusters (
+CREATE TABLE "clusters" (
 	id TEXT NOT NULL, 
 	workspace TEXT NOT NULL, 
 	name TEXT NOT NULL, 
@@ -82,10 +82,12 @@ CREATE TABLE clusters (
 	lease_until DATETIME, 
 	wake_at DATETIME, 
 	revision INTEGER NOT NULL, 
+	tries INTEGER DEFAULT '0' NOT NULL, 
+	environment_name TEXT, 
 	CONSTRAINT pk_clusters PRIMARY KEY (id)
 );
-INSERT INTO "clusters" VALUES('c1','lab','ocean','fake','ada','2026-03-01 12:00:00.123456','{"name":"ocean","workspace":"lab","provider":"fake","scaling":{"minimum":2,"initial":2,"maximum":2,"target_duration":"PT180S","wait_count":24,"interval":"PT5S"},"worker":{"cpus":{"minimum":null,"maximum":null},"memory":{"minimum":null,"maximum":null},"gpus":0,"gpu_type":null,"vm_types":[],"disk":null,"count":1,"least":null,"beside":false},"scheduler":{"cpus":{"minimum":null,"maximum":null},"memory":{"minimum":null,"maximum":null},"gpus":0,"gpu_type":null,"vm_types":[],"disk":null,"count":1,"least":null,"beside":true},"worker_threads":null,"spot_policy":"on-demand","region":null,"arm":false,"software":null,"packages":{"ignore":[],"only":[],"strict":false},"environ":{},"tags":{"project":"tides"},"lifetimes":{"idle":"PT1200S","no_client":"PT120S","total":null,"orphan":"PT600S","start":"PT1200S"},"budget":{"amount":"12.50","currency":"EUR"},"record_history":true,"record_code":false,"dask_config":{"distributed":{"worker":{"memory":{"target":0.6}}}},"worker_options":{},"scheduler_options":{},"working_directory":null,"python_path":[]}','{"scaling":{"minimum":2,"initial":2,"maximum":2,"target_duration":"PT180S","wait_count":24,"interval":"PT5S"},"stop":false,"stop_reason":"asked","stop_detail":"","dismiss":[],"ends_by":null,"ends_why":"","ends_for":"","equipment":""}','pending',NULL,'',2,NULL,0,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,0,NULL,0,NULL,'h1','{"python":"3.11.7","platform":"linux-x86_64","packages":[{"name":"dask","version":"1","source":"index","url":"","sha256":"","build":"","subdir":"","extras":[],"is_requested":false,"artifact":""}],"content_hash":"h1","artifacts":[],"indexes":[],"channels":[],"name":""}',NULL,1,NULL,'2026-03-01 12:01:00.123456',2);
-INSERT INTO "clusters" VALUES('c2','lab','sea','fake','ada','2026-03-01 12:00:00.123456','{"name":"sea","workspace":"lab","provider":"fake","scaling":{"minimum":2,"initial":2,"maximum":2,"target_duration":"PT180S","wait_count":24,"interval":"PT5S"},"worker":{"cpus":{"minimum":null,"maximum":null},"memory":{"minimum":null,"maximum":null},"gpus":0,"gpu_type":null,"vm_types":[],"disk":null,"count":1,"least":null,"beside":false},"scheduler":{"cpus":{"minimum":null,"maximum":null},"memory":{"minimum":null,"maximum":null},"gpus":0,"gpu_type":null,"vm_types":[],"disk":null,"count":1,"least":null,"beside":true},"worker_threads":null,"spot_policy":"on-demand","region":null,"arm":false,"software":null,"packages":{"ignore":[],"only":[],"strict":false},"environ":{},"tags":{"project":"tides"},"lifetimes":{"idle":"PT1200S","no_client":"PT120S","total":null,"orphan":"PT600S","start":"PT1200S"},"budget":{"amount":"12.50","currency":"EUR"},"record_history":true,"record_code":false,"dask_config":{"distributed":{"worker":{"memory":{"target":0.6}}}},"worker_options":{},"scheduler_options":{},"working_directory":null,"python_path":[]}','{"scaling":{"minimum":2,"initial":2,"maximum":2,"target_duration":"PT180S","wait_count":24,"interval":"PT5S"},"stop":false,"stop_reason":"asked","stop_detail":"","dismiss":[],"ends_by":null,"ends_why":"","ends_for":"","equipment":""}','pending',NULL,'',2,NULL,0,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,0,NULL,0,NULL,'h1','{"python":"3.11.7","platform":"linux-x86_64","packages":[{"name":"dask","version":"1","source":"index","url":"","sha256":"","build":"","subdir":"","extras":[],"is_requested":false,"artifact":""}],"content_hash":"h1","artifacts":[],"indexes":[],"channels":[],"name":""}',NULL,1,NULL,'2026-03-01 12:01:00.123456',2);
+INSERT INTO "clusters" VALUES('c1','lab','ocean','fake','ada','2026-03-01 12:00:00.123456','{"name":"ocean","workspace":"lab","provider":"fake","scaling":{"minimum":2,"initial":2,"maximum":2,"target_duration":"PT180S","wait_count":24,"interval":"PT5S"},"worker":{"cpus":{"minimum":null,"maximum":null},"memory":{"minimum":null,"maximum":null},"gpus":0,"gpu_type":null,"vm_types":[],"disk":null,"count":1,"least":null,"beside":false},"scheduler":{"cpus":{"minimum":null,"maximum":null},"memory":{"minimum":null,"maximum":null},"gpus":0,"gpu_type":null,"vm_types":[],"disk":null,"count":1,"least":null,"beside":true},"worker_threads":null,"spot_policy":"on-demand","region":null,"arm":false,"software":null,"packages":{"ignore":[],"only":[],"strict":false},"environ":{},"tags":{"project":"tides"},"lifetimes":{"idle":"PT1200S","no_client":"PT120S","total":null,"orphan":"PT600S","start":"PT1200S"},"budget":{"amount":"12.50","currency":"EUR"},"record_history":true,"record_code":false,"dask_config":{"distributed":{"worker":{"memory":{"target":0.6}}}},"worker_options":{},"scheduler_options":{},"working_directory":null,"python_path":[]}','{"scaling":{"minimum":2,"initial":2,"maximum":2,"target_duration":"PT180S","wait_count":24,"interval":"PT5S"},"stop":false,"stop_reason":"asked","stop_detail":"","dismiss":[],"ends_by":null,"ends_why":"","ends_for":"","equipment":""}','pending',NULL,'',2,NULL,0,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,0,NULL,0,NULL,'h1','{"python":"3.11.7","platform":"linux-x86_64","packages":[{"name":"dask","version":"1","source":"index","url":"","sha256":"","build":"","subdir":"","extras":[],"is_requested":false,"artifact":""}],"content_hash":"h1","artifacts":[],"indexes":[],"channels":[],"name":""}',NULL,1,NULL,'2026-03-01 12:01:00.123456',2,1,NULL);
+INSERT INTO "clusters" VALUES('c2','lab','sea','fake','ada','2026-03-01 12:00:00.123456','{"name":"sea","workspace":"lab","provider":"fake","scaling":{"minimum":2,"initial":2,"maximum":2,"target_duration":"PT180S","wait_count":24,"interval":"PT5S"},"worker":{"cpus":{"minimum":null,"maximum":null},"memory":{"minimum":null,"maximum":null},"gpus":0,"gpu_type":null,"vm_types":[],"disk":null,"count":1,"least":null,"beside":false},"scheduler":{"cpus":{"minimum":null,"maximum":null},"memory":{"minimum":null,"maximum":null},"gpus":0,"gpu_type":null,"vm_types":[],"disk":null,"count":1,"least":null,"beside":true},"worker_threads":null,"spot_policy":"on-demand","region":null,"arm":false,"software":null,"packages":{"ignore":[],"only":[],"strict":false},"environ":{},"tags":{"project":"tides"},"lifetimes":{"idle":"PT1200S","no_client":"PT120S","total":null,"orphan":"PT600S","start":"PT1200S"},"budget":{"amount":"12.50","currency":"EUR"},"record_history":true,"record_code":false,"dask_config":{"distributed":{"worker":{"memory":{"target":0.6}}}},"worker_options":{},"scheduler_options":{},"working_directory":null,"python_path":[]}','{"scaling":{"minimum":2,"initial":2,"maximum":2,"target_duration":"PT180S","wait_count":24,"interval":"PT5S"},"stop":false,"stop_reason":"asked","stop_detail":"","dismiss":[],"ends_by":null,"ends_why":"","ends_for":"","equipment":""}','pending',NULL,'',2,NULL,0,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,0,NULL,0,NULL,'h1','{"python":"3.11.7","platform":"linux-x86_64","packages":[{"name":"dask","version":"1","source":"index","url":"","sha256":"","build":"","subdir":"","extras":[],"is_requested":false,"artifact":""}],"content_hash":"h1","artifacts":[],"indexes":[],"channels":[],"name":""}',NULL,1,NULL,'2026-03-01 12:01:00.123456',2,1,NULL);
 CREATE TABLE computations (
 	cluster_id TEXT NOT NULL, 
 	id TEXT NOT NULL, 
@@ -97,7 +99,7 @@ CREATE TABLE computations (
 );
 INSERT INTO "computations" VALUES('c1','aa-c1','lab','2026-03-01 12:00:00.123456','{"id":"aa-c1","cluster_id":"c1","name":"default","started_at":"2026-03-01T12:00:00.123456Z","stopped_at":null,"done":false,"groups":[{"prefix":"mean_chunk","tasks":9,"done":4,"erred":0,"compute_seconds":1.5,"transfer_seconds":0.0,"disk_seconds":0.0,"nbytes":80}],"activity_seconds":{"thread-cpu":1.25},"active_cpu_seconds":0.0,"nbytes":0,"code":[],"errors":[],"workers":0}');
 INSERT INTO "computations" VALUES('c2','aa-c2','lab','2026-03-01 12:00:00.123456','{"id":"aa-c2","cluster_id":"c2","name":"default","started_at":"2026-03-01T12:00:00.123456Z","stopped_at":null,"done":false,"groups":[{"prefix":"mean_chunk","tasks":9,"done":4,"erred":0,"compute_seconds":1.5,"transfer_seconds":0.0,"disk_seconds":0.0,"nbytes":80}],"activity_seconds":{"thread-cpu":1.25},"active_cpu_seconds":0.0,"nbytes":0,"code":[],"errors":[],"workers":0}');
-CREATE TABLE environments (
+CREATE TABLE "environments" (
 	workspace TEXT NOT NULL, 
 	name TEXT NOT NULL, 
 	version INTEGER NOT NULL, 
@@ -112,9 +114,10 @@ CREATE TABLE environments (
 	packages INTEGER NOT NULL, 
 	environments TEXT NOT NULL, 
 	deleted_at DATETIME, 
+	size INTEGER DEFAULT '0' NOT NULL, 
 	CONSTRAINT pk_environments PRIMARY KEY (workspace, name, version)
 );
-INSERT INTO "environments" VALUES('lab','climate',1,'2026-03-01 12:00:00.123456','ada','ee','','environment.yml','of the paper','linux-x86_64','3.11',0,'[{"python":"3.11","platform":"linux-x86_64","packages":[],"content_hash":"ff"}]',NULL);
+INSERT INTO "environments" VALUES('lab','climate',1,'2026-03-01 12:00:00.123456','ada','ee','','environment.yml','of the paper','linux-x86_64','3.11',0,'[{"python":"3.11","platform":"linux-x86_64","packages":[],"content_hash":"ff"}]',NULL,0);
 CREATE TABLE events (
 	seq INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT, 
 	cluster_id TEXT NOT NULL, 
@@ -248,11 +251,11 @@ CREATE TABLE tokens (
 	created_at DATETIME NOT NULL, 
 	expires_at DATETIME, 
 	revoked_at DATETIME, 
-	last_used_at DATETIME, 
+	last_used_at DATETIME, session_of TEXT, 
 	CONSTRAINT pk_tokens PRIMARY KEY (id), 
 	CONSTRAINT fk_tokens_user_id FOREIGN KEY(user_id) REFERENCES users (id)
 );
-INSERT INTO "tokens" VALUES('t1','bb','u1','laptop','read clusters',NULL,'2026-03-01 12:00:00.123456','2026-03-31 12:00:00.123456',NULL,NULL);
+INSERT INTO "tokens" VALUES('t1','bb','u1','laptop','read clusters',NULL,'2026-03-01 12:00:00.123456','2026-03-31 12:00:00.123456',NULL,NULL,NULL);
 CREATE TABLE usages (
 	instance_id TEXT NOT NULL, 
 	sequence INTEGER NOT NULL, 
@@ -306,9 +309,6 @@ CREATE TABLE workspaces (
 	CONSTRAINT pk_workspaces PRIMARY KEY (name)
 );
 INSERT INTO "workspaces" VALUES('lab','Ocean lab','2026-03-01 12:00:00.123456');
-CREATE INDEX ix_clusters_wake_at ON clusters (wake_at) WHERE status != 'stopped';
-CREATE INDEX ix_clusters_workspace_created_at ON clusters (workspace, created_at);
-CREATE UNIQUE INDEX ux_clusters_live_name ON clusters (workspace, name) WHERE status != 'stopped';
 CREATE INDEX ix_computations_workspace_started_at ON computations (workspace, started_at);
 CREATE INDEX ix_events_cluster_id_seq ON events (cluster_id, seq);
 CREATE INDEX ix_instances_cluster_id ON instances (cluster_id);
@@ -329,6 +329,9 @@ CREATE INDEX ix_outbox_wake_at ON outbox (wake_at);
 CREATE INDEX ix_webhooks_workspace ON webhooks (workspace);
 CREATE INDEX ix_idempotency_created_at ON idempotency (created_at);
 CREATE INDEX ix_usages_workspace_stopped_at ON usages (workspace, stopped_at);
+CREATE INDEX ix_clusters_workspace_created_at ON clusters (workspace, created_at);
+CREATE UNIQUE INDEX ux_clusters_live_name ON clusters (workspace, name) WHERE status != 'stopped';
+CREATE INDEX ix_clusters_wake_at ON clusters (wake_at) WHERE status != 'stopped';
 DELETE FROM "sqlite_sequence";
 INSERT INTO "sqlite_sequence" VALUES('events',2);
 INSERT INTO "sqlite_sequence" VALUES('audit',1);

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from packaging.markers import InvalidMarker, Marker
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
-from tradewind.boot.environment.translation.platforms import fits, marker_facts, minor_of, tags_for
+from tradewind.boot.environment.translation.platforms import NEWEST_GLIBC, fits, marker_facts, minor_of, tags_for
 from tradewind.errors import BadRequest
-from tradewind.model.environment import Target
+from tradewind.model.environment import Artifact, Target
 
-NEWEST_GLIBC = "2.60"
 LAST_PATCH = 99
 
 
@@ -31,6 +30,8 @@ class Job:
     """Whether projects in directories are built and come along; else they are left out."""
     say: Callable[[str], None]
     """Told in a sentence what was done otherwise than the file says."""
+    built: dict[Path, Artifact] = field(default_factory=dict)
+    """Wheels of local projects that were made for another platform of the same file: they are built once."""
 
     @property
     def target(self) -> Target:
@@ -39,14 +40,7 @@ class Job:
 
     def is_for(self, marker: str) -> bool:
         """Whether a marker (PEP 508) holds there; none always does. Raises BadRequest for what is no marker."""
-        if not marker:
-            return True
-        # The last two are for the markers of pylock.toml: no extra and no group is asked for.
-        none: dict[str, str | frozenset[str]] = {"extra": "", "extras": frozenset(), "dependency_groups": frozenset()}
-        try:
-            return Marker(marker).evaluate({**marker_facts(self.platform, self.python), **none})
-        except InvalidMarker as error:
-            raise BadRequest(f"{marker!r} is no marker: {str(error).splitlines()[0]}") from None
+        return holds(marker, marker_facts(self.platform, self.python))
 
     def runs(self, pythons: str) -> bool:
         """Whether a Python of that minor version can be among ``pythons``, as ``>=3.10``. What can't be read is so."""
@@ -62,6 +56,24 @@ class Job:
         for target in (self.target, replace(self.target, glibc=NEWEST_GLIBC)):
             tags = tags_for(target)
             found = [name for name in names if fits(name, tags)]
+            if found and target != self.target:
+                name, version = found[0].split("-")[:2]
+                self.say(
+                    f"{name} {version} has wheels for newer Linux only ({', '.join(found[:3])}): a machine with an "
+                    "older C library can't have it."
+                )
             if found:
                 return found
         return []
+
+
+def holds(marker: str, facts: Mapping[str, str]) -> bool:
+    """Whether a marker (PEP 508) holds where ``facts`` do; none always does. Raises BadRequest for no marker."""
+    if not marker:
+        return True
+    # The last two are for the markers of pylock.toml: no extra and no group is asked for.
+    none: dict[str, str | frozenset[str]] = {"extra": "", "extras": frozenset(), "dependency_groups": frozenset()}
+    try:
+        return Marker(marker).evaluate({**facts, **none})
+    except InvalidMarker as error:
+        raise BadRequest(f"{marker!r} is no marker: {str(error).splitlines()[0]}") from None

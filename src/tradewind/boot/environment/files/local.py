@@ -30,6 +30,18 @@ def wheel_of(project: Path, name: str, job: Job) -> tuple[Artifact | None, str]:
     if not job.with_local:
         job.say(f"{name} in {project} is left out, as asked.")
         return None, ""
+    if project not in job.built:
+        job.built[project] = _built(project, name, job)
+    artifact = job.built[project]
+    if not artifact.file_name.endswith("-any.whl") and job.platform != this_platform():
+        raise BadRequest(
+            f"{name} is compiled, and what is built here ({artifact.file_name}) doesn't run on {job.platform}: create "
+            "the environment on such a machine, or leave it out with --without-local."
+        )
+    return artifact, artifact.file_name.split("-")[1]
+
+
+def _built(project: Path, name: str, job: Job) -> Artifact:
     if not any((project / file).is_file() for file in ("pyproject.toml", "setup.py")):
         raise BadRequest(
             f"{name} shall come from {project}, and there is no project: neither pyproject.toml nor setup.py."
@@ -47,15 +59,9 @@ def wheel_of(project: Path, name: str, job: Job) -> tuple[Artifact | None, str]:
                 f"{name} can't be built from {project}; leave it out with --without-local, or mend it. "
                 f"Its builder says:\n{failure}"
             ) from None
-        if not made.name.endswith("-any.whl") and job.platform != this_platform():
-            raise BadRequest(
-                f"{name} is compiled, and what is built here ({made.name}) doesn't run on {job.platform}: create "
-                "the environment on such a machine, or leave it out with --without-local."
-            )
         wheel = Path(directory) / made.name
         rewrite(made, wheel)  # the same files are the same wheel, whenever they were built
-        artifact = _kept(wheel, job.cache)
-    return artifact, artifact.file_name.split("-")[1]
+        return _kept(wheel, job.cache)
 
 
 def copy_of(wheel: Path, job: Job) -> Artifact:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs
 
 from tradewind.boot.environment.files.job import Job
 from tradewind.boot.environment.files.local import wheel_of
@@ -28,14 +29,7 @@ def read_locked(file: Path, job: Job) -> Locked:
     BadRequest
         It can't be read, or it wasn't locked for that platform.
     """
-    door = rattler(file)
-    try:
-        environment = door.LockFile.from_path(str(file)).default_environment()
-    except Exception as error:  # each of its errors is a class of its own, and all say what is wrong and where
-        raise BadRequest(f"{file.name} can't be read: {error}. Lock it again.") from None
-    if environment is None:
-        raise BadRequest(f"{file.name} has no environment 'default', which is the one that is read.")
-    by_platform = {str(platform.name): found for platform, found in environment.packages_by_platform().items()}
+    by_platform = _by_platform(file)
     subdir = conda_subdir(job.target)
     if subdir not in by_platform:
         there = ", ".join(sorted(by_platform)) or "none"
@@ -49,6 +43,22 @@ def read_locked(file: Path, job: Job) -> Locked:
         packages += [package] if package is not None else []
         artifacts += [artifact] if artifact is not None else []
     return Locked(packages=tuple(packages), artifacts=tuple(artifacts))
+
+
+def subdirs_of(file: Path) -> frozenset[str]:
+    """Return what a lock file is locked for, as ``linux-64``. Raises as :func:`read_locked` does."""
+    return frozenset(_by_platform(file))
+
+
+def _by_platform(file: Path) -> dict[str, Any]:
+    door = rattler(file)
+    try:
+        environment = door.LockFile.from_path(str(file)).default_environment()
+    except Exception as error:  # each of its errors is a class of its own, and all say what is wrong and where
+        raise BadRequest(f"{file.name} can't be read: {error}. Lock it again.") from None
+    if environment is None:
+        raise BadRequest(f"{file.name} has no environment 'default', which is the one that is read.")
+    return {str(platform.name): found for platform, found in environment.packages_by_platform().items()}
 
 
 def conda_package(name: str, version: str, url: str, sha256: str) -> Package:
@@ -78,10 +88,22 @@ def _package(one: Any, file: Path, job: Job) -> tuple[Package | None, Artifact |
             return None, None
         return Package(name=name, version=version, source=Source.DIRECTORY, artifact=artifact.sha256), artifact
     if url.startswith("git+"):
-        return Package(name=name, version=version, source=Source.VCS, url=url), None
+        return Package(name=name, version=version, source=Source.VCS, url=_repository(url)), None
     if url.startswith(PUBLIC_FILES) and url.endswith(".whl"):
         return Package(name=name, version=version, sha256=sha256), None
     return Package(name=name, version=version, source=Source.ARCHIVE, url=bare(url), sha256=sha256), None
+
+
+def _repository(url: str) -> str:
+    """Return an address of a repository as installers read it: the commit, which pixi puts at the end, behind an @."""
+    address, _, commit = url.partition("#")
+    address, _, query = address.partition("?")
+    asked = parse_qs(query)
+    commit = commit or next((asked[word][0] for word in ("rev", "tag", "branch") if word in asked), "")
+    inside = f"#subdirectory={asked['subdirectory'][0]}" if "subdirectory" in asked else ""
+    if not commit and "@" in address.rpartition("/")[2]:
+        address, _, commit = address.rpartition("@")
+    return f"git+{bare(address.removeprefix('git+'))}{f'@{commit}' if commit else ''}{inside}"
 
 
 def _sha256_of(one: Any) -> str:

@@ -10,12 +10,13 @@ from pathlib import Path
 from tradewind.boot.environment.files.conda import lock_conda
 from tradewind.boot.environment.files.job import Job
 from tradewind.boot.environment.files.locked import read_locked
+from tradewind.boot.environment.files.platforms import of_conda, of_project, of_pylock
 from tradewind.boot.environment.files.pylock import Locked, read_pylock
 from tradewind.boot.environment.files.uv import lock_requirements, read_uv_lock
 from tradewind.boot.environment.indexes import configured
 from tradewind.boot.environment.translation.platforms import check
 from tradewind.errors import BadRequest, NotFound
-from tradewind.model.environment import Environment, Source, seal
+from tradewind.model.environment import Artifact, Environment, Source, seal
 
 FORMATS = "pyproject.toml, uv.lock, pylock.toml, requirements.txt, environment.yml, pixi.lock, conda-lock.yml"
 INSTEAD = {
@@ -26,6 +27,7 @@ INSTEAD = {
     "setup.py": "uv pip freeze > requirements.txt",
 }
 """Files that aren't read, and what to do."""
+Way = Callable[[Path, Job], Locked]
 BIGGEST = 50 * 2**20
 """Bytes; the largest lock files have a tenth."""
 
@@ -36,6 +38,7 @@ def read(
     platforms: Sequence[str],
     python: str,
     cache: Path,
+    usual: str = "linux-x86_64",
     with_local: bool = True,
     say: Callable[[str], None],
 ) -> tuple[Environment, ...]:
@@ -46,11 +49,14 @@ def read(
     file : Path
         One of :data:`FORMATS`.
     platforms : sequence of str
-        As ``linux-x86_64``.
+        As ``linux-x86_64``. None: those that the file is locked for, as far as it can be had there, the usual one
+        first; a file that is locked now is locked for the usual one.
     python : str
         As ``3.11``; where the file brings its own Python, that counts.
     cache : Path
         The user's cache directory.
+    usual : str
+        What machines most likely are.
     with_local : bool
         Whether projects in directories are built and come along.
     say : callable
@@ -73,15 +79,31 @@ def read(
     way = way_of(file)
     if not re.fullmatch(r"3\.\d{1,2}(\.\d{1,2})?", python):
         raise BadRequest(f"--python {python} can't be used: write it as 3.11.")
-    found = []
-    for platform in platforms:
-        job = Job(platform=platform, python=python, cache=cache, with_local=with_local, say=say)
+    found: list[Environment] = []
+    built: dict[Path, Artifact] = {}
+    for platform in platforms or _locked_for(file, way, usual, python):
+        job = Job(platform=platform, python=python, cache=cache, with_local=with_local, say=say, built=built)
         check(job.target)
-        found.append(_environment(way(file, job), job, file))
+        try:
+            found.append(_environment(way(file, job), job, file))
+        except BadRequest as error:
+            # What nobody asked for by name may be missing; the first is what machines most likely are.
+            if platforms or not found:
+                raise
+            say(f"It isn't kept for {platform}, for which it can't be had: {error}")
     return tuple(found)
 
 
-def way_of(file: Path) -> Callable[[Path, Job], Locked]:
+def _locked_for(file: Path, way: Way, usual: str, python: str) -> tuple[str, ...]:
+    """Return the platforms to read a file for where nobody names any."""
+    if way is _read_project:
+        return of_project(file.parent / "uv.lock", usual, python)
+    if way is read_pylock:
+        return of_pylock(file, usual, python)
+    return of_conda(file, usual) if way is read_locked else (usual,)
+
+
+def way_of(file: Path) -> Way:
     """Return how a file is read, by its name, and for YAML by what is in it. Raises BadRequest."""
     name = file.name
     if name == "uv.lock" or (name == "pyproject.toml" and (file.parent / "uv.lock").is_file()):

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from dataclasses import replace
+from urllib.parse import unquote, urlsplit
 
 from packaging.tags import Tag, compatible_tags, cpython_tags
 from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 
 from tradewind.errors import BadRequest
-from tradewind.model.environment import Target
+from tradewind.model.environment import Environment, Source, Target
 
 GLIBC = (2, 28)
 """Of a Linux that nothing is known of: that of RHEL 8 and of all newer ones."""
+NEWEST_GLIBC = "2.60"
+"""Newer than any."""
 UV_GLIBCS = (17, *range(28, 41))
 """Minor versions of glibc that uv has a name for."""
 SYSTEMS = {
@@ -123,6 +127,24 @@ def tags_for(target: Target) -> frozenset[Tag]:
 def fits(file_name: str, tags: frozenset[Tag]) -> bool:
     """Whether a wheel of this name runs where ``tags`` do."""
     return not tags.isdisjoint(tags_of(file_name))
+
+
+def unfit(environment: Environment, machines: Target) -> list[tuple[str, str]]:
+    """Return packages whose very file is known and doesn't run on ``machines``, with that file's name.
+
+    Of which an index is to choose the file, nobody knows here. Where nothing is known of the C library, the newest is
+    assumed.
+    """
+    python = machines.python or minor_of(environment.python)
+    tags = tags_for(replace(machines, python=python, glibc=machines.glibc or NEWEST_GLIBC))
+    files = {one.sha256: one.file_name for one in environment.artifacts}
+    found = []
+    for package in environment.packages:
+        is_at_address = package.source is Source.ARCHIVE and not package.artifact
+        file = unquote(urlsplit(package.url).path.rpartition("/")[2]) if is_at_address else files.get(package.artifact)
+        if file and file.endswith(".whl") and not fits(file, tags):
+            found.append((package.name, file))
+    return found
 
 
 def tags_of(file_name: str) -> frozenset[Tag]:
