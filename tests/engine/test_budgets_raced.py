@@ -69,10 +69,6 @@ def service(stage: Stage, holder: str) -> Clusters:
         peeks=Peeks(stage.store, stage.world.agents, stage.clock),
         asker=asker,
         deposits=Deposits(Depots(SoftwareSettings()), lambda name: stage.provider, asker),
-            Depots(SoftwareSettings()),
-            lambda name: stage.provider,
-            Asker(stage.store, stage.clock, replace(OWNER, user_id="")),
-        ),
         new_id=lambda prefix: f"{prefix}-{next(stage.numbers):05d}",
         new_token=lambda: f"token {next(stage.numbers)}",
     )

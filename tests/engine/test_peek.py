@@ -52,8 +52,6 @@ def service(stage: Stage, holder: str, caller: Caller = ADA) -> Clusters:
         peeks=peeks(stage),
         asker=asker,
         deposits=Deposits(Depots(SoftwareSettings()), lambda name: stage.provider, asker),
-            Depots(SoftwareSettings()), lambda name: stage.provider, Asker(stage.store, stage.clock, caller)
-        ),
         new_id=lambda prefix: f"{prefix}-{next(stage.numbers):05d}",
         new_token=lambda: f"token {next(stage.numbers)}",
     )

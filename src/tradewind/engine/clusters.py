@@ -12,7 +12,7 @@ from typing import Self
 from tradewind.boot.process import KeyPair
 from tradewind.boot.tls import Authority
 from tradewind.engine.access.asker import Asker
-from tradewind.engine.admission import admit, set_aside
+from tradewind.engine.admission import admit, foretold, set_aside
 from tradewind.engine.clock import Clock
 from tradewind.engine.deposits import Deposits
 from tradewind.engine.doctor import examine
@@ -94,7 +94,7 @@ class Clusters:
         environment = await software_of(spec, planned, self._offered(spec.provider), self._store.environments)
         now = self._clock.now()
         await set_aside(planned, self._record(spec, "", now), self._store.money, now)
-        return noted(planned, environment)
+        return await foretold(noted(planned, environment), self._offered(spec.provider))
 
     async def create(
         self, spec: ClusterSpec, *, environment: Environment | None = None, once: Once | None = None

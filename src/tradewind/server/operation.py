@@ -116,6 +116,8 @@ class Operation:
     """Of the answer; several, where it may choose, with commas between."""
     patience_s: float | None
     """Seconds that an answer may take; None has no end of its own."""
+    body_limit: int
+    """Bytes of a body that are read, where the server's ``body_limit`` is less."""
 
     @property
     def name(self) -> str:
@@ -143,7 +145,7 @@ class Operation:
             about(user=who.user.name, workspace=member.workspace if member is not None else None)
             request.app.state.limits.vouch(request.scope, who.token_id)
         query = wire.load_texts(self.query, dict(request.query_params)) if self.query is not None else Nothing()
-        raw = await body.read(request) if self.body is not None else b""
+        raw = await body.read(request, limit=self.body_limit) if self.body is not None else b""
         assembly: Assembly = request.app.state.assembly
         known = None
         if self.is_create and who is not None:
@@ -192,6 +194,7 @@ class Table:
         is_create: bool = False,
         media_type: str = "application/json",
         patience_s: float | None = PATIENCE_S,
+        body_limit: int = 0,
     ) -> Callable[[R], R]:
         """Add the decorated coroutine function, which takes one :class:`Asked`.
 
@@ -217,6 +220,8 @@ class Table:
             Of the answer.
         patience_s : float, optional
             Seconds that an answer may take; None has no end of its own.
+        body_limit : int
+            Bytes of a body that are read, where the server's ``body_limit`` is less.
         """
 
         def add(run: R) -> R:
@@ -236,6 +241,7 @@ class Table:
                     is_create=is_create,
                     media_type=media_type,
                     patience_s=patience_s,
+                    body_limit=body_limit,
                 )
             )
             return run

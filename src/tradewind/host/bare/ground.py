@@ -12,7 +12,6 @@ from typing import Any, Optional
 
 VARIABLE = "TRADEWIND_INSTANCE"
 """Set in every process of an instance to its handle, and so in everything that it starts."""
-OLDEST = (3, 9)
 ROOM = "room"
 """A file of each run, as large as its last words may be: given back to the disk before they are written, so that what
 ends because its disk is full can still say so."""
