@@ -72,6 +72,7 @@ def test_an_answer_that_cant_be_is_named(question: str, said: Any, words: str) -
     ("answers", "words"),
     [
         ({"pay": ["nothing"], "budget_per_month": 500}, "pay and budget_per_month"),
+        ({"pay": ["money"], "budget_per_month": 0}, "could spend none"),
         ({"pay": ["nothing", "money"]}, "pay contradicts itself"),
         ({"people": 3, "people_at_once": 30}, "people and people_at_once"),
         ({"admin": "nobody", "admins": 2}, "admin and admins"),

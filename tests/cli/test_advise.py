@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import pty
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -143,3 +147,31 @@ def test_the_example_programme_is_estimated_line_by_line(run: Run, ask: Ask, tmp
 
 def test_an_estimate_of_nothing_says_where_to_start(run: Run) -> None:
     assert "--example" in run("estimate").output
+
+
+def test_in_a_terminal_it_asks_and_takes_numbers_words_and_dont_know() -> None:
+    near, far = pty.openpty()
+    script = "from tradewind.cli import main; main(['advise', '--at', '2026-11-23'])"
+    process = subprocess.Popen(
+        [sys.executable, "-c", script], stdin=far, stdout=far, stderr=far, env={**os.environ, "COLUMNS": "120"}
+    )
+    os.close(far)
+    # work, hub, clouds, pay (a slip, then right), regions, uptime, admin, country, budget, people; then no more.
+    for said in ("", "1", "", "gold", "money", "", "", "nobody", "", "", "", "n"):
+        os.write(near, f"{said}\n".encode())
+    told = b""
+    while chunk := _read(near):
+        told += chunk
+    os.close(near)
+
+    assert process.wait(timeout=60) == 0
+    text = told.decode()
+    assert "'gold' is no answer to it" in text
+    assert "1. 2i2c" in text
+
+
+def _read(descriptor: int) -> bytes:
+    try:
+        return os.read(descriptor, 65536)
+    except OSError:  # the other side has closed its terminal
+        return b""

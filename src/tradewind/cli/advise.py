@@ -290,11 +290,13 @@ def _print_changes(console: Console, advice: Advice, questionnaire: Questionnair
 
 
 def _print_excluded(console: Console, advice: Advice, *, everything: bool) -> None:
-    shown = [one for one in advice.excluded if everything or one.otherwise == 1 or _has_ended(one.because)]
+    shown = [one for one in advice.excluded if everything or _has_ended(one.because)]
+    if not everything and not advice.ranked:
+        shown += [one for one in advice.excluded if one.otherwise == 1 and one not in shown][:MOST_ASKED]
     if not shown:
         return
     console.print(Text("Left out", style="bold"))
-    for one in sorted(shown, key=lambda one: (one.otherwise is None, one.partner.name)):
+    for one in sorted(shown, key=lambda one: (one.otherwise or len(advice.excluded), one.partner.name)):
         but = f" It would stand at rank {one.otherwise} but for that." if one.otherwise else ""
         reasons = "; ".join(f"{reason.says}{_facts(reason, advice.today)}" for reason in one.because)
         console.print(f"  {one.partner.name}: {reasons}.{but}", soft_wrap=True)
