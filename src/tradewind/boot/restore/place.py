@@ -173,11 +173,11 @@ def not_writable(path: str, error: OSError) -> CantRestore:
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         return CantRestore(
             "disk_full",
-            f"The disk of the machine is full: {path} has {free_space(path)} left ({error.strerror}). Free some, or "
-            "give the machine another `cache` directory.",
+            f"The disk of the machine is full: {path} has {free_space(path)} left, which isn't enough "
+            f"({error.strerror}). Free some, or choose another `directory` for the machine.",
         )
     return CantRestore(
         "not_writable",
-        f"{error.filename or path} can't be written on this machine ({error.strerror}). Give it another `cache` "
-        "directory.",
+        f"{error.filename or path} can't be written on this machine ({error.strerror}). Choose another "
+        "`directory` for it.",
     )
