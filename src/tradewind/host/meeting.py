@@ -20,6 +20,8 @@ MEET = "tradewind_meet"
 """Dask's name for the message from a worker to its scheduler."""
 EVERY_S = 10.0
 WITHIN_S = 10.0
+ENDED_S = 3600.0
+"""A worker that wasn't met for its ``orphan_timeout`` and this long has ended, and been given up."""
 
 
 class Meets(WorkerPlugin):  # type: ignore[misc]  # distributed is read without types
@@ -78,11 +80,14 @@ class Crew:
         Its run directory.
     host : str
         The address it listens on: with workers there, whoever reaches it reaches them.
+    alone_s : float
+        Its cluster's ``orphan_timeout``.
     """
 
-    def __init__(self, scheduler: distributed.Scheduler, run: Path, host: str) -> None:
+    def __init__(self, scheduler: distributed.Scheduler, run: Path, host: str, alone_s: float) -> None:
         self._path = run / "crew.json"
         self._host = host
+        self._kept_s = alone_s + ENDED_S
         self._met: dict[str, int] = {}
         self._written_at = 0.0
         scheduler.handlers[MEET] = self.meet
@@ -91,9 +96,11 @@ class Crew:
         """Take note of a worker."""
         if host == self._host:
             return
-        self._met[instance] = int(time.time())
+        now = int(time.time())
+        self._met[instance] = now
         if time.monotonic() >= self._written_at + EVERY_S / 2 or len(self._met) == 1:
             self._written_at = time.monotonic()
+            self._met = {name: at for name, at in self._met.items() if at > now - self._kept_s}
             self._write()
 
     def _write(self) -> None:

@@ -115,7 +115,7 @@ def run_dask(task: Task, poke: int, keeper: int) -> int:
 
     def attach(scheduler: distributed.Scheduler, boot: Boot) -> Agent:
         if task.is_fresh:
-            Crew(scheduler, run.directory, task.address)
+            Crew(scheduler, run.directory, task.address, boot.orphan_timeout_s)
         return attach_agent(scheduler, boot, host=task.address)
 
     around = Surroundings(

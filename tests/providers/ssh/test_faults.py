@@ -142,6 +142,23 @@ async def test_a_silent_host_keeps_what_it_had_and_stops_nobody_else(lab: Lab, c
         handles = [there, *await launch(provider, ordered(Role.WORKER, cpus=4))]
 
 
+async def test_whom_a_scheduler_meets_is_known_while_it_is_written_anew(lab: Lab, cable: Cable) -> None:
+    provider = lab.provider(lab.host("ws1", cores=1), lab.host("ws2", port=cable.port))
+    scheduler, worker = ordered(), ordered(Role.WORKER, cpus=4)
+    stays, goes = [(await launch(provider, one))[0] for one in (scheduler, worker)]
+    assert (stays.handle[:3], goes.handle[:3]) == ("ws1", "ws2")
+    crew = lab.directory / "ws1" / "runs" / scheduler.marks.order / "crew.json"
+    whole = json.dumps({worker.marks.instance: int(time.time())})
+    for text in (whole, whole[:-1]):
+        crew.write_text(text)
+        assert await sight(provider, goes) is not None
+    cable.cut()
+    cable.is_out = True
+    seen = await sight(provider, goes)
+    assert seen is not None
+    assert seen.detail.endswith("; its scheduler reaches it")
+
+
 async def test_where_no_host_answers_it_is_unavailable_and_says_why(lab: Lab, cable: Cable) -> None:
     cable.cut()
     provider = lab.provider(lab.host(port=cable.port))

@@ -12,7 +12,15 @@ from hypothesis import strategies as st
 from tradewind.model.instance import InstanceStatus, Marks, Role
 from tradewind.providers.ssh.inventory import Share
 from tradewind.providers.ssh.known import Known, Memory, Placed
-from tradewind.providers.ssh.sight import last_seen, met_by_schedulers, never_ran, never_seen, observed, shares
+from tradewind.providers.ssh.sight import (
+    last_seen,
+    met_by_schedulers,
+    never_ran,
+    never_seen,
+    observed,
+    shares,
+    with_crews,
+)
 from tradewind.providers.ssh.skew import Skew
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -90,12 +98,48 @@ def test_a_worker_that_its_scheduler_meets_counts_as_alive_for_as_long() -> None
 
 @pytest.mark.parametrize("crew", [None, [], {"i": "x"}, "i"])
 def test_a_crew_that_makes_no_sense_is_none(crew: Any) -> None:
-    assert not list(met_by_schedulers({"o": facts(Role.SCHEDULER, crew=crew)}, 0.0))
+    assert not list(met_by_schedulers(Known(answered_at=1e3, runs={"o": facts(Role.SCHEDULER, crew=crew)})))
 
 
 def test_when_a_scheduler_met_its_workers_is_told_by_our_clock() -> None:
     runs = {"o": facts(Role.SCHEDULER, crew={"i": 100}), "p": facts(crew={"j": 100})}
-    assert list(met_by_schedulers(runs, 30.0)) == [(("c", "i"), 70.0)]
+    assert list(met_by_schedulers(Known(answered_at=90.0, skew_s=30.0, runs=runs))) == [(("c", "i"), 70.0)]
+
+
+ENDED = {"alive": False, "exit": None}
+
+
+@pytest.mark.parametrize(
+    ("at", "scheduler", "met_at"),
+    [
+        (1e6, {}, [1000.0]),
+        (float("inf"), {}, [1000.0]),
+        (10**400, {}, [1000.0]),
+        (float("nan"), {}, []),
+        (float("-inf"), {}, []),
+        (-(10**400), {}, []),
+        ("soon", {}, []),
+        (990, ENDED, [960.0]),
+        (1031, ENDED, [1000.0]),
+        (1e6, ENDED, []),
+        (float("inf"), ENDED, []),
+        (float("inf"), {"exit": exited()}, []),
+    ],
+)
+def test_nobody_is_met_later_than_the_host_that_says_so_answered(
+    at: Any, scheduler: dict[str, Any], met_at: list[float]
+) -> None:
+    runs = {"o": facts(Role.SCHEDULER, crew={"i": at}, **scheduler)}
+    known = Known(answered_at=1000.0, skew_s=30.0, runs=runs)
+    assert [at for _, at in met_by_schedulers(known)] == met_at
+
+
+def test_whom_a_scheduler_met_stays_known_while_it_is_written_anew() -> None:
+    before = with_crews({"o": facts(Role.SCHEDULER, crew={"i": 100})}, {})
+    torn = with_crews({"o": facts(Role.SCHEDULER, crew=None, progress="x"), "p": facts(crew=None)}, before)
+    assert (torn["o"]["crew"], torn["o"]["progress"], torn["p"]["crew"]) == ({"i": 100}, "x", None)
+    assert with_crews({"o": facts(Role.SCHEDULER, crew={"i": 110})}, torn)["o"]["crew"] == {"i": 110}
+    assert with_crews({}, torn) == {}
 
 
 def test_one_that_may_live_alone_for_longer_is_waited_for_longer() -> None:

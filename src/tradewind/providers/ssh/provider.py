@@ -46,6 +46,7 @@ from tradewind.providers.ssh.sight import (
     never_seen,
     observed,
     shares,
+    with_crews,
 )
 
 logger = logging.getLogger("tradewind.ssh")
@@ -284,7 +285,7 @@ class SshProvider(Provider):
     async def _look_at(self, name: str) -> None:
         known, line = self._of(name), self._lines[name]
         try:
-            known.runs = await line.look(LOOK_WITHIN_S, self._installation)
+            known.runs = with_crews(await line.look(LOOK_WITHIN_S, self._installation), known.runs)
         except Silent as silent:
             self._silent[name] = silent
             return
@@ -302,7 +303,7 @@ class SshProvider(Provider):
         silent = self._silent.get(name) if name in self._lines else Silent(_left(name))
         met: dict[tuple[str, str], float] = {}
         if silent is not None:
-            met = {pair: at for of in self._known.values() for pair, at in met_by_schedulers(of.runs, of.skew_s)}
+            met = {pair: at for of in self._known.values() for pair, at in met_by_schedulers(of)}
             yield from self._unseen_on(name, known, silent, met, now)
         for facts in known.runs.values():
             if facts["claim"]["marks"]["installation"] != self._installation:

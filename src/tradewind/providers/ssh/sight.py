@@ -12,7 +12,7 @@ from tradewind.host.bare.starter import ASKED
 from tradewind.host.records import read_claim
 from tradewind.model.instance import Contact, InstanceStatus, Marks, ObservedInstance, Role
 from tradewind.providers.ssh.inventory import Share
-from tradewind.providers.ssh.known import Placed
+from tradewind.providers.ssh.known import Known, Placed
 
 LOST_AFTER_S = 300.0
 """How much longer than an instance lives alone its host may be silent before it counts as ended.
@@ -78,14 +78,31 @@ def gone_by(last: float, alone_s: float) -> float:
     return last + alone_s + min(LATE_S, alone_s) + LOST_AFTER_S
 
 
-def met_by_schedulers(runs: Mapping[str, Mapping[str, Any]], skew_s: float) -> Iterator[tuple[tuple[str, str], float]]:
-    """Yield each worker, as cluster and instance, of which a scheduler on this host says when it met it; POSIX."""
-    for facts in runs.values():
+def met_by_schedulers(known: Known) -> Iterator[tuple[tuple[str, str], float]]:
+    """Yield each worker, as cluster and instance, of which a scheduler on this host says when it met it; POSIX.
+
+    Users' own code runs where that is written, and what was met keeps a worker of a silent host billed. So no meeting
+    is later than the answer that tells of it, and a scheduler that has ended tells of none to come.
+    """
+    latest = known.answered_at + known.skew_s
+    for facts in known.runs.values():
         marks, crew = facts["claim"]["marks"], facts.get("crew")
         if marks["role"] != Role.SCHEDULER or not isinstance(crew, dict):
             continue
-        # Users' own code runs where that is written.
-        yield from (((marks["cluster"], name), at - skew_s) for name, at in crew.items() if isinstance(at, int | float))
+        is_up = facts["alive"] and facts["exit"] is None
+        for name, at in crew.items():
+            if isinstance(at, int | float) and at > 0 and (is_up or at <= latest + MET_LATELY_S):
+                yield (marks["cluster"], name), min(at, latest) - known.skew_s
+
+
+def with_crews(runs: Mapping[str, Any], before: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the runs with whom their schedulers met; as was said ``before`` where that was just being written."""
+
+    def whole(handle: str, facts: Mapping[str, Any]) -> Mapping[str, Any]:
+        crew = before.get(handle, {}).get("crew")
+        return {**facts, "crew": crew} if facts.get("crew") is None and crew is not None else facts
+
+    return {handle: whole(handle, facts) for handle, facts in runs.items()}
 
 
 def last_seen(
