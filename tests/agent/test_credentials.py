@@ -8,7 +8,7 @@ import logging
 import os
 from collections.abc import AsyncIterator, Iterator, Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from distributed import Client, Scheduler, Worker
@@ -37,6 +37,14 @@ async def scheduler() -> AsyncIterator[Scheduler]:
     async with Scheduler(host=HERE, port=0, dashboard_address=f"{HERE}:0", dashboard=False) as scheduler:
         Held(scheduler)
         yield scheduler
+
+
+@pytest.fixture
+async def taken() -> AsyncIterator[Taken]:
+    """What no worker has, so that nobody closes its doors but we."""
+    taken = Taken()
+    yield taken
+    await taken.teardown(cast("Worker", None))
 
 
 def worker(scheduler: Scheduler) -> Worker:
@@ -165,15 +173,13 @@ async def test_a_worker_that_stands_still_holds_no_renewal_up_and_has_the_newest
 
 
 @pytest.mark.parametrize("order", [(1, 2), (2, 1), (2, 2, 1)])
-async def test_the_newest_of_a_name_wins_in_whatever_order_they_come(order: tuple[int, ...]) -> None:
-    taken = Taken()
+async def test_the_newest_of_a_name_wins_in_whatever_order_they_come(taken: Taken, order: tuple[int, ...]) -> None:
     grants = {number: variables(ORDER_TOKEN=f"round {number}") for number in (1, 2)}
     await asyncio.gather(*(taken.take({"order": grants[n]}, {"order": n}) for n in order))
     assert os.environ["ORDER_TOKEN"] == "round 2"
 
 
-async def test_what_is_older_of_one_name_does_not_keep_what_is_newer_of_another() -> None:
-    taken = Taken()
+async def test_what_is_older_of_one_name_does_not_keep_what_is_newer_of_another(taken: Taken) -> None:
     await taken.take({"one": variables(ONE_TOKEN="new")}, {"one": 5})
     await taken.take({"one": variables(ONE_TOKEN="old"), "two": variables(TWO_TOKEN="there")}, {"one": 3, "two": 4})
     assert (os.environ["ONE_TOKEN"], os.environ["TWO_TOKEN"]) == ("new", "there")
