@@ -10,7 +10,8 @@
 # Each has its own /root (its home), /tmp and /dev/shm, and Debian's own python3 without any package. Nothing of this
 # machine's homes, data or package directories is seen. NAT lets them reach the world; 10.83.0.1 is this machine.
 # Needs root, iproute2, iptables, util-linux, openssh-server and python3 of Debian. RIG=DIR says where it keeps its things.
-# For two at a time on one machine, give one another DIR, RIG_NET=10.84.0, and RIG_NAME of at most 6 letters.
+# For two at a time on one machine, give one another DIR, RIG_NET=10.84.0, and RIG_NAME of at most 6 letters;
+# else the second one is refused: the bridge says whose it is.
 set -euo pipefail
 RIG=${RIG:-/var/tmp/tradewind-bare-hosts}
 NET=${RIG_NET:-10.83.0}
@@ -23,9 +24,18 @@ pid_of() { cat "$RIG/bare$1/pid" 2>/dev/null || true; }
 # One that ended and that nobody collected is still listed.
 is_up() { local pid; pid=$(pid_of "$1"); [ -n "$pid" ] && grep -qs '^State:[[:space:]]*[^ZX[:space:]]' "/proc/$pid/status"; }
 
+owner() { cat "/sys/class/net/$BRIDGE/ifalias" 2>/dev/null || true; }
+
 network() {
-  ip link show "$BRIDGE" >/dev/null 2>&1 && return
-  ip link add "$BRIDGE" type bridge
+  # Making the bridge is what one of two who try at once can do.
+  if ! ip link add "$BRIDGE" type bridge 2>/dev/null; then
+    [ "$(owner)" != "$RIG" ] || return 0
+    [ -e "/sys/class/net/$BRIDGE" ] || { say "no bridge can be made here: it takes root and its kernel module"; exit 1; }
+    say "there are such hosts already, with their things in $(owner): end them (RIG=$(owner) $0 down), or wait"
+    rmdir --ignore-fail-on-non-empty "$RIG"
+    exit 3
+  fi
+  ip link set "$BRIDGE" alias "$RIG"
   ip addr add "$NET.1/24" dev "$BRIDGE"
   ip link set "$BRIDGE" up
   cat /proc/sys/net/ipv4/ip_forward > "$RIG/ip_forward"
@@ -117,7 +127,7 @@ hosts() { for there in "$RIG"/bare*/; do [ -d "$there" ] && basename "$there" | 
 
 up() {
   mkdir -p "$RIG"; chmod 755 "$RIG"
-  keys; network
+  network; keys
   for i in $(seq "${1:-3}"); do is_up "$i" || start "$i"; done
   : > "$RIG/known_hosts"
   for i in $(hosts); do
@@ -129,6 +139,11 @@ up() {
 }
 
 down() {
+  local of; of=$(owner)
+  if [ -n "$of" ] && [ "$of" != "$RIG" ]; then
+    say "the hosts that are there are of $of; nothing was ended"
+    return 0
+  fi
   for i in $(hosts); do
     stop "$i"
     ip netns del "$NAME$i" 2>/dev/null || true
@@ -153,5 +168,5 @@ case ${1:-} in
     # unshare's one child is the first process of the host.
     exec nsenter --target "$(cat "/proc/$(pid_of "$i")/task/$(pid_of "$i")/children" | cut -d' ' -f1)" \
       --mount --uts --net --pid --root --wd=/ "$@" ;;
-  *) sed -n '2,14p' "$0"; exit 2 ;;
+  *) sed -n '2,15p' "$0"; exit 2 ;;
 esac

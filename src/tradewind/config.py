@@ -102,6 +102,40 @@ class SshSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SlurmSettings:
+    """The table ``[slurm]``: jobs of a Slurm cluster, submitted from one of its login nodes."""
+
+    partitions: tuple[str, ...] = ()
+    """Where jobs may run, ``["main"]``; default none named: the site's own default. The cheapest that fits is taken."""
+    account: str | None = None
+    """Whose allocation is charged; default None: your own default account."""
+    qos: str | None = None
+    """Quality of service; default None: that of your account."""
+    constraint: str | None = None
+    """Features that nodes must have, as "cpu"; default None."""
+    walltime: timedelta | None = None
+    """How long a job may run, as "4 hours"; default None: the partition's own default. Workers are replaced by then."""
+    cores: int | None = None
+    """Of a worker of which a call says nothing; default None: 4, or all of a node with fewer."""
+    memory: Size | None = None
+    """Of such a worker, as "16 GiB"; default None: the share of its node that its cores are."""
+    interface: str | None = None
+    """Network between nodes, as "ib0"; default None: that of the node's own name."""
+    scratch: str | None = None
+    """Directory on the node where workers spill, as "/tmp" or "$SLURM_TMPDIR"; default None: below ``directory``."""
+    directory: str | None = None
+    """Directory that all nodes see, for notes and logs; default None: in the data directory, below your home."""
+    directives: tuple[str, ...] = ()
+    """Further options of sbatch, as ["--exclusive"]; default none."""
+    prologue: tuple[str, ...] = ()
+    """Lines for the shell before Python starts, as ["module load cuda"]; default none."""
+    price_per_su: Decimal | None = None
+    """What a service unit costs in money; default None: the bill is in service units."""
+    currency: str = "USD"
+    """Of ``price_per_su``; default USD."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FakeSettings:
     """The table ``[fake]``: an infrastructure that exists in memory, for plans and tests."""
 
@@ -250,6 +284,7 @@ class Settings:
     history: HistorySettings = field(default_factory=HistorySettings)
     software: SoftwareSettings = field(default_factory=SoftwareSettings)
     local: LocalSettings = field(default_factory=LocalSettings)
+    slurm: SlurmSettings = field(default_factory=SlurmSettings)
     ssh: SshSettings = field(default_factory=SshSettings)
     fake: FakeSettings = field(default_factory=FakeSettings)
     serve: ServeSettings = field(default_factory=ServeSettings)
@@ -401,7 +436,8 @@ def _tables(value: object, place: str, where: str) -> list[Mapping[str, object]]
 
 
 def _convert(kind: Any, value: object, place: str) -> object:
-    options = typing.get_args(kind) if isinstance(kind, types.UnionType) else (kind,)
+    is_union = isinstance(kind, types.UnionType) or typing.get_origin(kind) is typing.Union
+    options = typing.get_args(kind) if is_union else (kind,)
     if types.NoneType in options and (value is None or (isinstance(value, str) and value.lower() in {"off", "none"})):
         return None
     target = next(option for option in options if option is not types.NoneType)

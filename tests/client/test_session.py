@@ -18,6 +18,7 @@ from tradewind.client.session import Session
 from tradewind.errors import NameTaken
 from tradewind.model.cluster import Cluster, ClusterSpec, ClusterStatus, Intent, ScaleMemory, Scaling
 from tradewind.model.environment import Environment
+from tradewind.model.exchange import Deposit, NewDeposit
 from tradewind.model.usage import Cost
 from tradewind.model.views import ClusterView, DryRun
 
@@ -35,6 +36,8 @@ RECORD = Cluster(
 
 class Register:
     """Knows one record, and starts nothing."""
+
+    takes_deposits = False
 
     def __init__(self, record: Cluster, stops_after: int | None = None) -> None:
         self.record = record
@@ -60,6 +63,9 @@ class Register:
 
     async def dry_run(self, spec: ClusterSpec) -> DryRun:
         return DryRun(instances=(), cost_per_hour=Cost(), notes=())
+
+    async def deposit(self, wanted: NewDeposit) -> Deposit:
+        return Deposit(is_taken=self.takes_deposits)
 
     async def create(self, spec: ClusterSpec, *, environment: Environment) -> Cluster:
         self.created_with = environment
@@ -114,3 +120,23 @@ async def test_what_no_index_has_travels_to_machines_that_do_not_see_our_files(
     assert bool(register.created_with.artifacts) is travels
     assert (register.created_with == capture()) is not travels
     assert (tmp_path / "cache").exists() is travels
+
+
+@pytest.mark.parametrize("is_taken", [True, False])
+async def test_code_that_lies_where_machines_fetch_it_is_not_brought_over_the_line_too(
+    is_taken: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in [name for name in os.environ if name.startswith(("PIP_", "UV_"))]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+    monkeypatch.setenv("TRADEWIND_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "analysis.py").write_text("x = 1")
+    register = Register(RECORD)
+    register.takes_deposits = is_taken
+
+    mine = Session(cast("Api", cast("Any", register)), replace(SPEC, provider="far"), streams=True)
+    await mine.find_or_create(look_for_name=False, scaling_asked=None)
+
+    assert bool(register.created_with.artifacts) is is_taken
+    assert (mine.to_bring is not None) is not is_taken

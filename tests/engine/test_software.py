@@ -125,3 +125,42 @@ async def test_a_depot_that_can_not_be_used_is_told_and_machines_get_files_from_
     assert found is not None
     assert found.trouble
     assert found.software.files == {kept.sha256: str(artifact_file(kept))}
+
+
+def test_what_its_owner_deposited_is_never_looked_for_here(kept: Artifact) -> None:
+    asked = cluster(replace(MINE, artifact=kept.sha256), artifacts=(replace(kept, is_deposited=True),))
+
+    software = from_here(asked)
+
+    assert software is not None
+    assert software.files == {}
+    assert software.environment == asked.environment, "a package that was deposited isn't left out"
+
+
+@pytest.mark.parametrize("url", [None, "file://{tmp_path}/file/depot"])
+async def test_a_cluster_whose_code_lies_in_a_store_that_is_gone_is_refused(
+    url: str | None, kept: Artifact, tmp_path: Path
+) -> None:
+    pytest.importorskip("obstore")
+    (tmp_path / "file").write_text("no directory")
+    settings = SoftwareSettings(artifacts_url=url and url.format(tmp_path=tmp_path))
+
+    with pytest.raises(Rejected, match="the code of ada"):
+        await software_for(cluster(NUMPY, artifacts=(replace(kept, is_deposited=True),)), Depots(settings))
+
+
+async def test_what_was_deposited_and_what_lies_here_are_each_had_from_where_they_are(
+    kept: Artifact, tmp_path: Path
+) -> None:
+    pytest.importorskip("obstore")
+    deposited = replace(WHEEL, is_deposited=True)
+    depots = Depots(SoftwareSettings(artifacts_url=f"file://{tmp_path}/depot"))
+
+    found = await software_for(cluster(NUMPY, artifacts=(kept, deposited)), depots)
+    of_another = await software_for(replace(cluster(NUMPY, artifacts=(kept, deposited)), owner="eve"), depots)
+
+    assert found is not None
+    assert of_another is not None
+    assert f"/depot/artifacts/{kept.sha256}/" in found.software.files[kept.sha256]
+    assert "/depot/deposits/" in found.software.files[WHEEL.sha256]
+    assert found.software.files[WHEEL.sha256] != of_another.software.files[WHEEL.sha256]

@@ -120,6 +120,35 @@ def test_each_installation_and_each_run_of_the_machine_has_a_silence_of_its_own(
     assert {Path(path).parent for path in paths} == {tmp_path / "asked"}
 
 
+def test_a_note_with_the_time_of_day_counts_as_none_and_is_mended(tmp_path: Path) -> None:
+    silence = Silence(str(tmp_path), "x", "boot")
+    silence.begin()
+    os.utime(silence.path)
+    age = since_boot() - born_at()
+    assert "has heard of this host" in silence.words(min(age, 60) / 4, str(tmp_path))
+    heard_at = since_boot()
+    silence.heard(heard_at)
+    assert stamp_of(silence.path) == pytest.approx(heard_at, abs=1e-6)
+    assert silence.words(60.0, str(tmp_path)) == ""
+
+
+def test_who_is_killed_while_it_makes_room_leaves_no_note_of_a_moment_to_come(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    silence = Silence(str(tmp_path), "x", "boot")
+
+    def killed(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "utime", killed)
+    with pytest.raises(KeyboardInterrupt):
+        silence.begin()
+    monkeypatch.undo()
+    assert stamp_of(silence.path) is None
+    silence.begin()
+    assert stamp_of(silence.path) == 0.0
+
+
 def test_a_process_counts_from_its_birth_where_nobody_was_heard(tmp_path: Path) -> None:
     silence = Silence(str(tmp_path), "x", "boot")
     age = since_boot() - born_at()

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from tests.mounts import mounted
 from tradewind.boot.birth import birth_of, machine_boot
 from tradewind.host.bare import ground, program
 from tradewind.host.records import Records, read_claim
@@ -181,6 +182,29 @@ def test_what_could_not_be_restored_ends_with_its_reason(station: Asked) -> None
 def test_a_broken_restore_ends_with_what_is_known(station: Asked, restore: str, words: str) -> None:
     start(station, order("o-1", restore))
     assert station.until_dead("o-1")["exit"]["detail"].endswith(words)
+
+
+FILLS = """
+import contextlib, json
+with contextlib.suppress(OSError), open("filled", "wb", buffering=0) as file:
+    while True:
+        file.write(bytes(4096))
+print(json.dumps({"failed": "disk_full", "reason": "The disk of the machine is full", "detail": "No space " * 1000}))
+raise SystemExit(1)
+"""
+
+
+def test_what_ends_since_its_disk_is_full_still_says_so(tmp_path: Path) -> None:
+    with mounted(tmp_path / "root", "size=1m"):
+        station = Asked(tmp_path / "root")
+        start(station, order("o-1", FILLS))
+        facts = station.until_dead("o-1")
+        assert (facts["exit"] or facts)["detail"] == "The disk of the machine is full"
+        assert station.ask("tail", handle="o-1", lines=1)["lines"][0].endswith("No space ")
+        assert shutil.disk_usage(tmp_path / "root").free < 32768, "it was full"
+        assert station.process.stdin is not None
+        station.process.stdin.close()
+        station.process.wait(10)
 
 
 def test_its_steps_are_told_while_it_goes_on(station: Asked) -> None:

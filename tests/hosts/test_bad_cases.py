@@ -212,7 +212,11 @@ def a_package_of_nowhere(scientist: Caller, _: BareHost) -> Iterator[None]:
             breaking_downloads,
             ("on bare1: py-rattler 0.30.0 came broken from the index (", "its download broke off"),
         ),
-        ("missing", a_package_of_nowhere, ("on bare1: frobnicator-of-nowhere isn't in the index (", "Name the index")),
+        (
+            "missing",
+            a_package_of_nowhere,
+            ("on bare1: frobnicator-of-nowhere 1.2.3 isn't in the index (", "Ways out: set"),
+        ),
     ],
 )
 def test_software_that_can_not_be_made_there_says_why(

@@ -135,6 +135,39 @@ CASES: dict[str, tuple[Case, StopReason | None, str]] = {
         StopReason.START_TIMEOUT,
         "didn't answer within 0:20:00: Priority",
     ),
+    "scheduler waits in a queue for days": (
+        replace(
+            case(
+                replace(NOT_YET, created_at=NOW - timedelta(days=2)),
+                (row("s", Role.SCHEDULER, S.PENDING, detail="Priority"),),
+            ),
+            queues=True,
+        ),
+        None,
+        "",
+    ),
+    "scheduler out of its queue never answers": (
+        replace(
+            case(
+                replace(NOT_YET, created_at=NOW - timedelta(days=2)),
+                (row("s", Role.SCHEDULER, S.STARTING, started_at=NOW - timedelta(minutes=20)),),
+            ),
+            queues=True,
+        ),
+        StopReason.START_TIMEOUT,
+        "didn't answer within 0:20:00",
+    ),
+    "scheduler just out of its queue": (
+        replace(
+            case(
+                replace(NOT_YET, created_at=NOW - timedelta(days=2)),
+                (row("s", Role.SCHEDULER, S.STARTING, started_at=NOW - timedelta(minutes=19)),),
+            ),
+            queues=True,
+        ),
+        None,
+        "",
+    ),
     "scheduler slow": (
         case(replace(NOT_YET, created_at=NOW - timedelta(minutes=19)), (row("s", Role.SCHEDULER, S.PENDING),)),
         None,

@@ -53,6 +53,8 @@ class Session:
         self._streams = streams
         self.to_bring: Environment | None = None
         """The caller's software with its files, where they come to the cluster from here."""
+        self.doing = ""
+        """What goes on before there is a record, for who waits."""
         self.view: ClusterView | None = None
         """As it was last seen."""
         self.attached = False
@@ -131,12 +133,25 @@ class Session:
         # Imported by who needs it alone: a local cluster's start is shorter than some imports.
         prepare = importlib.import_module("tradewind.client.software").prepare
         environment: Environment = await asyncio.to_thread(
-            prepare, self.spec, planned, self._public_indexes, is_streamed=self._streams
+            prepare, self.spec, planned, self._public_indexes, is_streamed=self._streams, say=self._say
         )
         if self._streams:
-            self.to_bring = environment
-            environment = seal(replace(environment, artifacts=()))
+            environment = await self._left_here(environment)
         return await self.api.create(self.spec, environment=environment)
+
+    async def _left_here(self, environment: Environment) -> Environment:
+        """Return software as who runs the cluster is told it: without files that machines can't fetch anywhere."""
+        if not environment.artifacts:
+            return environment
+        deposit = importlib.import_module("tradewind.client.depositing").deposit
+        if await deposit(self.api, self.spec.provider, environment):
+            return environment
+        self.to_bring = environment
+        return seal(replace(environment, artifacts=()))
+
+    def _say(self, words: str) -> None:
+        self.doing = words
+        log.info(words)
 
     async def until_contact(self) -> Contact:
         """Return where its scheduler is, once it listens.
@@ -163,11 +178,11 @@ class Session:
         """Raise ClusterStartError if it is ending."""
         if self.record.status.rank >= ClusterStatus.STOPPING.rank:
             why = self.record.stop_detail
-            raise ClusterStartError(
-                f"cluster {self.record.name!r} could not be started: {why}. "
-                f"What its processes wrote: `tradewind cluster logs {self.record.name}`.",
-                self.record.id,
-            )
+            said = f"cluster {self.record.name!r} could not be started: {why}."
+            # Where nothing ever ran, nothing was written.
+            if self.view is None or any(one.handle for one in self.view.instances):
+                said += f" What its processes wrote: `tradewind cluster logs {self.record.name}`."
+            raise ClusterStartError(said, self.record.id)
 
     async def look(self) -> ClusterView:
         """Return how it is now."""

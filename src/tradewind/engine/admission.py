@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 
@@ -56,6 +58,13 @@ async def admit(spec: ClusterSpec, provider: Provider, catalogue: Catalogue) -> 
     lines = [line for line in lines if line.count]
     told = dict.fromkeys(line.offer.note for line in lines if line.offer.note)
     return DryRun(instances=tuple(lines), cost_per_hour=cost_per_hour, notes=(*notes, *told))
+
+
+async def foretold(planned: DryRun, provider: Provider) -> DryRun:
+    """Return a dry run with what its infrastructure says of when it would start."""
+    said = await asyncio.gather(*(provider.outlook(line.offer, line.count) for line in planned.instances))
+    words = [f"{line.role}: {outlook}" for line, outlook in zip(planned.instances, said, strict=True) if outlook]
+    return replace(planned, notes=(*planned.notes, *words))
 
 
 async def set_aside(planned: DryRun, cluster: Cluster, treasury: Treasury, now: datetime) -> tuple[Reservation, ...]:

@@ -4,6 +4,7 @@
 
     <artifacts_url>/
     ├── artifacts/<sha256>/<file name>             a wheel, or modules; written once, the same for everybody
+    ├── deposits/<circle>/<sha256>/<file name>     the same, put there by whose it is, from afar: nobody has checked it
     └── packed/<circle>/<hash of the packages>/
         ├── <name>.tar.gz                          an environment, packed by the first machine that made it
         └── record.json                            name, sha256 and size of the one to take
@@ -19,7 +20,7 @@ import json
 import os
 import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -30,11 +31,14 @@ from urllib.request import url2pathname
 from tradewind.boot.process import Publishing
 from tradewind.config import SoftwareSettings
 from tradewind.errors import ConfigError, MissingExtra, Unavailable
+from tradewind.model.environment import Artifact
 
 SCHEMES = ("file", "s3", "gs", "az")
 READ_WITHIN = timedelta(hours=12)
 """How long an address may be read: machines may wait in a queue before they start."""
 WRITE_WITHIN = timedelta(hours=6)
+DEPOSIT_WITHIN = timedelta(minutes=15)
+"""How long a caller from afar may begin to write."""
 ANSWER_WITHIN_S = 5.0
 """For a question; a round of the engine has 15 s for everything."""
 GIVEN_WITHIN_S = 6.0
@@ -111,6 +115,24 @@ class Depot:
                 task.result()
         return {sha256: await self._address("GET", key, READ_WITHIN) for sha256, key in keys.items()}
 
+    @property
+    def takes_deposits(self) -> bool:
+        """Whether others can be let write into it: directories know no signatures."""
+        return self._directory is None
+
+    async def lacking(self, circle: tuple[str, ...], artifacts: Sequence[Artifact]) -> tuple[Artifact, ...]:
+        """Return those that nobody of the circle has deposited, or not all of. Raises OSError."""
+        there = await asyncio.gather(*(self._has(_deposit(circle, one), one.size) for one in artifacts))
+        return tuple(one for one, is_there in zip(artifacts, there, strict=True) if not is_there)
+
+    async def depositing(self, circle: tuple[str, ...], artifact: Artifact) -> str:
+        """Return the address that takes one file from afar. What is put there is checked by whoever fetches it."""
+        return await self._address("PUT", _deposit(circle, artifact), DEPOSIT_WITHIN)
+
+    async def deposited(self, circle: tuple[str, ...], artifact: Artifact) -> str:
+        """Return where a machine reads what was deposited."""
+        return await self._address("GET", _deposit(circle, artifact), READ_WITHIN)
+
     async def packed(self, circle: tuple[str, ...], content_hash: str) -> Packed | None:
         """Return the packed environment, if anybody has packed it; OSError where the store doesn't say."""
         place = _place(circle, content_hash)
@@ -150,6 +172,13 @@ class Depot:
             except FileNotFoundError as error:  # the bucket isn't there
                 raise OSError(f"{self.url}: {_first_line(error)}") from None
         self._there.add(key)
+
+    async def _has(self, key: str, size: int) -> bool:
+        try:
+            meta = await self._ask(self._obstore.head_async(self._store, key))
+        except FileNotFoundError:
+            return False
+        return bool(meta["size"] == size)
 
     async def _address(self, method: str, key: str, within: timedelta) -> str:
         if self._directory is not None:
@@ -237,7 +266,15 @@ def _opened(url: str) -> tuple[Any, Any]:
 
 
 def _place(circle: tuple[str, ...], content_hash: str) -> str:
-    return f"packed/{hashlib.sha256(json.dumps(circle).encode()).hexdigest()[:32]}/{content_hash}"
+    return f"packed/{_named(circle)}/{content_hash}"
+
+
+def _deposit(circle: tuple[str, ...], artifact: Artifact) -> str:
+    return f"deposits/{_named(circle)}/{artifact.sha256}/{artifact.file_name}"
+
+
+def _named(circle: tuple[str, ...]) -> str:
+    return hashlib.sha256(json.dumps(circle).encode()).hexdigest()[:32]
 
 
 def _check(path: Path, sha256: str) -> None:

@@ -12,6 +12,7 @@ import os
 import select
 import shutil
 import signal
+import subprocess
 import sys
 import time
 import traceback
@@ -22,13 +23,12 @@ from typing import NoReturn
 
 import dask
 import psutil
-from setproctitle import setproctitle
 
 from tradewind.boot.birth import machine_boot
 from tradewind.host.bare.silence import Silence
 from tradewind.host.bare.starter import ASKED
 from tradewind.host.in_use import InUse
-from tradewind.host.process import PR_SET_CHILD_SUBREAPER, become_dask, prctl
+from tradewind.host.process import PR_SET_CHILD_SUBREAPER, become_dask, prctl, show_as
 from tradewind.host.records import Exit, Run, now_utc
 from tradewind.host.task import Task
 
@@ -36,6 +36,8 @@ LOOK_EVERY_S = 0.2
 GRACE_S = 2.0
 """Between asking a Dask process to end and killing it."""
 SWEEP_S = 5.0
+FAREWELL_S = 20.0
+"""How long a command may take that is run when all is over."""
 GIB = 1024**3
 
 
@@ -67,7 +69,7 @@ def _keep(task: Task, poke: int) -> int:
     claimed = run.make_claim(task.marks, now_utc())
     if claimed:
         # Before anybody hears of it: what ps shows is how people, and tests, find it.
-        setproctitle(f"tradewind {task.marks.role} {task.marks.cluster} {task.marks.instance}")
+        show_as("tradewind", task)
     _tell(poke, b"claimed\n" if claimed else b"known\n")
     return _watch_over(task, poke, wake, waker) if claimed else 0
 
@@ -84,7 +86,7 @@ def keep_claimed(task: Task) -> int:
     # A starter held back what was asked of it while it turned into us.
     signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGTERM, signal.SIGINT))
     prctl(PR_SET_CHILD_SUBREAPER, 1)
-    setproctitle(f"tradewind {task.marks.role} {task.marks.cluster} {task.marks.instance}")
+    show_as("tradewind", task)
     return _watch_over(task, os.open(os.devnull, os.O_WRONLY), wake, waker)
 
 
@@ -105,6 +107,7 @@ def _watch_over(task: Task, poke: int, wake: int, waker: int) -> int:
     task.records.withdraw(task.marks)
     run.write_exit(end)
     _tell(poke, b"changed\n")
+    _bid_farewell(task)
     # Not by the Dask process itself: one that is killed for its memory leaves the most behind.
     shutil.rmtree(run.scratch, ignore_errors=True)
     return 0
@@ -198,6 +201,19 @@ class _Watch:
         if code < 0:
             return f"was killed by {signal.Signals(-code).name}"
         return "ended by itself" if code == 0 else f"failed with exit code {code}; its log says more"
+
+
+def _bid_farewell(task: Task) -> None:
+    for command in task.farewell:
+        try:
+            said = subprocess.run(
+                command, stdin=subprocess.DEVNULL, capture_output=True, timeout=FAREWELL_S, check=False
+            )
+        except (OSError, subprocess.TimeoutExpired) as error:
+            sys.stderr.write(f"{command[0]} couldn't be run: {error}\n")
+            continue
+        if said.returncode:
+            sys.stderr.write(f"{command[0]}: {said.stderr.decode(errors='replace').strip()}\n")
 
 
 def kill_descendants() -> None:

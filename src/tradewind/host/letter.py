@@ -23,6 +23,7 @@ def write_letter(task: Task) -> dict[str, Any]:
         "boot": boot,
         "expires_at": task.expires_at.isoformat() if task.expires_at is not None else None,
         "address": task.address,
+        "farewell": [list(command) for command in task.farewell],
     }
 
 
@@ -36,4 +37,5 @@ def read_letter(data: Mapping[str, Any]) -> Task:
         expires_at=datetime.fromisoformat(expires_at) if expires_at is not None else None,
         address=data["address"],
         is_fresh=True,
+        farewell=tuple(tuple(map(str, command)) for command in data.get("farewell", ())),
     )

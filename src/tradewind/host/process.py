@@ -12,7 +12,7 @@ import traceback
 from typing import NoReturn
 
 import distributed
-from setproctitle import setproctitle
+from setproctitle import setproctitle, setthreadtitle
 
 from tradewind.agent.scheduler import AgentSettings
 from tradewind.agent.scheduler import attach as attach_to
@@ -33,6 +33,15 @@ def prctl(option: int, value: int) -> None:
     """Call Linux' ``prctl``; does nothing elsewhere, and a refusal is no error."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(option, value, 0, 0, 0)
+
+
+def show_as(program: str, task: Task) -> None:
+    """Let lists of processes show what this one is."""
+    marks = task.marks
+    setproctitle(f"{program} {marks.role} {marks.cluster} {marks.instance}")
+    # The short name is set with it, and one with a blank hides a process from Slurm's proctrack/linuxproc, which could
+    # then neither end it nor count what it takes.
+    setthreadtitle(program)
 
 
 def attach_agent(scheduler: distributed.Scheduler, boot: Boot, host: str = "127.0.0.1") -> Agent:
@@ -123,7 +132,7 @@ def run_dask(task: Task, poke: int, keeper: int) -> int:
         still_wanted=lambda: os.getppid() == keeper,
     )
     try:
-        setproctitle(f"dask {task.marks.role} {task.marks.cluster} {task.marks.instance}")
+        show_as("dask", task)
         os.environ.update(task.environ)
         os.environ[VARIABLE] = task.marks.order
         prepare_process(task.boot)

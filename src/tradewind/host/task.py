@@ -37,6 +37,8 @@ class Task:
     """Where it listens: an address of this host that its cluster and its client reach."""
     is_fresh: bool = False
     """Whether the process that keeps it was started for it alone, with its variables."""
+    farewell: tuple[tuple[str, ...], ...] = ()
+    """Commands that its keeper runs when it has ended, as one that takes back what still waits in a queue."""
 
     @property
     def records(self) -> Records:
@@ -60,5 +62,10 @@ def python_command(module: str, descriptor: int) -> list[str]:
     Without the working directory on its path, where a ``random.py`` may lie; and with Tradewind at the end of the
     path, not by PYTHONPATH, which would go down to everything a user's task starts.
     """
-    program = f"import sys; sys.path.append({HOME!r}); from {module} import main; sys.exit(main(int(sys.argv[1])))"
+    program = program_of(module, "sys.exit(main(int(sys.argv[1])))")
     return [sys.executable, "-P", "-c", program, str(descriptor)]
+
+
+def program_of(module: str, call: str) -> str:
+    """Return the text for ``python -P -c`` that makes ``call`` with the ``main`` of one of our modules."""
+    return f"import sys; sys.path.append({HOME!r}); from {module} import main; {call}"

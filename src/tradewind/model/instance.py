@@ -104,6 +104,9 @@ class ObservedInstance:
     """The infrastructure's own words on its state."""
     contact: Contact | None = None
     """Of a scheduler, once it listens."""
+    refused: bool = False
+    """Whether it ended because it could never have started as it was asked for: ``detail`` says why. A queue takes
+    what it then lets wait for ever."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

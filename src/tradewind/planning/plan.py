@@ -48,6 +48,7 @@ def plan(snapshot: Snapshot, now: datetime) -> Plan:
             usages=snapshot.usages,
             draws=drawn,
             ends_within=snapshot.ends_within,
+            queues=snapshot.queues,
         )
         if (warning := stop.warning(case, now)) is not None:
             cluster = replace(cluster, idle_warned_at=warning.idle_warned_at, budget_warned=warning.budget_warned)

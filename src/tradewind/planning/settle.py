@@ -182,9 +182,15 @@ def _ended(instance: Instance, seen: ObservedInstance, sighting: Sighting) -> In
         started_at=started_at,
         stopped_at=stopped_at,
         exit_code=seen.exit_code,
-        end=InstanceEnd.DIED if instance.wanted else InstanceEnd.ASKED,
+        end=_end_of(instance, seen),
         detail=seen.detail or instance.detail,
     )
+
+
+def _end_of(instance: Instance, seen: ObservedInstance) -> InstanceEnd:
+    if not instance.wanted:
+        return InstanceEnd.ASKED
+    return InstanceEnd.REJECTED if seen.refused else InstanceEnd.DIED
 
 
 def _is_billed(seen: ObservedInstance, is_up: bool) -> bool:

@@ -46,6 +46,8 @@ class Snapshot:
     """How long its scheduler was told just now that it may live without being asked again; None: it wasn't told."""
     told_at: datetime | None = None
     """When; given with ``told``."""
+    queues: bool = False
+    """Whether its provider's instances may wait for long before they are billed."""
     list_lag: timedelta = timedelta(0)
     """The provider's: a launch younger than this may be missing from ``observed``."""
     remembers: timedelta = timedelta(hours=1)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from tradewind.model.cluster import Cluster, StopReason
-from tradewind.model.instance import Instance, InstanceEnd, Role
+from tradewind.model.instance import Instance, InstanceEnd, InstanceStatus, Role
 from tradewind.model.status import StatusPage
 from tradewind.model.usage import Usage
 from tradewind.planning import budget, scale
@@ -34,6 +34,8 @@ class Case:
     """Of all that limits what it may spend."""
     ends_within: timedelta = timedelta(0)
     """How long its provider may bill what was told to end."""
+    queues: bool = False
+    """Whether what was launched may wait for long without anything being wrong."""
     schedulers: tuple[Instance, ...] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -144,8 +146,14 @@ def scheduler_gone(case: Case, now: datetime) -> Verdict | None:
 
 def never_started(case: Case, now: datetime) -> Verdict | None:
     """Waiting costs money where instances are billed already."""
-    limit = case.cluster.spec.lifetimes.start
-    if case.cluster.started_at is not None or now < case.cluster.created_at + limit:
+    limit, since = case.cluster.spec.lifetimes.start, case.cluster.created_at
+    if case.queues:
+        # In a queue it waits as long as it has to, and costs nothing: its time begins when it has a place to run.
+        began = [i.started_at for i in case.schedulers if i.status.is_live and i.started_at is not None]
+        if not began and any(i.status is InstanceStatus.PENDING for i in case.schedulers):
+            return None
+        since = max([since, *began])
+    if case.cluster.started_at is not None or now < since + limit:
         return None
     waiting = next((i.detail for i in case.schedulers if i.status.is_live and i.detail), "no word from its provider")
     return Verdict(reason=StopReason.START_TIMEOUT, detail=f"its scheduler didn't answer within {limit}: {waiting}")

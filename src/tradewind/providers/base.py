@@ -41,10 +41,14 @@ class Capabilities:
     """How long after its bill began Dask is up on an instance, usually; what is launched has the money for it."""
     ends_within: timedelta = timedelta(0)
     """How long what was told to end may still be billed; kept back from every hard budget."""
+    queues: bool = False
+    """Whether what is launched may wait for days, unbilled, without anything being wrong."""
     list_lag: timedelta = timedelta(0)
     """How long after a launch ``observe`` may not list it yet."""
     remembers: timedelta = timedelta(hours=1)
     """How long ``observe`` lists what has ended: what isn't listed after a longer pause may have lived meanwhile."""
+    launches_at_once: int = 50
+    """How many launches may be under way at a time; more where they are one call of the infrastructure."""
     poll_every: timedelta = timedelta(seconds=5)
     """How often ``observe`` may be asked while something changes."""
 
@@ -143,6 +147,10 @@ class Provider(ABC):
     @abstractmethod
     async def aclose(self) -> None:
         """Let go of connections and helpers; launched instances stay."""
+
+    async def outlook(self, offer: Offer, count: int) -> str:
+        """Return when so many would start, in words; empty where nobody knows, or they start at once. For people."""
+        return ""
 
     def prepare(self) -> None:  # noqa: B027 - a hint, most providers have nothing to warm
         """Get ready for a launch that is about to come. A hint: returns at once, may do nothing."""

@@ -14,7 +14,9 @@ from starlette.responses import Response
 
 from tradewind import wire
 from tradewind.engine.assembly import Assembly
-from tradewind.engine.service import Service
+from tradewind.engine.clusters import Clusters
+from tradewind.engine.deposits import Deposits
+from tradewind.engine.records import Records
 from tradewind.errors import TradewindError, Unavailable
 from tradewind.model.people import Caller, Signed
 from tradewind.server import auth, body, once
@@ -69,9 +71,19 @@ class Asked(Generic[B, Q]):
         return self.member
 
     @property
-    def service(self) -> Service:
-        """The engine's verbs, answered for who asks."""
-        return self.assembly.service.as_(self.caller, request_id() or None)
+    def clusters(self) -> Clusters:
+        """The verbs of clusters, answered for who asks."""
+        return self.assembly.clusters.as_(self.caller, request_id() or None)
+
+    @property
+    def deposits(self) -> Deposits:
+        """Where its files may be put, for who asks."""
+        return self.assembly.deposits.as_(self.caller, request_id() or None)
+
+    @property
+    def records(self) -> Records:
+        """The verbs of what was computed and what it cost, answered for who asks."""
+        return self.assembly.records.as_(self.caller, request_id() or None)
 
     def path(self, name: str) -> str:
         """Return what stands in the path for ``{name}``."""

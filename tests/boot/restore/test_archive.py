@@ -201,6 +201,8 @@ def file(name: str, mode: int = 0o644) -> tarfile.TarInfo:
         ([link("lib", "/etc")], "leads outside"),
         ([link("a/b/lib", "../../../etc")], "leads outside"),
         ([link("up", "..")], "leads outside"),
+        ([link("deep/er/top", "../.."), link("lib", "deep/er/top/../../etc")], "leads outside: lib"),
+        ([link("deep/er/top", "../.."), link("lib", "deep/er/top/.."), link("a", "lib/x")], "leads outside"),
         ([link("lib", "other"), file("lib/x")], "twice"),
         ([file("lib/x"), link("lib", "other")], "twice"),
         ([link("a", "b"), link("a/c", "d")], "below a link"),
@@ -214,6 +216,18 @@ def test_nothing_is_written_through_a_link_or_twice(tmp_path: Path, entries: lis
     with pytest.raises(BadArchive, match=why):
         unpacked(path, tmp_path / "out")
     assert sorted(p.name for p in tmp_path.iterdir()) in (["forged.tar.gz"], ["forged.tar.gz", "out"])
+
+
+def test_links_that_lead_through_others_and_stay_inside_are_made(tmp_path: Path) -> None:
+    path = forged(
+        tmp_path, file("lib/x"), link("lib64", "lib"), link("y", "lib64/x"), link("to/come", "../bin/python"),
+        link("a", "b"), link("b", "a"),
+    )  # fmt: skip
+
+    unpacked(path, tmp_path / "out")
+
+    assert (tmp_path / "out" / "y").read_bytes() == b"xxx"
+    assert (tmp_path / "out" / "to" / "come").is_symlink()
 
 
 def test_no_file_gets_the_rights_of_its_owner(tmp_path: Path) -> None:

@@ -5,12 +5,18 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import shutil
+import subprocess
+import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tradewind.boot.restore import place, prune
+from tradewind.boot.restore.report import CantRestore, Report
 from tradewind.host import in_use
 from tradewind.host.bare.ground import birth_of, machine_boot
 
@@ -27,6 +33,13 @@ def put(path: Path, days: float, size: int = 100) -> Path:
 def environment(cache: Path, name: str, days: float, size: int = 100) -> Path:
     path = put(cache / "environments" / name, days, size)
     (path / place.MARKER).write_text("{}")
+    return aged(path, days)
+
+
+def complete(cache: Path, name: str, days: float) -> Path:
+    """Make an environment that whoever asks is told of."""
+    path = environment(cache, name, days)
+    (path / place.MARKER).write_text(json.dumps({"content_hash": name}))
     return aged(path, days)
 
 
@@ -128,6 +141,107 @@ def test_what_the_killed_left_goes_after_a_day(tmp_path: Path) -> None:
     put(tmp_path / "environments" / "two.host-2.making", 0.5)
 
     assert pruned(tmp_path) == {"environments/one.host-1.making"}
+
+
+@pytest.mark.parametrize("how", ["asked", "started"])
+def test_what_is_used_while_the_cache_is_gone_through_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    made = complete(tmp_path, "old", 30)
+    real = prune._size
+    started: list[subprocess.Popen[bytes]] = []
+
+    def use(path: str, seen: set[tuple[int, int]]) -> int:
+        if how == "asked":
+            assert place.Place(str(tmp_path), "old").is_complete()
+        else:
+            started.append(subprocess.Popen([sys.executable, "-c", "input()", made], stdin=subprocess.PIPE))
+        return real(path, seen)
+
+    monkeypatch.setattr(prune, "_size", use)
+    try:
+        assert pruned(tmp_path) == set()
+    finally:
+        for process in started:
+            process.communicate()
+    assert (made / "file").exists()
+
+
+def test_what_somebody_was_told_of_in_the_very_moment_is_put_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = complete(tmp_path, "old", 30)
+    real = os.rename
+
+    def rename(old: str, new: str) -> None:
+        if old == str(made):
+            assert place.Place(str(tmp_path), "old").is_complete()
+        real(old, new)
+
+    monkeypatch.setattr(os, "rename", rename)
+    assert pruned(tmp_path) == set()
+    assert (made / "file").exists()
+
+
+def test_nobody_is_told_of_what_was_removed_in_the_very_moment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = complete(tmp_path, "old", 30)
+    real = os.utime
+
+    def utime(path: str) -> None:
+        made.rename(tmp_path / "aside")
+        real(path)
+
+    monkeypatch.setattr(os, "utime", utime)
+    assert not place.Place(str(tmp_path), "old").is_complete()
+
+
+def test_nobody_waits_while_files_are_counted_or_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    complete(tmp_path, "old", 30)
+    other = place.Place(str(tmp_path), "other")
+    Path(other.lock).touch()
+    done = []
+
+    def meanwhile(name: str, real: Callable[..., Any]) -> Callable[..., Any]:
+        def make(*words: Any, **more: Any) -> Any:
+            if not str(words[0]).endswith(prune.USERS):  # a few marks go at once
+                with other.held(Report(), 0.0):
+                    done.append(name)
+            return real(*words, **more)
+
+        return make
+
+    monkeypatch.setattr(prune, "_size", meanwhile("count", prune._size))
+    monkeypatch.setattr(shutil, "rmtree", meanwhile("remove", shutil.rmtree))
+    assert pruned(tmp_path) == {"environments/old"}
+    assert set(done) == {"count", "remove"}
+
+
+def test_an_environment_that_somebody_makes_stays_and_so_does_its_lock(tmp_path: Path) -> None:
+    made = complete(tmp_path, "old", 30)
+    with place.Place(str(tmp_path), "old").held(Report(), 0.0):
+        assert pruned(tmp_path) == set()
+        assert made.with_name("old.lock").exists()
+    assert pruned(tmp_path) == {"environments/old"}
+    assert not made.with_name("old.lock").exists()
+
+
+def test_who_waited_for_a_lock_that_was_removed_takes_the_one_that_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "environments").mkdir()
+    here = place.Place(str(tmp_path), "old")
+    real = fcntl.flock
+    removed = []
+
+    def flock(number: int, how: int) -> None:
+        real(number, how)
+        if not removed:
+            removed.append(os.unlink(here.lock))
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    with here.held(Report(), 0.0), pytest.raises(CantRestore, match="Another process"):  # noqa: SIM117
+        with place.Place(str(tmp_path), "old").held(Report(), 0.0):
+            pass
 
 
 def test_a_cache_is_gone_through_once_a_day(tmp_path: Path) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import urllib.error
 import urllib.request
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 PYPI = "https://pypi.org/simple"
@@ -32,26 +34,34 @@ def bare(url: str) -> str:
 def bare_path(host: str, path: str) -> str:
     """Return the path of an address on ``host`` without tokens."""
     path = re.sub(r"/t/[^/]+", f"/t/{HIDDEN}", path)  # conda's way: https://host/t/<token>/channel
-    if host.lower() in SECRET_HOSTS:
-        path = re.sub(r"^/(?!public/|basic/)[^/]+(?=/[^/]+/[^/]+/)", f"/{HIDDEN}", path)
+    if host.lower().partition(":")[0] in SECRET_HOSTS:
+        path = re.sub(r"^/+(?!public/|basic/)[^/]+(?=/[^/]+/[^/]+/)", f"/{HIDDEN}", path)
     return path
 
 
 def without_passwords(text: str) -> str:
     """Return ``text`` with what may be secret in every address in it left out, but for queries: files have names there.
 
-    Of a repository's address the last ``@`` is before its revision; of others, after a password.
+    Of a repository's address the last ``@`` may be before its revision; of others, it is after a password.
     """
 
     def hidden(found: re.Match[str]) -> str:
         scheme, rest = found.groups()
-        login, at, left = rest.partition("@") if scheme.startswith("git+") else rest.rpartition("@")
-        if scheme.startswith("git+") and "/" in login:
-            login, at, left = "", "", rest
+        _, at, left = rest.rpartition("@")
+        if scheme.startswith("git+") and _is_revision(rest):
+            before, _, revision = rest.rpartition("@")
+            _, at, left = before.rpartition("@")
+            left = f"{left}@{revision}"
         host, slash, path = left.partition("/")
         return f"{scheme}://{HIDDEN + at if at else ''}{host}{bare_path(host, slash + path)}"
 
     return IN_TEXT.sub(hidden, text)
+
+
+def _is_revision(rest: str) -> bool:
+    """Whether what is behind the last ``@`` of a repository's address is one; where that isn't sure, it is a host."""
+    before, at, behind = rest.rpartition("@")
+    return bool(at) and "/" in before and (before.endswith(".git") or "/" not in behind.partition("#")[0])
 
 
 def login_in(url: str) -> tuple[str, str, str]:
@@ -70,11 +80,23 @@ def login_in(url: str) -> tuple[str, str, str]:
 def opener_for(url: str) -> tuple[str, urllib.request.OpenerDirector]:
     """Return an address without its login, and what opens it with that, there and on no other host it leads to."""
     address, user, password = login_in(url)
+    if not user and not password:
+        return address, urllib.request.build_opener()
     known = urllib.request.HTTPPasswordMgrWithPriorAuth()
-    if user or password:
-        parts = urlsplit(address)
-        known.add_password(None, f"{parts.scheme}://{parts.netloc}/", user, password, is_authenticated=True)
-    return address, urllib.request.build_opener(urllib.request.HTTPBasicAuthHandler(known))
+    parts = urlsplit(address)
+    known.add_password(None, f"{parts.scheme}://{parts.netloc}/", user, password, is_authenticated=True)
+    return address, urllib.request.build_opener(urllib.request.HTTPBasicAuthHandler(known), StaysSecret)
+
+
+class StaysSecret(urllib.request.HTTPRedirectHandler):
+    """Follows no way from https to http: urllib knows a login's host alone, and would tell the login to all between."""
+
+    def redirect_request(self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str) -> Any:
+        """Return what is asked instead. Raises HTTPError where others would hear it."""
+        if req.type == "https" and urlsplit(newurl).scheme.lower() != "https":
+            why = f"it leads to {bare(newurl)}, where the login would be sent unencrypted"
+            raise urllib.error.HTTPError(req.full_url, code, why, headers, fp)
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
 def with_login_of(page: str, address: str) -> str:

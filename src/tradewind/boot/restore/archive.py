@@ -234,6 +234,12 @@ def _link(links: Mapping[str, str], directory: str) -> None:
             os.symlink(target, path)
         except FileExistsError:
             raise BadArchive(f"it has {name} twice") from None
+    # Asked of the disk, once all are there: a link may lead through another one.
+    home = os.path.realpath(directory)
+    for name, target in links.items():
+        reached = os.path.realpath(os.path.join(directory, name))
+        if os.path.commonpath((home, reached)) != home:
+            raise BadArchive(f"it has a link that leads outside: {name} to {target}")
 
 
 def _stays_inside(name: str, target: str) -> bool:

@@ -50,6 +50,29 @@ def opened(address: str, accept: str = "*/*") -> IO[bytes]:
     return answer
 
 
+def page_at(address: str, accept: str = "*/*") -> bytes:
+    """Return what an address has; asked again where the answer breaks off, not where nobody answers.
+
+    Raises as :func:`opened` at the last try.
+    """
+    for again in range(TRIES - 1):
+        try:
+            with opened(address, accept) as answer:
+                return answer.read()
+        except (http.client.HTTPException, ConnectionError):
+            time.sleep(0.5 * 2**again)
+    with opened(address, accept) as answer:
+        return answer.read()
+
+
+def cause_of(error: BaseException) -> str:
+    """Return what an error of the network says, for the user."""
+    if isinstance(error, http.client.IncompleteRead):
+        return "the answer broke off"
+    code = getattr(error, "code", 0)
+    return f"{f'{code} ' if code else ''}{getattr(error, 'reason', None) or error or 'the line broke off'}"
+
+
 def put(path: str, address: str) -> None:
     """Write a file to an address that takes a PUT, or to a path, where it appears whole or not at all.
 
@@ -151,7 +174,6 @@ def _wrong(name: str, address: str) -> CantRestore:
 
 
 def _unreachable(name: str, address: str, error: Exception) -> CantRestore:
-    why = getattr(error, "reason", None) or error
     code = getattr(error, "code", 0)
     if code in (401, 403):
         return CantRestore(
@@ -161,7 +183,7 @@ def _unreachable(name: str, address: str, error: Exception) -> CantRestore:
         )
     return CantRestore(
         "unreachable",
-        f"{name} can't be had from {without_signature(address)}: {f'{code} ' if code else ''}{why}. "
+        f"{name} can't be had from {without_signature(address)}: {cause_of(error)}. "
         "Let the machine reach that address, or let the file travel with the cluster.",
     )
 

@@ -102,7 +102,7 @@ def facts_of(making: Making) -> dict[str, str]:
         "free": free_space(making.cache),
         "platform": f"{platform.system()} {platform.machine()}",
         "python": str(making.environment["python"]),
-        "indexes": ", ".join(making.indexes) or "the usual one",
+        "indexes": ", ".join(making.indexes) or "https://pypi.org/simple",
     }
 
 

@@ -44,8 +44,12 @@ class Place:
                 is_it = bool(json.load(file)["content_hash"] == self.content_hash)
         except (OSError, ValueError, KeyError):
             return False
-        with suppress(OSError):  # one that others made for everybody can't be touched
+        try:
             os.utime(marker)
+        except FileNotFoundError:  # it has just been removed
+            return False
+        except OSError:
+            return is_it  # one that others made for everybody can't be touched
         return is_it
 
     def others(self) -> list[dict[str, Any]]:
@@ -84,18 +88,29 @@ class Place:
         that the holder ran have ended.
         """
         try:
-            os.makedirs(self.home, exist_ok=True)
-            number = os.open(self.lock, os.O_RDWR | os.O_CREAT, 0o600)
+            number, is_locked = self._locked(report, timeout_s)
         except OSError as error:
             raise not_writable(self.home, error) from None
         try:
-            if not self._wait(number, report, timeout_s):
-                yield -1
-                return
-            report.progress = self.progress
-            yield number
+            report.progress = self.progress if is_locked else ""
+            yield number if is_locked else -1
         finally:
             report.progress = ""
+            os.close(number)
+
+    def _locked(self, report: Report, timeout_s: float) -> tuple[int, bool]:
+        """Return the open file of the lock, and whether it is held; it isn't where there are no locks."""
+        os.makedirs(self.home, exist_ok=True)
+        while True:
+            number = os.open(self.lock, os.O_RDWR | os.O_CREAT, 0o600)
+            try:
+                is_locked = self._wait(number, report, timeout_s)
+                # Whoever removes an environment removes its lock too, which others may be waiting for.
+                if not is_locked or is_same(number, self.lock):
+                    return number, is_locked
+            except BaseException:
+                os.close(number)
+                raise
             os.close(number)
 
     def _wait(self, number: int, report: Report, timeout_s: float) -> bool:
@@ -119,6 +134,14 @@ class Place:
                 raise
             else:
                 return True
+
+
+def is_same(number: int, path: str) -> bool:
+    """Whether an open file is still the one of that name: a lock on one that was removed keeps nobody out."""
+    try:
+        return os.path.samestat(os.fstat(number), os.stat(path))
+    except FileNotFoundError:
+        return False
 
 
 def making_of(order: Mapping[str, Any], cache: str, place: Place, report: Report, hold: int) -> Making:
@@ -150,11 +173,11 @@ def not_writable(path: str, error: OSError) -> CantRestore:
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         return CantRestore(
             "disk_full",
-            f"The disk of the machine is full: {path} has {free_space(path)} left ({error.strerror}). Free some, or "
-            "give the machine another `cache` directory.",
+            f"The disk of the machine is full: {path} has {free_space(path)} left, which isn't enough "
+            f"({error.strerror}). Free some, or choose another `directory` for the machine.",
         )
     return CantRestore(
         "not_writable",
-        f"{error.filename or path} can't be written on this machine ({error.strerror}). Give it another `cache` "
-        "directory.",
+        f"{error.filename or path} can't be written on this machine ({error.strerror}). Choose another "
+        "`directory` for it.",
     )

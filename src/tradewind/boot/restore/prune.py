@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
-from tradewind.boot.restore.place import MARKER, NO_LOCKS
+from tradewind.boot.restore.place import MARKER, NO_LOCKS, is_same
 
 RECENT_S = 3600.0
 """Who was told that something is there uses it within this time; who uses it for longer says so anew within it."""
@@ -44,25 +44,29 @@ def prune(cache: str, *, keep_days: float, keep_bytes: float, keep: str = "") ->
 
     Never an environment that a process of this machine has open, that one of any machine has marked as in use, that
     was asked for within the last hour, or ``keep``; and nothing that making one reads, while anybody here makes one.
-    Returns the paths of what it removed.
+    Others make and use what they like meanwhile: they wait only while names are changed. Returns the paths of what it
+    removed.
     """
-    running = _open_here()
+    now = _now_there(cache)
+    found = sorted(_found(cache, now), key=lambda one: -one.used_at)
+    running = _open_here()  # after the walk, which takes minutes
     if running is None:  # no way to know what is in use
         return []
-    now = _now_there(cache)
-    gone = []
+    gone: dict[str, str] = {}
     total = 0
-    with _nobody_makes(cache) as is_quiet:
-        for one in sorted(_found(cache, now), key=lambda one: -one.used_at):
+    with _locked(cache) as locks:
+        for one in found:
             total += one.size
             is_old = now - one.used_at > keep_days * 86400 or total > keep_bytes
             is_needed = os.path.basename(one.path) == keep or any(one.path in text for text in running)
-            if not is_old or is_needed or now - one.used_at < RECENT_S or (one.is_shared and not is_quiet):
+            if not is_old or is_needed or now - one.used_at < RECENT_S or (one.is_shared and not locks.is_quiet):
                 continue
-            if _gone(one.path):
-                gone.append(one.path)
+            if aside := _set_aside(one, now, locks):
+                gone[one.path] = aside
                 total -= one.size
-    return gone
+    for aside in gone.values():
+        shutil.rmtree(aside, ignore_errors=True)
+    return list(gone)
 
 
 def is_due(cache: str) -> bool:
@@ -77,22 +81,37 @@ def is_due(cache: str) -> bool:
 
 def _found(cache: str, now: float) -> Iterator[Kept]:
     seen: set[tuple[int, int]] = set()
-    home = os.path.join(cache, "environments")
-    for entry in _entries(home):
-        if os.path.exists(os.path.join(entry.path, MARKER)):
-            used_at = max(os.stat(os.path.join(entry.path, MARKER)).st_mtime, _marked_at(entry.path, now))
-            yield Kept(path=entry.path, used_at=used_at, size=_size(entry.path, seen), is_shared=False)
-        elif entry.name.endswith((".making", ".packing")) and now - _newest(entry.path) > EVERY_S:
-            # Of somebody who was killed: no step of the making takes so long.
-            yield Kept(path=entry.path, used_at=0.0, size=_size(entry.path, seen), is_shared=False)
+    for path, is_shared in _places(cache):
+        with suppress(FileNotFoundError):  # gone since it was listed
+            used_at = _used_at(path, now)
+            if used_at is not None:
+                yield Kept(path=path, used_at=used_at, size=_size(path, seen), is_shared=is_shared)
+
+
+def _places(cache: str) -> Iterator[tuple[str, bool]]:
+    """Yield what may go, and whether whoever makes an environment may be reading it."""
+    for entry in _entries(os.path.join(cache, "environments")):
+        yield entry.path, False
     for kind in KINDS:
         for entry in _entries(os.path.join(cache, *kind.split("/"))):
             if entry.path != os.path.join(cache, "conda", "unpacked"):
-                used_at = max(entry.stat(follow_symlinks=False).st_mtime, _newest(entry.path))
-                yield Kept(path=entry.path, used_at=used_at, size=_size(entry.path, seen), is_shared=True)
+                yield entry.path, True
     ours = os.path.join(cache, "uv")
     if os.path.isdir(ours):  # last: what environments link to was counted with them
-        yield Kept(path=ours, used_at=os.stat(ours).st_mtime, size=_size(ours, seen), is_shared=True)
+        yield ours, True
+
+
+def _used_at(path: str, now: float) -> float | None:
+    """Return when it was used last; None of what stays whenever that was. Raises FileNotFoundError where it is gone."""
+    home, name = os.path.split(path)
+    if os.path.basename(home) != "environments":
+        return max(os.lstat(path).st_mtime, _newest(path))
+    marker = os.path.join(path, MARKER)
+    if os.path.exists(marker):
+        return max(os.stat(marker).st_mtime, _marked_at(path, now))
+    # Of somebody who was killed: no step of the making takes so long.
+    is_left = name.endswith((".making", ".packing")) and now - _newest(path) > EVERY_S
+    return 0.0 if is_left else None
 
 
 def _entries(path: str) -> list[os.DirEntry[str]]:
@@ -148,52 +167,88 @@ def _now_there(cache: str) -> float:
             os.unlink(path)
 
 
+@dataclass(frozen=True)
+class Locks:
+    """Those of all environments there, as far as they could be had."""
+
+    ours: frozenset[str]
+    """Their paths."""
+    others: frozenset[str]
+    """Of those that somebody else holds."""
+    is_quiet: bool
+    """Whether it is sure that nobody makes one."""
+
+
 @contextmanager
-def _nobody_makes(cache: str) -> Iterator[bool]:
-    """Hold the locks of all environments there; yield whether nobody else held one."""
+def _locked(cache: str) -> Iterator[Locks]:
+    """Hold the locks of all environments there that nobody else holds; whoever wants one waits meanwhile."""
     held: list[int] = []
+    ours: set[str] = set()
+    others: set[str] = set()
     try:
         is_quiet = True
         for entry in _entries(os.path.join(cache, "environments")):
             if entry.name.endswith(".lock"):
                 with suppress(FileNotFoundError):
                     held.append(os.open(entry.path, os.O_RDWR))
-                    is_quiet = is_quiet and _is_ours(held[-1])
-        yield is_quiet
+                    got = _is_ours(held[-1])
+                    if got and is_same(held[-1], entry.path):
+                        ours.add(entry.path)
+                    else:
+                        is_quiet = False
+                        others |= {entry.path} if got is False else set()
+        yield Locks(ours=frozenset(ours), others=frozenset(others), is_quiet=is_quiet)
     finally:
         for number in held:
             os.close(number)
 
 
-def _is_ours(number: int) -> bool:
+def _is_ours(number: int) -> bool | None:
+    """Whether this process has the lock now; None where there are none, and nobody knows."""
     try:
         fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     except OSError as error:
-        if error.errno in NO_LOCKS:  # then nobody knows
-            return False
+        if error.errno in NO_LOCKS:
+            return None
         raise
     return True
 
 
-def _gone(path: str) -> bool:
-    if os.path.isfile(path):
-        with suppress(OSError):
-            os.unlink(path)
-            return True
-        return False
+def _set_aside(one: Kept, now: float, locks: Locks) -> str:
+    """Give it a name that nobody asks for, so that it is absent at once and not piece by piece; return that.
+
+    Empty where it stays: it was used since it was looked at, or somebody is making it.
+    """
+    path, lock = one.path, f"{one.path}.lock"
     aside = f"{path}.{socket.gethostname()}-{os.getpid()}.making"
     try:
-        os.rename(path, aside)  # absent at once, not piece by piece
+        used_at = _used_at(path, now)
+        if lock in locks.others or used_at is None or used_at > one.used_at:
+            return ""
+        if os.path.isfile(path):
+            os.unlink(path)
+            return aside
+        os.rename(path, aside)
+        if _marker_of(aside) > one.used_at > 0:  # somebody was told a moment ago that it is there
+            os.rename(aside, path)
+            return ""
     except OSError:
-        return False
-    shutil.rmtree(aside, ignore_errors=True)
+        return ""
     shutil.rmtree(path + USERS, ignore_errors=True)
-    for suffix in (".lock", ".progress"):
-        with suppress(OSError):
-            os.unlink(path + suffix)
-    return True
+    if lock in locks.ours:  # who has another's would make it beside them
+        for left in (f"{path}.progress", lock):
+            with suppress(OSError):
+                os.unlink(left)
+    return aside
+
+
+def _marker_of(path: str) -> float:
+    try:
+        return os.stat(os.path.join(path, MARKER)).st_mtime
+    except OSError:
+        return 0.0
 
 
 def _open_here() -> list[str] | None:

@@ -44,6 +44,9 @@ def main() -> None:
         report.say(failed=refused.code, reason=str(refused), detail=repr(error))
         sys.exit(1)
     report.say(**answer)
+    if answer.get("way") in ("archive", "install"):
+        with suppress(OSError):
+            _prune(order, cache)
 
 
 def _order() -> Mapping[str, Any]:
@@ -72,9 +75,6 @@ def _restore(order: Mapping[str, Any], cache: str, report: Report) -> dict[str, 
         with place.held(report, timeout_s) as hold:
             if not place.is_complete():  # another made it while this one waited
                 way = _make(order, cache, place, report, hold)
-        if way != "present":
-            with suppress(OSError):
-                _prune(order, cache, place)
     seconds = {**report.seconds, "all": round(time.monotonic() - began, 3)}
     python = os.path.join(place.directory, "bin", "python")
     return {"done": place.directory, "python": python, "way": way, "seconds": seconds}
@@ -103,10 +103,21 @@ def _make(order: Mapping[str, Any], cache: str, place: Place, report: Report, ho
     return way
 
 
-def _prune(order: Mapping[str, Any], cache: str, place: Place) -> None:
+def _prune(order: Mapping[str, Any], cache: str) -> None:
+    """Go through the cache, if it is time, in a process of its own: the instance starts when this one ends."""
     limits = {name: float(order[name]) for name in ("keep_days", "keep_bytes") if order.get(name)}
-    if is_due(cache) or limits:
-        prune(cache, **{"keep_days": KEEP_DAYS, "keep_bytes": KEEP_BYTES, **limits}, keep=place.content_hash)
+    if not (is_due(cache) or limits) or os.fork() != 0:
+        return
+    try:
+        os.setsid()
+        nothing = os.open(os.devnull, os.O_RDWR)
+        for number in range(3):  # who reads what this program says waits until nobody can write there any more
+            os.dup2(nothing, number)
+        os.nice(19)
+        limits = {"keep_days": KEEP_DAYS, "keep_bytes": KEEP_BYTES, **limits}
+        prune(cache, **limits, keep=order["environment"]["content_hash"])
+    finally:
+        os._exit(0)
 
 
 def _install(order: Mapping[str, Any], cache: str, place: Place, report: Report, hold: int) -> None:

@@ -19,7 +19,7 @@ from contextlib import suppress
 from urllib.parse import urljoin, urlsplit
 
 from tradewind.boot.restore.addresses import bare, login_in, with_login_of
-from tradewind.boot.restore.fetch import BROKEN, fetched, opened
+from tradewind.boot.restore.fetch import BROKEN, cause_of, fetched, page_at
 from tradewind.boot.restore.report import CantRestore
 
 OLDEST_UV = (0, 5)
@@ -112,11 +112,12 @@ def find_uv(cache: str, given: str, indexes: Sequence[str]) -> str:
         wheel = fetched(given, os.path.join(cache, "tools"), name)
     else:
         wheel = _wheel_from_index(cache, indexes)
-    path = _unpacked_uv(wheel, os.path.join(cache, "tools", "uv"))
-    if wheel != given:
-        with suppress(FileNotFoundError):  # another was faster
-            os.unlink(wheel)
-    return path
+    try:
+        return _unpacked_uv(wheel, os.path.join(cache, "tools", "uv"))
+    finally:
+        if wheel != given:
+            with suppress(FileNotFoundError):  # another was faster
+                os.unlink(wheel)
 
 
 def used(path: str, cache: str) -> None:
@@ -151,10 +152,9 @@ def _wheel_from_index(cache: str, indexes: Sequence[str]) -> str:
             last = f"the login in the address of {bare(index)} needs %2F for each /, %23 for each #"
             continue
         try:
-            with opened(page, SIMPLE) as answer:
-                text = answer.read().decode("utf-8", "replace")
+            text = page_at(page, SIMPLE).decode("utf-8", "replace")
         except (*BROKEN, OSError) as error:
-            last = f"{bare(index)} can't be asked: {getattr(error, 'reason', None) or error}"
+            last = f"{bare(index)} can't be asked: {cause_of(error)}"
             continue
         files = [file for file in _listed(text, page) if _fits(file[0])]
         if files:
@@ -200,10 +200,13 @@ def _unpacked_uv(wheel: str, path: str) -> str:
             inside = next(name for name in files.namelist() if name.endswith("/scripts/uv"))
             with files.open(inside) as source, open(beside, "wb") as target:
                 shutil.copyfileobj(source, target)
+        os.chmod(beside, 0o755)
+        os.replace(beside, path)
     except (zipfile.BadZipFile, StopIteration) as error:
         raise CantRestore("no_uv", f"{os.path.basename(wheel)} isn't a wheel of uv: {error or 'no uv in it'}") from None
-    os.chmod(beside, 0o755)
-    os.replace(beside, path)
+    finally:
+        with suppress(FileNotFoundError):  # what fills a disk must not stay on it
+            os.unlink(beside)
     if not _runs(path):
         raise CantRestore(
             "no_uv", f"The uv of {os.path.basename(wheel)} doesn't run on this machine; install uv on it."

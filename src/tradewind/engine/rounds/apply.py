@@ -26,8 +26,7 @@ from tradewind.providers.base import Order, Provider
 
 log = logging.getLogger(__name__)
 
-AT_ONCE = 50
-"""Launches under way at a time."""
+OURS = "tradewind"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,7 +125,7 @@ def order_for(
 async def _launch(cluster: Cluster, rows: Sequence[Instance], means: Means) -> Outcome:
     if not rows:
         return Outcome()
-    places, signer = asyncio.Semaphore(AT_ONCE), Signer(means.authority)
+    places, signer = asyncio.Semaphore(means.provider.capabilities.launches_at_once), Signer(means.authority)
     shares_files = means.provider.capabilities.same_file_system
     try:
         found = None if shares_files else await software_for(cluster, means.depots)

@@ -100,6 +100,7 @@ class Lookout:
             ends_within=can.ends_within,
             told=None if told is None else min(told, cluster.spec.lifetimes.orphan),
             told_at=now,
+            queues=can.queues,
             list_lag=can.list_lag,
             remembers=can.remembers,
             poll_every=can.poll_every,

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tradewind.boot.environment.unused import used
 from tradewind.boot.process import Software
 from tradewind.config import artifact_file
-from tradewind.engine.depot import Depot, Depots
-from tradewind.errors import ConfigError, MissingExtra, Rejected
+from tradewind.engine.depot import AGAIN, Depot, Depots
+from tradewind.errors import ConfigError, MissingExtra, Rejected, Unavailable
 from tradewind.model.cluster import Cluster
 from tradewind.model.environment import Environment, seal
 
@@ -42,11 +43,30 @@ async def software_for(cluster: Cluster, depots: Depots) -> Found | None:
     software = from_here(cluster)
     if software is None:
         return None
+    deposits = [one for one in software.environment.artifacts if one.is_deposited]
     try:
         depot = await asyncio.to_thread(depots.of, cluster.spec.workspace)  # opening one imports libraries
-        return Found(software=software if depot is None else await _from_depot(software, depot, _circle(cluster)))
-    except (ConfigError, MissingExtra, OSError) as error:
+    except (ConfigError, MissingExtra) as error:
+        if deposits:
+            raise Rejected(f"the code of {cluster.owner} can't be had from where it was put: {error}") from None
         return Found(software=software, trouble=str(error))
+    if depot is None:
+        if deposits:
+            raise Rejected(f"the code of {cluster.owner} lies in a store that the settings don't name any more")
+        return Found(software=software)
+    circle = _circle(cluster)
+    try:
+        addresses = {one.sha256: await depot.deposited(circle, one) for one in deposits}
+    except OSError as error:
+        raise Unavailable(str(error), AGAIN) from None
+    try:
+        return Found(software=_with(await _from_depot(software, depot, circle), addresses))
+    except OSError as error:
+        return Found(software=_with(software, addresses), trouble=str(error))
+
+
+def _with(software: Software, files: Mapping[str, str]) -> Software:
+    return replace(software, files={**software.files, **files})
 
 
 async def _from_depot(software: Software, depot: Depot, circle: tuple[str, ...]) -> Software:
@@ -64,15 +84,17 @@ def base_of(environment: Environment) -> str:
 
 
 def from_here(cluster: Cluster) -> Software | None:
-    """Return the same, with files of this machine. Raises Rejected for what no machine could be given."""
+    """Return the same, with the files that are of this machine. Raises Rejected for what no machine could be given."""
     environment = cluster.environment
     if environment is None:
         return None
-    files = {artifact.sha256: str(artifact_file(artifact)) for artifact in environment.artifacts}
+    # What was deposited isn't looked for here: its owner may not have what lies here under the same hash.
+    files = {one.sha256: str(artifact_file(one)) for one in environment.artifacts if not one.is_deposited}
     for path in files.values():
         used(Path(path))
+    there = {one.sha256 for one in environment.artifacts}
     # What the caller's side has kept to itself, it brings over Dask's own line, before the first task.
-    brought = {package.name for package in environment.packages if package.artifact and package.artifact not in files}
+    brought = {package.name for package in environment.packages if package.artifact and package.artifact not in there}
     if OURS in brought:
         raise Rejected(
             f"{OURS} is installed from a directory or a private index on the machine that asks, and other machines "

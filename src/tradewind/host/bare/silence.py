@@ -79,15 +79,19 @@ class Silence:
 
     def begin(self) -> None:
         """Make room for the note, before there is anything that needs it. Raises OSError where there is none."""
-        os.makedirs(os.path.dirname(self.path), mode=0o700, exist_ok=True)
+        home, name = os.path.split(self.path)
+        os.makedirs(home, mode=0o700, exist_ok=True)
         if not os.path.exists(self.path):
-            os.close(os.open(self.path, os.O_WRONLY | os.O_CREAT, 0o600))
-            _stamp(self.path, 0.0)
+            # Stamped before it has its name: a new file has the time of day, which is later than any moment.
+            draft = os.path.join(home, f".{name}-{os.getpid()}")
+            os.close(os.open(draft, os.O_WRONLY | os.O_CREAT, 0o600))
+            _stamp(draft, 0.0)
+            os.rename(draft, self.path)
 
     def heard(self, moment: float) -> None:
         """Somebody heard the answer that was given at ``moment``. Raises OSError where that can't be noted."""
+        known = self._heard_at()
         moment = min(moment, since_boot())
-        known = stamp_of(self.path)
         if known is not None and moment >= known + NOTED_EVERY_S:
             _stamp(self.path, moment)
 
@@ -101,12 +105,17 @@ class Silence:
         run : str
             Its run directory.
         """
-        asked = max(born_at(), stamp_of(self.path) or 0.0)
+        asked = max(born_at(), self._heard_at() or 0.0)
         path = os.path.join(run, "met")
         now = since_boot()
         if now < lives_until(asked, alone_s, joined_at(path), stamp_of(path)):
             return ""
         return f"nobody who looks after it has heard of this host for {now - asked:.0f} s"
+
+    def _heard_at(self) -> Optional[float]:  # noqa: UP045
+        """Return the moment that is noted, 0 where it has yet to come; None without a note."""
+        known = stamp_of(self.path)
+        return known if known is None or known <= since_boot() else 0.0
 
 
 def join(path: str) -> None:

@@ -17,7 +17,19 @@ import sys
 import time
 from typing import Any
 
-from tradewind.host.bare.ground import LOADER, VARIABLE, iso, last_lines, machine_boot, own_claim, remove, say, write
+from tradewind.host.bare.ground import (
+    LOADER,
+    ROOM,
+    VARIABLE,
+    iso,
+    keep_room,
+    last_lines,
+    machine_boot,
+    own_claim,
+    remove,
+    say,
+    write,
+)
 from tradewind.host.bare.packing import dies_with_its_parent, pack_later
 from tradewind.host.bare.silence import Silence
 
@@ -61,6 +73,7 @@ def _claim(directory: str, order: dict[str, Any]) -> bool:
     try:
         with open(draft, "w", encoding="utf-8") as file:
             json.dump({**own_claim(machine_boot()), "marks": order["marks"], **order["share"]}, file)
+        keep_room(directory)
         # A link fails if its name exists, so that of two claimants one wins, and nobody sees half a file.
         os.link(draft, os.path.join(directory, "instance.json"))
     except FileExistsError:
@@ -138,7 +151,7 @@ class _Start:
             self.asked = self.asked or self.silence.words(self.order["share"]["alone_s"], self.directory)
             if self.asked and not kill_at:
                 kill_at = time.monotonic() + GRACE_S
-                write(os.path.join(self.directory, "stopping"), "")
+                self._note("stopping", "")
                 _signal(process.pid, signal.SIGTERM)
             if kill_at and time.monotonic() >= kill_at:
                 _signal(process.pid, signal.SIGKILL)
@@ -146,7 +159,7 @@ class _Start:
         if self.asked:
             return self._end(None, self.asked)
         if "python" in said and code == 0:
-            self._note("starting Dask")
+            self._note("progress", "starting Dask")
             return str(said["python"])
         words = last_lines(os.path.join(self.directory, "log"), 1)
         why = f"what makes the software ended with exit code {code}: {words[-1].strip() if words else 'without a word'}"
@@ -159,28 +172,36 @@ class _Start:
         except ValueError:
             words = None
         if not isinstance(words, dict):
-            os.write(2, line + b"\n")
+            self._log(line.decode(errors="replace"))
             return said
         if "failed" in words:
-            os.write(2, f"{words.get('reason')}\n{words.get('detail', '')}\n".encode())
+            remove(os.path.join(self.directory, ROOM))
+            self._log(f"{words.get('reason')}\n{words.get('detail', '')}")
         if "failed" in words or "python" in words:
             return words
         if "note" in words:
-            os.write(2, f"{words['note']}\n".encode())
+            self._log(words["note"])
         if "step" in words and time.monotonic() >= self.noted_at + NOTE_EVERY_S:
             self.noted_at = time.monotonic()
             step = str(words["step"])
             number = f" {words['done']} of {words['of']}" if words.get("of") else ""
-            self._note(WORDS.get(step, step) + number)
+            self._note("progress", WORDS.get(step, step) + number)
         return said
 
-    def _note(self, words: str) -> None:
+    def _note(self, name: str, words: str) -> None:
         try:
-            write(os.path.join(self.directory, "progress"), words)
+            write(os.path.join(self.directory, name), words)
         except OSError:
             return  # a full disk ends it, with a reason, where something is needed
 
+    def _log(self, words: str) -> None:
+        try:
+            os.write(2, f"{words}\n".encode())
+        except OSError:
+            return  # the same; the reason isn't in the log alone
+
     def _end(self, code: Any, detail: str) -> str:
+        remove(os.path.join(self.directory, ROOM))
         end = {"stopped_at": iso(time.time()), "exit_code": code, "detail": detail}
         write(os.path.join(self.directory, "exit.json"), json.dumps(end))
         return ""

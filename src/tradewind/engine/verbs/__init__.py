@@ -1,1 +1,0 @@
-"""The client's verbs, by what they are about."""

@@ -1,0 +1,150 @@
+"""What a job is asked of the queue, and what it is told in private, made from orders."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from tradewind.errors import Rejected
+from tradewind.host.letter import write_letter
+from tradewind.host.task import ONE_THREAD, Task, program_of
+from tradewind.model.instance import Role
+from tradewind.providers.base import Order
+from tradewind.providers.batch.books import Batch, Books
+from tradewind.providers.batch.offers import partition_of
+from tradewind.providers.batch.queue import Job, Queue, Site
+from tradewind.providers.batch.sight import mark_of
+
+SPARE = timedelta(minutes=1)
+"""A job may run for so much longer than its order: the order's own end comes first, and says why."""
+OURS = "TRADEWIND_"
+AS_DASK = {"PYTHONHASHSEED": "6640", "MALLOC_TRIM_THRESHOLD_": "65536"}
+"""As Dask's nanny sets them; all workers need the same hash seed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Habits:
+    """How this installation runs its jobs."""
+
+    walltime: timedelta | None = None
+    interface: str = ""
+    scratch: str = ""
+
+
+def walltime_of(order: Order, site: Site, habits: Habits, now: datetime) -> timedelta | None:
+    """Return the time to ask for; None where nothing limits it.
+
+    Raises
+    ------
+    Rejected
+        It is longer than the partition allows.
+    """
+    partition = partition_of(site, order.offer.vm_type)
+    longest = partition.longest_time if partition is not None else None
+    usual = partition.default_time if partition is not None else None
+    asked = habits.walltime or usual or longest
+    if order.marks.role is Role.SCHEDULER and partition is not None:
+        # Workers are replaced when their time is over; a scheduler can't be, so it asks for all that there is.
+        asked = longest
+    if habits.walltime is not None and longest is not None and habits.walltime > longest:
+        raise Rejected(too_long(habits.walltime, order.offer.vm_type, longest))
+    if order.expires_at is not None:
+        left = max(SPARE, order.expires_at - now + SPARE)
+        asked = left if asked is None else min(asked, left)
+    return asked if longest is None or asked is None else min(asked, longest)
+
+
+def too_long(walltime: timedelta, partition: str, longest: timedelta) -> str:
+    """Return the sentence on a walltime that no job of a partition may have."""
+    return (
+        f"a walltime of {walltime} is longer than the {longest} that partition {partition} allows: set a shorter "
+        "`walltime`, or name another partition"
+    )
+
+
+def job_for(
+    orders: Sequence[Order], batch: Batch, books: Books, queue: Queue, *, walltime: timedelta | None, after: str | None
+) -> Job:
+    """Return one submission for orders of the same cluster, role and offer."""
+    first = orders[0]
+    resources = first.offer.resources
+    program = program_of("tradewind.host.bare.queued", "main(sys.argv[1])")
+    start = shlex.join(["exec", sys.executable, "-P", "-c", program])
+    letter = shlex.quote(str(books.batches / batch.id / "order-"))
+    return Job(
+        name=name_of(first.marks.cluster),
+        mark=mark_of(first.marks.installation, batch.id, first.marks.cluster),
+        commands=(f'{start} {letter}"${{{queue.index_variable}}}".json',),
+        log=str(books.log(batch.id)),
+        count=len(orders),
+        cpus=max(1, int(resources.cpus)),
+        memory=resources.memory,
+        gpus=resources.gpus,
+        queue=first.offer.vm_type,
+        walltime=walltime,
+        waits=timedelta(seconds=batch.alone_s) if walltime is not None else None,
+        after=after,
+    )
+
+
+def name_of(cluster: str) -> str:
+    """Return the name of all jobs of a cluster."""
+    return cluster if cluster.startswith("tw-") else f"tw-{cluster}"
+
+
+def letter_for(
+    order: Order, root: Path, queue: Queue, habits: Habits, walltime: timedelta | None, environ: Mapping[str, str]
+) -> dict[str, Any]:
+    """Return what a job is told, ready for JSON. It holds secrets.
+
+    Parameters
+    ----------
+    order : Order
+        What to launch.
+    root : Path
+        Of the records, as every node sees it.
+    queue : Queue
+        Where it waits.
+    habits : Habits
+        How jobs are run here.
+    walltime : timedelta, optional
+        What the queue was asked for.
+    environ : mapping
+        The caller's variables.
+    """
+    boot = order.boot
+    ends = [end for end in (order.expires_at, boot.expires_at) if end is not None]
+    expires_at = min(ends, default=None)
+    address = boot.scheduler_address or (order.cluster_contact.scheduler if order.cluster_contact else None)
+    farewell: tuple[tuple[str, ...], ...] = ()
+    if order.marks.role is Role.SCHEDULER:
+        # What still waits in the queue would start for nobody, be it days later.
+        farewell = (tuple(queue.end_all_command(name_of(order.marks.cluster), str(os.getuid()))),)
+    task = Task(
+        root=root,
+        marks=order.marks,
+        boot=replace(boot, expires_at=expires_at, scheduler_address=address),
+        expires_at=expires_at,
+        address="",
+        farewell=farewell,
+    )
+    theirs = {name: value for name, value in environ.items() if not name.startswith(OURS)}
+    return {
+        "root": str(root),
+        "order": order.marks.order,
+        "marks": {key: str(value) for key, value in asdict(order.marks).items()},
+        "alone_s": boot.orphan_timeout_s,
+        "ends_at": expires_at.timestamp() if expires_at is not None else None,
+        "walltime_s": walltime.total_seconds() if walltime is not None else None,
+        "interface": habits.interface,
+        "scratch": habits.scratch,
+        "variables": {**theirs, **ONE_THREAD, **AS_DASK, **boot.environ},
+        "task": write_letter(task),
+        "keeper": program_of("tradewind.host.__main__", "main()"),
+    }

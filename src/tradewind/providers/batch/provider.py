@@ -1,0 +1,391 @@
+"""A provider of batch jobs; what differs between systems is its :class:`~tradewind.providers.batch.queue.Queue`."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import ClassVar
+
+from tradewind.errors import BadRequest, Rejected, Unavailable
+from tradewind.host.bare.ground import VARIABLE, last_lines
+from tradewind.host.records import SAFE
+from tradewind.model.cluster import ClusterSpec
+from tradewind.model.instance import Marks, ObservedInstance, Role
+from tradewind.model.offer import Offer
+from tradewind.model.resources import Need
+from tradewind.providers.base import Capabilities, Handle, Order, Provider, ProviderSettings
+from tradewind.providers.batch.books import KEPT_FOR, Batch, Books
+from tradewind.providers.batch.letters import Habits, too_long
+from tradewind.providers.batch.offers import Choices, expected, offers_for, partition_of
+from tradewind.providers.batch.queue import Entry, Job, Queue, Site, Stage
+from tradewind.providers.batch.runner import Runner
+from tradewind.providers.batch.sight import (
+    from_data,
+    handle_of,
+    mark_of,
+    never,
+    observed,
+    read_handle,
+    read_mark,
+    to_data,
+)
+from tradewind.providers.batch.submit import Submitter, Where
+
+logger = logging.getLogger("tradewind.batch")
+
+SITE_FOR_S = 20.0
+"""How long what there is counts as known."""
+LIST_WITHIN_S = 4.5
+"""Less than the engine waits for a list."""
+AT_A_TIME = 500
+"""Jobs named in one command: a line of arguments has an end."""
+LOOK_FIRST_S, LOOK_LAST_S = 0.03, 1.0
+
+
+class BatchProvider(Provider):
+    """Jobs of a batch system whose nodes see this machine's files.
+
+    Parameters
+    ----------
+    settings : ProviderSettings
+        Its own table of the settings.
+    queue : Queue
+        The system's dialect.
+    runner : Runner
+        Runs its commands.
+    choices : Choices
+        What the settings say of sizes and prices.
+    habits : Habits
+        How jobs are run.
+    """
+
+    capabilities: ClassVar[Capabilities] = Capabilities(
+        gpus=True,
+        vm_types=True,
+        same_file_system=True,
+        logs_of_the_dead=True,
+        self_expiry=True,
+        queues=True,
+        starts_within=timedelta(seconds=30),
+        ends_within=timedelta(seconds=35),
+        remembers=KEPT_FOR,
+        launches_at_once=10_000,
+        poll_every=timedelta(seconds=3),
+    )
+
+    def __init__(
+        self, settings: ProviderSettings, *, queue: Queue, runner: Runner, choices: Choices, habits: Habits
+    ) -> None:
+        self._installation = settings.installation
+        self._queue = queue
+        self._runner = runner
+        self._choices = choices
+        self._habits = habits
+        root = str(settings.options.get("directory") or "") or os.path.join(settings.state_directory, self.name)
+        self._books = Books(Path(root).expanduser().absolute())
+        self._submitter = Submitter(queue, runner, self._books, habits, site=self._site, listed=self._list)
+        self._known_site: tuple[float, Site] | None = None
+        self._batches: dict[str, Batch] = {}
+        self._ended: dict[str, tuple[ObservedInstance, ...]] = {}
+        """Of submissions that are over: the dead don't change."""
+        self._dead: dict[Where, ObservedInstance] = {}
+        """Of submissions that go on."""
+        self._hopeless: dict[str, str] = {}
+        """Why, by handle."""
+        self._held_at: dict[str, float] = {}
+        """When a waiting submission's last moment was moved, by the monotonic clock."""
+        self._watches: dict[str, asyncio.Task[None]] = {}
+        self._pokes: list[Callable[[], None]] = []
+
+    def check(self, spec: ClusterSpec) -> None:
+        """Refuse what can't run there.
+
+        Raises
+        ------
+        BadRequest
+            A keyword would undo what makes the cluster safe, or the caller is an instance itself.
+        """
+        if VARIABLE in os.environ:
+            raise BadRequest(
+                "this program is a worker of a cluster itself, and would start clusters without end if a task's "
+                "module did: write Cluster(...) below `if __name__ == '__main__':`, or take get_client() in a task"
+            )
+        ours = {"security", "host", "interface", "protocol", "name", "nanny", "contact_address", "dashboard_address"}
+        taken = sorted(ours & {*spec.worker_options, *spec.scheduler_options})
+        if taken:
+            raise BadRequest(f"{', '.join(taken)} can't be set for clusters on {self._queue.name}: leave it out")
+
+    async def offers(self, need: Need, *, spot: bool = False, region: str | None = None) -> Sequence[Offer]:
+        """Return shares of nodes, one for each partition that may be used. Raises BadRequest for too much."""
+        if spot:
+            return ()
+        site = await self._site()
+        found = offers_for(need, site, self._choices)
+        walltime = self._habits.walltime
+        for offer in found:
+            partition = partition_of(site, offer.vm_type)
+            longest = partition.longest_time if partition is not None else None
+            if walltime is not None and longest is not None and walltime > longest:
+                raise BadRequest(too_long(walltime, offer.vm_type, longest))
+        return found
+
+    async def _site(self) -> Site:
+        if self._known_site is None or time.monotonic() - self._known_site[0] > SITE_FOR_S:
+            said = await asyncio.gather(*(self._runner.run(command) for command in self._queue.site_commands()))
+            for one in said:
+                if one.code:
+                    raise Unavailable(f"{self._queue.name} doesn't answer: {one.error.strip()[:300]}")
+            self._known_site = (time.monotonic(), self._queue.read_site([one.out for one in said]))
+        return self._known_site[1]
+
+    async def outlook(self, offer: Offer, count: int) -> str:
+        """Return when the queue expects the first of so many to start, and whether all have room together."""
+        command = self._queue.forecast_command()
+        if command is None:
+            return ""
+        resources = offer.resources
+        job = Job(
+            name="tw-outlook",
+            mark="",
+            commands=("true",),
+            log=os.devnull,
+            count=1,
+            cpus=max(1, int(resources.cpus)),
+            memory=resources.memory,
+            gpus=resources.gpus,
+            queue=offer.vm_type,
+            walltime=self._habits.walltime,
+        )
+        try:
+            said = await self._runner.run(command, text=self._queue.script(job))
+        except Unavailable as error:
+            logger.info("when jobs would start isn't known: %s", error)
+            return ""
+        if said.code:
+            raise BadRequest(str(self._queue.refusal(said.error or said.out, job, await self._site())))
+        at = self._queue.read_forecast(said.error + said.out)
+        return "" if at is None else expected(at, datetime.now(UTC), offer, count, self._queue.name)
+
+    # Launching
+
+    async def launch(self, order: Order) -> AsyncIterator[Handle]:
+        """Submit one order with all that are launched at the same time; yields once the queue has it."""
+        marks = order.marks
+        for name in (marks.order, marks.cluster, marks.installation):
+            if not SAFE.fullmatch(name):
+                raise Rejected(f"{name!r} is no plain file name, as a run directory needs")
+        job, index = await self._submitter.submit(order)
+        if marks.role is Role.SCHEDULER:
+            self._watch(marks.order)
+        yield Handle(order=marks.order, handle=handle_of(job, index, marks.order))
+
+    def _watch(self, order: str) -> None:
+        """Poke as soon as a scheduler has left a note of where it listens, or of its end."""
+        if order not in self._watches:
+            self._watches[order] = asyncio.create_task(self._look_for(order))
+
+    async def _look_for(self, order: str) -> None:
+        run, wait_s = self._books.records.run(order), LOOK_FIRST_S
+        while not (run.noted("contact.json") or run.noted("exit.json")):
+            await asyncio.sleep(wait_s)
+            wait_s = min(wait_s * 1.01, LOOK_LAST_S)
+        self._watches.pop(order, None)
+        self._poke()
+
+    # Looking
+
+    async def observe(self) -> Sequence[ObservedInstance]:
+        """Return all jobs of this installation, those that ended lately too; one call to the queue."""
+        # Before the queue is asked: what is submitted meanwhile isn't missing from an older list.
+        await asyncio.to_thread(self._load)
+        expected = tuple(batch for batch in self._batches.values() if batch.job is not None)
+        entries = await self._list()
+        await asyncio.to_thread(self._books.hear)
+        listed = {(entry.job, entry.index): entry for entry in entries}
+        absent = [
+            (batch, index)
+            for batch in expected
+            for index in range(len(batch.marks))
+            if (batch.job, index) not in listed and (batch.job, index) not in self._dead
+        ]
+        listed |= await self._recalled(absent)
+        seen = await asyncio.to_thread(self._seen, listed)
+        await self._give_up_hope()
+        await self._hold(entries)
+        return (*seen, *(one for ends in self._ended.values() for one in ends))
+
+    async def _list(self) -> Sequence[Entry]:
+        said = await self._runner.run(self._queue.list_command(str(os.getuid())), patience_s=LIST_WITHIN_S)
+        if said.code:
+            raise Unavailable(f"{self._queue.name} doesn't answer: {said.error.strip()[:300]}")
+        return self._queue.read_list(said.out)
+
+    def _load(self) -> None:
+        for name in self._books.all():
+            if name in self._ended:
+                continue
+            known = self._batches.get(name)
+            if known is not None and known.job is not None:
+                continue
+            closed = self._books.closed(name)
+            if closed is not None:
+                self._ended[name] = tuple(
+                    one for one in map(from_data, closed) if one.marks.installation == self._installation
+                )
+                continue
+            batch = self._books.batch(name)
+            if batch is not None and batch.marks[0].installation == self._installation:
+                self._batches[name] = batch
+
+    def _seen(self, listed: Mapping[Where, Entry]) -> list[ObservedInstance]:
+        """Return what is known of ours; submissions that are over are closed."""
+        of_batch: dict[str, list[ObservedInstance]] = {}
+        for where, entry in listed.items():
+            mark = read_mark(entry.mark)
+            if mark is None or mark[0] != self._installation or mark[1] in self._ended or where in self._dead:
+                continue
+            batch = self._batches.get(mark[1]) or self._books.batch(mark[1])
+            marks = batch.marks[entry.index] if batch is not None else _stray(entry, mark)
+            seen = observed(entry, marks, self._books.records.run(marks.order))
+            if entry.is_hopeless:
+                self._hopeless[seen.handle] = entry.words
+            if (why := self._hopeless.get(seen.handle)) is not None:
+                seen = never(seen, why)
+            if entry.stage is Stage.OVER:
+                self._dead[where] = seen
+            else:
+                of_batch.setdefault(mark[1], []).append(seen)
+        for batch in list(self._batches.values()):
+            places = [(batch.job or "", index) for index in range(len(batch.marks))]
+            dead = [self._dead[place] for place in places if place in self._dead]
+            of_batch.setdefault(batch.id, []).extend(dead)
+            if len(dead) == len(batch.marks):
+                self._close(batch, of_batch.pop(batch.id))
+        return [one for some in of_batch.values() for one in some]
+
+    def _close(self, batch: Batch, dead: Sequence[ObservedInstance]) -> None:
+        self._books.close(batch.id, [to_data(one) for one in dead])
+        self._ended[batch.id] = tuple(dead)
+        self._batches.pop(batch.id, None)
+        for index in range(len(batch.marks)):
+            self._dead.pop((batch.job or "", index), None)
+
+    async def _recalled(self, absent: Sequence[tuple[Batch, int]]) -> dict[Where, Entry]:
+        """Return what became of jobs that the queue doesn't list any more."""
+        jobs = sorted({batch.job for batch, _ in absent if batch.job is not None})
+        command = self._queue.recall_command(jobs) if jobs else None
+        told: dict[Where, Entry] = {}
+        if command is not None:
+            try:
+                said = await self._runner.run(command, patience_s=LIST_WITHIN_S)
+            except Unavailable as error:
+                logger.info("what became of older jobs isn't known: %s", error)
+            else:
+                told = {(e.job, e.index): e for e in self._queue.read_recalled(said.out)} if not said.code else {}
+        found: dict[Where, Entry] = {}
+        for batch, index in absent:
+            entry = told.get((batch.job or "", index))
+            if entry is None or entry.stage is not Stage.OVER:  # the accounts are late, or there are none
+                run = self._books.records.run(batch.marks[index].order)
+                entry = _forgotten(batch, index, ran=run.noted("instance.json"))
+            mark = mark_of(self._installation, batch.id, batch.cluster)
+            found[entry.job, index] = replace(entry, mark=mark)
+        return found
+
+    async def _give_up_hope(self) -> None:
+        """Take back what waits for what will never be; its reason was noticed."""
+        ended = {one.handle for one in self._dead.values()}
+        ended |= {one.handle for ends in self._ended.values() for one in ends}
+        hopeless = [handle for handle in self._hopeless if handle not in ended]
+        if hopeless:
+            await self.terminate(hopeless)
+
+    async def _hold(self, entries: Sequence[Entry]) -> None:
+        """Let what waits wait on: somebody looks after it."""
+        now, due = time.monotonic(), {}
+        for entry in entries:
+            mark = read_mark(entry.mark)
+            batch = self._batches.get(mark[1]) if mark is not None and entry.stage is Stage.WAITING else None
+            if batch is None or batch.holds_s is None:
+                continue
+            if now - self._held_at.setdefault(batch.id, now) >= batch.alone_s / 4:
+                due[batch.id] = batch
+        for batch in due.values():
+            assert batch.job is not None
+            assert batch.holds_s is not None
+            for command in self._queue.wait_on_commands([batch.job], timedelta(seconds=batch.holds_s)):
+                said = await self._runner.run(command)
+                if said.code:
+                    logger.info("job %s may not wait on: %s", batch.job, said.error.strip())
+            self._held_at[batch.id] = now
+
+    # Ending
+
+    async def terminate(self, handles: Sequence[str]) -> None:
+        """Cancel these jobs, all in one call; the queue kills them after its own grace."""
+        found = [read for handle in handles if (read := read_handle(handle)) is not None]
+        if not found:
+            return
+        await asyncio.to_thread(self._books.give_up, [order for _, _, order in found if SAFE.fullmatch(order)])
+        jobs = list(dict.fromkeys((job, index) for job, index, _ in found))
+        for start in range(0, len(jobs), AT_A_TIME):
+            said = await self._runner.run(self._queue.end_command(jobs[start : start + AT_A_TIME]))
+            if said.code and self._queue.is_unreachable(said.error):
+                raise Unavailable(f"{self._queue.name} doesn't answer: {said.error.strip()[:300]}")
+
+    async def logs(self, handle: str, lines: int) -> Sequence[str]:
+        """Return the last lines that it wrote, or what the queue wrote in its place."""
+        read = read_handle(handle)
+        if read is None or not SAFE.fullmatch(read[2]):
+            return ()
+        order = read[2]
+        log = self._books.records.run(order).directory / "log"
+        found = await asyncio.to_thread(last_lines, str(log), lines)
+        where = self._books.find(order)
+        if not found and where is not None:
+            first = f"{self._books.log(where[0])}-{where[1]}"
+            found = await asyncio.to_thread(last_lines, first, lines)
+        return tuple(found)
+
+    async def aclose(self) -> None:
+        """Wait for what is being submitted; jobs stay. Nobody is poked any more."""
+        self._pokes.clear()
+        for watch in list(self._watches.values()):
+            watch.cancel()
+        await asyncio.gather(*self._watches.values(), return_exceptions=True)
+        await self._submitter.aclose()
+
+    def prepare(self) -> None:
+        """Forget what ended long ago."""
+        threading.Thread(
+            target=self._books.prune, args=(datetime.now(UTC),), name="tradewind-prune", daemon=True
+        ).start()
+
+    def on_change(self, poke: Callable[[], None]) -> None:
+        """Call ``poke`` when a scheduler came up or ended."""
+        self._pokes.append(poke)
+
+    def _poke(self) -> None:
+        for poke in self._pokes:
+            poke()
+
+
+def _stray(entry: Entry, mark: tuple[str, str, str]) -> Marks:
+    """Return marks for a job of ours of which nothing is written down: it is found, so that it can be ended."""
+    name = f"job-{entry.job}-{entry.index}"
+    return Marks(installation=mark[0], workspace="", cluster=mark[2], instance=name, order=name, role=Role.WORKER)
+
+
+def _forgotten(batch: Batch, index: int, *, ran: bool) -> Entry:
+    # Of what is cancelled before it starts, a queue may keep nothing.
+    words = (
+        "the queue doesn't list it any more, and it left no word of its end" if ran else "was cancelled while it waited"
+    )
+    return Entry(job=batch.job or "", index=index, mark="", stage=Stage.OVER, words=words)

@@ -1,0 +1,183 @@
+"""What a batch system is to us: commands to run, and texts to read. Pure."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from decimal import Decimal
+from enum import Enum
+
+from tradewind.errors import ProviderError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """What is asked of a queue in one submission: ``count`` times the same, told apart by their index from 0."""
+
+    name: str
+    """The same for all jobs of a cluster, so that they can be ended by it."""
+    mark: str
+    """What tells our jobs from others' and one submission from another; everybody can read it."""
+    commands: Sequence[str]
+    """Lines of the shell, the last of which becomes the instance."""
+    log: str
+    """File for what is written before the instance has its own, without its index."""
+    count: int
+    cpus: int
+    memory: int
+    """Bytes."""
+    gpus: int = 0
+    queue: str | None = None
+    """Partition, queue; None is the system's own choice."""
+    walltime: timedelta | None = None
+    """None is the queue's own default."""
+    waits: timedelta | None = None
+    """How long it may wait in the queue unless somebody says that it may wait on; None is for ever."""
+    after: str | None = None
+    """Id of a job that must have started before."""
+
+
+class Stage(Enum):
+    """Where a job stands in the queue's own order of life."""
+
+    WAITING = "waiting"
+    READYING = "readying"
+    """It has its nodes, which are made ready: billed."""
+    RUNNING = "running"
+    ENDING = "ending"
+    OVER = "over"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One job, as a queue lists it."""
+
+    job: str
+    """Id of its submission."""
+    index: int
+    mark: str
+    stage: Stage
+    words: str = ""
+    """Why it waits, or how it ended: the queue's reason in plain words."""
+    is_hopeless: bool = False
+    """Whether it waits for what will never be."""
+    started_at: datetime | None = None
+    stopped_at: datetime | None = None
+    exit_code: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shape:
+    """Nodes of one kind in a partition."""
+
+    cpus: int
+    memory: int
+    """Bytes."""
+    gpus: Mapping[str, int] = field(default_factory=dict)
+    """How many of each type; the type is empty where nobody named it."""
+    count: int = 1
+    idle_cpus: int = 0
+    """Of all of them together, now."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Partition:
+    """A part of the machine with its own limits; elsewhere called a queue."""
+
+    name: str
+    is_default: bool = False
+    is_up: bool = True
+    shapes: Sequence[Shape] = ()
+    default_time: timedelta | None = None
+    """None: the same as the longest."""
+    longest_time: timedelta | None = None
+    """None: no limit."""
+    per_cpu: Decimal = Decimal(1)
+    """Service units of an hour of one core."""
+    per_gib: Decimal = Decimal(0)
+    per_gpu: Decimal = Decimal(0)
+    takes_largest: bool = False
+    """Whether only the dearest of cores, memory and GPUs counts, not their sum."""
+    note: str = ""
+    """How it charges, as it says itself."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Site:
+    """What there is."""
+
+    partitions: Sequence[Partition]
+
+
+class Queue(ABC):
+    """A batch system: builds its commands and reads its answers; runs nothing."""
+
+    name: str
+    index_variable: str
+    """Environment variable that tells a job its index."""
+
+    @abstractmethod
+    def submit_command(self) -> list[str]:
+        """Return the command that takes a script on its standard input."""
+
+    @abstractmethod
+    def script(self, job: Job) -> str:
+        """Return the script of a submission; it holds no secret."""
+
+    @abstractmethod
+    def read_submitted(self, text: str) -> str:
+        """Return the id of what was submitted. Raises Unavailable where the answer makes no sense."""
+
+    @abstractmethod
+    def refusal(self, text: str, job: Job, site: Site) -> ProviderError:
+        """Return what a refused submission means, in the queue's own words and with what to do instead."""
+
+    @abstractmethod
+    def list_command(self, user: str) -> list[str]:
+        """Return the command that lists all jobs of ``user``, those that ended lately too."""
+
+    @abstractmethod
+    def read_list(self, text: str) -> Sequence[Entry]:
+        """Return what it lists of ours."""
+
+    @abstractmethod
+    def recall_command(self, jobs: Sequence[str]) -> list[str] | None:
+        """Return the command that tells of submissions long over; None where nothing remembers them."""
+
+    @abstractmethod
+    def read_recalled(self, text: str) -> Sequence[Entry]:
+        """Return what it tells."""
+
+    @abstractmethod
+    def end_command(self, jobs: Sequence[tuple[str, int]]) -> list[str]:
+        """Return the command that ends these."""
+
+    @abstractmethod
+    def end_all_command(self, name: str, user: str) -> list[str]:
+        """Return the command that ends every job of this name."""
+
+    @abstractmethod
+    def is_unreachable(self, text: str) -> bool:
+        """Whether an error is not about what was asked, but says that nobody answered."""
+
+    def wait_on_commands(self, jobs: Sequence[str], until: timedelta) -> Sequence[list[str]]:
+        """Return the commands that let waiting submissions wait for so long from now; none where nothing ends them."""
+        return ()
+
+    def forecast_command(self) -> list[str] | None:
+        """Return the command that tells when a script on its standard input would start; None where nothing does."""
+        return None
+
+    def read_forecast(self, text: str) -> datetime | None:
+        """Return what it tells; None where the system doesn't know."""
+        return None
+
+    @abstractmethod
+    def site_commands(self) -> Sequence[list[str]]:
+        """Return the commands that describe the machine."""
+
+    @abstractmethod
+    def read_site(self, texts: Sequence[str]) -> Site:
+        """Return what they say, in their order."""
