@@ -53,8 +53,7 @@ async def serve(url: str, directory: Path) -> None:
     from tradewind.providers.fake import FakeProvider
     from tradewind.providers.registry import open_provider
     from tradewind.server.app import create_app
-    from tradewind.server.garbage import seldom_searched
-    from tradewind.server.run import listen, uvicorn_config
+    from tradewind.server.run import listen, seldom_searched, uvicorn_config
     from tradewind.store.access.audit import By
 
     listening = listen("127.0.0.1", 0)

@@ -20,7 +20,7 @@ DOCS = sorted((ROOT / "docs").rglob("*.md"))
 COMMAND_BLOCK = re.compile(r"^```(?:bash|sh|shell|console)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 LONGEST_FILE = 500
-MOST_MODULES = 380
+MOST_MODULES = 375
 """Beside ``__init__.py``. Raise it knowingly: a bigger house is a slower read for everybody.
 
 With the shared server (33 modules behind HTTP, people, budgets, PostgreSQL) some 230 stand there, of about 140 lines

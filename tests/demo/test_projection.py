@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tradewind.demo.projection import CENTRE_LATITUDE, CENTRE_LONGITUDE, STANDARD_PARALLELS, project
+from tradewind.demo.figure import CENTRE_LATITUDE, CENTRE_LONGITUDE, STANDARD_PARALLELS, project
 
 STEP = 1e-4
 """Degrees; small enough for slopes, large enough for 64 bits."""

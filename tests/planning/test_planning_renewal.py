@@ -27,7 +27,7 @@ from planning_values import usd
 from tradewind.model.cluster import Cluster, ClusterStatus, Intent, Scaling
 from tradewind.model.instance import Instance, InstanceEnd, InstanceStatus, Role
 from tradewind.planning.plan import plan
-from tradewind.planning.renewal import FULL, LEAVES_WITHIN, SHARE, is_behind
+from tradewind.planning.renewal import FULL, LEAVES_WITHIN, SHARE, TRIALS, has_given_up, is_behind
 from tradewind.planning.scale import LONGEST_DELAY, TRIES_BEYOND_THE_CREW
 from tradewind.planning.snapshot import Plan
 
@@ -183,6 +183,89 @@ def test_software_that_does_not_start_ends_no_cluster_that_works() -> None:
         assert decided.cluster.retry_at == NOW + LONGEST_DELAY
         assert (decided.retire, decided.launches) == ((), ())
     assert (cluster.status, cluster.failed_launches) == (ClusterStatus.RUNNING, 0)
+
+
+def tried(cluster: Cluster, times: int, *, wave: int = 1, workers: int = 2) -> tuple[Cluster, list[str]]:
+    """Return a cluster after new workers failed beside the old ones so often, and what its journal says of that."""
+    said: list[str] = []
+    for number in range(times):
+        now = at(61 * number)
+        for each in range(wave):
+            failing = new(10 * number + each, S.STARTING)
+            seen = (*(sight(i) for i in crew(workers)), sight(failing, S.STOPPED, stopped_at=now, exit_code=1))
+            decided = plan(snapshot_of(cluster, (*crew(workers), failing), observed=seen, looked_at=now), now)
+            said += [event.kind for event in decided.events if event.kind == "software.given_up"]
+            cluster = decided.cluster
+    return cluster, said
+
+
+@pytest.mark.parametrize(
+    ("times", "wave", "launched"), [(TRIALS - 1, 1, 1), (TRIALS - 1, 5, 1), (TRIALS, 1, 0), (TRIALS + 2, 2, 0)]
+)
+def test_software_that_does_not_start_is_tried_so_often_and_no_more(times: int, wave: int, launched: int) -> None:
+    cluster, said = tried(renewed(2), times, wave=wave)
+    later = at(9999)
+    decided = plan(snapshot_of(cluster, crew(2), looked_at=later), later)
+    assert (len(decided.launches), decided.retire, decided.instances) == (launched, (), ())
+    assert said == ([] if launched else ["software.given_up"])
+
+
+def test_software_that_is_given_up_costs_no_worker_more_and_fewer_can_be_had() -> None:
+    cluster, _ = tried(renewed(3), TRIALS, workers=3)
+    later = at(9999)
+    one_died = plan(snapshot_of(cluster, crew(2), looked_at=later), later)
+    full = plan(snapshot_of(cluster, (*crew(3), replace(REFUSED, stopped_at=at(9998))), looked_at=later), later)
+    too_many = plan(snapshot_of(cluster, crew(4), looked_at=later), later)
+    assert (one_died.launches, one_died.retire, full.launches, full.retire) == ((), (), (), ())
+    assert (too_many.launches, too_many.retire_any) == ((), 1)
+
+
+def test_workers_that_never_come_up_are_tries_as_well() -> None:
+    cluster, limit = renewed(2), renewed(2).spec.lifetimes.start
+    for number in range(TRIALS):
+        now = at(5000 * number)
+        late = new(number, S.STARTING, started_at=now - limit)
+        cluster = plan(snapshot_of(cluster, (*crew(2), late), looked_at=now), now).cluster
+    assert has_given_up(cluster)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"equipment": "newer"},
+        {"scaling": Scaling.fixed(3)},
+    ],
+    ids=["other software", "another number of workers"],
+)
+def test_what_a_person_changes_is_tried_anew(change: dict[str, object]) -> None:
+    cluster, _ = tried(renewed(2), TRIALS)
+    changed = replace(cluster, intent=replace(cluster.intent, **change))  # type: ignore[arg-type]
+    later = at(9999)
+    assert plan(snapshot_of(cluster, crew(2), looked_at=later), later).launches == ()
+    assert plan(snapshot_of(changed, crew(2), looked_at=later), later).launches != ()
+    again, said = tried(replace(changed, retry_at=None), TRIALS - 1)
+    assert (said, has_given_up(again)) == ([], False)
+
+
+def test_tries_count_from_the_last_worker_that_came_up() -> None:
+    cluster, _ = tried(renewed(2), TRIALS - 1)
+    now = at(500)
+    up = plan(
+        snapshot_of(
+            cluster,
+            (*crew(2), replace(new(7), status=S.STARTING, running_at=None)),
+            page=page_of((*crew(2), new(7))),
+            looked_at=now,
+        ),
+        now,
+    ).cluster
+    assert up.trials.failed == 0
+
+
+def test_where_no_older_worker_is_left_the_cluster_itself_fails_as_ever() -> None:
+    cluster, _ = tried(renewed(2), TRIALS)
+    later = at(9999)
+    assert len(plan(snapshot_of(cluster, (SCHEDULER,), looked_at=later), later).launches) == 2
 
 
 # -- what holds for whatever there is ----------------------------------------------------------------------------------

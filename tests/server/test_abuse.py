@@ -18,7 +18,7 @@ from tests.server.stage import API, Stage, new, token_of
 from tradewind import wire
 from tradewind.config import ServeSettings, Settings
 from tradewind.model.people import MemberRole
-from tradewind.server import body, connection
+from tradewind.server import body, run
 from tradewind.server.limits import Limits
 from tradewind.server.logs import JsonLines, Lines
 
@@ -329,7 +329,7 @@ async def drip(writer: asyncio.StreamWriter) -> None:
 
 
 async def test_a_line_without_a_request_is_cut(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection, "PATIENCE_S", 0.3)
+    monkeypatch.setattr(run, "HEAD_PATIENCE_S", 0.3)
     async with listening(stage) as url:
         address = ("127.0.0.1", int(url.rsplit(":", 1)[1]))
         silent, silent_writer = await asyncio.open_connection(*address)

@@ -149,6 +149,21 @@ async def test_what_ran_before_the_upgrade_is_still_protected_by_its_name(empty_
     await store.aclose()
 
 
+async def test_a_cookie_of_a_kind_that_nothing_knows_any_more_is_good_for_nothing(empty_url: str) -> None:
+    restore(OLD / empty_url.partition(":")[0] / "0004.sql", empty_url)
+    raw(
+        empty_url,
+        "INSERT INTO tokens (id, secret_hash, user_id, label, scopes, created_at, expires_at) SELECT 'lentsession-7', "
+        "'dd', user_id, 'browser', scopes, created_at, expires_at FROM tokens WHERE id = 't1'",
+    )
+
+    store = await Store.open(empty_url)
+
+    assert await store.people.token("dd", T0) is None
+    assert await store.people.token("bb", T0) is not None
+    await store.aclose()
+
+
 async def test_the_database_of_a_newer_program_is_refused_and_left_alone(url: str) -> None:
     store = await Store.open(url)
     await store.aclose()

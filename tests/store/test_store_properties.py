@@ -23,6 +23,7 @@ from tradewind.model.cluster import (
     ScaleMemory,
     Scaling,
     StopReason,
+    Trials,
 )
 from tradewind.model.computation import Computation, ComputationError, TaskGroup
 from tradewind.model.environment import Environment, Package, Source
@@ -161,6 +162,7 @@ CLUSTERS = st.builds(
     page_failed_at=maybe(MOMENTS),
     failed_launches=SMALL,
     retry_at=maybe(MOMENTS),
+    trials=st.builds(Trials, of=WORDS, failed=SMALL),
     environment=maybe(ENVIRONMENTS),
 )
 INSTANCES = st.builds(

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import heapq
 import logging
+from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from contextvars import ContextVar
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from weakref import WeakValueDictionary
 
 from tradewind.engine.clock import Clock
-from tradewind.engine.rounds.lag import Figures, Lags
 from tradewind.engine.rounds.leases import LEASE
 from tradewind.engine.rounds.rounds import Rounds
 from tradewind.errors import NotFound, StoreError, TradewindError
@@ -34,10 +35,32 @@ AT_A_TIME = 4
 would be half a second in which nobody gets an answer."""
 SWEEP = timedelta(minutes=1)
 """How often providers are searched for what belongs to no live cluster."""
+LAGS = timedelta(minutes=1)
+"""How far back the lags are told."""
+MOST_LAGS = 20_000
+"""Lags that are remembered at most."""
 Chore = tuple[str, Callable[[], Awaitable[object]]]
 """What is done, in a word, and how."""
 AFTER_FAULT = timedelta(seconds=5)
 """How long to leave a cluster alone after a fault of ours in its round. After more in a row the store says how long."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figures:
+    """What an engine does, for those who run it. A lag is the time from a wake-up to the begin of its round."""
+
+    rounds: int
+    """Since the engine began."""
+    faults: int
+    """Rounds that ended in a fault of ours or of the store's, since the engine began."""
+    busy: int
+    """Rounds under way."""
+    looked_after: int
+    """Clusters."""
+    lag_p50_s: float
+    """Of the last minute, as are the other lags."""
+    lag_p99_s: float
+    lag_max_s: float
 
 
 class Engine:
@@ -73,7 +96,7 @@ class Engine:
         # Each lives as long as somebody waits for it.
         self._waiting: WeakValueDictionary[str | None, asyncio.Event] = WeakValueDictionary()
         self._tasks: tuple[asyncio.Task[None], ...] = ()
-        self._lags = Lags()
+        self._lags = _Lags()
         self._rounds_done = 0
         self._faults = 0
 
@@ -269,3 +292,23 @@ _WHAT = {
     "_renew": "leases can't be renewed now",
     "_sweep": "nothing can be swept now",
 }
+
+
+class _Lags:
+    """The lags of the last minute."""
+
+    def __init__(self) -> None:
+        self._lags: deque[tuple[datetime, float]] = deque(maxlen=MOST_LAGS)
+
+    def add(self, now: datetime, lag: timedelta) -> None:
+        """Take note of one."""
+        self._lags.append((now, max(0.0, lag.total_seconds())))
+
+    def quantiles(self, now: datetime) -> tuple[float, float, float]:
+        """Return the median, the 99th percentile and the longest, in seconds; 0 where nothing was done."""
+        while self._lags and self._lags[0][0] < now - LAGS:
+            self._lags.popleft()
+        lags = sorted(lag for _, lag in self._lags)
+        if not lags:
+            return 0.0, 0.0, 0.0
+        return lags[len(lags) // 2], lags[min(len(lags) - 1, len(lags) * 99 // 100)], lags[-1]

@@ -176,6 +176,16 @@ class ScaleMemory:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Trials:
+    """How often newer software failed to start beside workers that go on with older one."""
+
+    of: str = ""
+    """What was tried: the software, and how many workers people wanted. For anything else, all begins anew."""
+    failed: int = 0
+    """Since a worker last came up with it; those that fail together are one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Cluster:
     """The record. ``spec`` never changes, ``intent`` is the people's, all else is the engine's."""
 
@@ -207,6 +217,7 @@ class Cluster:
     """Instances in a row that ended before they ran; a running one sets it back to 0."""
     retry_at: datetime | None = None
     """Nothing is launched before this; set when a provider was unavailable or launches failed."""
+    trials: Trials = Trials()
     environment: Environment | None = None
 
     @property

@@ -11,12 +11,12 @@ from tradewind.model.cluster import Cluster, ClusterStatus
 from tradewind.model.events import Event, Level
 from tradewind.model.instance import Instance, InstanceEnd, InstanceStatus, ObservedInstance, Role
 from tradewind.model.usage import Usage
-from tradewind.planning import meter, scale, stop
+from tradewind.planning import meter, stop
 from tradewind.planning.draws import Draw, draws
 from tradewind.planning.funds import own_fund
 from tradewind.planning.pace import rate
 from tradewind.planning.reconcile import keep_up, stopping, take_down
-from tradewind.planning.renewal import goes_on_without_it
+from tradewind.planning.renewal import after_failure, after_success, goes_on_without_it
 from tradewind.planning.reservations import reservation, use_of
 from tradewind.planning.settle import Sighting, corrected, settle
 from tradewind.planning.snapshot import Plan, Snapshot
@@ -175,7 +175,7 @@ def _noted(snapshot: Snapshot, instances: tuple[Instance, ...], now: datetime) -
     if snapshot.observed is not None and (observed_at is None or changed or looked_at >= observed_at + REMEMBER):
         observed_at = looked_at
 
-    failed_launches, retry_at = _failures(snapshot, instances, now)
+    launched = _launched(snapshot, instances, now)
     budget_warned = cluster.budget_warned
     if budget_warned >= stop.WINDING_DOWN and cluster.intent.ends_by is None:
         budget_warned = 0  # It may go on after all; the steps of its own budget are told by what is spent.
@@ -190,28 +190,29 @@ def _noted(snapshot: Snapshot, instances: tuple[Instance, ...], now: datetime) -
         contact=contact,
         page_failed_at=page_failed_at,
         observed_at=observed_at,
-        failed_launches=failed_launches,
-        retry_at=retry_at,
+        failed_launches=launched.failed_launches,
+        retry_at=launched.retry_at,
+        trials=launched.trials,
         idle_warned_at=warned_at,
         budget_warned=budget_warned,
     )
     return cluster if after == cluster else after
 
 
-def _failures(snapshot: Snapshot, instances: tuple[Instance, ...], now: datetime) -> tuple[int, datetime | None]:
+def _launched(snapshot: Snapshot, instances: tuple[Instance, ...], now: datetime) -> Cluster:
+    """Return the cluster with what became of what was launched."""
     cluster = snapshot.cluster
-    failed, retry_at = cluster.failed_launches, cluster.retry_at
     is_trial = goes_on_without_it(instances, cluster)
     for before, after in zip(snapshot.instances, instances, strict=True):
         if before is after:
             continue
         if after.running_at is not None and before.running_at is None:
-            failed, retry_at = 0, None
+            cluster = after_success(cluster, after)
         elif not before.status.is_live:
             continue  # its times were corrected; its failure was counted when it was noticed
         elif after.end in {InstanceEnd.DIED, InstanceEnd.VANISHED} and after.running_at is None:
-            failed, retry_at = scale.after_failure(failed, now, is_trial=is_trial)
-    return failed, retry_at
+            cluster = after_failure(cluster, now, is_trial=is_trial)
+    return cluster
 
 
 def _changed(before: tuple[Instance, ...], after: tuple[Instance, ...]) -> list[tuple[Instance, Instance]]:

@@ -13,7 +13,7 @@ from tradewind.planning import scale
 from tradewind.planning.choose import Choice
 from tradewind.planning.draws import Draw, affordable
 from tradewind.planning.funds import AFFORDABLE, ROUND
-from tradewind.planning.renewal import LEAVES_WITHIN, goes_on_without_it, is_behind, renew
+from tradewind.planning.renewal import LEAVES_WITHIN, after_failure, goes_on_without_it, has_given_up, is_behind, renew
 from tradewind.planning.reservations import covers, least_ahead, pay_ahead
 from tradewind.planning.settle import abandoned
 from tradewind.planning.snapshot import Launch, Plan, Snapshot
@@ -60,8 +60,7 @@ def keep_up(
     overdue = _overdue(snapshot, workers, now)
     if overdue:
         is_trial = goes_on_without_it(instances, cluster)
-        failed, retry_at = scale.after_failure(cluster.failed_launches, now, count=len(overdue), is_trial=is_trial)
-        cluster = replace(cluster, failed_launches=failed, retry_at=retry_at)
+        cluster = after_failure(cluster, now, count=len(overdue), is_trial=is_trial)
     may_launch = snapshot.choices is not None and (cluster.retry_at is None or now >= cluster.retry_at)
     is_owed = any(i.handle is None and _is_to_be_launched(i) for i in instances)
     launches: list[Launch] = []
@@ -132,6 +131,13 @@ def keep_up(
     relaunches = tuple(i for i in after if i.id in again) if again else ()
     if launches:
         events.append(_event(cluster, now, "instances.ordered", _ordered(launches)))
+    if has_given_up(cluster) and cluster.trials != snapshot.cluster.trials:
+        words = (
+            f"{cluster.trials.failed} times in a row no worker came up with the new software, so it isn't tried again: "
+            "the workers with the older one go on, and no others are started. Change the software, or the number of "
+            "workers, to have it tried anew."
+        )
+        events.append(_event(cluster, now, "software.given_up", words, Level.WARNING))
     if renewal.leaving:
         events.append(_event(cluster, now, "workers.replaced", _replaced(len(renewal.leaving), renewal.left)))
     if gap < 0 and memory.wanted < before.wanted:

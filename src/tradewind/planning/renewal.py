@@ -7,17 +7,20 @@ scheduler stays, since it alone knows what was computed.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from tradewind.model.cluster import Cluster
+from tradewind.model.cluster import Cluster, Trials
 from tradewind.model.instance import Instance, InstanceEnd, InstanceStatus, Role
+from tradewind.planning import scale
 from tradewind.planning.snapshot import Snapshot
 
 SHARE = 10
 """A tenth of the workers is replaced at a time, and one at least."""
 LEAVES_WITHIN = timedelta(minutes=10)
 """How long one that is replaced may take to hand over its results, before it is ended with them."""
+TRIALS = 3
+"""New software that failed to start so often, without a worker that came up in between, isn't tried again by itself."""
 FULL = timedelta(minutes=5)
 """After a refusal for want of room, nothing is asked for beyond the number of workers that is wanted, for this long."""
 
@@ -47,6 +50,46 @@ def goes_on_without_it(instances: Sequence[Instance], cluster: Cluster) -> bool:
     return any(i.wanted and i.status is running and is_behind(i, cluster) for i in older)
 
 
+def after_failure(cluster: Cluster, now: datetime, *, count: int = 1, is_trial: bool) -> Cluster:
+    """Return the cluster after ``count`` launches failed now, with when to launch again.
+
+    Parameters
+    ----------
+    cluster : Cluster
+        As it was before.
+    now : datetime
+        Aware UTC.
+    count : int
+        How many failed.
+    is_trial : bool
+        Whether older workers are up, see :func:`goes_on_without_it`: such failures say nothing of the cluster.
+    """
+    if not is_trial:
+        return scale.after_failure(cluster, now, count=count)
+    of, before = _tried(cluster), cluster.trials
+    failed = before.failed if before.of == of else 0
+    # Of those that were ordered together, one after the other fails: that is one bad wave, and no proof.
+    is_same_wave = failed > 0 and cluster.retry_at is not None and now < cluster.retry_at
+    if not is_same_wave and failed < TRIALS:
+        failed += 1
+    return replace(cluster, trials=Trials(of=of, failed=failed), retry_at=now + scale.LONGEST_DELAY)
+
+
+def after_success(cluster: Cluster, instance: Instance) -> Cluster:
+    """Return the cluster after an instance has come up."""
+    is_newer = instance.role is Role.WORKER and not is_behind(instance, cluster)
+    return replace(cluster, failed_launches=0, retry_at=None, trials=Trials() if is_newer else cluster.trials)
+
+
+def has_given_up(cluster: Cluster) -> bool:
+    """Whether the wanted software failed to start so often that it is tried no more while older workers are up.
+
+    Each try is billed, and a broken environment is mended by a person: who changes the software, or the number of
+    workers, has it tried again.
+    """
+    return cluster.trials.failed >= TRIALS and cluster.trials.of == _tried(cluster)
+
+
 def renew(
     snapshot: Snapshot, cluster: Cluster, instances: Sequence[Instance], crew: Sequence[Instance], now: datetime
 ) -> Renewal:
@@ -54,8 +97,8 @@ def renew(
 
     Of ``n`` workers that are wanted and up, ``n`` stay up: one goes only where a newer one is up in its place. Where
     the infrastructure has just refused one beside them for want of room, one of several goes first, and ``n - 1`` stay
-    up. In all, a
-    tenth more of them exist than are wanted, or one, counting those that hand over their results.
+    up. In all, a tenth more of them exist than are wanted, or one, counting those that hand over their results. Where
+    newer ones don't start at all, those that are there stay, and none is missing.
 
     Parameters
     ----------
@@ -71,6 +114,8 @@ def renew(
         Aware UTC.
     """
     wanted = cluster.scale.wanted
+    if has_given_up(cluster) and goes_on_without_it(instances, cluster):
+        return Renewal(gap=min(0, wanted - len(crew)))
     behind = [i for i in crew if is_behind(i, cluster)]
     handing_over = sum(not i.wanted and i.status.is_live and is_behind(i, cluster) for i in instances)
     if not (behind or handing_over) or cluster.intent.ends_by is not None:
@@ -91,6 +136,11 @@ def renew(
     if gap > 0:
         gap = max(0, min(gap, wanted + spare - stay - handing_over - len(leaving)))
     return Renewal(leaving=frozenset(leaving), left=left, gap=gap)
+
+
+def _tried(cluster: Cluster) -> str:
+    scaling = cluster.intent.scaling
+    return f"{cluster.intent.equipment} on {scaling.minimum}-{scaling.maximum}"
 
 
 def _is_full(instances: Sequence[Instance], now: datetime) -> bool:

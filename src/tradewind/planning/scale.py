@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 
-from tradewind.model.cluster import ScaleMemory, Scaling
+from tradewind.model.cluster import Cluster, ScaleMemory, Scaling
 
 LONGEST_DELAY = timedelta(seconds=60)
 """A broken environment is mended by a person, so asking more often than this only costs."""
@@ -55,23 +56,10 @@ def retry_delay(failed_launches: int) -> timedelta:
     return min(LONGEST_DELAY, timedelta(seconds=2 ** min(failed_launches - 1, 6)))
 
 
-def after_failure(failed: int, now: datetime, *, count: int = 1, is_trial: bool) -> tuple[int, datetime]:
-    """Return how many launches in a row have failed, and when to launch again.
-
-    Parameters
-    ----------
-    failed : int
-        How many had failed before.
-    now : datetime
-        Aware UTC.
-    count : int
-        How many failed now.
-    is_trial : bool
-        Whether these were to replace others that go on: such failures say nothing of the cluster.
-    """
-    if is_trial:
-        return failed, now + LONGEST_DELAY
-    return failed + count, now + retry_delay(failed + count)
+def after_failure(cluster: Cluster, now: datetime, *, count: int = 1) -> Cluster:
+    """Return a cluster of which ``count`` launches have failed now, with when to launch again."""
+    failed = cluster.failed_launches + count
+    return replace(cluster, failed_launches=failed, retry_at=now + retry_delay(failed))
 
 
 def gives_up(failed_launches: int, wanted: int) -> bool:

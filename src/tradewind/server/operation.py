@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import inspect
+import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from enum import Enum
 from typing import Any, Generic, TypeVar
 
@@ -17,11 +20,11 @@ from tradewind.engine.assembly import Assembly
 from tradewind.engine.clusters import Clusters
 from tradewind.engine.deposits import Deposits
 from tradewind.engine.records import Records
-from tradewind.errors import TradewindError, Unavailable
+from tradewind.errors import BadRequest, TradewindError, Unavailable
 from tradewind.model.people import Caller, Signed
-from tradewind.server import auth, body, once
+from tradewind.server import auth, body
 from tradewind.server.context import about, request_id
-from tradewind.store.idempotency import Once
+from tradewind.store.idempotency import Idempotency, Once
 
 B = TypeVar("B", covariant=True)
 Q = TypeVar("Q", covariant=True)
@@ -30,6 +33,9 @@ R = TypeVar("R", bound=Callable[..., Awaitable[object]])
 PREFIX = "/api/v1"
 PATIENCE_S = 30.0
 """Seconds that an answer may take, where an operation doesn't say otherwise."""
+ONCE = "idempotency-key"
+"""The header by which a create is known again: it is done once, and the answer is kept for who asks again."""
+_KEY = re.compile(r"[!-~]{1,200}\Z")
 
 
 class Door(Enum):
@@ -149,7 +155,7 @@ class Operation:
         assembly: Assembly = request.app.state.assembly
         known = None
         if self.is_create and who is not None:
-            known = once.once_of(request, who.user.id, raw, self.status, assembly.clock.now())
+            known = _once_of(request, who.user.id, raw, self.status, assembly.clock.now())
         asked: Asked[Any, Any] = Asked(
             request=request,
             assembly=assembly,
@@ -160,7 +166,7 @@ class Operation:
             once=known,
         )
         if known is not None:
-            return await once.answered(assembly.store.idempotency, known, lambda: self._done(asked))
+            return await _answered_once(assembly.store.idempotency, known, lambda: self._done(asked))
         return await self._done(asked)
 
     async def _done(self, asked: Asked[Any, Any]) -> Response:
@@ -260,3 +266,37 @@ def by_path(operations: Sequence[Operation]) -> Mapping[str, list[Operation]]:
     for operation in operations:
         grouped.setdefault(operation.path, []).append(operation)
     return grouped
+
+
+def _once_of(request: Request, user_id: str, raw: bytes, status: int, now: datetime) -> Once | None:
+    """Return by what a request is known again, None where it has no key. Raises BadRequest for one that can't be."""
+    key = request.headers.get(ONCE)
+    if key is None:
+        return None
+    if not _KEY.match(key):
+        raise BadRequest("an Idempotency-Key has 1 to 200 letters, digits and signs of ASCII, without spaces")
+    asked = f"{request.method} {request.url.path}\n".encode() + raw
+    return Once(user_id=user_id, key=key, request_hash=hashlib.sha256(asked).hexdigest(), status=status, at=now)
+
+
+async def _answered_once(kept: Idempotency, once: Once, do: Callable[[], Awaitable[Response]]) -> Response:
+    """Return the answer of ``do``, which keeps it with what it makes, or the one that was given to the same before.
+
+    A request that fails keeps nothing, and may be sent again with the same key.
+
+    Raises
+    ------
+    BadRequest
+        The key was used for another request.
+    """
+    before = await kept.answer(once)
+    if before is None:
+        try:
+            return await do()
+        except TradewindError:
+            # The same may have been done elsewhere meanwhile, and be why this one failed: by its name, which is taken
+            # now, or its money, which is spent. Or it was done here, and the store's word on it was lost on the way.
+            before = await kept.answer(once)
+            if before is None:
+                raise
+    return Response(before.body, before.status, headers={"Idempotency-Replayed": "true"}, media_type="application/json")

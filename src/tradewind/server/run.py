@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import logging
 import signal
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 import uvicorn
 from starlette.applications import Starlette
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from tradewind.config import Settings
 from tradewind.engine.access.identity import new_id
@@ -24,8 +27,6 @@ from tradewind.errors import ConfigError
 from tradewind.model.secret import Secret
 from tradewind.server.app import create_app, default_url
 from tradewind.server.certificate import Certificate, certificate_for
-from tradewind.server.connection import Connection
-from tradewind.server.garbage import seldom_searched
 from tradewind.server.pages.signing import LINK
 from tradewind.store.store import Store
 
@@ -35,6 +36,13 @@ GRACE_S = 5
 """Seconds that answers under way have to end, once the server was told to."""
 IDLE_S = 65
 """Seconds that a connection without a request is kept: longer than proxies do, or they meet a closed one."""
+HEAD_PATIENCE_S = 15.0
+"""Seconds in which a request's head must be there: who sends a byte a minute would hold a line for hours."""
+YOUNG, OLDER, OLD = 10_000, 10, 1_000_000
+"""After how many new objects the young are searched, after how many such searches the older ones, and the old ones:
+never by itself. A thousand clusters are a million old objects, and a search of those took 0.4 s."""
+SEARCHED_EVERY_S = 600.0
+"""Seconds between searches of all."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -206,3 +214,67 @@ def _started(settings: Settings, shared: Shared, certificate: Certificate | None
         providers=shared.allowed,
         store=shared.assembly.store.place,
     )
+
+
+class Connection(H11Protocol):
+    """Uvicorn's, with an end to patience: a request's head must have arrived soon after the line was opened."""
+
+    _patience: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: Any) -> None:
+        """Begin to wait for a first request."""
+        super().connection_made(transport)
+        self._wait()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Stop waiting."""
+        self._stop_waiting()
+        super().connection_lost(exc)
+
+    def handle_events(self) -> None:
+        """Look at what has arrived, and go on waiting for the rest of a head that is there in part."""
+        before = self.cycle
+        super().handle_events()
+        if self.cycle is not before:
+            self._stop_waiting()
+        elif self._patience is None and (self.cycle is None or self.cycle.response_complete):
+            self._wait()
+
+    def _wait(self) -> None:
+        self._patience = self.loop.call_later(HEAD_PATIENCE_S, self._give_up)
+
+    def _stop_waiting(self) -> None:
+        if self._patience is not None:
+            self._patience.cancel()
+            self._patience = None
+
+    def _give_up(self) -> None:
+        self._patience = None
+        if not self.transport.is_closing():
+            self.transport.close()
+
+
+@contextlib.asynccontextmanager
+async def seldom_searched() -> AsyncIterator[None]:
+    """Search for garbage once in ten minutes inside, and not at all among what was there at the beginning.
+
+    Python searches more often by itself, and all wait while everything remembered is gone through.
+    """
+    before = gc.get_threshold()
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(YOUNG, OLDER, OLD)
+    task = asyncio.create_task(_now_and_then(), name="tradewind garbage")
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        gc.set_threshold(*before)
+        gc.unfreeze()
+
+
+async def _now_and_then() -> None:
+    while True:
+        await asyncio.sleep(SEARCHED_EVERY_S)
+        gc.collect()

@@ -11,7 +11,7 @@ from sqlalchemy import RowMapping
 
 from tradewind import wire
 from tradewind.errors import BadRequest
-from tradewind.model.cluster import Cluster, ClusterSpec, ClusterStatus, Intent, ScaleMemory, StopReason
+from tradewind.model.cluster import Cluster, ClusterSpec, ClusterStatus, Intent, ScaleMemory, StopReason, Trials
 from tradewind.model.computation import Computation
 from tradewind.model.environment import Environment, Package
 from tradewind.model.events import Event, Level
@@ -68,6 +68,8 @@ def engine_values(cluster: Cluster) -> Values:
         "page_failed_at": cluster.page_failed_at,
         "failed_launches": cluster.failed_launches,
         "retry_at": cluster.retry_at,
+        "trials_of": cluster.trials.of,
+        "trials_failed": cluster.trials.failed,
     }
 
 
@@ -114,6 +116,7 @@ def cluster_from(row: RowMapping) -> Cluster:
         page_failed_at=row["page_failed_at"],
         failed_launches=row["failed_launches"],
         retry_at=row["retry_at"],
+        trials=Trials(of=row["trials_of"], failed=row["trials_failed"]),
         environment=_environment(row["environment"]) if row["environment"] is not None else None,
     )
 

@@ -74,6 +74,9 @@ clusters = Table(
     Column("tries", Integer, nullable=False, server_default="0"),
     # Of what ``environment`` holds: which named one it is, as climate@3.
     Column("environment_name", Text),
+    # What the engine found, as above.
+    Column("trials_of", Text, nullable=False, server_default=""),
+    Column("trials_failed", Integer, nullable=False, server_default="0"),
     # A name belongs to one live cluster: the database says so, whoever races. Only the migrations say the same for
     # PostgreSQL: its name among these arguments would make each start-up import that dialect, which takes 60 ms.
     Index("ux_clusters_live_name", "workspace", "name", unique=True, sqlite_where=IS_LIVE),
