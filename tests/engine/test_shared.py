@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.server.stage import Stage, new, spec
-from tradewind.config import ServeSettings, Settings
+from tradewind.config import ServeSettings, Settings, SoftwareSettings
 from tradewind.engine.assembly import Assembly, assemble
 from tradewind.engine.shared import Shared
 from tradewind.errors import BadRequest, ConfigError, StoreError
@@ -49,6 +49,13 @@ async def test_a_server_on_a_programs_file_sees_what_the_program_launched(tmp_pa
         shared = await Shared.open(Settings(), tmp_path)
         assert mine.engine.rounds.installation == shared.assembly.engine.rounds.installation
         await shared.aclose()
+
+
+async def test_a_server_does_not_start_with_a_store_for_files_that_is_none(tmp_path: Path) -> None:
+    software = SoftwareSettings(artifacts_urls={"lab": "s3://ada:hunter2@bucket/x"})
+
+    with pytest.raises(ConfigError, match="artifacts_url is 's3://bucket/x'"):
+        await Shared.open(replace(Settings(), software=software), tmp_path)
 
 
 async def test_a_program_keeps_away_from_the_store_of_a_server_elsewhere(tmp_path: Path) -> None:

@@ -101,6 +101,7 @@ async def test_the_first_is_told_where_to_put_an_archive_and_who_comes_later_whe
     assert first.software.publishing is not None
     assert not first.software.archive
     record = {"name": first.software.publishing.name, "sha256": "c" * 64, "size": 3}
+    write(first.software.publishing.archive, "all")
     write(first.software.publishing.record, json.dumps(record))
 
     later = await software_for(asked, depots)

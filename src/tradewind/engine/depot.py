@@ -29,6 +29,7 @@ from urllib.parse import quote, urlsplit
 from urllib.request import url2pathname
 
 from tradewind.boot.process import Publishing
+from tradewind.boot.restore.addresses import bare
 from tradewind.config import SoftwareSettings
 from tradewind.errors import ConfigError, MissingExtra, Unavailable
 from tradewind.model.environment import Artifact
@@ -44,6 +45,8 @@ ANSWER_WITHIN_S = 5.0
 GIVEN_WITHIN_S = 6.0
 """How long a round waits for files on their way; after that they go on, and the round comes again."""
 AGAIN = timedelta(seconds=2)
+BELIEVED_FOR_S = 3600.0
+"""How long a file that was there counts as being there: the store's own rules may end it."""
 NAME = re.compile(r"[0-9a-f]{16}\.tar\.gz")
 SHA256 = re.compile(r"[0-9a-f]{64}")
 RECORD = "record.json"
@@ -81,7 +84,7 @@ class Depot:
         self.url = url
         self._directory = _directory_of(url)
         self._obstore, self._store = _opened(url)
-        self._there: set[str] = set()
+        self._there: dict[str, float] = {}  # until when that is believed, by the loop's clock
         self._going: dict[str, asyncio.Task[None]] = {}
 
     async def give(self, files: Mapping[str, str]) -> dict[str, str]:
@@ -100,18 +103,22 @@ class Depot:
             One is nowhere, or the store says no, in its words.
         """
         keys = {sha256: f"artifacts/{sha256}/{Path(path).name}" for sha256, path in files.items()}
-        missing = {sha256: key for sha256, key in keys.items() if key not in self._there}
-        for sha256, key in missing.items():
-            if key not in self._going:
-                self._going[key] = asyncio.create_task(self._bring(key, Path(files[sha256]), sha256))
-        if missing:
-            going = [self._going[key] for key in missing.values()]
-            await asyncio.wait(going, timeout=GIVEN_WITHIN_S)
-            if still := [key for key in missing.values() if not self._going[key].done()]:
+        now = asyncio.get_running_loop().time()
+        # Several may wait for one file, so each holds on to the tasks by itself.
+        going = {
+            key: self._on_its_way(key, Path(files[sha256]), sha256)
+            for sha256, key in keys.items()
+            if self._there.get(key, now) <= now
+        }
+        if going:
+            await asyncio.wait(going.values(), timeout=GIVEN_WITHIN_S)
+            if still := [key for key, task in going.items() if not task.done()]:
                 names = ", ".join(key.rpartition("/")[2] for key in still)
                 raise Unavailable(f"{names}: on the way to {self.url}", AGAIN)
-            done = [self._going.pop(key) for key in missing.values() if key in self._going]
-            for task in done:
+            for key, task in going.items():
+                if self._going.get(key) is task:
+                    del self._going[key]
+            for task in going.values():
                 task.result()
         return {sha256: await self._address("GET", key, READ_WITHIN) for sha256, key in keys.items()}
 
@@ -147,6 +154,8 @@ class Depot:
             return None
         if not NAME.fullmatch(name) or not SHA256.fullmatch(sha256):
             return None
+        if not await self._has(f"{place}/{name}", size):
+            return None  # the store's own rules have ended it: who comes packs anew
         address = await self._address("GET", f"{place}/{name}", READ_WITHIN)
         return Packed(address=address, sha256=sha256, size=size)
 
@@ -162,6 +171,12 @@ class Depot:
             name=name,
         )
 
+    def _on_its_way(self, key: str, path: Path, sha256: str) -> asyncio.Task[None]:
+        """Return the task that brings a file; one that failed stays until somebody has heard of it."""
+        if key not in self._going:
+            self._going[key] = asyncio.create_task(self._bring(key, path, sha256))
+        return self._going[key]
+
     async def _bring(self, key: str, path: Path, sha256: str) -> None:
         try:
             await self._ask(self._obstore.head_async(self._store, key))
@@ -171,7 +186,8 @@ class Depot:
                 await self._told(self._obstore.put_async(self._store, key, path))
             except FileNotFoundError as error:  # the bucket isn't there
                 raise OSError(f"{self.url}: {_first_line(error)}") from None
-        self._there.add(key)
+        self._there[key] = asyncio.get_running_loop().time() + BELIEVED_FOR_S
+        del self._going[key]
 
     async def _has(self, key: str, size: int) -> bool:
         try:
@@ -225,12 +241,24 @@ class Depots:
         return self._depots[url]
 
 
+def check_urls(settings: SoftwareSettings) -> None:
+    """Raise ConfigError for a store that is named as none can be; nothing is opened."""
+    for url in (settings.artifacts_url, *settings.artifacts_urls.values()):
+        if url is not None:
+            _directory_of(url)
+
+
 def _directory_of(url: str) -> Path | None:
     """Return the directory that a ``file://`` URL names; None for any other. Raises ConfigError."""
-    parts = urlsplit(url)
-    if parts.scheme not in SCHEMES or parts.username or parts.password or parts.query:
-        forms = "file:///shared/depot, s3://bucket/prefix, gs://bucket/prefix or az://container/prefix"
-        raise ConfigError(f"artifacts_url is {url.partition('?')[0]!r}; write {forms}, without a password in it")
+    forms = "file:///shared/depot, s3://bucket/prefix, gs://bucket/prefix or az://container/prefix"
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        raise ConfigError(f"artifacts_url is no address; write {forms}, without a password in it") from None
+    # A password with a "/" in it isn't in the netloc any more, so no prefix has an "@" either.
+    may_be_secret = parts.query or parts.fragment or (parts.scheme != "file" and "@" in url)
+    if parts.scheme not in SCHEMES or may_be_secret:
+        raise ConfigError(f"artifacts_url is {bare(url)!r}; write {forms}, without a password in it")
     if parts.scheme != "file":
         return None
     if parts.netloc not in {"", "localhost"} or not parts.path.strip("/"):

@@ -10,6 +10,7 @@ from tradewind.config import Settings
 from tradewind.engine.access.identity import installation, is_dead, new_id
 from tradewind.engine.assembly import INSTALLATION, Assembly, Means, put_together
 from tradewind.engine.clock import SteadyClock
+from tradewind.engine.depot import check_urls
 from tradewind.engine.link import AgentLink
 from tradewind.engine.rounds.rounds import UNWATCHED
 from tradewind.errors import BadRequest, ConfigError
@@ -56,8 +57,10 @@ class Shared:
         StoreError
             The store can't be opened.
         ConfigError
-            A provider is named that there isn't, or clusters on "local" are another replica's.
+            A provider is named that there isn't, or clusters on "local" are another replica's, or ``artifacts_url``
+            is no store's.
         """
+        check_urls(settings.software)
         shared = cls(settings, directory, allowed_providers(settings))
         store = await Store.open(settings.store or directory / "tradewind.db")
         try:
