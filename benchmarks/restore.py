@@ -1,9 +1,12 @@
 """How long a bare machine takes to get the demo environment, beside what people use today; in turns, on one machine.
 
 Each way begins with an empty home and ends when the packages can be imported. ``uv pip install`` and ``pip install``
-get the same lock; venv-pack stands for conda-pack, which packs conda environments only.
+get the same lock; venv-pack stands for conda-pack, which packs conda environments only. Nothing is removed before the
+end: for some minutes after many files were, ext4 makes each new one half a millisecond later, whoever makes it. A way's
+CPU time says what it would take where nobody else computes.
 
-``python benchmarks/restore.py --pairs 3 --json restore.json`` (needs uv and an index; some 500 MB are fetched per turn)
+``python benchmarks/restore.py --pairs 3 --json restore.json`` (needs uv and an index; a turn fetches some 500 MB,
+and uses 3 GB of disk until the end)
 """
 
 from __future__ import annotations
@@ -13,13 +16,14 @@ import hashlib
 import json
 import os
 import re
+import resource
 import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from time import perf_counter
 
@@ -43,11 +47,11 @@ class Stage:
     lock: Path
     environment: Environment
     index: str
+    turn: int = 0
 
     def home(self, name: str) -> Path:
-        """Return an empty home."""
-        made = self.directory / name
-        shutil.rmtree(made, ignore_errors=True)
+        """Return an empty home of this turn."""
+        made = self.directory / f"{name}-{self.turn}"
         made.mkdir()
         return made
 
@@ -74,11 +78,21 @@ def restore(stage: Stage, home: Path, *, path: str = "", **words: object) -> dic
     return last
 
 
-def timed(act: Callable[[], object]) -> float:
-    """Return the seconds that ``act`` takes."""
-    began = perf_counter()
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Taken:
+    """What a way took."""
+
+    seconds: float
+    cpu_s: float
+    """Of all its processes, in programs and in the kernel."""
+
+
+def timed(act: Callable[[], object]) -> Taken:
+    """Return what ``act`` takes, which runs commands."""
+    before, began = resource.getrusage(resource.RUSAGE_CHILDREN), perf_counter()
     act()
-    return perf_counter() - began
+    seconds, after = perf_counter() - began, resource.getrusage(resource.RUSAGE_CHILDREN)
+    return Taken(seconds=seconds, cpu_s=after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
 
 
 def with_uv(stage: Stage) -> None:
@@ -97,9 +111,9 @@ def with_pip(stage: Stage) -> None:
     run([f"{home}/env/bin/python", "-m", "pip", "install", *words], home)
 
 
-def turn(stage: Stage, tools: Path) -> Iterator[tuple[str, float]]:
+def turn(stage: Stage, tools: Path) -> Iterator[tuple[str, Taken]]:
     """Take each way once."""
-    archive = stage.directory / "ours.tar.gz"
+    archive = stage.directory / f"ours-{stage.turn}.tar.gz"
     yield "`uv pip install`, nothing cached", timed(lambda: with_uv(stage))
     ours = stage.home("ours")
     yield "restore, nothing cached", timed(lambda: restore(stage, ours))
@@ -107,25 +121,32 @@ def turn(stage: Stage, tools: Path) -> Iterator[tuple[str, float]]:
     yield "restore, and no uv on the machine", timed(lambda: restore(stage, bare, path=BARE))
     done = str(restore(stage, ours)["done"])
     yield "restore, environment present", timed(lambda: restore(stage, ours))
-    shutil.rmtree(done)
+    Path(done).rename(ours / "first")
     yield "restore, uv's cache warm", timed(lambda: restore(stage, ours))
     yield "first import after it", timed(lambda: run([f"{done}/bin/python", "-c", IMPORTS], ours))
-    yield "packing it, in the background", timed(lambda: restore(stage, ours, task="pack", publish=str(archive)))
+    told: dict[str, object] = {}
+    yield (
+        "packing it, in the background",
+        timed(lambda: told.update(restore(stage, ours, task="pack", publish=str(archive)))),
+    )
     other = stage.home("other")
-    got = restore(stage, other, archive=str(archive), path=BARE)
+    words = {"archive": str(archive), "archive_sha256": told["sha256"]}
+    got: dict[str, object] = {}
+    yield (
+        "restore from the packed environment",
+        timed(lambda: got.update(restore(stage, other, path=BARE, **words))),
+    )
     if got["way"] != "archive":
         raise RuntimeError(f"the archive wasn't used: {got}")
-    other = stage.home("other")
-    yield "restore from the packed environment", timed(lambda: restore(stage, other, archive=str(archive), path=BARE))
-    python = f"{other}/.cache/tradewind/environments/{stage.environment.content_hash}/bin/python"
-    yield "first import after it, packed", timed(lambda: run([python, "-c", IMPORTS], other))
+    yield "first import after it, packed", timed(lambda: run([str(got["python"]), "-c", IMPORTS], other))
     yield "`pip install -r`, nothing cached", timed(lambda: with_pip(stage))
-    theirs = stage.directory / "theirs.tar.gz"
-    theirs.unlink(missing_ok=True)
-    pack = [f"{tools}/bin/python", "-m", "venv_pack", "-q", "-p", f"{stage.directory}/pip/env", "-o", str(theirs)]
+    theirs = stage.directory / f"theirs-{stage.turn}.tar.gz"
+    env = stage.directory / f"pip-{stage.turn}" / "env"
+    pack = [f"{tools}/bin/python", "-m", "venv_pack", "-q", "-p", str(env), "-o", str(theirs)]
     yield "venv-pack, packing", timed(lambda: run(pack, tools))
     out = stage.home("theirs")
     yield "venv-pack, unpacking with tar", timed(lambda: run(["tar", "xzf", str(theirs), "-C", str(out)], out))
+    yield "first import after it, venv-pack", timed(lambda: run([f"{out}/bin/python", "-c", IMPORTS], out))
 
 
 def prepared(directory: Path) -> tuple[Stage, Path]:
@@ -164,22 +185,25 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="write the figures here too")
     options = parser.parse_args()
     where = machine()
-    taken: dict[str, list[float]] = {}
+    taken: dict[str, list[Taken]] = {}
     with tempfile.TemporaryDirectory(prefix="tradewind-restore-") as directory:
         stage, tools = prepared(Path(directory))
-        for _ in range(options.pairs):
-            for name, seconds in turn(stage, tools):
-                taken.setdefault(name, []).append(seconds)
-        files = [path for path in Path(directory, "ours").rglob("site-packages/**/*") if path.is_file()]
+        for number in range(options.pairs):
+            for name, one in turn(replace(stage, turn=number), tools):
+                taken.setdefault(name, []).append(one)
+        files = [path for path in Path(directory, "bare-0").rglob("site-packages/**/*") if path.is_file()]
         unpacked = sum(path.stat().st_size for path in files)
-        sizes = {name: Path(directory, f"{name}.tar.gz").stat().st_size for name in ("ours", "theirs")}
+        sizes = {name: Path(directory, f"{name}-0.tar.gz").stat().st_size for name in ("ours", "theirs")}
     print(f"\n{where}\n\n{len(stage.environment.packages)} packages, {unpacked / 1e6:,.0f} MB; ", end="")
     print(f"packed {sizes['ours'] / 1e6:,.0f} MB, by venv-pack {sizes['theirs'] / 1e6:,.0f} MB\n")
-    print("| way | median | from | to |\n|---|--:|--:|--:|")
-    for name, seconds in taken.items():
-        print(f"| {name} | {statistics.median(seconds):.2f} s | {min(seconds):.2f} s | {max(seconds):.2f} s |")
+    print("| way | median | from | to | CPU, least |\n|---|--:|--:|--:|--:|")
+    for name, ones in taken.items():
+        seconds, cpu = [one.seconds for one in ones], min(one.cpu_s for one in ones)
+        figures = (statistics.median(seconds), min(seconds), max(seconds), cpu)
+        print(f"| {name} | {' | '.join(f'{figure:.2f} s' for figure in figures)} |")
     if options.json:
-        options.json.write_text(json.dumps({"machine": where, "seconds": taken, "packed": sizes}, indent=1))
+        written = {name: [asdict(one) for one in ones] for name, ones in taken.items()}
+        options.json.write_text(json.dumps({"machine": where, "taken": written, "packed": sizes}, indent=1))
 
 
 if __name__ == "__main__":

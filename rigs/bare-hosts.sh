@@ -10,10 +10,13 @@
 # Each has its own /root (its home), /tmp and /dev/shm, and Debian's own python3 without any package. Nothing of this
 # machine's homes, data or package directories is seen. NAT lets them reach the world; 10.83.0.1 is this machine.
 # Needs root, iproute2, iptables, util-linux, openssh-server and python3 of Debian. RIG=DIR says where it keeps its things.
+# For two at a time on one machine, give one another DIR, RIG_NET=10.84.0, and RIG_NAME of at most 6 letters;
+# else the second one is refused: the bridge says whose it is.
 set -euo pipefail
 RIG=${RIG:-/var/tmp/tradewind-bare-hosts}
-NET=10.83.0
-BRIDGE=twbare0
+NET=${RIG_NET:-10.83.0}
+NAME=${RIG_NAME:-bare}
+BRIDGE=tw${NAME}0
 
 say() { echo "[bare-hosts] $*" >&2; }
 address() { echo "$NET.$((10 + $1))"; }
@@ -21,9 +24,18 @@ pid_of() { cat "$RIG/bare$1/pid" 2>/dev/null || true; }
 # One that ended and that nobody collected is still listed.
 is_up() { local pid; pid=$(pid_of "$1"); [ -n "$pid" ] && grep -qs '^State:[[:space:]]*[^ZX[:space:]]' "/proc/$pid/status"; }
 
+owner() { cat "/sys/class/net/$BRIDGE/ifalias" 2>/dev/null || true; }
+
 network() {
-  ip link show "$BRIDGE" >/dev/null 2>&1 && return
-  ip link add "$BRIDGE" type bridge
+  # Making the bridge is what one of two who try at once can do.
+  if ! ip link add "$BRIDGE" type bridge 2>/dev/null; then
+    [ "$(owner)" != "$RIG" ] || return 0
+    [ -e "/sys/class/net/$BRIDGE" ] || { say "no bridge can be made here: it takes root and its kernel module"; exit 1; }
+    say "there are such hosts already, with their things in $(owner): end them (RIG=$(owner) $0 down), or wait"
+    rmdir --ignore-fail-on-non-empty "$RIG"
+    exit 3
+  fi
+  ip link set "$BRIDGE" alias "$RIG"
   ip addr add "$NET.1/24" dev "$BRIDGE"
   ip link set "$BRIDGE" up
   cat /proc/sys/net/ipv4/ip_forward > "$RIG/ip_forward"
@@ -83,16 +95,17 @@ export HOME=/root
 trap 'exit 0' TERM
 while kill -0 \$! 2>/dev/null; do wait -n || true; done
 INIT
-  if ! ip netns list | grep -qw "$name"; then
-    ip netns add "$name"
-    ip link add "twbare-$i" type veth peer name eth0 netns "$name"
-    ip link set "twbare-$i" master "$BRIDGE" up
-    ip -n "$name" link set lo up
-    ip -n "$name" addr add "$(address "$i")/24" dev eth0
-    ip -n "$name" link set eth0 up
-    ip -n "$name" route add default via "$NET.1"
+  local space=$NAME$i
+  if ! ip netns list | grep -qw "$space"; then
+    ip netns add "$space"
+    ip link add "tw$NAME-$i" type veth peer name eth0 netns "$space"
+    ip link set "tw$NAME-$i" master "$BRIDGE" up
+    ip -n "$space" link set lo up
+    ip -n "$space" addr add "$(address "$i")/24" dev eth0
+    ip -n "$space" link set eth0 up
+    ip -n "$space" route add default via "$NET.1"
   fi
-  env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8 ip netns exec "$name" \
+  env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8 ip netns exec "$space" \
     setsid unshare --mount --propagation private --uts --pid --fork --kill-child --mount-proc \
     bash "$there/etc/init" > "$there/log" 2>&1 < /dev/null &
   echo $! > "$there/pid"
@@ -114,7 +127,7 @@ hosts() { for there in "$RIG"/bare*/; do [ -d "$there" ] && basename "$there" | 
 
 up() {
   mkdir -p "$RIG"; chmod 755 "$RIG"
-  keys; network
+  network; keys
   for i in $(seq "${1:-3}"); do is_up "$i" || start "$i"; done
   : > "$RIG/known_hosts"
   for i in $(hosts); do
@@ -126,10 +139,15 @@ up() {
 }
 
 down() {
+  local of; of=$(owner)
+  if [ -n "$of" ] && [ "$of" != "$RIG" ]; then
+    say "the hosts that are there are of $of; nothing was ended"
+    return 0
+  fi
   for i in $(hosts); do
     stop "$i"
-    ip netns del "bare$i" 2>/dev/null || true
-    ip link del "twbare-$i" 2>/dev/null || true
+    ip netns del "$NAME$i" 2>/dev/null || true
+    ip link del "tw$NAME-$i" 2>/dev/null || true
   done
   iptables -t nat -D POSTROUTING -s "$NET.0/24" ! -d "$NET.0/24" -j MASQUERADE 2>/dev/null || true
   iptables -D FORWARD -s "$NET.0/24" -j ACCEPT 2>/dev/null || true
@@ -143,12 +161,12 @@ case ${1:-} in
   up) up "${2:-3}" ;;
   down) down ;;
   reboot) stop "$2"; rm -rf "$RIG/bare$2/tmp"; start "$2" ;;
-  cut) ip link set "twbare-$2" down ;;
-  mend) ip link set "twbare-$2" up ;;
+  cut) ip link set "tw$NAME-$2" down ;;
+  mend) ip link set "tw$NAME-$2" up ;;
   run)
     i=$2; shift 2
     # unshare's one child is the first process of the host.
     exec nsenter --target "$(cat "/proc/$(pid_of "$i")/task/$(pid_of "$i")/children" | cut -d' ' -f1)" \
       --mount --uts --net --pid --root --wd=/ "$@" ;;
-  *) sed -n '2,13p' "$0"; exit 2 ;;
+  *) sed -n '2,15p' "$0"; exit 2 ;;
 esac

@@ -20,12 +20,15 @@ DOCS = sorted((ROOT / "docs").rglob("*.md"))
 COMMAND_BLOCK = re.compile(r"^```(?:bash|sh|shell|console)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 LONGEST_FILE = 500
-MOST_MODULES = 360
+MOST_MODULES = 380
 """Beside ``__init__.py``. Raise it knowingly: a bigger house is a slower read for everybody.
 
 With the shared server (33 modules behind HTTP, people, budgets, PostgreSQL) some 230 stand there, of about 140 lines
-each; with fewer, the same code would stand in files of two nouns. Batch queues took ten, of which most are shared by
-all of them. The rest is room for the next providers, not for a second way to do a thing.
+each; with fewer, the same code would stand in files of two nouns. Packed environments and the stores they lie in took
+seven, batch queues ten, most of them shared by all queues. The rest is room for the next providers, not for a
+second way to do a thing.
+
+The advisor (what fits a group, and what it would cost) is a second, small product in the same house: some 15 modules.
 """
 
 
@@ -86,7 +89,9 @@ def test_only_the_command_line_prints(path: Path) -> None:
     assert [called.lineno for called in names if called.id == "print"] == []
 
 
-@pytest.mark.parametrize("path", [p for p in FILES if {"model", "planning"} & set(p.relative_to(SRC).parts)], ids=name)
+@pytest.mark.parametrize(
+    "path", [p for p in FILES if {"model", "planning", "advisor"} & set(p.relative_to(SRC).parts)], ids=name
+)
 def test_the_pure_floors_never_ask_what_time_it_is(path: Path) -> None:
     assert [line for called, line in calls(path) if called in {"now", "utcnow", "today"}] == []
 

@@ -152,6 +152,12 @@ class SoftwareSettings:
     public_indexes: tuple[str, ...] = ()
     """Addresses of package indexes, besides PyPI, that machines can ask without a password; default none, so that
     packages of other indexes travel from here."""
+    artifacts_url: str | None = None
+    """Where files for machines are kept, with what the first of them packed for the others: file:///shared/depot,
+    s3://bucket/prefix, gs://… or az://…, reached as this program may. Default None: each machine is given its files
+    from here, and installs by itself."""
+    artifacts_urls: Mapping[str, str] = field(default_factory=dict)
+    """The same for some workspaces of a server, by their names, in place of ``artifacts_url``; default none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -188,7 +194,8 @@ class ServeSettings:
     burst: int = 200
     """How much it may ask at once; default 200."""
     body_limit: int = 1024 * 1024
-    """Bytes of a request that are read at most; default 1 MiB, ten times the largest honest one."""
+    """Bytes of a request that are read at most; default 1 MiB, some three times the largest honest one: a cluster with
+    a thousand conda packages. Named environments, for several platforms, may have 8 MiB in any case."""
     log_format: str = "text"
     """"text" for people or "json" for programs; default text."""
     open_metrics: bool = False

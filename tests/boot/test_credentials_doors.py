@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import netrc
 import os
 import shutil
 import signal
@@ -20,7 +21,7 @@ import psutil
 import pytest
 
 from tradewind.boot.credentials import doorway as doorways
-from tradewind.boot.credentials.doors import DOORS, Place, open_for
+from tradewind.boot.credentials.doors import DOORS, Place, open_for, past_proxies
 from tradewind.boot.credentials.doorway import Doorway
 from tradewind.boot.credentials.grant import Grant
 from tradewind.boot.credentials.porter import Desk, answer_to
@@ -286,3 +287,52 @@ def test_the_next_process_takes_away_what_two_killed_ones_left() -> None:
     assert left.exists()
     doorways.sweep()
     assert not left.exists()
+
+
+@pytest.mark.parametrize(
+    "password", ["plain", "two words", 'a "quoted" one', "back\\slash", "#hash", "tab\there", "@:%"]
+)
+def test_a_password_of_any_signs_is_read_from_the_netrc_file_as_it_is(tmp_path: Path, password: str) -> None:
+    opening = open_for((grant("earthdata", user="me", password=password),), PLACE)
+    (tmp_path / "netrc").write_text(opening.files["netrc"], encoding="utf-8")
+    found = netrc.netrc(str(tmp_path / "netrc")).authenticators("urs.earthdata.nasa.gov")
+    assert found is not None
+    assert (found[0], found[2]) == ("me", password)
+
+
+@pytest.mark.parametrize(
+    ("environ", "expected"),
+    [
+        ({}, None),
+        ({"NO_PROXY": "lab.example.org"}, None),
+        ({"HTTP_PROXY": "http://proxy:3128"}, "127.0.0.1,localhost"),
+        ({"all_proxy": "socks5://proxy", "NO_PROXY": "lab, 127.0.0.1"}, "lab,127.0.0.1,localhost"),
+        ({"http_proxy": "http://proxy", "no_proxy": "a", "NO_PROXY": "b"}, "a,127.0.0.1,localhost"),
+        ({"http_proxy": "http://proxy", "no_proxy": "*"}, None),
+    ],
+)  # fmt: skip
+def test_a_proxy_is_told_to_keep_out_of_loopback(environ: dict[str, str], expected: str | None) -> None:
+    assert past_proxies(environ) == ({} if expected is None else {"no_proxy": expected, "NO_PROXY": expected})
+    again = {**environ, **past_proxies(environ)}
+    assert {**again, **past_proxies(again)} == again
+
+
+def test_a_door_is_found_on_a_machine_that_has_a_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("http_proxy", "HTTP_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    before = dict(os.environ)
+    doorway = Doorway()
+    try:
+        doorway.update({"aws": grant("aws", **AWS)})
+        request = urllib.request.Request(
+            os.environ["AWS_CONTAINER_CREDENTIALS_FULL_URI"],
+            headers={"Authorization": os.environ["AWS_CONTAINER_AUTHORIZATION_TOKEN"]},
+        )
+        with urllib.request.build_opener().open(request, timeout=10) as answer:
+            assert json.load(answer)["SecretAccessKey"] == "hush"
+    finally:
+        doorway.close()
+        os.environ.clear()
+        os.environ.update(before)

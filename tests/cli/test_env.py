@@ -75,6 +75,20 @@ def test_diff_names_what_differs(at_work: Path, run: Run, ask: Callable[..., Any
     assert "Python: 3.9.0 → " in shown
 
 
+def test_a_wheel_that_is_packed_at_a_start_alone_is_no_difference(at_work: Path, run: Run) -> None:
+    run("env", "capture", "-o", "here.json")
+    data = json.loads(Path("here.json").read_text())
+    mine = next(package for package in data["packages"] if package["name"] == "rich")
+    for name, sha256 in (("packed", "ab" * 32), ("edited", "cd" * 32)):
+        mine["artifact"] = sha256
+        Path(f"{name}.json").write_text(json.dumps(data))
+
+    shown = run("env", "diff", "packed.json", "here.json").stdout
+    assert "Only the versions are compared of rich" in shown
+    assert "Their packages are the same: " in shown
+    assert "1 package differs." in run("env", "diff", "packed.json", "edited.json").stdout
+
+
 def test_diff_of_the_same_says_so(at_work: Path, run: Run) -> None:
     run("env", "capture", "-o", "here.json")
 

@@ -13,7 +13,7 @@ import pytest
 from rich.console import Console
 
 from tradewind.client.display.html import COLOURS, html, opening
-from tradewind.client.display.live import cells_of, frame
+from tradewind.client.display.live import Drawing, cells_of, frame
 from tradewind.client.display.live import receipt_table as table_in_terminal
 from tradewind.client.display.portrait import (
     portrait,
@@ -442,3 +442,18 @@ def drawn(what: object) -> str:
     with console.capture() as capture:
         console.print(what)
     return capture.get()
+
+
+class Screen(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_who_waits_for_a_record_reads_what_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    stream = Screen()
+    with Drawing(stream) as drawing:
+        drawing.draw("mine", None)
+        drawing.draw("mine", None, "Looking for your 60 packages.")
+    assert "Cluster mine: asking  0 s" in stream.getvalue()
+    assert "Cluster mine: Looking for your 60 packages  0 s" in stream.getvalue()

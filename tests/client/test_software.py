@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import logging
+import os
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from tradewind.client import planned as client_planned
-from tradewind.client import software
+from tradewind.boot.environment.translation.memory import place_of, remember
+from tradewind.client.planned import dry_run
 from tradewind.client.software import Wanted, anew, prepare, target_of, with_software
+from tradewind.config import cache_directory
 from tradewind.model.cluster import ClusterSpec, Scaling
 from tradewind.model.environment import Confidence, Difference, Environment, Target, Translation
 from tradewind.model.instance import Role
@@ -80,46 +82,45 @@ def test_nothing_is_said_where_nothing_differs() -> None:
 
 @pytest.fixture
 def translated(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    def translate(environment: Environment, target: Target, **_: object) -> Translation:
-        there = replace(environment, platform=f"{target.platform} {target.glibc}".strip())
-        return Translation(environment=there, differences=(FASTER,))
-
+    """Let what was captured have been translated before, for each of the machines: nobody is asked again."""
+    for name in [name for name in os.environ if name.startswith(("PIP_", "UV_"))]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
     monkeypatch.setenv("TRADEWIND_CACHE_DIR", str(tmp_path / "cache"))
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(software, "translate", translate)
-    monkeypatch.setattr(software, "capture", here)
-    monkeypatch.setattr(software, "carry", lambda environment, cache, **words: environment)
+    for target in (ARM, Target(platform="linux-x86_64"), Target(platform="linux-aarch64")):
+        for platform in ("macosx-arm64", "linux-x86_64"):
+            there = replace(here(), platform=f"{target.platform} {target.glibc}".strip())
+            place = place_of(here(platform), replace(target, python="3.11"), (), cache_directory())
+            remember(Translation(environment=there, differences=(FASTER,)), place)
 
 
 @pytest.mark.usefixtures("translated")
 def test_a_dry_run_says_what_will_differ() -> None:
-    assert "fast 1.2.3 → 1.2.4" in with_software(planned(None), SPEC).notes[-1]
+    assert "fast 1.2.3 → 1.2.4" in with_software(planned(None), SPEC, here=here()).notes[-1]
 
 
-def test_a_dry_run_of_a_name_asks_nothing_of_the_callers_own_software(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Far:
-        def run(self, value: DryRun) -> DryRun:
-            return value
+class Names:
+    """Runs what has a name, and can't say what machines need of the caller's own."""
 
-        def dry_run(self, spec: ClusterSpec) -> DryRun:
-            return planned(None)
+    def run(self, value: DryRun) -> DryRun:
+        return value
 
-        def needs_software(self, provider: str) -> bool:
-            return True
+    def dry_run(self, spec: ClusterSpec) -> DryRun:
+        return planned(None)
 
-    def capture() -> Environment:
+    def needs_software(self, provider: str) -> bool:
         raise AssertionError("nobody wants to know what is installed here")
 
-    monkeypatch.setattr(client_planned, "open_at", lambda place, workspace: Far())
-    monkeypatch.setattr(software, "capture", capture)
 
-    assert client_planned.dry_run(replace(SPEC, software="climate")) == planned(None)
+def test_a_dry_run_of_a_name_asks_nothing_of_the_callers_own_software() -> None:
+    assert dry_run(replace(SPEC, software="climate"), Names()) == planned(None)
 
 
 @pytest.mark.usefixtures("translated")
 def test_the_start_says_it_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING, logger="tradewind"):
-        prepare(SPEC, planned(None), ())
+        prepare(SPEC, planned(None), (), here=here())
 
     assert "fast 1.2.3 → 1.2.4: 1.2.3 has no wheel (likely)" in caplog.text
 
@@ -137,7 +138,7 @@ def test_the_start_says_it_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
 def test_what_is_streamed_to_machines_that_nobody_knows_stays_as_it_is(
     target: Target | None, is_streamed: bool, platform: str
 ) -> None:
-    assert prepare(SPEC, planned(target), (), is_streamed=is_streamed).platform == platform
+    assert prepare(SPEC, planned(target), (), is_streamed=is_streamed, here=here()).platform == platform
 
 
 @pytest.mark.usefixtures("translated")

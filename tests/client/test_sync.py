@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
-from tradewind.client.sync import Synced, changed_packages, refuse_for_scheduler, with_code_of
-from tradewind.errors import BadRequest
+from tradewind.client.door import Place
+from tradewind.client.sync import Sync, Synced, changed_packages, refuse_for_scheduler, with_code_of
+from tradewind.config import Settings
+from tradewind.errors import BadRequest, SyncError
 from tradewind.model.environment import Artifact, Environment, Package, Source, seal
+from tradewind.model.exchange import Deposit, NewDeposit
 
 
 def software(*packages: Package, artifacts: tuple[Artifact, ...] = (), **more: str) -> Environment:
@@ -107,3 +112,46 @@ def test_what_was_done_is_told_in_a_line() -> None:
     assert str(many) == (
         "3 workers import m0.py, m1.py, m2.py, m3.py, m4.py, m5.py, m6.py, m7.py and 2 more anew (1.0 MiB sent); 1.2 s."
     )
+
+
+OLD = Artifact(file_name="mine-1-py3-none-any.whl", sha256="a" * 64, size=1, is_deposited=True)
+NEW = Artifact(file_name="mine-2-py3-none-any.whl", sha256="b" * 64, size=1)
+OF_A_PRIVATE_INDEX = Artifact(file_name="tide-1-py3-none-any.whl", sha256="c" * 64, size=1)
+
+
+async def target_on_a_server(before: Environment, *, is_taken: bool) -> tuple[Environment, list[NewDeposit]]:
+    """Return what new workers start with after a sync, and what was deposited for it."""
+    asked: list[NewDeposit] = []
+
+    async def deposit(wanted: NewDeposit) -> Deposit:
+        asked.append(wanted)
+        return Deposit(is_taken=is_taken)
+
+    spec = SimpleNamespace(provider="ssh", working_directory=None)
+    session: Any = SimpleNamespace(
+        api=SimpleNamespace(deposit=deposit), spec=spec, record=SimpleNamespace(environment=before)
+    )
+    now = software(
+        package("mine", "2", Source.EDITABLE, artifact=NEW.sha256),
+        package("tide", "1", artifact=OF_A_PRIVATE_INDEX.sha256),
+        artifacts=(NEW, OF_A_PRIVATE_INDEX),
+    )
+    place = Place(settings=Settings(), server="https://tradewind.example.org")
+    return await Sync(session, place)._target(now), asked
+
+
+async def test_new_workers_of_a_server_fetch_the_code_that_the_scheduler_fetched() -> None:
+    before = software(package("mine", "1", Source.EDITABLE, artifact=OLD.sha256), artifacts=(OLD,))
+
+    target, asked = await target_on_a_server(before, is_taken=True)
+
+    assert target.artifacts == (OLD, OF_A_PRIVATE_INDEX)
+    assert [one.artifacts for one in asked] == [target.artifacts]
+    with pytest.raises(SyncError, match="Nothing changed"):
+        await target_on_a_server(before, is_taken=False)
+
+
+async def test_new_workers_of_a_server_without_a_store_are_told_of_no_files() -> None:
+    target, asked = await target_on_a_server(software(NUMPY), is_taken=False)
+
+    assert (target.artifacts, asked) == ((), [])

@@ -13,7 +13,6 @@ from tradewind.client.tables import (
     Bar,
     bytes_text,
     core_text,
-    dry_run_table,
     duration_text,
     insights_panel,
     receipt_table,
@@ -21,12 +20,9 @@ from tradewind.client.tables import (
     sum_of,
 )
 from tradewind.model.computation import Insight
-from tradewind.model.instance import Role
-from tradewind.model.money import Money, Price
-from tradewind.model.offer import Offer
-from tradewind.model.resources import GIB, Resources
+from tradewind.model.money import Money
+from tradewind.model.resources import GIB
 from tradewind.model.usage import Cost, CostLine, Receipt
-from tradewind.model.views import DryRun, PlannedInstances
 
 START = datetime(2026, 11, 1, 12, tzinfo=UTC)
 
@@ -150,30 +146,6 @@ def test_a_receipt_fits_a_terminal() -> None:
 
 def test_a_name_in_brackets_is_no_markup() -> None:
     assert "[red]x" in drawn(receipt_table(receipt("[red]x")))
-
-
-def test_a_dry_run_says_what_where_for_how_much_and_why() -> None:
-    offer = Offer(provider="local", vm_type="process", resources=Resources(cpus=2, memory=8 * GIB))
-    priced = Offer(
-        provider="aws",
-        vm_type="m7i.large",
-        resources=Resources(cpus=2, memory=8 * GIB),
-        price=Price(per_hour=Decimal("0.1")),
-        spot=True,
-    )
-    dry_run = DryRun(
-        instances=(
-            PlannedInstances(role=Role.SCHEDULER, count=1, offer=offer, why="the smallest"),
-            PlannedInstances(role=Role.WORKER, count=3, offer=priced, why="the cheapest"),
-        ),
-        cost_per_hour=cost("0.3", unpriced=3600),
-        notes=("somebody's note",),
-    )
-
-    text = drawn(dry_run_table(dry_run), width=140)
-
-    for word in ("1 × scheduler", "unpriced", "3 × worker", "m7i.large", "spot", "the cheapest", "somebody's note"):
-        assert word in text
 
 
 def test_an_insight_shows_its_figures_its_advice_and_its_saving() -> None:

@@ -253,6 +253,54 @@ def test_changed_packages_are_named_and_workers_replaced_without_losing_results(
         assert "wavelet 1.0 → 1.10" in str(synced)
 
 
+DIES = """
+import os, sys, threading, time
+from tradewind import Cluster
+cluster = Cluster.from_name(sys.argv[1], show_widget=False)
+before = set(cluster.observed)
+
+def die():
+    while not set(cluster.observed) - before:
+        time.sleep(0.02)
+    os._exit(9)
+
+threading.Thread(target=die, daemon=True).start()
+cluster.sync_environment()
+"""
+
+
+def there(client: Client) -> set[object]:
+    """Return the names of the workers, as the scheduler says: it tells the last Cluster that came, and no other."""
+    return set(client.run_on_scheduler(lambda dask_scheduler: [w.name for w in dask_scheduler.workers.values()]))
+
+
+@pytest.mark.both_modes
+def test_workers_are_replaced_to_the_last_though_who_asked_for_it_was_killed(home, project, install, tmp_path):
+    install("wavelet", "1.0")
+    project("drift.py", "import wavelet\n\ndef answer(): return wavelet.version()")
+    with (
+        Cluster(name="left", n_workers=3, show_widget=False, wait_for_workers=True) as cluster,
+        cluster.get_client() as client,
+    ):
+        assert answer(client) == "1.0"
+        before = set(cluster.observed)
+        install("wavelet", "1.10")
+        killed = subprocess.run(
+            [sys.executable, "-c", DIES, "left"],
+            env={**os.environ, "PYTHONPATH": os.pathsep.join([str(SRC), str(tmp_path / "site-packages")])},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert killed.returncode == 9, killed.stderr
+        assert before & there(client), "it died in the middle"
+        eventually(lambda: not before & there(client), 30, "all old ones are gone")
+        eventually(lambda: len(there(client)) == 3, 20, "as many as before")
+        assert answer(client) == "1.10"
+        assert cluster.sync_environment().differences == ()
+
+
 def test_a_change_that_the_scheduler_needs_too_is_refused_before_anything_happens(home, project, install):
     install("cloudpickle", "0.1")
     project("drift.py", "def answer(): return 1")

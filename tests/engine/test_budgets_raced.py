@@ -12,10 +12,14 @@ import pytest
 
 from tests.engine.purse import OWNER, accounts, budgets, truly_spent, usd
 from tests.engine.stage import LONG, Stage
-from tradewind.engine import service as verbs
+from tradewind.config import SoftwareSettings
+from tradewind.engine import clusters as verbs
+from tradewind.engine.access.asker import Asker
+from tradewind.engine.clusters import Clusters
+from tradewind.engine.deposits import Deposits
+from tradewind.engine.depot import Depots
 from tradewind.engine.engine import Engine
 from tradewind.engine.rounds.peek import Peeks
-from tradewind.engine.service import Service
 from tradewind.errors import OverBudget
 from tradewind.model.cluster import Cluster, ClusterSpec, Scaling, StopReason
 from tradewind.providers.fake import Timing
@@ -31,7 +35,7 @@ class Race:
     """One world and one database, and a server for each of its stages."""
 
     servers: tuple[Stage, ...]
-    services: tuple[Service, ...]
+    services: tuple[Clusters, ...]
 
 
 @pytest.fixture
@@ -54,15 +58,17 @@ async def race(postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> AsyncItera
         await stage.store.aclose()
 
 
-def service(stage: Stage, holder: str) -> Service:
+def service(stage: Stage, holder: str) -> Clusters:
     """Return the verbs of one server."""
-    return Service(
+    asker = Asker(stage.store, stage.clock, replace(OWNER, user_id=""))
+    return Clusters(
         Engine(stage.engine(holder), stage.store, stage.clock),
         stage.store,
         stage.clock,
         lambda name: stage.provider,
         peeks=Peeks(stage.store, stage.world.agents, stage.clock),
-        caller=replace(OWNER, user_id=""),
+        asker=asker,
+        deposits=Deposits(Depots(SoftwareSettings()), lambda name: stage.provider, asker),
         new_id=lambda prefix: f"{prefix}-{next(stage.numbers):05d}",
         new_token=lambda: f"token {next(stage.numbers)}",
     )
@@ -124,7 +130,7 @@ async def test_the_last_dollars_are_spent_and_no_more(race: Race) -> None:
     assert {one.stop_reason for one in racers} == {StopReason.BUDGET}
 
 
-async def create(service: Service, number: int) -> Cluster:
+async def create(service: Clusters, number: int) -> Cluster:
     spec = ClusterSpec(
         name=f"racer-{number}", workspace="lab", provider="fake", scaling=Scaling.fixed(2), lifetimes=LONG
     )

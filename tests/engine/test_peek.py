@@ -12,9 +12,13 @@ import pytest
 
 from tests.engine.purse import budgets, usd
 from tests.engine.stage import Stage
+from tradewind.config import SoftwareSettings
+from tradewind.engine.access.asker import Asker
+from tradewind.engine.clusters import Clusters
+from tradewind.engine.deposits import Deposits
+from tradewind.engine.depot import Depots
 from tradewind.engine.engine import Engine
 from tradewind.engine.rounds.peek import FORGOTTEN, KEPT, SHUNNED, Peeks
-from tradewind.engine.service import Service
 from tradewind.model.cluster import ClusterStatus, Lifetimes, StopReason
 from tradewind.model.instance import Role
 from tradewind.model.people import Caller, MemberRole
@@ -37,15 +41,17 @@ def peeks(stage: Stage) -> Peeks:
     return Peeks(stage.store, stage.world.agents, stage.clock)
 
 
-def service(stage: Stage, holder: str, caller: Caller = ADA) -> Service:
+def service(stage: Stage, holder: str, caller: Caller = ADA) -> Clusters:
     """Return the verbs of one replica."""
-    return Service(
+    asker = Asker(stage.store, stage.clock, caller)
+    return Clusters(
         Engine(stage.engine(holder), stage.store, stage.clock),
         stage.store,
         stage.clock,
         lambda name: stage.provider,
         peeks=peeks(stage),
-        caller=caller,
+        asker=asker,
+        deposits=Deposits(Depots(SoftwareSettings()), lambda name: stage.provider, asker),
         new_id=lambda prefix: f"{prefix}-{next(stage.numbers):05d}",
         new_token=lambda: f"token {next(stage.numbers)}",
     )

@@ -319,6 +319,27 @@ async def test_a_browser_with_a_pasted_token_makes_none_that_outlasts_it(
     assert {browser.expires_at, made.expires_at, confirmed.expires_at, third.expires_at} == {pasted.expires_at}
 
 
+@pytest.mark.parametrize("is_browser", [False, True])
+async def test_an_invitation_ends_with_the_token_that_it_was_made_with(house: House, is_browser: bool) -> None:
+    ada = await house.claim()
+    _, text = await house.as_(ada).create_token("mine", life=timedelta(hours=1))
+    hour = await house.people().let_in(text.reveal())
+    if is_browser:
+        cookie = await house.people().session_of(hour, "browser")
+        hour = await house.people().let_in(cookie.reveal(), is_browser=True)
+
+    long, secret = await (await house.within(hour)).invite(MEMBER, life=timedelta(days=90))
+    short, _ = await (await house.within(hour)).invite(MEMBER, life=timedelta(minutes=5))
+    own, _ = await (await house.within(ada)).invite(MEMBER, life=timedelta(days=90))
+
+    assert long.expires_at == house.clock.now() + timedelta(hours=1)
+    assert short.expires_at == house.clock.now() + timedelta(minutes=5)
+    assert own.expires_at == house.clock.now() + timedelta(days=90)
+    house.clock.advance(timedelta(hours=1))
+    with pytest.raises(NotFound):
+        await house.people().sign_up(secret.reveal(), "eve")
+
+
 async def test_a_browser_with_a_token_of_months_makes_others_of_months(house: House) -> None:
     ada = await house.claim()
     _, text = await house.as_(ada).create_token("mine", life=timedelta(days=60))

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from tradewind.engine.rounds.apply import software_for
+from tradewind.config import SoftwareSettings, artifact_file
+from tradewind.engine.depot import Depots
+from tradewind.engine.rounds.software import from_here, software_for
 from tradewind.errors import Rejected
 from tradewind.model.cluster import Cluster, ClusterSpec, Intent, ScaleMemory, Scaling
 from tradewind.model.environment import Artifact, Environment, Package, Source, seal
@@ -36,7 +41,7 @@ def cluster(*packages: Package, artifacts: tuple[Artifact, ...] = ()) -> Cluster
 def test_a_package_whose_file_is_there_is_given_with_it() -> None:
     asked = cluster(MINE, NUMPY, artifacts=(WHEEL,))
 
-    software = software_for(asked)
+    software = from_here(asked)
 
     assert software is not None
     assert software.environment == asked.environment
@@ -44,15 +49,118 @@ def test_a_package_whose_file_is_there_is_given_with_it() -> None:
 
 
 def test_a_package_whose_file_its_caller_brings_later_is_left_out() -> None:
-    software = software_for(cluster(MINE, NUMPY))
+    software = from_here(cluster(MINE, NUMPY))
 
     assert software is not None
     assert software.environment.packages == (NUMPY,)
-    other = software_for(cluster(replace(MINE, artifact="b" * 64), NUMPY))
+    other = from_here(cluster(replace(MINE, artifact="b" * 64), NUMPY))
     assert other is not None
     assert other.environment == software.environment, "edited code makes no other environment of a machine"
 
 
 def test_tradewind_itself_can_not_be_brought_later() -> None:
     with pytest.raises(Rejected, match="tradewind is installed from a directory"):
-        software_for(cluster(replace(MINE, name="tradewind"), NUMPY))
+        from_here(cluster(replace(MINE, name="tradewind"), NUMPY))
+
+
+def write(address: str, text: str) -> None:
+    Path(address.removeprefix("file://")).write_text(text)
+
+
+@pytest.fixture
+def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Artifact:
+    """Return an artifact that lies in the caller's cache."""
+    monkeypatch.setenv("TRADEWIND_CACHE_DIR", str(tmp_path / "cache"))
+    sha256 = hashlib.sha256(b"a wheel").hexdigest()
+    made = Artifact(file_name="mine-1.0-py3-none-any.whl", sha256=sha256, size=7)
+    place = artifact_file(made)
+    place.parent.mkdir(parents=True)
+    place.write_bytes(b"a wheel")
+    return made
+
+
+async def test_without_a_depot_machines_get_files_from_here_and_pack_nothing(kept: Artifact) -> None:
+    found = await software_for(cluster(NUMPY, artifacts=(kept,)), Depots(SoftwareSettings()))
+
+    assert found is not None
+    assert not found.trouble
+    assert found.software.files == {kept.sha256: str(artifact_file(kept))}
+    assert found.software.publishing is None
+
+
+async def test_the_first_is_told_where_to_put_an_archive_and_who_comes_later_where_it_is(
+    kept: Artifact, tmp_path: Path
+) -> None:
+    pytest.importorskip("obstore")
+    asked, depots = (
+        cluster(NUMPY, artifacts=(kept,)),
+        Depots(SoftwareSettings(artifacts_url=f"file://{tmp_path}/depot")),
+    )
+    first = await software_for(asked, depots)
+    assert first is not None
+    assert first.software.publishing is not None
+    assert not first.software.archive
+    record = {"name": first.software.publishing.name, "sha256": "c" * 64, "size": 3}
+    write(first.software.publishing.record, json.dumps(record))
+
+    later = await software_for(asked, depots)
+    of_another = await software_for(replace(asked, owner="eve"), depots)
+
+    assert later is not None
+    assert (later.software.archive, later.software.archive_sha256) == (first.software.publishing.archive, "c" * 64)
+    assert later.software.publishing is None
+    assert of_another is not None
+    assert not of_another.software.archive, "who packs decides what runs: nobody runs what another one's machine packed"
+    assert of_another.software.files == first.software.files, "its own hash says what a file is, whoever put it there"
+
+
+async def test_a_depot_that_can_not_be_used_is_told_and_machines_get_files_from_here(
+    kept: Artifact, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("no directory")
+    settings = SoftwareSettings(artifacts_url=f"file://{tmp_path}/file/depot")
+
+    found = await software_for(cluster(NUMPY, artifacts=(kept,)), Depots(settings))
+
+    assert found is not None
+    assert found.trouble
+    assert found.software.files == {kept.sha256: str(artifact_file(kept))}
+
+
+def test_what_its_owner_deposited_is_never_looked_for_here(kept: Artifact) -> None:
+    asked = cluster(replace(MINE, artifact=kept.sha256), artifacts=(replace(kept, is_deposited=True),))
+
+    software = from_here(asked)
+
+    assert software is not None
+    assert software.files == {}
+    assert software.environment == asked.environment, "a package that was deposited isn't left out"
+
+
+@pytest.mark.parametrize("url", [None, "file://{tmp_path}/file/depot"])
+async def test_a_cluster_whose_code_lies_in_a_store_that_is_gone_is_refused(
+    url: str | None, kept: Artifact, tmp_path: Path
+) -> None:
+    pytest.importorskip("obstore")
+    (tmp_path / "file").write_text("no directory")
+    settings = SoftwareSettings(artifacts_url=url and url.format(tmp_path=tmp_path))
+
+    with pytest.raises(Rejected, match="the code of ada"):
+        await software_for(cluster(NUMPY, artifacts=(replace(kept, is_deposited=True),)), Depots(settings))
+
+
+async def test_what_was_deposited_and_what_lies_here_are_each_had_from_where_they_are(
+    kept: Artifact, tmp_path: Path
+) -> None:
+    pytest.importorskip("obstore")
+    deposited = replace(WHEEL, is_deposited=True)
+    depots = Depots(SoftwareSettings(artifacts_url=f"file://{tmp_path}/depot"))
+
+    found = await software_for(cluster(NUMPY, artifacts=(kept, deposited)), depots)
+    of_another = await software_for(replace(cluster(NUMPY, artifacts=(kept, deposited)), owner="eve"), depots)
+
+    assert found is not None
+    assert of_another is not None
+    assert f"/depot/artifacts/{kept.sha256}/" in found.software.files[kept.sha256]
+    assert "/depot/deposits/" in found.software.files[WHEEL.sha256]
+    assert found.software.files[WHEEL.sha256] != of_another.software.files[WHEEL.sha256]

@@ -1,11 +1,13 @@
 import json
 import os
 import subprocess
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from tests.mounts import mounted
 from tradewind.boot.birth import birth_of, is_alive, signal_process
 from tradewind.host import sweep
 from tradewind.host.records import Exit, Records, Run
@@ -38,7 +40,7 @@ def test_a_second_claim_fails_and_leaves_the_first(tmp_path: Path) -> None:
     claim = run.claim()
     assert claim is not None
     assert (claim.pid, claim.started_at, claim.marks) == (os.getpid(), NOW, marks("o-1"))
-    assert sorted(path.name for path in run.directory.iterdir()) == ["instance.json"]
+    assert sorted(path.name for path in run.directory.iterdir()) == ["instance.json", "room"]
 
 
 def test_a_scheduler_runs_once_it_can_be_reached(tmp_path: Path) -> None:
@@ -96,6 +98,17 @@ def test_an_exit_record_is_read_back(tmp_path: Path) -> None:
     run.write_exit(end)
     assert run.exit() == end
     assert status(run) is InstanceStatus.STOPPED
+
+
+def test_how_it_ended_is_written_also_where_the_disk_is_full(tmp_path: Path) -> None:
+    with mounted(tmp_path / "disk", "size=1m"):
+        run = Records(tmp_path / "disk").run("o-1")
+        assert run.make_claim(marks("o-1"), NOW)
+        with suppress(OSError), (tmp_path / "disk" / "filled").open("wb", buffering=0) as file:
+            while True:
+                file.write(bytes(4096))
+        run.write_exit(Exit(stopped_at=NOW, exit_code=1, detail="long " * 1000))
+        assert run.exit() is not None
 
 
 def test_pruning_takes_the_long_dead_and_spares_the_living(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from tests.mounts import mounted
 from tradewind.boot.birth import birth_of, machine_boot
 from tradewind.host.bare import ground, program
 from tradewind.host.records import Records, read_claim
@@ -115,7 +116,7 @@ def order(handle: str, restore: str, *, ends_at: float | None = None, **share: f
 
 
 def start(station: Asked, one: dict[str, Any]) -> dict[str, Any]:
-    return station.ask("start", order=one, limits=LIMITS)
+    return station.ask("start", order=one, limits=LIMITS, until=time.time() + 60)
 
 
 SLEEPS = "import time;time.sleep(100)"
@@ -183,6 +184,29 @@ def test_a_broken_restore_ends_with_what_is_known(station: Asked, restore: str, 
     assert station.until_dead("o-1")["exit"]["detail"].endswith(words)
 
 
+FILLS = """
+import contextlib, json
+with contextlib.suppress(OSError), open("filled", "wb", buffering=0) as file:
+    while True:
+        file.write(bytes(4096))
+print(json.dumps({"failed": "disk_full", "reason": "The disk of the machine is full", "detail": "No space " * 1000}))
+raise SystemExit(1)
+"""
+
+
+def test_what_ends_since_its_disk_is_full_still_says_so(tmp_path: Path) -> None:
+    with mounted(tmp_path / "root", "size=1m"):
+        station = Asked(tmp_path / "root")
+        start(station, order("o-1", FILLS))
+        facts = station.until_dead("o-1")
+        assert (facts["exit"] or facts)["detail"] == "The disk of the machine is full"
+        assert station.ask("tail", handle="o-1", lines=1)["lines"][0].endswith("No space ")
+        assert shutil.disk_usage(tmp_path / "root").free < 32768, "it was full"
+        assert station.process.stdin is not None
+        station.process.stdin.close()
+        station.process.wait(10)
+
+
 def test_its_steps_are_told_while_it_goes_on(station: Asked) -> None:
     steps = "import json,time;print(json.dumps({'step':'packages','done':3,'of':8}),flush=True);time.sleep(100)"
     start(station, order("o-1", steps))
@@ -193,16 +217,17 @@ def test_its_steps_are_told_while_it_goes_on(station: Asked) -> None:
 
 
 def test_what_is_asked_to_end_while_it_restores_ends_and_leaves_no_process(station: Asked) -> None:
+    handle = f"o-{os.getpid()}"  # what is left of it is looked for on the whole machine
     stubborn = "import signal,subprocess;subprocess.Popen(['sleep','100']);signal.pause()"
-    start(station, order("o-1", stubborn))
+    start(station, order(handle, stubborn))
     time.sleep(0.5)
-    station.ask("end", handles=["o-1", "o-never", "../o-1"], installation="another")
-    assert station.ask("list")["runs"]["o-1"]["alive"]
-    station.ask("end", handles=["o-1"], installation="x")
-    facts = station.until_dead("o-1")
+    station.ask("end", handles=[handle, "o-never", f"../{handle}"], installation="another")
+    assert station.ask("list")["runs"][handle]["alive"]
+    station.ask("end", handles=[handle], installation="x")
+    facts = station.until_dead(handle)
     assert facts["exit"]["detail"] == "was asked to end"
     time.sleep(0.1)
-    assert not left("o-1")
+    assert not left(handle)
 
 
 def left(handle: str) -> list[str]:

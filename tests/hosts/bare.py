@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import subprocess
@@ -13,8 +14,11 @@ from pathlib import Path
 import pytest
 
 SCRIPT = Path(__file__).parents[2] / "rigs" / "bare-hosts.sh"
+NAME = os.environ.get("RIG_NAME", "bare")
+LOCK = Path(f"/var/tmp/tradewind-{NAME}-hosts-tests.lock")
+"""Held while machines of that name are there: others of it would have the same addresses."""
 NEEDED = ("ip", "iptables", "nsenter", "ssh-keygen", "unshare")
-GATEWAY = "10.83.0.1"
+GATEWAY = os.environ.get("RIG_NET", "10.83.0") + ".1"
 """This machine, as they see it."""
 
 
@@ -57,6 +61,22 @@ class BareHost:
             yield
         finally:
             _rig(self.rig, "mend", str(self.number))
+
+    @contextmanager
+    def deaf_to(self, address: str, port: int | None = None) -> Iterator[None]:
+        """Lose for a while all that comes from an address or goes there; of one port here only, if named."""
+        of_port = ["-p", "tcp", "--{}", str(port)] if port is not None else []
+        rules = [
+            ["INPUT", "-s", address, *(word.format("dport") for word in of_port)],
+            ["OUTPUT", "-d", address, *(word.format("sport") for word in of_port)],
+        ]
+        for rule in rules:
+            self.run("iptables", "-I", *rule, "-j", "DROP")
+        try:
+            yield
+        finally:
+            for rule in rules:
+                self.run("iptables", "-D", *rule, "-j", "DROP")
 
     @property
     def home(self) -> Path:
@@ -105,14 +125,17 @@ def bare_hosts(count: int, rig: Path) -> Iterator[BareHosts]:
     reason = why_not()
     if reason is not None:
         pytest.skip(reason)
-    try:
-        said = dict(line.split() for line in _rig(rig, "up", str(count)).splitlines())
-        hosts = tuple(
-            BareHost(number=n, name=f"bare{n}", address=said[f"bare{n}"], rig=rig) for n in range(1, count + 1)
-        )
-        yield BareHosts(hosts=hosts, key=Path(said["key"]), known_hosts=Path(said["known_hosts"]))
-    finally:
-        _rig(rig, "down")
+    with LOCK.open("w") as lock:
+        # Who comes second waits here; the script itself refuses, since it can't know whether anybody waits.
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            said = dict(line.split() for line in _rig(rig, "up", str(count)).splitlines())
+            hosts = tuple(
+                BareHost(number=n, name=f"bare{n}", address=said[f"bare{n}"], rig=rig) for n in range(1, count + 1)
+            )
+            yield BareHosts(hosts=hosts, key=Path(said["key"]), known_hosts=Path(said["known_hosts"]))
+        finally:
+            _rig(rig, "down")
 
 
 def _rig(rig: Path, *words: str) -> str:

@@ -101,7 +101,7 @@ def caller(hosts: BareHosts, root: Path) -> Iterator[Caller]:
             subprocess.run(["git", "-C", repository, *_NOBODY, *words], check=True)
         index = private.replace("http://", f"http://{SECRET}@") + "/simple"
         for wanted in (
-            [f"{ROOT}[demo,ssh]", "-e", str(editable), f"keelson @ git+file://{repository}"],
+            [f"{ROOT}[demo,software,ssh]", "-e", str(editable), f"keelson @ git+file://{repository}"],
             ["--index", index, "harbour-master"],
         ):
             subprocess.run(

@@ -3,12 +3,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.hosts.bare import BareHosts, bare_hosts
+from tests.hosts.bare import NAME, BareHosts, bare_hosts
+
+# Not below /tmp of pytest: the hosts hide that directory, and theirs would be hidden in it.
+RIG = Path(f"/var/tmp/tradewind-{NAME}-hosts-tests")
 
 
 @pytest.fixture(scope="session")
-def hosts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BareHosts]:
-    # Not below /tmp of pytest: the hosts hide that directory, and theirs would be hidden in it.
-    del tmp_path_factory
-    with bare_hosts(3, Path("/var/tmp/tradewind-bare-hosts-tests")) as made:
+def hosts() -> Iterator[BareHosts]:
+    with bare_hosts(3, RIG) as made:
         yield made

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import io
+import socket
 import threading
 import zipfile
 from collections.abc import Iterator
@@ -58,6 +59,13 @@ def served(root: Path, host: str, *, secret: str | None = None) -> Iterator[tupl
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+@contextmanager
+def muted(host: str) -> Iterator[str]:
+    """Take questions and never answer: what is made with it goes on being made. Yields host and port."""
+    with socket.create_server((host, 0), backlog=50) as server:
+        yield f"{host}:{server.getsockname()[1]}"
 
 
 def add_wheel(root: Path, name: str, version: str, source: str) -> Path:

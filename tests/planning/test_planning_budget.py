@@ -10,7 +10,7 @@ from planning_values import after, make_usage, usd
 
 from tradewind.model.budget import BudgetState
 from tradewind.model.money import Money, Price
-from tradewind.planning.budget import budget_state, is_exhausted, may_start, step
+from tradewind.planning.budget import budget_state, may_start, step
 
 FIVE_MINUTES = timedelta(minutes=5)
 EUR = Money(amount=Decimal(1), currency="EUR")
@@ -99,40 +99,6 @@ def test_nothing_starts_that_would_pass_the_limit_within_its_minimum(
         assert spent.amount + needed <= limit.amount
     if refusal is not None:
         assert spent.amount + needed > limit.amount or spent.amount >= limit.amount
-
-
-@pytest.mark.parametrize(
-    ("now", "expected"),
-    [
-        (state("1", "0", "0"), False),
-        (state("0", "0", "0"), False),
-        (state("1", "0.5", "36"), False),
-        (state("1", "0.98", "36"), False),
-        (state("1", "0.99", "36"), True),
-        (state("1", "1", "0"), True),
-        (state("1", "1.2", "36"), True),
-        (state("0", "0", "0.1"), True),
-    ],
-)
-def test_a_budget_is_exhausted_when_the_next_second_would_reach_it(now: BudgetState, expected: bool) -> None:
-    assert is_exhausted(now, timedelta(seconds=1)) is expected
-
-
-@given(limit=amounts, burn=amounts, horizon_s=st.integers(1, 60), phase=st.floats(0, 1))
-def test_looking_every_round_a_limit_is_never_passed_by_more_than_a_round(
-    limit: Money, burn: Money, horizon_s: int, phase: float
-) -> None:
-    horizon = timedelta(seconds=horizon_s)
-    per_round = burn.amount * horizon_s / 3600
-    spent = per_round * Decimal(phase)
-    for _ in range(50):
-        if is_exhausted(
-            BudgetState(limit=limit, spent=Money(amount=spent, currency="USD"), burn_per_hour=burn), horizon
-        ):
-            break
-        spent += per_round
-        assert spent < limit.amount or per_round == 0
-    assert spent <= limit.amount + per_round
 
 
 @pytest.mark.parametrize(

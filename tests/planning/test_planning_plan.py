@@ -5,14 +5,18 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from planning_snapshots import FIRST, NOW, SECOND, at, crew, page_of, running_cluster, sight, snapshot_of, worker
+from planning_values import usd
 
-from tradewind.model.cluster import Cluster, ClusterStatus, Intent, ScaleMemory, StopReason
+from tradewind.model.cluster import Cluster, ClusterStatus, Intent, Lifetimes, ScaleMemory, StopReason
 from tradewind.model.instance import Contact, Instance, InstanceEnd, InstanceStatus, Role
+from tradewind.model.money import Money
 from tradewind.planning import meter
-from tradewind.planning.plan import plan
+from tradewind.planning.plan import UNWRITTEN, plan
+from tradewind.planning.reconcile import REFUSED
 from tradewind.planning.snapshot import Plan, Snapshot
 from tradewind.testing.strategies import instances, lifetimes, moments, money, scalings
 
@@ -160,7 +164,7 @@ def test_every_plan_ends_what_nobody_knows_and_looks_again_until_nothing_is_left
     assert (decided.wake_at is None) is (decided.cluster.status is ClusterStatus.STOPPED)
     if decided.cluster.status is ClusterStatus.STOPPED:
         assert not any(i.status.is_live for i in after.values())
-        assert snapshot.observed is not None
+        assert snapshot.observed is not None or all(i.end in REFUSED for i in after.values())
         assert not living
     else:
         assert decided.wake_at is not None
@@ -214,3 +218,45 @@ def test_what_the_list_showed_is_remembered_as_of_when_it_was_asked_for() -> Non
     cluster: Cluster = running_cluster(observed_at=None)
     decided = plan(snapshot_of(cluster, crew(), looked_at=at(-4)), NOW)
     assert decided.cluster.observed_at == at(-4)
+
+
+AWAY = timedelta(hours=2)
+"""For so long nobody looked: longer than the list remembers."""
+UNASKED = UNWRITTEN + Lifetimes().orphan
+"""After this a scheduler that nobody asks has ended, and its workers with it."""
+
+
+@pytest.mark.parametrize(
+    ("changes", "budget", "expected"),
+    {
+        "nobody asks after it": ({}, None, UNASKED),
+        "its provider is slow": (
+            {"starts_within": timedelta(minutes=3), "ends_within": timedelta(minutes=1)},
+            None,
+            UNASKED + timedelta(minutes=4),
+        ),
+        "its money lasted for longer": ({}, usd("100"), UNASKED),
+        # Two at 0.10 an hour each.
+        "its money was gone first": ({}, usd("0.01"), timedelta(minutes=3)),
+        "it was looked at a moment ago": ({"remembers": AWAY}, None, timedelta(0)),
+    }.values(),
+)
+def test_what_is_gone_after_nobody_looked_for_long_is_billed_for_as_long_as_it_may_have_lived(
+    changes: dict[str, object], budget: Money | None, expected: timedelta
+) -> None:
+    heard = NOW - AWAY
+    rows = tuple(replace(i, requested_at=heard, started_at=heard, running_at=heard) for i in crew(1))
+    cluster = running_cluster(budget=budget, created_at=heard, observed_at=heard)
+
+    decided = plan(snapshot_of(cluster, rows, observed=(), page=None, **changes), NOW)
+
+    assert {i.stopped_at for i in decided.instances} == {heard + expected}
+
+
+def test_what_was_asked_for_after_the_last_look_is_billed_from_then() -> None:
+    heard, later = NOW - AWAY, NOW - AWAY + timedelta(minutes=20)
+    rows = tuple(replace(i, requested_at=at_, started_at=at_) for i, at_ in zip(crew(1), (heard, later), strict=True))
+
+    decided = plan(snapshot_of(running_cluster(observed_at=heard), rows, observed=(), page=None), NOW)
+
+    assert max(i.stopped_at or NOW for i in decided.instances) == later + UNASKED

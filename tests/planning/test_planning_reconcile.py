@@ -320,3 +320,24 @@ def test_adaptive_stays_as_it_is_while_dask_does_not_answer() -> None:
     cluster = running_cluster(ADAPTIVE, scale=ScaleMemory(wanted=4))
     decided = plan(snapshot_of(cluster, crew(4), page=None), NOW)
     assert (decided.retire_any, decided.launches, decided.cluster.scale.wanted) == (0, (), 4)
+
+
+@pytest.mark.parametrize("ends", [(), (InstanceEnd.REJECTED,), (InstanceEnd.NO_CAPACITY, InstanceEnd.REJECTED)])
+@pytest.mark.parametrize("of_scheduler", [InstanceEnd.REJECTED, InstanceEnd.NO_CAPACITY])
+def test_a_cluster_of_which_nothing_was_ever_launched_stops_also_where_nobody_can_look(
+    ends: tuple[InstanceEnd, ...], of_scheduler: InstanceEnd
+) -> None:
+    cluster = running_cluster(2, status=ClusterStatus.STOPPING, stop_reason=StopReason.REJECTED, stop_detail="x")
+    rows = tuple(refused(f"w{number}", end) for number, end in enumerate(ends))
+    rows = (refused("s", of_scheduler, Role.SCHEDULER), *rows)
+    decided = plan(replace(snapshot_of(cluster, rows, page=None), observed=None), NOW)
+    assert decided.cluster.status is ClusterStatus.STOPPED
+
+
+@pytest.mark.parametrize("end", [InstanceEnd.DIED, InstanceEnd.VANISHED, InstanceEnd.ASKED, InstanceEnd.NEVER_LAUNCHED])
+def test_a_cluster_of_which_something_may_exist_stops_only_when_somebody_has_looked(end: InstanceEnd) -> None:
+    cluster = running_cluster(2, status=ClusterStatus.STOPPING, stop_reason=StopReason.ASKED, stop_detail="x")
+    rows = (refused("s", InstanceEnd.REJECTED, Role.SCHEDULER), refused("w2", end))
+    unseen = replace(snapshot_of(cluster, rows, page=None), observed=None)
+    assert plan(unseen, NOW).cluster.status is ClusterStatus.STOPPING
+    assert plan(replace(unseen, observed=()), NOW).cluster.status is ClusterStatus.STOPPED

@@ -136,7 +136,7 @@ async def test_dismissing_what_isnt_there_leaves_no_trace(stage: Stage) -> None:
 
 
 async def test_who_was_removed_a_moment_ago_makes_no_cluster(stage: Stage) -> None:
-    people, service = stage.shared.assembly.people, stage.shared.assembly.service
+    people, service = stage.shared.assembly.people, stage.shared.assembly.clusters
     signed = await people.let_in(token_of("mia"))
     before = await people.as_(signed).caller("lab")
     async with stage.client("olga") as olga:

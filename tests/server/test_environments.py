@@ -42,6 +42,39 @@ async def test_a_request_that_is_sent_again_makes_one_version_and_has_one_answer
     assert [line["version"] for line in lines] == [2, 1]
 
 
+def conda(number: int) -> dict[str, Any]:
+    """Return a package as a lock file of conda has it."""
+    return {
+        "name": f"library-number-{number}",
+        "version": "2.31.0",
+        "source": "conda",
+        "url": "https://conda.anaconda.org/conda-forge",
+        "sha256": f"{number:064x}",
+        "build": f"py311h0123456_{number}",
+        "subdir": "linux-64",
+        "extras": [],
+        "is_requested": False,
+        "artifact": "",
+    }
+
+
+async def test_what_is_locked_for_four_platforms_of_a_thousand_packages_gets_a_name(lab: Stage) -> None:
+    first = wanted()["environments"][0]
+    one = first | {"packages": [*first["packages"], *(conda(number) for number in range(1000))]}
+    platforms = ("linux-x86_64", "linux-aarch64", "macosx-x86_64", "macosx-arm64")
+    large = {"name": "climate", "environments": [one | {"platform": platform} for platform in platforms]}
+    async with lab.client("mia") as mia:
+        made = await mia.post(ALL, json=large)
+        elsewhere = await mia.post(f"{API}/workspaces/glacier/clusters", json=large)
+        beyond = await mia.post(ALL, json=large | {"note": "x" * 2**23})
+
+    assert made.status_code == 201
+    assert elsewhere.status_code == 413
+    assert "larger body_limit" in elsewhere.json()["detail"]
+    assert beyond.status_code == 413
+    assert beyond.json()["detail"].endswith("which is the most this server reads here; send less")
+
+
 async def test_a_hash_that_a_client_makes_up_counts_for_nothing(lab: Stage) -> None:
     async with lab.client("mia") as mia:
         made = await mia.post(ALL, json=wanted())

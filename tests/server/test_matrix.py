@@ -61,6 +61,7 @@ clusters.view               200   200   200 200 200    200    200    404   404  
 clusters.scale              204   204   204 403 403    403    403    404   404      403  204      403    404
 clusters.set_environment    204   204   204 403 403    403    403    404   404      403  204      403    404
 clusters.stop               204   204   204 403 403    403    403    404   404      403  204      403    404
+artifacts.deposit           200   200   200 200 403    200    200    404   404      403  200      403    404
 clusters.keys               403   403   200 403 403    403    403    404   404      403  403      403    404
 clusters.events             200   200   200 403 403    403    200    404   404      200  403      403    404
 clusters.logs               200   200   200 403 403    403    200    404   404      200  403      403    404
@@ -168,6 +169,7 @@ async def ask(stage: Stage, operation: Operation, column: str) -> httpx.Response
         "clusters.create": new(f"n{number}"),
         "clusters.dry_run": {"spec": wire.dump(spec())},
         **BODIES,
+        "artifacts.deposit": {"provider": "fake", "artifacts": []},
         "budgets.create": {"limit": {"amount": "5", "currency": "USD"}, "scope": "user", "key": f"n{number}"},
         "budgets.change": {"is_hard": False},
         "budgets.add_webhook": {"url": f"https://example.org/{number}"},

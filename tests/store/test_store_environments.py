@@ -10,7 +10,7 @@ from store_records import SECRETS, T0, make_cluster
 
 from tradewind import wire
 from tradewind.errors import BadRequest, NameTaken, NotFound
-from tradewind.model.environment import Environment, Package, seal
+from tradewind.model.environment import Artifact, Environment, Package, seal
 from tradewind.model.exchange import MadeEnvironment
 from tradewind.model.named import NamedEnvironment, content_of
 from tradewind.store import environments as limits
@@ -190,3 +190,15 @@ async def test_what_takes_too_much_room_is_refused_and_deleting_makes_room(
     monkeypatch.setattr(limits, "MOST_BYTES", one - 1)
     with pytest.raises(BadRequest, match="lock it for fewer platforms"):
         await add(store, named(name="d", workspace="elsewhere"))
+
+
+async def test_the_files_that_somebody_needs_are_those_of_live_clusters_and_of_kept_names(store: Store) -> None:
+    def with_file(sha256: str) -> Environment:
+        return seal(replace(software(), artifacts=(Artifact(file_name="x.whl", sha256=sha256, size=1),)))
+
+    await add(store, replace(named(name="kept"), environments=(with_file("a" * 64),)))
+    await add(store, replace(named(name="gone"), environments=(with_file("b" * 64),)))
+    await store.environments.delete("lab", "gone", None, T0, BY)
+    await store.create_cluster(replace(make_cluster(), environment=with_file("c" * 64)), SECRETS)
+
+    assert await store.environments.files() == {"a" * 64, "c" * 64}

@@ -6,13 +6,13 @@ import hmac
 import json
 import ssl
 from http import HTTPStatus
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from tornado.httpserver import HTTPServer
 from tornado.netutil import bind_sockets
 from tornado.web import Application, HTTPError, RequestHandler
+
+from tradewind.boot.unwritten import read_once
 
 if TYPE_CHECKING:
     from tradewind.agent.scheduler import Agent
@@ -162,13 +162,8 @@ def serve(agent: Agent, *, host: str, port: int, keys: KeyPair) -> tuple[HTTPSer
 def _server_context(keys: KeyPair) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
-    # The ssl module reads keys from files alone; this one is ours only (0700) and gone in a moment.
-    with TemporaryDirectory(prefix="tradewind-") as directory:
-        certificate, key = Path(directory, "certificate.pem"), Path(directory, "key.pem")
-        certificate.write_text(keys.certificate)
-        key.touch(mode=0o600)
-        key.write_text(keys.key.reveal())
-        context.load_cert_chain(certificate, key)
+    with read_once(f"{keys.certificate.rstrip()}\n{keys.key.reveal()}") as path:  # the ssl module reads files alone
+        context.load_cert_chain(path)
     return context
 
 

@@ -22,17 +22,34 @@ class KeyPair:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Publishing:
+    """Where a machine that has made an environment puts what others can use of it, packed."""
+
+    archive: str
+    """An address that takes one PUT, or a ``file://`` address in a directory that is there."""
+    record: str
+    """The same, for a few words of JSON on the archive: its ``name``, ``sha256`` and ``size``."""
+    name: str
+    """What the record calls the archive."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Software:
     """What a machine must have before an instance can start on it, and where that is to be had."""
 
     environment: Environment
     files: Mapping[str, str] = field(default_factory=dict)
-    """Where each artifact of the environment is read, by its sha256: ``https://…``, or an absolute path. In an order, a
-    path of the machine that gives it; the provider brings the file over, and tells the machine its own path."""
+    """Where each artifact of the environment is read, by its sha256: ``https://…``, an absolute path of the machine
+    that gives the order, or ``file://…``, a path that others may see too. What the machine doesn't see the provider
+    brings over, and tells the machine its own path."""
+    base: str = ""
+    """Hash of the packages that aren't the caller's own; empty where all are packed together."""
     archive: str = ""
-    """Where the whole environment lies packed, once somebody has packed it; empty: nowhere."""
-    publish: str = ""
-    """Where who made the environment puts it, packed; empty: nowhere."""
+    """Where those lie packed, once somebody has packed them; empty: nowhere."""
+    archive_sha256: str = ""
+    """Of it; without it, it isn't used."""
+    publishing: Publishing | None = None
+    """What is done once the instance runs; None where it is done already, or nobody would find it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,12 +16,14 @@ from typing import Any, Protocol
 
 import dask
 import distributed
+from distributed.diagnostics.plugin import WorkerPlugin
 from distributed.node import ServerNode
 from distributed.security import Security
 
 from tradewind.agent.credentials import Held, Taken
 from tradewind.agent.luggage import CodeAtScheduler, CodeAtWorker
 from tradewind.boot.process import Boot, KeyPair
+from tradewind.boot.unwritten import unwritten
 from tradewind.model.instance import Contact, Role
 
 logger = logging.getLogger("tradewind.boot")
@@ -71,6 +73,8 @@ class Surroundings:
     host: str = "127.0.0.1"
     patience_s: float = DEATH_TIMEOUT_S
     """How long a worker waits to be told of a scheduler."""
+    plugins: tuple[WorkerPlugin, ...] = ()
+    """What a worker is given besides."""
     still_wanted: Callable[[], bool] = field(default=lambda: True)
     """Asked once a second; False ends the process."""
 
@@ -198,7 +202,7 @@ async def _serve_worker(boot: Boot, around: Surroundings, asked: asyncio.Event) 
         "dashboard_address": f"{PAGES_HOST}:0",
         "security": security,
         "death_timeout": DEATH_TIMEOUT_S,
-        "plugins": (Taken(), CodeAtWorker()),
+        "plugins": (Taken(), CodeAtWorker(), *around.plugins),
         **boot.options,
     }
     try:
@@ -228,16 +232,22 @@ async def _until_the_end(server: ServerNode, around: Surroundings, asked: asynci
 
 
 def security_of(keys: KeyPair) -> Security:
-    """Return Dask's form of the keys: the same pair for every role, encryption required."""
-    key = keys.key.reveal()
+    """Return Dask's form of the keys: the same pair for every role, encryption required.
+
+    Given the text of a key, Dask writes it to a file each time it connects. So it is given a file that is on no disk,
+    where there can be one; it lasts as long as this process.
+    """
+    text = keys.key.reveal()
+    path = unwritten(f"{keys.certificate.rstrip()}\n{text}")
+    key, certificate = (path, path) if path is not None else (text, keys.certificate)
     return Security(
         require_encryption=True,
         tls_ca_file=keys.authority,
-        tls_client_cert=keys.certificate,
+        tls_client_cert=certificate,
         tls_client_key=key,
-        tls_scheduler_cert=keys.certificate,
+        tls_scheduler_cert=certificate,
         tls_scheduler_key=key,
-        tls_worker_cert=keys.certificate,
+        tls_worker_cert=certificate,
         tls_worker_key=key,
     )
 

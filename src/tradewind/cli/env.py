@@ -182,6 +182,9 @@ def diff(
     for word, (before, after) in (("Python", changes.python), ("platform", changes.platform)):
         if before != after:
             console.print(Text.assemble((f"{word}: ", "bold"), before, " → ", after))
+    if unsure := unpacked(one, other):
+        names = ", ".join(unsure)
+        console.print(Text(f"Only the versions are compared of {names}: what is yours is packed at a start.", QUIET))
     if not changes.packages:
         same = "the same" if one.content_hash == other.content_hash else "the same versions from the same sources"
         console.print(f"Their packages are {same}: {len(one.packages):,}.")
@@ -252,15 +255,21 @@ def find(word: str) -> Environment:
 
 
 def compare(one: Environment, other: Environment) -> Changes:
-    """Return what differs: versions, sources and builds, not who asked for it."""
+    """Return what differs: versions, sources, builds, and wheels where both have them; not who asked for it."""
     before = {(p.name, p.source is Source.CONDA): p for p in one.packages}
     after = {(p.name, p.source is Source.CONDA): p for p in other.packages}
     found = []
     for key in sorted({*before, *after}):
         here, there = before.get(key), after.get(key)
-        if here is None or there is None or _identity(here) != _identity(there):
+        if here is None or there is None or not _is_same(here, there):
             found.append(Change(name=key[0], here=here, there=there))
     return Changes(python=(one.python, other.python), platform=(one.platform, other.platform), packages=tuple(found))
+
+
+def unpacked(one: Environment, other: Environment) -> list[str]:
+    """Return the names of packages of which one of the two alone has the caller's own wheel."""
+    wheels = {package.name: package.artifact for package in one.packages}
+    return [p.name for p in other.packages if p.name in wheels and bool(p.artifact) != bool(wheels[p.name])]
 
 
 def by_source(environment: Environment) -> Iterable[tuple[Source, Sequence[Package]]]:
@@ -342,8 +351,12 @@ def print_why(console: Console, reason: Why) -> None:
         console.print("For which platforms it is isn't written down.")
 
 
-def _identity(package: Package) -> tuple[str, ...]:
-    return (package.version, package.source.value, package.url, package.build, package.artifact)
+def _is_same(one: Package, other: Package) -> bool:
+    # What is captured has no wheel of the caller's own yet: that is built when a cluster starts.
+    if one.artifact and other.artifact and one.artifact != other.artifact:
+        return False
+    mine, theirs = ((p.version, p.source, p.url, p.build) for p in (one, other))
+    return mine == theirs
 
 
 def _both(change: Change) -> tuple[Text, Text]:
@@ -364,4 +377,5 @@ def _both(change: Change) -> tuple[Text, Text]:
 def _differ(change: Change, field: str) -> bool:
     if change.here is None or change.there is None:
         return False
-    return bool(getattr(change.here, field) != getattr(change.there, field))
+    here, there = getattr(change.here, field), getattr(change.there, field)
+    return bool(here != there and (field != "artifact" or (here and there)))

@@ -13,7 +13,7 @@ from tradewind.model.cluster import Cluster, ClusterSpec, Scaling
 from tradewind.model.computation import Computation, Insight
 from tradewind.model.environment import Environment
 from tradewind.model.events import Event
-from tradewind.model.exchange import MadeEnvironment, MadeWebhook, NewBudget, NewEnvironment
+from tradewind.model.exchange import Deposit, MadeEnvironment, MadeWebhook, NewBudget, NewDeposit, NewEnvironment
 from tradewind.model.instance import Instance
 from tradewind.model.named import EnvironmentVersion, NamedEnvironment
 from tradewind.model.usage import CostLine, Receipt
@@ -35,6 +35,12 @@ class Api(Protocol):
         """Write the cluster down and start it; returns at once. Raises BadRequest, OverBudget, NameTaken.
 
         ``environment`` is the caller's software, as :func:`tradewind.boot.environment.capture` finds it.
+        """
+
+    async def deposit(self, wanted: NewDeposit) -> Deposit:
+        """Return where files of the caller's own code may be put, for machines to fetch; changes nothing.
+
+        An engine of one's own needs no such place: it reads them where they are.
         """
 
     async def find(self, name: str, *, live: bool = True) -> Cluster | None:

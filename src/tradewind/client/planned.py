@@ -59,9 +59,9 @@ def keywords_of(owner: type[Cluster], args: tuple[Any, ...], given: dict[str, An
     return checked({name: bound.arguments[name] for name in known}, unknown)
 
 
-def dry_run(spec: ClusterSpec) -> DryRun:
-    """Return what would be launched; starts nothing."""
-    api = open_at(find_place(), workspace=spec.workspace)
+def dry_run(spec: ClusterSpec, api: Any = None) -> DryRun:
+    """Return what would be launched; starts nothing. Asks ``api``, by default who runs clusters for this program."""
+    api = api if api is not None else open_at(find_place(), workspace=spec.workspace)
     planned: DryRun = api.run(api.dry_run(spec))
     if spec.software is not None or not api.needs_software(spec.provider):
         return planned

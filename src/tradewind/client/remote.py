@@ -23,6 +23,7 @@ from tradewind.model.environment import Environment
 from tradewind.model.events import Event
 from tradewind.model.exchange import (
     BudgetChange,
+    Deposit,
     InstanceLog,
     JournalLine,
     Keys,
@@ -30,6 +31,7 @@ from tradewind.model.exchange import (
     MadeWebhook,
     NewBudget,
     NewCluster,
+    NewDeposit,
     NewEnvironment,
     NewSoftware,
     NewWebhook,
@@ -128,6 +130,12 @@ class Remote:
         """Write the cluster down and start it."""
         return await self._create(self._path("clusters"), NewCluster(spec=spec, environment=environment), Cluster)
 
+    async def deposit(self, wanted: NewDeposit) -> Deposit:
+        """Return where files of the caller's own code may be put."""
+        # Asked again, it changes nothing; so it has no key, under which the answer would be kept with what opens.
+        body = wire.dump_json(wanted).encode()
+        return await self.connection.ask(Question(method="POST", path=self._path("artifacts"), body=body), Deposit)
+
     async def find(self, name: str, *, live: bool = True) -> Cluster | None:
         """Return the newest cluster of this name or id."""
         try:
@@ -152,7 +160,7 @@ class Remote:
     async def set_environment(
         self, cluster_id: str, environment: Environment | None = None, *, compiled: str = ""
     ) -> None:
-        """Change what software new instances run."""
+        """Change what software the workers are to have."""
         body = wire.dump_json(NewSoftware(environment=environment, compiled=compiled)).encode()
         await self.ask("PUT", self._path("clusters", cluster_id, "environment"), body=body)
 

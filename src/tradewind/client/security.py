@@ -9,6 +9,7 @@ import dask.config
 from distributed.security import Security
 
 from tradewind.boot.process import KeyPair
+from tradewind.boot.unwritten import read_once
 from tradewind.client.door import open_api
 from tradewind.errors import TradewindError
 
@@ -17,9 +18,31 @@ log = logging.getLogger("tradewind")
 LOADER = "distributed.client.security-loader"
 
 
+class UnwrittenSecurity(Security):
+    """Dask's, whose key is written on no disk: by itself Dask makes a file of it for each connection."""
+
+    def get_connection_args(self, role: str) -> dict[str, Any]:
+        """Return what a connection in ``role`` is made with, as Dask does."""
+        tls = self.get_tls_config_for_role(role)
+        if not tls["cert"] or "\n" not in (tls["key"] or ""):
+            found: dict[str, Any] = super().get_connection_args(role)
+            return found
+        with read_once(f"{tls['cert'].rstrip()}\n{tls['key']}") as path:
+            made: dict[str, Any] = Security(
+                require_encryption=self.require_encryption,
+                extra_conn_args=self.extra_conn_args,
+                tls_ciphers=self.tls_ciphers,
+                tls_min_version=self.tls_min_version,
+                tls_max_version=self.tls_max_version,
+                tls_ca_file=self.tls_ca_file,
+                **{f"tls_{role}_cert": path, f"tls_{role}_key": path},
+            ).get_connection_args(role)
+        return made
+
+
 def security_from(keys: KeyPair) -> Security:
-    """Return what a Dask client needs to connect; the keys stay in memory."""
-    return Security(
+    """Return what a Dask client needs to connect."""
+    return UnwrittenSecurity(
         require_encryption=True,
         tls_ca_file=keys.authority,
         tls_client_cert=keys.certificate,

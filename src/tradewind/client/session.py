@@ -53,6 +53,8 @@ class Session:
         self._streams = streams
         self.to_bring: Environment | None = None
         """The caller's software with its files, where they come to the cluster from here."""
+        self.doing = ""
+        """What goes on before there is a record, for who waits."""
         self.view: ClusterView | None = None
         """As it was last seen."""
         self.attached = False
@@ -88,11 +90,11 @@ class Session:
         Raises
         ------
         NameTaken
-            It is stopping.
+            It has been stopping for half a minute, and still is.
         BadRequest
             It can't be had as asked; nothing was started.
         """
-        found = await self.api.find(self.spec.name) if look_for_name else None
+        found = await self._found() if look_for_name else None
         if found is None:
             # Shielded, so that whoever interrupts us here still learns the id of what must be ended.
             creation = asyncio.ensure_future(self._create())
@@ -102,12 +104,24 @@ class Session:
                 self._record = await creation
                 raise
             return
-        if found.status is ClusterStatus.STOPPING:
-            raise NameTaken(f"cluster {found.name!r} is stopping: wait some seconds, or take another name.")
         self._record, self.spec, self.attached = found, found.spec, True
         log.info("Attached to cluster %r, which is %s.", found.name, found.status)
         if scaling_asked is not None and scaling_asked != found.intent.scaling:
             log.warning("Cluster %r is attached to as it is: n_workers is ignored, use .scale().", found.name)
+
+    async def _found(self) -> Cluster | None:
+        """Return the cluster that has this name, once the one that had it before has let go of it."""
+        found = await self.api.find(self.spec.name)
+        if found is None or found.status is not ClusterStatus.STOPPING:
+            return found
+        log.info("The cluster that was called %r is stopping; waiting for its name.", found.name)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(ENDS_WITHIN_S):
+                view = await self.api.view(found.id)
+                while view.cluster.status.is_live:
+                    view = await self.api.wait_changed(found.id, view.revision, LOOK_S)
+                return await self._found()
+        raise NameTaken(f"cluster {found.name!r} is still stopping: wait some seconds, or take another name.")
 
     async def _create(self) -> Cluster:
         if self.spec.software is not None:
@@ -119,12 +133,25 @@ class Session:
         # Imported by who needs it alone: a local cluster's start is shorter than some imports.
         prepare = importlib.import_module("tradewind.client.software").prepare
         environment: Environment = await asyncio.to_thread(
-            prepare, self.spec, planned, self._public_indexes, is_streamed=self._streams
+            prepare, self.spec, planned, self._public_indexes, is_streamed=self._streams, say=self._say
         )
         if self._streams:
-            self.to_bring = environment
-            environment = seal(replace(environment, artifacts=()))
+            environment = await self._left_here(environment)
         return await self.api.create(self.spec, environment=environment)
+
+    async def _left_here(self, environment: Environment) -> Environment:
+        """Return software as who runs the cluster is told it: without files that machines can't fetch anywhere."""
+        if not environment.artifacts:
+            return environment
+        deposit = importlib.import_module("tradewind.client.depositing").deposit
+        if await deposit(self.api, self.spec.provider, environment):
+            return environment
+        self.to_bring = environment
+        return seal(replace(environment, artifacts=()))
+
+    def _say(self, words: str) -> None:
+        self.doing = words
+        log.info(words)
 
     async def until_contact(self) -> Contact:
         """Return where its scheduler is, once it listens.
@@ -151,11 +178,11 @@ class Session:
         """Raise ClusterStartError if it is ending."""
         if self.record.status.rank >= ClusterStatus.STOPPING.rank:
             why = self.record.stop_detail
-            raise ClusterStartError(
-                f"cluster {self.record.name!r} could not be started: {why}. "
-                f"What its processes wrote: `tradewind cluster logs {self.record.name}`.",
-                self.record.id,
-            )
+            said = f"cluster {self.record.name!r} could not be started: {why}."
+            # Where nothing ever ran, nothing was written.
+            if self.view is None or any(one.handle for one in self.view.instances):
+                said += f" What its processes wrote: `tradewind cluster logs {self.record.name}`."
+            raise ClusterStartError(said, self.record.id)
 
     async def look(self) -> ClusterView:
         """Return how it is now."""

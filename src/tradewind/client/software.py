@@ -135,18 +135,26 @@ def carried(
 
 
 def prepare(
-    spec: ClusterSpec, planned: DryRun, public_indexes: Sequence[str], *, is_streamed: bool = False
+    spec: ClusterSpec,
+    planned: DryRun,
+    public_indexes: Sequence[str],
+    *,
+    is_streamed: bool = False,
+    here: Environment | None = None,
+    say: Callable[[str], None] = log.info,
 ) -> Environment:
     """Return the software with the files of it that no index has; what differs there is said in the log.
 
     Where it is streamed and nobody says what the machines are, they have software of their own: the caller's is left
-    as it is. Raises as :func:`find` does, and where what is the caller's own can't be built, or not for those machines.
+    as it is. ``here`` is what was captured, by default now; ``say`` is told in a sentence what takes long. Raises as
+    :func:`find` does, and where what is the caller's own can't be built, or not for those machines.
     """
-    here = capture()
+    here = here if here is not None else capture()
     known = Target.oldest(line.offer.target for line in planned.instances)
-    wanted = find(spec, planned, here=here, target=_as_here(here) if is_streamed and known is None else known)
+    wanted = find(spec, planned, here=here, target=_as_here(here) if is_streamed and known is None else known, say=say)
     for note in wanted.notes():
         log.warning(note) if any(map(is_far, wanted.differences)) else log.info(note)
+    say("Packing what no index has.")
     return carried(wanted, public_indexes)
 
 
@@ -179,9 +187,9 @@ def anew(
     return carried(find(spec, nothing, here=here, target=target or _as_here(here)), public_indexes)
 
 
-def with_software(planned: DryRun, spec: ClusterSpec) -> DryRun:
+def with_software(planned: DryRun, spec: ClusterSpec, *, here: Environment | None = None) -> DryRun:
     """Return a dry run that says what of the caller's software will differ. Raises as :func:`find` does."""
-    return replace(planned, notes=(*planned.notes, *find(spec, planned).notes()))
+    return replace(planned, notes=(*planned.notes, *find(spec, planned, here=here).notes()))
 
 
 def _as_here(here: Environment) -> Target:

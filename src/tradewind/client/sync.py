@@ -14,7 +14,7 @@ from tradewind.boot.environment.capture import capture
 from tradewind.client.door import Place, is_near, must_stream
 from tradewind.client.renewal import renew, until_renewed
 from tradewind.client.session import Session
-from tradewind.errors import BadRequest
+from tradewind.errors import BadRequest, SyncError
 from tradewind.model.environment import OF_THE_CALLER, Confidence, Difference, Environment, Package, Source, seal
 
 if TYPE_CHECKING:
@@ -125,7 +125,7 @@ class Sync:
             if change.files or not held.round or _places(code) != held.places:
                 delivered = await self._deliver(scheduler, code, change, held)
             if differences or any(name.endswith(COMPILED) for name in change.files):
-                target = self._target(environment) if differences else None
+                target = await self._target(environment) if differences else None
                 restarted = await renew(self._session, target, compiled=compiled_in(code.contents))
             else:
                 restarted = await until_renewed(self._session)  # of a sync that broke off
@@ -161,13 +161,22 @@ class Sync:
         )
         return environment, codes.code_to_carry(environment, lies_there, is_all=record.spec.software is None)
 
-    def _target(self, environment: Environment) -> Environment:
+    async def _target(self, environment: Environment) -> Environment:
         """Return what new workers start with, before they take the caller's code over the line."""
         before = self._session.record.environment
         if before is None or self._sees_files():
             return environment
-        target = with_code_of(before, environment)
-        return replace(target, artifacts=()) if must_stream(self._place, self._session.spec.provider) else target
+        target, provider = with_code_of(before, environment), self._session.spec.provider
+        if not must_stream(self._place, provider):
+            return target
+        if not before.artifacts:
+            return replace(target, artifacts=())
+        from tradewind.client.depositing import deposit
+
+        # What the scheduler was started with lies in the depot, and isn't sent to the new ones over the line.
+        if not await deposit(self._session.api, provider, target):
+            raise SyncError("new workers can't be given your code: it can't be uploaded now. Nothing changed.", ())
+        return target
 
     def _sees_files(self) -> bool:
         """Whether the cluster's processes import from the caller's directories."""

@@ -18,7 +18,6 @@ from tradewind.model.instance import Role
 from tradewind.model.money import Money
 from tradewind.model.resources import GIB, Resources
 from tradewind.model.usage import Cost, CostLine, Receipt
-from tradewind.model.views import DryRun
 
 BLOCKS = " ▏▎▍▌▋▊▉█"
 BAR_WIDTH = 16
@@ -192,28 +191,6 @@ def sum_of(lines: Iterable[CostLine]) -> Cost:
         free_seconds=sum(cost.free_seconds for cost in costs),
         unpriced_seconds=sum(cost.unpriced_seconds for cost in costs),
     )
-
-
-def dry_run_table(dry_run: DryRun) -> RenderableType:
-    """Return what would be launched, at what price, and why."""
-    table = plain_table()
-    table.add_column("what", no_wrap=True)
-    table.add_column("each")
-    table.add_column("where")
-    table.add_column("price of each", justify="right")
-    table.add_column("why", style=QUIET, overflow="fold")
-    for planned in dry_run.instances:
-        offer = planned.offer
-        price = Text("unpriced", "yellow") if offer.price is None else Text(str(offer.price))
-        where = " ".join(filter(None, (offer.provider, offer.zone or offer.region, "spot" if offer.spot else "")))
-        each = f"{offer.vm_type}: {resources_text(offer.resources)}"
-        table.add_row(f"{planned.count} × {planned.role.value}", Text(each), Text(where), price, Text(planned.why))
-    table.add_section()
-    total = cost_text(dry_run.cost_per_hour)
-    total.stylize("bold")
-    table.add_row(Text("one hour of all", style="bold"), "", "", total)
-    notes = [Text.assemble(("• ", QUIET), note) for note in dry_run.notes]
-    return Group(table, *notes)
 
 
 def insights_panel(insights: Sequence[Insight]) -> RenderableType:

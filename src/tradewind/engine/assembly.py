@@ -9,18 +9,22 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 
-from tradewind.config import Settings
+from tradewind.config import Settings, cache_directory
+from tradewind.engine.access.asker import Asker
 from tradewind.engine.access.identity import installation, is_dead, new_id, this_process
 from tradewind.engine.access.people import People
 from tradewind.engine.clock import Clock, SteadyClock
+from tradewind.engine.clusters import Clusters
 from tradewind.engine.delivery.outbox import Delivery
 from tradewind.engine.delivery.posting import HttpPoster
+from tradewind.engine.deposits import Deposits
+from tradewind.engine.depot import Depots
 from tradewind.engine.engine import Engine
 from tradewind.engine.environments import Environments
 from tradewind.engine.link import AgentLink, HttpAgentLink
+from tradewind.engine.records import Records
 from tradewind.engine.rounds.peek import Peeks
 from tradewind.engine.rounds.rounds import Rounds
-from tradewind.engine.service import Service
 from tradewind.engine.spending.accounts import Accounts
 from tradewind.engine.spending.budgets import Budgets
 from tradewind.engine.tidying import Tidying
@@ -39,7 +43,9 @@ INSTALLATION = "installation"
 class Assembly:
     """What runs on an engine's event loop."""
 
-    service: Service
+    clusters: Clusters
+    deposits: Deposits
+    records: Records
     engine: Engine
     store: Store
     link: AgentLink
@@ -102,7 +108,7 @@ class Means:
     installation: str
     """What all that it launches is marked with."""
     caller: Caller
-    """For whom its service answers, until it is told otherwise."""
+    """For whom its verbs answer, until it is told otherwise."""
     offered: Callable[[str], Provider] | None = None
     """As ``provider_of``, for what is new: raises BadRequest for what people may run nothing on. None: all alike."""
     sweeps: tuple[str, ...] = ()
@@ -127,6 +133,7 @@ def put_together(means: Means) -> Assembly:
         new_id=new_id,
         installation=means.installation,
         holder=this_process(),
+        depots=Depots(means.settings.software),
         pace=means.pace,
         sweeps=means.sweeps,
         keeps_alive=means.keeps_alive,
@@ -136,18 +143,21 @@ def put_together(means: Means) -> Assembly:
     poster = HttpPoster(private_addresses=private_addresses)
     accounts = Accounts(store=store, clock=clock, holder=rounds.holder, mails=settings.mail.host is not None)
     delivery = Delivery(store=store, clock=clock, mail=settings.mail, poster=poster)
-    tidying = Tidying(store=store, clock=clock)
+    tidying = Tidying(store=store, clock=clock, cache=cache_directory())
     chores = (("accounts", accounts.look_at_all), ("delivery", delivery.deliver_all), ("tidying", tidying.tidy))
     engine = Engine(rounds, store, clock, chores=chores)
     accounts.poke = engine.poke
-    service = Service(
+    asker = Asker(store, clock, means.caller)
+    deposits = Deposits(rounds.depots, means.offered or means.provider_of, asker)
+    clusters = Clusters(
         engine,
         store,
         clock,
         means.provider_of,
+        asker=asker,
+        deposits=deposits,
         peeks=Peeks(store, link, clock),
         offered=means.offered,
-        caller=means.caller,
         new_id=new_id,
         new_token=lambda: secrets.token_urlsafe(32),
     )
@@ -161,7 +171,9 @@ def put_together(means: Means) -> Assembly:
         private_addresses=private_addresses,
     )
     return Assembly(
-        service=service,
+        clusters=clusters,
+        deposits=deposits,
+        records=Records(store, clock, asker),
         engine=engine,
         store=store,
         link=link,

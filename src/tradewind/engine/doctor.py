@@ -24,7 +24,10 @@ ROOM = GIB
 EXTRAS = {
     "bokeh": ("Dask's dashboard", "dashboard"),
     "ipywidgets": ("the live widget in Jupyter", "jupyter"),
-    "xarray": ("`tradewind demo`", "demo"),
+    # Of those that it needs, the one that nobody has for another reason.
+    "iris_sample_data": ("`tradewind demo`", "demo"),
+    "rattler": ("conda's packages, and software for other machines than this", "software"),
+    "uvicorn": ("`tradewind serve`", "server"),
 }
 
 

@@ -23,12 +23,24 @@ from tradewind.providers.registry import open_provider
 
 if TYPE_CHECKING:
     from tradewind.engine.assembly import Assembly
-    from tradewind.engine.service import Service as Verbs
+    from tradewind.engine.clusters import Clusters
+    from tradewind.engine.deposits import Deposits
+    from tradewind.engine.records import Records
+
+    class Verbs(Clusters, Deposits, Records):
+        """What the type checker knows of them."""
 else:
     Verbs = object  # the real ones are imported on the engine's thread, and found by __getattr__
 
 T = TypeVar("T")
 ELSEWHERE = {
+    "deposit": ("deposits", "deposit"),
+    "computations": ("records", "computations"),
+    "computation": ("records", "computation"),
+    "insights": ("records", "insights"),
+    "usage": ("records", "usage"),
+    "receipt": ("records", "receipt"),
+    "export": ("records", "export"),
     "budgets": ("budgets", "list"),
     "set_budget": ("budgets", "set"),
     "remove_budget": ("budgets", "remove"),
@@ -40,11 +52,11 @@ ELSEWHERE = {
     "create_environment": ("environments", "create"),
     "delete_environment": ("environments", "delete"),
 }
-"""The verbs that budgets and environments answer, each with its name there; all others are the service's."""
+"""Who answers which verb, and its name there; all others are of clusters."""
 
 
 class Solo(Verbs):
-    """An engine, its store and its thread. Every verb of :class:`Service`, awaitable on any event loop."""
+    """An engine, its store and its thread. Every verb of an assembly, awaitable on any event loop."""
 
     def __init__(self, settings: Settings, *, looks_after: bool = True) -> None:
         """Start nothing yet: the first verb or :meth:`prepare` does.
@@ -78,13 +90,13 @@ class Solo(Verbs):
         return can.runs_software and not can.same_file_system
 
     def __getattr__(self, verb: str) -> Any:
-        """Return ``verb`` of the service, to be awaited on the caller's loop."""
+        """Return ``verb`` of who answers it, to be awaited on the caller's loop."""
         if verb.startswith("_"):
             raise AttributeError(verb)
 
         async def call(*args: Any, **kwargs: Any) -> Any:
             opened = await asyncio.wrap_future(self._opened)
-            who, name = ELSEWHERE.get(verb, ("service", verb))
+            who, name = ELSEWHERE.get(verb, ("clusters", verb))
             answer: Coroutine[Any, Any, Any] = getattr(getattr(opened, who), name)(*args, **kwargs)
             return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(answer, self._loop))
 

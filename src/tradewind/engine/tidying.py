@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from pathlib import Path
 
+from tradewind.boot.environment.unused import prune
 from tradewind.engine.clock import Clock
 from tradewind.store.store import Store
+
+log = logging.getLogger(__name__)
 
 PERIOD = timedelta(hours=1)
 """Between two times, of each engine."""
 FIRST = timedelta(minutes=5)
 """After its start: a program that asks for one cluster and goes needn't tidy."""
+CACHE_PERIOD = timedelta(days=1)
 TOKENS_KEPT = timedelta(days=90)
 """How long a token that is good for nothing stays; after that the audit log alone tells of it."""
 
@@ -22,7 +29,10 @@ class Tidying:
 
     store: Store
     clock: Clock
+    cache: Path | None = None
+    """The user's cache directory, which is gone through once a day; None: nobody's."""
     _next_at: datetime | None = field(default=None, init=False)
+    _cache_at: datetime | None = field(default=None, init=False)
 
     async def tidy(self) -> int:
         """Delete what is due, if it's time; return how many rows that were."""
@@ -32,5 +42,15 @@ class Tidying:
         if now < self._next_at:
             return 0
         self._next_at = now + PERIOD
+        await self._tidy_cache(now)
         tokens = await self.store.people.forget_tokens(now - TOKENS_KEPT)
         return tokens + await self.store.idempotency.forget(now)
+
+    async def _tidy_cache(self, now: datetime) -> None:
+        if self.cache is None or (self._cache_at is not None and now < self._cache_at):
+            return
+        self._cache_at = now + CACHE_PERIOD
+        needed = await self.store.environments.files()
+        gone = await asyncio.to_thread(prune, self.cache, needed=needed, now=now.timestamp())
+        if gone:
+            log.info("removed %d things from %s that nobody had used for long", len(gone), self.cache)

@@ -18,12 +18,16 @@ import time
 import traceback
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import NoReturn
 
 import dask
 import psutil
 
+from tradewind.boot.birth import machine_boot
+from tradewind.host.bare.silence import Silence
 from tradewind.host.bare.starter import ASKED
+from tradewind.host.in_use import InUse
 from tradewind.host.process import PR_SET_CHILD_SUBREAPER, become_dask, prctl, show_as
 from tradewind.host.records import Exit, Run, now_utc
 from tradewind.host.task import Task
@@ -95,8 +99,11 @@ def _watch_over(task: Task, poke: int, wake: int, waker: int) -> int:
         os.close(wake)
         os.close(waker)
         os._exit(become_dask(task, poke, keeper) & 0xFF)
-    end = _Watch(task=task, run=run, child=child, wake=wake, poke=poke).until_the_end()
+    in_use = InUse(Path(sys.prefix)) if sys.platform == "linux" else None
+    end = _Watch(task=task, run=run, child=child, wake=wake, poke=poke, in_use=in_use).until_the_end()
     kill_descendants()
+    if in_use is not None:
+        in_use.end()
     task.records.withdraw(task.marks)
     run.write_exit(end)
     _tell(poke, b"changed\n")
@@ -113,6 +120,7 @@ class _Watch:
     child: int
     wake: int
     poke: int
+    in_use: InUse | None = None
     detail: str = ""
     kill_at: float | None = None
     """By the monotonic clock; set once the Dask process was asked to end."""
@@ -121,14 +129,21 @@ class _Watch:
         expires_at = self.task.expires_at
         # Both clocks count: one that somebody sets must not prolong a life.
         deadline = None if expires_at is None else time.monotonic() + (expires_at - now_utc()).total_seconds()
+        silence = self._silence()
         most = self._most_memory()
         process = psutil.Process(self.child)
         while True:
+            if self.in_use is not None:
+                self.in_use.renew()
             ended = self._reap()
             if ended is not None:
                 return Exit(stopped_at=now_utc(), exit_code=ended, detail=self._why(ended))
             if _is_over(expires_at, deadline):
                 self._ask(f"its time was over: it was to end at {expires_at:%Y-%m-%d %H:%M:%S} UTC")
+            if silence is not None and (
+                words := silence.words(self.task.boot.orphan_timeout_s, str(self.run.directory))
+            ):
+                self._ask(words)
             if self.kill_at is not None and time.monotonic() >= self.kill_at:
                 self._kill("")
             with contextlib.suppress(psutil.NoSuchProcess):
@@ -137,6 +152,12 @@ class _Watch:
                     limit = self.task.boot.memory
                     self._kill(f"used {used / GIB:.2f} GiB of its {limit / GIB:.2f} GiB and was killed")
             self._sleep()
+
+    def _silence(self) -> Silence | None:
+        """Return what is known of who asks after it; None where its keeper and who asks are one machine's."""
+        if not self.task.is_fresh:
+            return None
+        return Silence(str(self.task.root), self.task.marks.installation, machine_boot())
 
     def _most_memory(self) -> float | None:
         dask.config.set(self.task.boot.dask_config)

@@ -9,16 +9,17 @@ import pickle
 import signal
 import sys
 import traceback
-from functools import partial
 from typing import NoReturn
 
 import distributed
 from setproctitle import setproctitle, setthreadtitle
 
-from tradewind.agent.scheduler import AgentSettings, attach
+from tradewind.agent.scheduler import AgentSettings
+from tradewind.agent.scheduler import attach as attach_to
 from tradewind.boot.process import Boot
 from tradewind.boot.serve import DEATH_TIMEOUT_S, Agent, CantServe, Surroundings, prepare_process, serve
 from tradewind.host.bare.ground import VARIABLE
+from tradewind.host.meeting import Crew, Meets
 from tradewind.host.task import Task, python_command
 from tradewind.model.instance import Contact
 
@@ -56,7 +57,7 @@ def attach_agent(scheduler: distributed.Scheduler, boot: Boot, host: str = "127.
         record_code=boot.record_code,
         ends_process=True,
     )
-    return attach(scheduler, settings)
+    return attach_to(scheduler, settings)
 
 
 def become_dask(task: Task, poke: int, keeper: int) -> int:
@@ -112,13 +113,19 @@ def run_dask(task: Task, poke: int, keeper: int) -> int:
             wait_s = min(wait_s * 1.05, 0.25)
         return contact.scheduler
 
+    def attach(scheduler: distributed.Scheduler, boot: Boot) -> Agent:
+        if task.is_fresh:
+            Crew(scheduler, run.directory, task.address)
+        return attach_agent(scheduler, boot, host=task.address)
+
     around = Surroundings(
-        attach=partial(attach_agent, host=task.address),
+        attach=attach,
         on_contact=on_contact,
         on_ready=on_ready,
         find_scheduler=find_scheduler,
         local_directory=str(run.scratch),
         host=task.address,
+        plugins=(Meets(run.directory, task.marks.instance, task.address),) if task.is_fresh else (),
         # On another host the scheduler's software may still be on its way there.
         patience_s=task.boot.orphan_timeout_s if task.is_fresh else DEATH_TIMEOUT_S,
         # Where the kernel doesn't end us with our keeper (macOS), we look for it ourselves.

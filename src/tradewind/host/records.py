@@ -9,7 +9,10 @@
     │   ├── scratch/           what it spills; goes with it
     │   ├── contact.json       where a scheduler listens
     │   ├── ready              the worker is connected
+    │   ├── met                when a worker on another host was with its scheduler, as the file's time
+    │   ├── crew.json          when a scheduler met workers of other hosts
     │   ├── stopping           it was told to end
+    │   ├── room               room on the disk for how it ended; goes when that is written
     │   ├── fault              one sentence from a Dask process that couldn't go on
     │   └── exit.json          how it ended
     └── clusters/<cluster>.json    where its scheduler listens; goes with the scheduler
@@ -31,6 +34,7 @@ from pathlib import Path
 from typing import Any
 
 from tradewind.boot.birth import birth_of, is_alive, machine_boot
+from tradewind.host.bare.ground import ROOM, keep_room
 from tradewind.model.instance import Contact, InstanceStatus, Marks, ObservedInstance, Role
 
 SAFE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
@@ -161,6 +165,7 @@ class Run:
         draft = self.directory / f".claim-{pid}"
         draft.write_text(json.dumps(data))
         try:
+            keep_room(str(self.directory))
             # A link fails if its name exists, so that of two claimants one wins, and nobody sees half a file.
             os.link(draft, self.directory / "instance.json")
         except FileExistsError:
@@ -192,7 +197,8 @@ class Run:
             return ""
 
     def write_exit(self, end: Exit) -> None:
-        """Write down how it ended."""
+        """Write down how it ended, also where its disk is full."""
+        (self.directory / ROOM).unlink(missing_ok=True)
         write_json(self.directory / "exit.json", asdict(end) | {"stopped_at": end.stopped_at.isoformat()})
 
     def exit(self) -> Exit | None:

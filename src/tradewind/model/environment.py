@@ -65,6 +65,9 @@ class Artifact:
     """Hex."""
     size: int
     """Bytes."""
+    is_deposited: bool = False
+    """Whether the owner of the cluster has put it into the workspace's depot, from afar: then it is had from there
+    alone. Whoever runs the cluster finds it out; what was sent in its place counts for nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

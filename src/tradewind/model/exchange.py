@@ -8,7 +8,7 @@ from typing import Generic, TypeVar
 
 from tradewind.model.budget import BudgetScope, Period, Webhook
 from tradewind.model.cluster import ClusterSpec, ClusterStatus, Scaling
-from tradewind.model.environment import Environment
+from tradewind.model.environment import Artifact, Environment
 from tradewind.model.events import Event
 from tradewind.model.instance import Instance
 from tradewind.model.money import Money
@@ -59,6 +59,38 @@ class NewSoftware:
     """None: as it is."""
     compiled: str = ""
     """Names the compiled code of the caller, such as its hash: where it differs, workers are replaced as well."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewDeposit:
+    """Ask where the files of one's own code may be put, for clusters that are made afterwards."""
+
+    provider: str
+    """Where they shall run."""
+    artifacts: tuple[Artifact, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Upload:
+    """Where one file is to be put."""
+
+    sha256: str
+    """Of the file."""
+    url: str
+    """Takes one PUT of it, with ``x-ms-blob-type: BlockBlob`` among the headers, within a quarter of an hour. It lets
+    one write there: it isn't shown to anybody."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deposit:
+    """What of it is to be put where."""
+
+    is_taken: bool
+    """Whether files can be put anywhere; else the caller's code goes to the cluster over Dask's own line."""
+    detail: str = ""
+    """Why not."""
+    uploads: tuple[Upload, ...] = ()
+    """Of the files that aren't there yet."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

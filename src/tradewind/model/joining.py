@@ -76,7 +76,7 @@ class NewInvitation:
     email: str | None = None
     """For whom, as a note."""
     expires_at: datetime | None = None
-    """None is in a week."""
+    """None is in a week; never after the token that it is asked with."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -157,6 +157,8 @@ class Caller:
     scopes: frozenset[Scope] = EVERY_SCOPE
     mentees: frozenset[str] = field(default_factory=frozenset)
     """Names of the members who agreed to be read by mentors; of use to a mentor only."""
+    makes_until: datetime | None = None
+    """As in :class:`Signed`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""Whether a limit on spending lets something start, go on, or be warned of."""
+"""Whether a limit on spending lets something start, or be warned of."""
 
 from __future__ import annotations
 
@@ -61,13 +61,6 @@ def may_start(limit: Money, spent: Money, planned_per_hour: Money | None, minimu
         f"a budget of {limit}{rest} doesn't pay for {_spoken(minimum)} of this: it costs {planned_per_hour} per hour, "
         f"so that needs {needed}; ask for fewer or smaller workers, or raise the budget"
     )
-
-
-def is_exhausted(state: BudgetState, horizon: timedelta) -> bool:
-    """Whether going on for ``horizon``, until the next look, would reach the limit. What is free never does."""
-    if state.spent.amount == 0 and state.burn_per_hour.amount == 0:
-        return False
-    return (state.spent + _cost_of(state.burn_per_hour, horizon)).amount >= state.limit.amount
 
 
 def step(state: BudgetState) -> int:

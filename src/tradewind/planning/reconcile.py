@@ -27,6 +27,8 @@ TIGHT = timedelta(seconds=20)
 """How long before a cluster asks again for workers that its budget didn't pay for."""
 OTHERS_GIVE_BACK = timedelta(seconds=5)
 """How long a new cluster waits for what others hold ahead: they give of it when somebody joins them."""
+REFUSED = frozenset({InstanceEnd.NO_CAPACITY, InstanceEnd.REJECTED})
+"""Ends of what never existed."""
 CLOSING = frozenset({"closing", "closing_gracefully"})
 """Dask's words for a worker that is on its way out."""
 
@@ -154,7 +156,11 @@ def take_down(snapshot: Snapshot, cluster: Cluster, instances: tuple[Instance, .
     """Return the steps towards nothing: every instance ended, and seen to be ended."""
     after = tuple(abandoned(i, now) if i.status.is_live else i for i in instances)
     live = [i for i in after if i.status.is_live]
-    if live or snapshot.observed is None:
+    # Where every order was refused there is nothing to look for; and who can't launch often can't look either, so that
+    # a host with the wrong key would keep its user waiting. Of rows that ended long ago, the scheduler's is still here.
+    had_scheduler = any(i.role is Role.SCHEDULER for i in after)
+    may_exist = not had_scheduler or any(i.end not in REFUSED for i in after)
+    if live or (snapshot.observed is None and may_exist):
         return Plan(
             cluster=cluster,
             instances=after,
@@ -213,7 +219,7 @@ def _available(snapshot: Snapshot, instances: tuple[Instance, ...], role: Role, 
     refused = [
         i.offer
         for i in instances
-        if i.end in {InstanceEnd.NO_CAPACITY, InstanceEnd.REJECTED}
+        if i.end in REFUSED
         and i.stopped_at is not None
         and now < i.stopped_at + REFUSAL
         and not (i.end is InstanceEnd.NO_CAPACITY and _gave_back(instances, i.offer, i.stopped_at))

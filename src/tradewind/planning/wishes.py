@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from datetime import timedelta
 from decimal import Decimal
 
 from tradewind.errors import BadRequest
 from tradewind.model.cluster import ClusterSpec, Scaling
-from tradewind.model.environment import Environment
+from tradewind.model.environment import Artifact, Environment
 from tradewind.model.resources import Need, Range
 from tradewind.planning.addresses import check_addresses
 from tradewind.planning.names import environment_reference
@@ -24,6 +24,8 @@ LONGEST = timedelta(days=366)
 LONGEST_ORPHAN = timedelta(days=7)
 """What nobody looks after for a week is forgotten."""
 LONGEST_TEXT = 25_000
+MOST_BYTES = 100 * 2**20
+"""Of the caller's own code; the caller's side refuses more before it asks."""
 MOST_ENTRIES = 1000
 MOST_MONEY = Decimal(10) ** 12
 SMALLEST_MONEY = Decimal(10) ** -9
@@ -82,7 +84,7 @@ def check_scaling(scaling: Scaling) -> None:
 
 
 def check_software(environment: Environment | None, *, is_from_afar: bool) -> None:
-    """Raise BadRequest for software that names files as nobody's do; from afar, for any file, and for secrets in it.
+    """Raise BadRequest for software that names files as nobody's do; from afar, also for secrets in it.
 
     A file's hash and name become a path, here and on machines: what isn't checked could be any file of whoever runs
     the engine. The hash of the whole doesn't count, see :func:`tradewind.model.environment.seal`.
@@ -96,18 +98,30 @@ def check_software(environment: Environment | None, *, is_from_afar: bool) -> No
     """
     if environment is None:
         return
-    for artifact in environment.artifacts:
+    check_artifacts(environment.artifacts)
+    if is_from_afar:
+        check_addresses(environment)
+
+
+def check_artifacts(artifacts: Sequence[Artifact]) -> None:
+    """Raise BadRequest for files that are named as nobody's are, for too many, and for what no line carries."""
+    for artifact in artifacts:
         if not _SHA256.match(artifact.sha256) or not _FILE_NAME.match(artifact.file_name):
             raise BadRequest(
                 f"{artifact.file_name!r:.80} with the hash {artifact.sha256!r:.80} can't be a file that travels: the "
                 "hash is a sha256 in hex, the name a plain one, as wheels have."
             )
-    if is_from_afar:
-        check_addresses(environment)
-    if is_from_afar and environment.artifacts:
+        if not 0 <= artifact.size <= MOST_BYTES:
+            raise BadRequest(
+                f"{artifact.file_name} has {artifact.size:,} bytes; what travels has at most {MOST_BYTES:,}. Data "
+                "belongs where all workers can read it."
+            )
+    if len({artifact.sha256 for artifact in artifacts}) != len(artifacts) or len(artifacts) > MOST_ENTRIES:
+        raise BadRequest(f"files that travel are named once each, and at most {MOST_ENTRIES} of them.")
+    if (size := sum(artifact.size for artifact in artifacts)) > MOST_BYTES:
         raise BadRequest(
-            f"this server can't read files of your computer ({environment.artifacts[0].file_name!r} for one). Leave "
-            "them out; Cluster(…) sends your own code to the cluster itself, once it is up."
+            f"what travels has {size:,} bytes together, and may have {MOST_BYTES:,}. Data belongs where all workers "
+            "can read it."
         )
 
 

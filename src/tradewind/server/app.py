@@ -19,7 +19,19 @@ from tradewind.config import OidcSettings, Settings
 from tradewind.engine.assembly import Assembly
 from tradewind.engine.clock import Clock
 from tradewind.errors import MissingExtra, TradewindError
-from tradewind.server import budgets, clusters, environments, health, history, logins, openapi, people, problems, stream
+from tradewind.server import (
+    artifacts,
+    budgets,
+    clusters,
+    environments,
+    health,
+    history,
+    logins,
+    openapi,
+    people,
+    problems,
+    stream,
+)
 from tradewind.server.context import request_id
 from tradewind.server.guard import Guard
 from tradewind.server.limits import Limits, Streams
@@ -32,7 +44,16 @@ if TYPE_CHECKING:
     from tradewind.server.oidc import OpenIdProvider
     from tradewind.server.telemetry import Traces
 
-TABLES = (clusters.table, history.table, budgets.table, environments.table, stream.table, people.table, logins.table)
+TABLES = (
+    clusters.table,
+    artifacts.table,
+    history.table,
+    budgets.table,
+    environments.table,
+    stream.table,
+    people.table,
+    logins.table,
+)
 OPERATIONS: tuple[Operation, ...] = tuple(operation for table in TABLES for operation in table.operations)
 """Everything that can be asked, in the order it is documented."""
 

@@ -15,18 +15,29 @@ CLOSE = {"Connection": "close"}
 """Given with answers to requests whose rest nobody will read: else their sender would hold the line with it."""
 
 
-async def read(request: Request, kind: str = "application/json") -> bytes:
-    """Return the body, of this ``kind`` by its own account. Raises HTTPException 408, 413 or 415."""
+async def read(request: Request, kind: str = "application/json", *, limit: int = 0) -> bytes:
+    """Return the body, of this ``kind`` by its own account. Raises HTTPException 408, 413 or 415.
+
+    Parameters
+    ----------
+    request : Request
+        Whose body it is.
+    kind : str
+        Media type that it must say it has.
+    limit : int
+        Bytes that are read where the server's ``body_limit`` is less.
+    """
     told_kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if told_kind != kind:
         raise HTTPException(415, f"send the body with the header Content-Type: {kind}")
     if request.headers.get("content-encoding", "identity").lower() != "identity":
         raise HTTPException(415, "send the body as it is, without a Content-Encoding")
     settings: Settings = request.app.state.settings
-    limit = settings.serve.body_limit
+    is_own = limit > settings.serve.body_limit
+    limit = max(limit, settings.serve.body_limit)
     told = request.headers.get("content-length", "0")
     if told.isdecimal() and int(told[:20]) > limit:
-        raise _too_large(limit)
+        raise _too_large(limit, is_own)
     parts: list[bytes] = []
     size = 0
     try:
@@ -34,7 +45,7 @@ async def read(request: Request, kind: str = "application/json") -> bytes:
             async for part in request.stream():
                 size += len(part)
                 if size > limit:
-                    raise _too_large(limit)
+                    raise _too_large(limit, is_own)
                 parts.append(part)
     except TimeoutError:
         raise HTTPException(408, f"the body didn't arrive within {PATIENCE_S:g} s", CLOSE) from None
@@ -43,6 +54,7 @@ async def read(request: Request, kind: str = "application/json") -> bytes:
     return b"".join(parts)
 
 
-def _too_large(limit: int) -> HTTPException:
+def _too_large(limit: int, is_own: bool) -> HTTPException:
     fact = f"the body is longer than {limit} bytes, which is the most this server reads"
-    return HTTPException(413, f"{fact}; send less, or ask its operator for a larger body_limit", CLOSE)
+    step = "send less" if is_own else "send less, or ask its operator for a larger body_limit"
+    return HTTPException(413, f"{fact}{' here' if is_own else ''}; {step}", CLOSE)

@@ -10,10 +10,13 @@ from tradewind.model.exchange import MadeEnvironment, NewEnvironment, Page
 from tradewind.model.named import EnvironmentVersion, NamedEnvironment
 from tradewind.server.context import request_id
 from tradewind.server.operation import Asked, Nothing, Table
+from tradewind.store.environments import MOST_BYTES
 
 table = Table("environments")
 ALL = "/workspaces/{workspace}/environments"
 ONE = ALL + "/{environment}"
+BESIDE = 64 * 1024
+"""Bytes of a new version that aren't its packages: its name, its note and where it came from."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +40,16 @@ async def list_all(asked: Asked[Nothing, Named]) -> Page[EnvironmentVersion]:
     return Page(items=tuple(await _environments(asked).list(asked.query.name)))
 
 
-@table.on("POST", ALL, body=NewEnvironment, answer=MadeEnvironment, status=201, is_create=True, problems=(BadRequest,))
+@table.on(
+    "POST",
+    ALL,
+    body=NewEnvironment,
+    answer=MadeEnvironment,
+    status=201,
+    is_create=True,
+    problems=(BadRequest,),
+    body_limit=MOST_BYTES + BESIDE,
+)
 async def create(asked: Asked[NewEnvironment, Nothing]) -> MadeEnvironment:
     """Give software a name; another content of a name that is there is its next version."""
     return await _environments(asked).create(asked.body, request_id=request_id() or None, once=asked.once)

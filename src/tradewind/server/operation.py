@@ -14,7 +14,9 @@ from starlette.responses import Response
 
 from tradewind import wire
 from tradewind.engine.assembly import Assembly
-from tradewind.engine.service import Service
+from tradewind.engine.clusters import Clusters
+from tradewind.engine.deposits import Deposits
+from tradewind.engine.records import Records
 from tradewind.errors import TradewindError, Unavailable
 from tradewind.model.people import Caller, Signed
 from tradewind.server import auth, body, once
@@ -69,9 +71,19 @@ class Asked(Generic[B, Q]):
         return self.member
 
     @property
-    def service(self) -> Service:
-        """The engine's verbs, answered for who asks."""
-        return self.assembly.service.as_(self.caller, request_id() or None)
+    def clusters(self) -> Clusters:
+        """The verbs of clusters, answered for who asks."""
+        return self.assembly.clusters.as_(self.caller, request_id() or None)
+
+    @property
+    def deposits(self) -> Deposits:
+        """Where its files may be put, for who asks."""
+        return self.assembly.deposits.as_(self.caller, request_id() or None)
+
+    @property
+    def records(self) -> Records:
+        """The verbs of what was computed and what it cost, answered for who asks."""
+        return self.assembly.records.as_(self.caller, request_id() or None)
 
     def path(self, name: str) -> str:
         """Return what stands in the path for ``{name}``."""
@@ -104,6 +116,8 @@ class Operation:
     """Of the answer; several, where it may choose, with commas between."""
     patience_s: float | None
     """Seconds that an answer may take; None has no end of its own."""
+    body_limit: int
+    """Bytes of a body that are read, where the server's ``body_limit`` is less."""
 
     @property
     def name(self) -> str:
@@ -131,7 +145,7 @@ class Operation:
             about(user=who.user.name, workspace=member.workspace if member is not None else None)
             request.app.state.limits.vouch(request.scope, who.token_id)
         query = wire.load_texts(self.query, dict(request.query_params)) if self.query is not None else Nothing()
-        raw = await body.read(request) if self.body is not None else b""
+        raw = await body.read(request, limit=self.body_limit) if self.body is not None else b""
         assembly: Assembly = request.app.state.assembly
         known = None
         if self.is_create and who is not None:
@@ -180,6 +194,7 @@ class Table:
         is_create: bool = False,
         media_type: str = "application/json",
         patience_s: float | None = PATIENCE_S,
+        body_limit: int = 0,
     ) -> Callable[[R], R]:
         """Add the decorated coroutine function, which takes one :class:`Asked`.
 
@@ -205,6 +220,8 @@ class Table:
             Of the answer.
         patience_s : float, optional
             Seconds that an answer may take; None has no end of its own.
+        body_limit : int
+            Bytes of a body that are read, where the server's ``body_limit`` is less.
         """
 
         def add(run: R) -> R:
@@ -224,6 +241,7 @@ class Table:
                     is_create=is_create,
                     media_type=media_type,
                     patience_s=patience_s,
+                    body_limit=body_limit,
                 )
             )
             return run

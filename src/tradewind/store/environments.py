@@ -76,6 +76,10 @@ class Environments:
         """
         await self._transactions.write(_delete, workspace, name, version, now, by)
 
+    async def files(self) -> frozenset[str]:
+        """Return the sha256 of each file that a live cluster or a named environment of any workspace needs."""
+        return await self._transactions.read(_files)
+
 
 def environment_from(row: RowMapping) -> NamedEnvironment:
     """Return the version of a row."""
@@ -176,6 +180,16 @@ def _delete(
         subject = f"{name}@{version}" if version is not None else name
         detail = f"version{'s' if len(found) > 1 else ''} {which}"
         record(connection, by.did("environment.deleted", subject, detail, workspace=workspace))
+
+
+def _files(connection: Connection) -> frozenset[str]:
+    running = connection.scalars(
+        select(clusters.c.environment).where(IS_LIVE, clusters.c.environment.contains('"file_name"'))
+    )
+    named = connection.scalars(select(of.environments).where(of.environments.contains('"file_name"')))
+    found = [wire.load_json(Environment, text) for text in running]
+    found += [one for text in named for one in wire.load_json(tuple[Environment, ...], text)]
+    return frozenset(artifact.sha256 for one in found for artifact in one.artifacts)
 
 
 def _refuse_in_use(connection: Connection, workspace: str, references: set[str]) -> None:

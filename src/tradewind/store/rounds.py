@@ -88,7 +88,7 @@ def take_lease(
     else:
         # While nobody wrote since the holder looked, the wake-up is one of its own, and for others.
         is_read = and_(clusters.c.revision == read, clusters.c.wake_at < until)
-        statement = statement.values(wake_at=case((is_read, until), else_=clusters.c.wake_at), tries=0)
+        statement = statement.values(wake_at=case((is_read, until), else_=clusters.c.wake_at))
     told = clusters.c.lease_epoch, clusters.c.revision
     if connection.dialect.name == "postgresql":
         row = connection.execute(statement.returning(*told)).first()
@@ -123,7 +123,7 @@ def renew_leases(
         "lease_until": until,
         # A wake-up that is due was set by people: it stays, and leads to a look.
         "wake_at": case((clusters.c.wake_at > now, until), else_=clusters.c.wake_at),
-        "tries": 0,
+        "tries": 0,  # Only what is held between rounds is renewed here: its last one went well.
     }
     if observed_at is not None:
         values["observed_at"] = case((clusters.c.observed_at < observed_at, observed_at), else_=clusters.c.observed_at)

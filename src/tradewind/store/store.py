@@ -247,8 +247,8 @@ class Store:
         that goes wrong sends it to the end of the line. Taken again and again and never renewed, it is due later each
         time, up to a minute.
 
-        With ``read``, the revision that the holder has read in a round that went well: while the cluster still has it,
-        the wake-up moves to ``until``, since the holder knows by itself when to look, and nobody else may before that.
+        With ``read``, the revision that the holder has read: while the cluster still has it, the wake-up moves to
+        ``until``, since the holder knows by itself when to look, and nobody else may before that.
 
         A renewal keeps its epoch, also after ``until`` as long as nobody else took it; a take-over raises it.
         Raises NotFound.

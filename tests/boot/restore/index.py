@@ -66,8 +66,8 @@ class Index:
 
 
 @contextmanager
-def serving() -> Iterator[Index]:
-    """Serve an index until the block ends."""
+def serving(host: str = "127.0.0.1") -> Iterator[Index]:
+    """Serve an index until the block ends, on an address of this machine."""
     index = Index()
 
     class Answer(BaseHTTPRequestHandler):
@@ -121,8 +121,8 @@ def serving() -> Iterator[Index]:
             if self.command != "HEAD":
                 self.wfile.write(text)
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Answer)
-    index.url = f"http://127.0.0.1:{server.server_port}"
+    server = ThreadingHTTPServer((host, 0), Answer)
+    index.url = f"http://{host}:{server.server_port}"
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
     thread.start()
     try:

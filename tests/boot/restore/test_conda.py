@@ -76,10 +76,10 @@ def test_the_packed_environment_is_used_where_it_belongs(
     wanted = of_conda(address, channel[1], channel[2])
     place = str(tmp_path / "packed.tar.gz")
     bare.run(wanted)
-    bare.run(wanted, task="pack", publish=place)
+    sha256 = bare.run(wanted, task="pack", publish=place)[-1]["sha256"]
     bare.directory(wanted).rename(tmp_path / "gone")
 
-    assert bare.run(wanted, archive=place)[-1]["way"] == "archive"
+    assert bare.run(wanted, archive=place, archive_sha256=sha256)[-1]["way"] == "archive"
 
 
 @pytest.mark.parametrize("fault", ["hash", "absent", "no channel", "no python"])

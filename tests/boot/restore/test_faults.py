@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import os
-import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
+import shutil
+import zipfile
 from pathlib import Path
 
 import pytest
 
 from tests.boot.restore.index import wheel
 from tests.boot.restore.machine import MINOR, Machine, environment, pins
+from tests.mounts import mounted
 from tradewind.model.environment import Artifact, Environment, Package, Source
 
 
@@ -24,19 +24,6 @@ def refusal(machine: Machine, wanted: Environment, **words: object) -> tuple[str
     if home.is_dir():
         assert [path.name for path in home.iterdir() if ".making" in path.name] == []
     return last["failed"], last["reason"]
-
-
-@contextmanager
-def mounted(place: Path, options: str) -> Iterator[None]:
-    """Have a file system of its own at ``place``, as only root can."""
-    place.mkdir(parents=True, exist_ok=True)
-    words = ["mount", "-t", "tmpfs", "-o", options, "none", str(place)]
-    if os.geteuid() != 0 or subprocess.run(words, capture_output=True, check=False).returncode != 0:
-        pytest.skip("only root can mount a file system here")
-    try:
-        yield
-    finally:
-        subprocess.run(["umount", str(place)], check=True)
 
 
 def test_a_download_that_breaks_off_names_the_package(machine: Machine) -> None:
@@ -111,7 +98,7 @@ def test_a_version_that_is_not_there_is_named(machine: Machine) -> None:
 
 
 def test_a_package_that_is_not_there_is_named(machine: Machine) -> None:
-    assert refusal(machine, environment(*pins("nowhere")))[1].startswith("nowhere isn't in the index (http://")
+    assert refusal(machine, environment(*pins("nowhere")))[1].startswith("nowhere 1.0 isn't in the index (http://")
 
 
 def test_an_index_that_asks_for_a_password_says_so(machine: Machine) -> None:
@@ -178,13 +165,27 @@ def test_a_full_disk_while_a_file_is_fetched_says_so(machine: Machine) -> None:
     assert code == "disk_full"
 
 
+def test_a_full_disk_while_uv_is_fetched_says_so_and_is_left_with_room(machine: Machine, tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "uv.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("uv-99.0.0.data/scripts/uv", bytes(8_000_000))
+    tag = f"py3-none-musllinux_1_1_{os.uname().machine}"
+    machine.index.wheels["uv"] = [(f"uv-99.0.0-{tag}.whl", (tmp_path / "uv.zip").read_bytes())]
+    machine.environ["PATH"] = "/usr/bin:/bin"
+    with mounted(machine.home, "size=2m"):
+        code, _ = refusal(machine, environment(*pins("alpha")))
+        left = shutil.disk_usage(machine.home).free
+
+    assert code == "disk_full"
+    assert left > 1_500_000
+
+
 def test_a_home_that_cannot_be_written_is_named(machine: Machine) -> None:
     with mounted(machine.home, "ro"):
         code, reason = refusal(machine, environment(*pins("alpha")))
 
     assert code == "not_writable"
     assert str(machine.home) in reason
-    assert "`cache`" in reason
+    assert "`directory`" in reason
 
 
 def test_what_was_installed_and_differs_is_thrown_away(machine: Machine) -> None:

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -178,10 +179,42 @@ def test_environments_nobody_used_are_removed_and_used_ones_kept(machine: Machin
         os.utime(machine.directory(wanted) / "environment.json", (month_ago, month_ago))
     process = subprocess.Popen([machine.directory(running) / "bin" / "python", "-c", "input()"], stdin=subprocess.PIPE)
     try:
-        machine.run(new)
+        machine.run(new, keep_days=14)
+        wait_for(lambda: directories(machine) == {wanted.content_hash for wanted in (running, young, new)})
     finally:
         process.communicate()
 
-    assert {path.name for path in (machine.cache / "environments").iterdir() if path.is_dir()} == {
-        wanted.content_hash for wanted in (running, young, new)
-    }
+
+def test_it_has_answered_and_ended_before_the_cache_is_gone_through(machine: Machine) -> None:
+    machine.index.add("alpha")
+    old, new = (environment(*pins("alpha"), python=f"{MINOR}.{patch}") for patch in range(2))
+    machine.run(old)
+    month_ago = time.time() - 30 * 86400
+    os.utime(machine.directory(old) / "environment.json", (month_ago, month_ago))
+    marks = machine.directory(old).with_name(old.content_hash + ".users")
+    marks.mkdir()
+    os.mkfifo(marks / "one")  # whoever reads the mark waits until it is written
+
+    process = machine.start(new, keep_days=14)
+    try:
+        answer = said(process)[-1]
+        there = directories(machine)
+    finally:
+        writer = os.open(marks / "one", os.O_RDWR)
+        (marks / "one").unlink()
+        os.close(writer)
+
+    assert answer["way"] == "install"
+    assert there >= {old.content_hash, new.content_hash}
+    wait_for(lambda: directories(machine) == {new.content_hash})
+
+
+def directories(machine: Machine) -> set[str]:
+    return {path.name for path in (machine.cache / "environments").iterdir() if path.is_dir()}
+
+
+def wait_for(is_so: Callable[[], bool]) -> None:
+    until = time.monotonic() + 20
+    while not is_so():
+        assert time.monotonic() < until
+        time.sleep(0.05)

@@ -247,9 +247,10 @@ async def test_a_host_whose_key_is_not_known_is_refused_with_its_fingerprint_and
     with pytest.raises(Rejected) as refused:
         await launch(provider, ordered())
     assert fingerprint(lab.server.directory / "host_key.pub") in str(refused.value)
-    assert f"ssh-keyscan -p {lab.server.port} 127.0.0.1 >> {tmp_path / 'known'}" in str(refused.value)
-    with pytest.raises(Rejected, match="isn't known"):
-        await launch(lab.provider(known_hosts=str(tmp_path / "absent")), ordered())
+    assert f"`ssh-keyscan -p {lab.server.port} 127.0.0.1 >> {tmp_path / 'known'}`" in str(refused.value)
+    with pytest.raises(Rejected, match="isn't known") as refused:
+        await launch(lab.provider(known_hosts=str(tmp_path / "never-used-ssh" / "absent")), ordered())
+    assert f"`mkdir -p -m 700 {tmp_path / 'never-used-ssh'} && ssh-keyscan" in str(refused.value)
 
 
 async def test_a_host_that_shows_another_key_than_before_is_refused_as_such(lab: Lab, tmp_path: Path) -> None:

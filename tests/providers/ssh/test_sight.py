@@ -1,6 +1,6 @@
 """What is made of what a host says, and of what it doesn't."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from tradewind.model.instance import InstanceStatus, Marks, Role
 from tradewind.providers.ssh.inventory import Share
-from tradewind.providers.ssh.known import Known, Memory
-from tradewind.providers.ssh.sight import last_seen, never_ran, observed, shares
+from tradewind.providers.ssh.known import Known, Memory, Placed
+from tradewind.providers.ssh.sight import last_seen, met_by_schedulers, never_ran, never_seen, observed, shares
 from tradewind.providers.ssh.skew import Skew
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -64,29 +64,65 @@ def test_times_are_told_by_our_clock() -> None:
     assert seen.stopped_at == NOW + timedelta(hours=1, seconds=-90)
 
 
-def test_what_a_silent_host_had_stays_until_it_must_have_ended() -> None:
+def test_what_a_silent_host_had_stays_until_it_must_have_ended_and_is_billed_to_that_moment() -> None:
     said = facts(notes=["ready"])
     seen = observed("ws1", said, 0.0)
     answered_at = NOW.timestamp() + 100
-    early = last_seen(seen, said, answered_at, "ws1 is away", answered_at + 899)
+    early = last_seen(seen, said, answered_at, 0.0, "ws1 is away", answered_at + 959)
     assert (early.status, early.detail, early.stopped_at) == (InstanceStatus.RUNNING, "ws1 is away", None)
-    late = last_seen(seen, said, answered_at, "ws1 is away", answered_at + 901)
+    late = last_seen(seen, said, answered_at, 0.0, "ws1 is away", answered_at + 2000)
     assert late.status is InstanceStatus.STOPPED
-    assert late.stopped_at == NOW + timedelta(seconds=100)
+    assert late.stopped_at == NOW + timedelta(seconds=100 + 960)
     assert late.detail.startswith("ws1 is away; it hasn't answered since 2026-01-02 03:05 UTC")
+
+
+def test_a_worker_that_its_scheduler_meets_counts_as_alive_for_as_long() -> None:
+    said = facts(notes=["ready"])
+    seen = observed("ws1", said, 0.0)
+    start = NOW.timestamp()
+    met = last_seen(seen, said, start, start + 5000, "ws1 is away", start + 5010)
+    assert (met.status, met.detail) == (InstanceStatus.RUNNING, "ws1 is away; its scheduler reaches it")
+    left = last_seen(seen, said, start, start + 5000, "ws1 is away", start + 5959)
+    assert (left.status, left.detail) == (InstanceStatus.RUNNING, "ws1 is away")
+    gone = last_seen(seen, said, start, start + 5000, "ws1 is away", start + 5960)
+    assert gone.stopped_at == NOW + timedelta(seconds=5960)
+
+
+@pytest.mark.parametrize("crew", [None, [], {"i": "x"}, "i"])
+def test_a_crew_that_makes_no_sense_is_none(crew: Any) -> None:
+    assert not list(met_by_schedulers({"o": facts(Role.SCHEDULER, crew=crew)}, 0.0))
+
+
+def test_when_a_scheduler_met_its_workers_is_told_by_our_clock() -> None:
+    runs = {"o": facts(Role.SCHEDULER, crew={"i": 100}), "p": facts(crew={"j": 100})}
+    assert list(met_by_schedulers(runs, 30.0)) == [(("c", "i"), 70.0)]
 
 
 def test_one_that_may_live_alone_for_longer_is_waited_for_longer() -> None:
     said = facts()
     said["claim"]["alone_s"] = 86400.0
     seen = observed("ws1", said, 0.0)
-    assert last_seen(seen, said, 0.0, "away", 86400.0).status is InstanceStatus.STARTING
+    assert last_seen(seen, said, 0.0, 0.0, "away", 86400.0).status is InstanceStatus.STARTING
+
+
+@pytest.mark.parametrize(("is_taken", "status"), [(True, InstanceStatus.STARTING), (False, InstanceStatus.PENDING)])
+def test_an_order_that_nobody_has_seen_on_its_host_is_billed_at_once_or_when_given_up(
+    is_taken: bool, status: InstanceStatus
+) -> None:
+    marks = Marks(installation="x", workspace="w", cluster="c", instance="i", order="o-1", role=Role.WORKER)
+    placed = Placed(host="ws1", at=NOW.timestamp(), marks=marks, is_taken=is_taken)
+    early = never_seen("o-1", placed, marks, 0.0, "ws1 is away", NOW.timestamp() + 959)
+    assert (early.handle, early.status) == ("ws1/o-1", status)
+    assert early.started_at == (NOW if is_taken else None)
+    late = never_seen("o-1", placed, marks, 0.0, "ws1 is away", NOW.timestamp() + 960)
+    assert (late.status, late.started_at) == (InstanceStatus.STOPPED, NOW)
+    assert late.stopped_at == NOW + timedelta(seconds=960)
 
 
 def test_the_dead_of_a_silent_host_stay_as_they_were() -> None:
     said = facts(exit=exited(), alive=False)
     seen = observed("ws1", said, 0.0)
-    assert last_seen(seen, said, 0.0, "away", 1e9) is seen
+    assert last_seen(seen, said, 0.0, 0.0, "away", 1e9) is seen
 
 
 @pytest.mark.parametrize(
@@ -132,11 +168,29 @@ def test_a_clock_that_is_set_meanwhile_is_noticed() -> None:
 
 def test_an_order_is_placed_on_one_host_whoever_is_first(tmp_path: Path) -> None:
     one, other = Memory(tmp_path), Memory(tmp_path)
-    assert (one.place("o-1", "ws1"), other.place("o-1", "ws2")) == ("ws1", "ws1")
+    ws1, ws2 = Placed(host="ws1", at=1.0), Placed(host="ws2", at=2.0)
+    assert (one.place("o-1", ws1), other.place("o-1", ws2)) == ("ws1", "ws1")
     assert other.place_of("o-1") == "ws1"
     other.unplace("o-1")
     assert one.place_of("o-1") == ""
-    assert one.place("o-1", "ws2") == "ws2"
+    assert one.place("o-1", ws2) == "ws2"
+
+
+def test_another_process_knows_what_was_placed_and_taken(tmp_path: Path) -> None:
+    marks = Marks(installation="x", workspace="w", cluster="c", instance="i", order="o-1", role=Role.WORKER)
+    placed = Placed(host="ws1", at=5.0, marks=marks, alone_s=60.0)
+    Memory(tmp_path).place("o-1", placed)
+    assert Memory(tmp_path).placed_since(0.0) == {"o-1": placed}
+    Memory(tmp_path).take("o-1", placed)
+    assert Memory(tmp_path).placed("o-1") == replace(placed, is_taken=True)
+
+
+def test_an_order_that_an_older_version_placed_is_still_bound_to_its_host(tmp_path: Path) -> None:
+    (tmp_path / "orders").mkdir()
+    (tmp_path / "orders" / "o-1").write_text("ws1")
+    placed = Memory(tmp_path).placed("o-1")
+    assert placed is not None
+    assert (placed.host, placed.marks) == ("ws1", None)
 
 
 def test_another_process_remembers_what_was_alive(tmp_path: Path) -> None:

@@ -6,12 +6,16 @@ lets a program ask for credentials, it asks on loopback with a random token, and
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from tradewind.boot.credentials.grant import Grant
 
+URS = "urs.earthdata.nasa.gov"
+LOOPBACK = ("127.0.0.1", "localhost")
+PROXIED = ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY")
 AZURE_STORAGE = "https://storage.azure.com"
 
 
@@ -81,6 +85,21 @@ def open_for(grants: Sequence[Grant], place: Place) -> Opening:
         answers={path: answer for one in each for path, answer in one.answers.items()},
         profiles=profiles,
     )
+
+
+def past_proxies(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables that lead to doors on loopback past the machine's proxy; none where it has none.
+
+    Some libraries read one spelling, some the other, and a proxy would ask its own loopback for our credentials.
+    """
+    if not any(environ.get(name) for name in PROXIED):
+        return {}
+    known = environ.get("no_proxy") or environ.get("NO_PROXY") or ""
+    names = [name.strip() for name in known.split(",") if name.strip()]
+    if "*" in names:
+        return {}
+    text = ",".join([*names, *(name for name in LOOPBACK if name not in names)])
+    return {"no_proxy": text, "NO_PROXY": text}
 
 
 def _aws(grant: Grant, place: Place) -> Opening:
@@ -228,9 +247,16 @@ def _earthdata(grant: Grant, place: Place) -> Opening:
             "GDAL_HTTP_COOKIEJAR": jar,
         },
         files={
-            "netrc": f"machine urs.earthdata.nasa.gov login {user.reveal()} password {password.reveal()}\n",
+            "netrc": f"machine {URS} login {_netrc_word(user.reveal())} password {_netrc_word(password.reveal())}\n",
         },
     )
+
+
+def _netrc_word(text: str) -> str:
+    """Return a word of a netrc file. What is quoted needs a curl of 2022 or later, so all else stays as it is."""
+    if not re.search(r'[\s"\\#]', text):
+        return text
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
 def _variables(grant: Grant, place: Place) -> Opening:

@@ -18,7 +18,7 @@ from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
-from tradewind.boot.credentials.doors import Opening, Place, open_for
+from tradewind.boot.credentials.doors import Opening, Place, open_for, past_proxies
 from tradewind.boot.credentials.grant import Grant
 
 logger = logging.getLogger("distributed.worker.tradewind")
@@ -66,6 +66,8 @@ class Doorway:
             for name, text in opening.defaults.items():
                 os.environ.setdefault(name, text)
             os.environ.update(opening.variables)
+            if opening.answers:
+                os.environ.update(past_proxies(os.environ))
 
     def close(self) -> None:
         """Close the doors and take the files away; may be called twice."""

@@ -23,6 +23,7 @@ from tradewind.boot.environment.known import known_to, lacked_by
 from tradewind.boot.environment.listing import described, listing, refuse_too_big, sizes_of
 from tradewind.boot.environment.modules import linked_by, modules, name_of, places
 from tradewind.boot.environment.sources import Found, Installed, look, path_of
+from tradewind.boot.environment.unused import used
 from tradewind.boot.environment.wheels import installed_files, repack, repack_sources, rewrite, write_zip
 from tradewind.errors import BadRequest
 from tradewind.model.environment import Artifact, Environment, Package, Source, seal
@@ -321,6 +322,8 @@ def _kept(key: str, one: Installed | None, carrier: Carrier, make: Callable[[Pat
         said = json.loads(note.read_bytes())
         artifact = Artifact(file_name=said["file_name"], sha256=said["sha256"], size=said["size"])
         if place_of(artifact, carrier.cache).stat().st_size == artifact.size:
+            used(place_of(artifact, carrier.cache))
+            used(note)
             return artifact, _version_of(artifact, one)
     except (OSError, ValueError, KeyError, TypeError):
         pass  # it was never made, or somebody cleaned up

@@ -12,14 +12,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-PYPI = "https://pypi.org/simple"
+from tradewind.boot.restore.addresses import PYPI, bare
+
+__all__ = ["PUBLIC", "PYPI", "Index", "Indexes", "bare", "configured", "has_secret", "with_passwords"]
+
 PUBLIC = frozenset({PYPI, "https://pypi.python.org/simple"})
 """Asked by pip and uv unless they are told otherwise; every machine can."""
-SECRET_HOSTS = frozenset({"dl.cloudsmith.io", "packagecloud.io"})
-"""Of these, the first part of a path is the key of a private index, where it isn't ``public`` or ``basic``."""
 PARENTS = 10
 """Directories above the working one that are looked at for a project's settings."""
-HIDDEN = "***"
 ADDRESS = re.compile(r"(?i)(https?://[^/:]+(:\d+)?(/|$)|https?://\[[0-9a-f:.]+\](:\d+)?(/|$)|file:///|/|[a-z]:[/\\])")
 """What can be an index. Of a list that is split within a password with a space in it, the parts can't."""
 
@@ -53,32 +53,9 @@ class Indexes:
         return tuple(index for index in self.asked if not index.is_public)
 
 
-def bare(url: str) -> str:
-    """Return an address without what may be secret in it: user, password, query, tokens in the path.
-
-    Never raises. People paste passwords unquoted, with ``/``, ``#`` and ``@`` in them: all before the last ``@`` goes.
-    """
-    url = "".join(letter for letter in url if letter.isprintable()).strip()
-    scheme, slashes, rest = url.partition("://")
-    if scheme.lower() == "file":
-        return re.split(r"[?#]", url)[0]
-    if not slashes:
-        scheme, rest = "", url  # git@host:path, or a path
-    rest = re.split(r"[?#]", rest.rpartition("@")[2])[0]
-    host, slash, path = rest.partition("/")
-    return scheme.rpartition("@")[2] + slashes + host + _bare_path(host, slash + path)
-
-
 def has_secret(url: str) -> bool:
     """Return whether somebody else, with the bare address alone, would get less."""
     return bare(url) != url.strip().partition("#")[0]
-
-
-def _bare_path(host: str, path: str) -> str:
-    path = re.sub(r"/t/[^/]+", f"/t/{HIDDEN}", path)  # conda's way: https://host/t/<token>/channel
-    if host.lower() in SECRET_HOSTS:
-        path = re.sub(r"^/(?!public/|basic/)[^/]+(?=/[^/]+/[^/]+/)", f"/{HIDDEN}", path)
-    return path
 
 
 def configured(

@@ -52,8 +52,8 @@ class Why:
 def why(name: str, found: Found) -> Why | None:
     """Return why ``name`` is there; None where it isn't.
 
-    Requirements of other platforms are left out. Those of an extra count as wishes of that extra: nobody wrote down
-    whether it was asked for.
+    Requirements of other platforms are left out. Those of an extra count as wishes of that extra where all
+    that it asks for is here: nobody wrote down whether it was wanted.
     """
     name = normalised(name)
     installed = {one.name: one for one in found.installed}
@@ -95,24 +95,32 @@ def _text(path: Path) -> str:
 
 
 def _wishes(by: Installed, installed: Mapping[str, Installed]) -> Iterator[tuple[str, Wish]]:
+    requirements = list(_requirements(by))
+    # An extra that lacks something was never asked for.
+    lacking = {extra for asked, extra in requirements if normalised(asked.name) not in installed}
+    for asked, extra in requirements:
+        target = installed.get(normalised(asked.name))
+        if target is None or (extra and extra in lacking):
+            continue
+        is_met = asked.specifier.contains(target.version, prereleases=True)
+        allows = ",".join(sorted(str(asked.specifier).split(","), reverse=True))
+        yield target.name, Wish(by=by.name, version=by.version, allows=allows, extra=extra, is_met=is_met)
+
+
+def _requirements(by: Installed) -> Iterator[tuple[Requirement, str]]:
+    """Yield what a package requires here, and for which of its extras."""
     head = _text(by.directory / "METADATA").partition("\n\n")[0]
     for line in re.findall(r"^Requires-Dist: *(.+)$", head, re.MULTILINE):
         try:
             asked = Requirement(line)
         except InvalidRequirement:
             continue
-        target = installed.get(normalised(asked.name))
-        if target is None:
+        if asked.marker is None or asked.marker.evaluate({"extra": ""}):
+            yield asked, ""
             continue
-        extra = ""
-        if asked.marker is not None and not asked.marker.evaluate({"extra": ""}):
-            words = re.findall(r"""extra *== *["']([^"']+)""", str(asked.marker))
-            extra = next((word for word in words if asked.marker.evaluate({"extra": word})), "")
-            if not extra:
-                continue
-        is_met = asked.specifier.contains(target.version, prereleases=True)
-        allows = ",".join(sorted(str(asked.specifier).split(","), reverse=True))
-        yield target.name, Wish(by=by.name, version=by.version, allows=allows, extra=extra, is_met=is_met)
+        words = re.findall(r"""extra *== *["']([^"']+)""", str(asked.marker))
+        if extra := next((word for word in words if asked.marker.evaluate({"extra": word})), ""):
+            yield asked, extra
 
 
 def _chain(name: str, installed: Mapping[str, Installed], requires: Mapping[str, set[str]]) -> tuple[str, ...]:

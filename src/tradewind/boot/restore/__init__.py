@@ -12,10 +12,24 @@ from dataclasses import asdict
 from functools import cache
 from pathlib import Path
 
-from tradewind.boot.environment.indexes import PYPI
+from tradewind.boot.restore.addresses import PYPI
 from tradewind.model.environment import Environment
 
-PARTS = ("report", "fetch", "tools", "refusal", "packages", "conda", "verify", "archive", "place", "run")
+PARTS = (
+    "addresses",
+    "report",
+    "fetch",
+    "tools",
+    "refusal",
+    "packages",
+    "conda",
+    "verify",
+    "archive",
+    "place",
+    "prune",
+    "packed",
+    "run",
+)
 """In the order in which they are joined: each imports only from those before it."""
 FIRST = """
 import sys
@@ -48,7 +62,9 @@ def order(
     *,
     files: Mapping[str, str],
     archive: str = "",
+    archive_sha256: str = "",
     publish: str = "",
+    record: str = "",
     cache: str = "",
     indexes: tuple[str, ...] = (),
     task: str = "restore",
@@ -64,9 +80,13 @@ def order(
         Where each artifact is read, by its sha256: ``https://…``, or an absolute path on that machine. A file
         ``uv``, where there is one, is a wheel of uv for that machine.
     archive : str
-        Where the packed environment may lie already, an address or a path; tried first.
+        Where the packed environment lies already, an address or a path; tried first.
+    archive_sha256 : str
+        Of it; without it, it isn't used.
     publish : str
-        Where task ``pack`` puts it: an address that takes a PUT, or a path.
+        Where task ``pack`` puts it: an address that takes a PUT, or a path in a directory that is there.
+    record : str
+        Where it then writes of what it has put there: a JSON object with ``name``, ``sha256``, ``size`` and ``files``.
     cache : str
         Directory on the machine; default ``~/.cache/tradewind``.
     indexes : tuple of str
@@ -74,14 +94,17 @@ def order(
     task : str
         ``restore``, or ``pack`` for later, when nothing waits.
     **limits : float or str
-        ``timeout_s`` (3600) of one step, ``keep_days`` (14) and ``keep_bytes`` (20 GB) of unused environments, and
-        ``archive_sha256`` where somebody knows it: what task ``pack`` answered.
+        ``timeout_s`` (3600) of one step, ``keep_days`` (14) and ``keep_bytes`` (20 GB) of what is unused in the cache,
+        ``name``, which goes into the record, and ``base``, the hash of the packages that aren't the caller's own: what
+        is packed is of those, and of everything without it.
     """
     return {
         "environment": asdict(environment),
         "files": dict(files),
         "archive": archive,
+        "archive_sha256": archive_sha256,
         "publish": publish,
+        "record": record,
         "cache": cache,
         "indexes": list(indexes),
         "usual_index": PYPI,

@@ -15,7 +15,7 @@ from tradewind.boot.restore.fetch import fetched
 from tradewind.boot.restore.packages import Making, ask_uv, facts_of, free_space
 from tradewind.boot.restore.refusal import refusal_of
 from tradewind.boot.restore.report import CantRestore
-from tradewind.boot.restore.tools import run
+from tradewind.boot.restore.tools import run, used
 
 RATTLER = "py-rattler>=0.28,<1"
 SUFFIXES = (".conda", ".tar.bz2")
@@ -80,6 +80,7 @@ def _tools(making: Making) -> str:
     home = os.path.join(making.cache, "tools", "conda")
     python = os.path.join(home, "bin", "python")
     if os.path.exists(python):
+        used(home, making.cache)
         return python
     beside = f"{home}.{os.getpid()}"
     try:

@@ -6,6 +6,7 @@ import hashlib
 import http.client
 import os
 import shutil
+import socket
 import ssl
 import time
 import urllib.error
@@ -13,12 +14,15 @@ import urllib.request
 from contextlib import suppress
 from typing import IO
 
+from tradewind.boot.restore.addresses import bare, opener_for
 from tradewind.boot.restore.report import CantRestore
 
 TRIES = 4
 """Of one file, when the network breaks off or bytes are wrong; with 0.5, 1 and 2 s between them."""
 SILENCE_S = 30.0
 """Without a byte, then it counts as broken."""
+PUT_SILENCE_S = 300.0
+"""The same, of a store that has got a whole archive and says nothing before it has written it."""
 BROKEN = (urllib.error.URLError, http.client.HTTPException, ssl.SSLError, ConnectionError, TimeoutError)
 
 
@@ -26,33 +30,73 @@ class WrongBytes(Exception):
     """What came isn't what was asked for."""
 
 
+def path_in(address: str) -> str:
+    """Return the path that an address is, as ``/shared/x`` or ``file:///shared/x``; empty where it is no path."""
+    if address.startswith("file://"):
+        return urllib.request.url2pathname(address[len("file://") :])
+    return "" if "://" in address else address
+
+
 def opened(address: str, accept: str = "*/*") -> IO[bytes]:
     """Open an address or an absolute path for reading."""
-    if "://" not in address:
-        return open(address, "rb")
+    if path := path_in(address):
+        return open(path, "rb")
     if not address.startswith(("http://", "https://")):
         raise CantRestore("broken_order", f"{address} is neither an http address nor a path: nothing can be read there")
+    # Python's own reader takes a login in an address for a part of the host's name, and tells it in its error.
+    address, opener = opener_for(address)
     request = urllib.request.Request(address, headers={"Accept": accept, "User-Agent": "tradewind"})
-    answer: IO[bytes] = urllib.request.urlopen(request, timeout=SILENCE_S)
+    answer: IO[bytes] = opener.open(request, timeout=SILENCE_S)
     return answer
 
 
+def page_at(address: str, accept: str = "*/*") -> bytes:
+    """Return what an address has; asked again where the answer breaks off, not where nobody answers.
+
+    Raises as :func:`opened` at the last try.
+    """
+    for again in range(TRIES - 1):
+        try:
+            with opened(address, accept) as answer:
+                return answer.read()
+        except (http.client.HTTPException, ConnectionError):
+            time.sleep(0.5 * 2**again)
+    with opened(address, accept) as answer:
+        return answer.read()
+
+
+def cause_of(error: BaseException) -> str:
+    """Return what an error of the network says, for the user."""
+    if isinstance(error, http.client.IncompleteRead):
+        return "the answer broke off"
+    code = getattr(error, "code", 0)
+    return f"{f'{code} ' if code else ''}{getattr(error, 'reason', None) or error or 'the line broke off'}"
+
+
 def put(path: str, address: str) -> None:
-    """Write a file to an address that takes a PUT, or to a path, where it appears whole or not at all."""
-    if "://" not in address:
-        os.makedirs(os.path.dirname(address) or ".", exist_ok=True)
-        beside = f"{address}.{os.getpid()}"
+    """Write a file to an address that takes a PUT, or to a path, where it appears whole or not at all.
+
+    The directory of a path must be there: who asks has made it, and where it isn't seen, it is on a disk that this
+    machine doesn't have.
+    """
+    if target := path_in(address):
+        beside = f"{target}.{socket.gethostname()}-{os.getpid()}"
         try:
             shutil.copyfile(path, beside)
-            os.replace(beside, address)
+            os.replace(beside, target)
         finally:
             with suppress(FileNotFoundError):
                 os.unlink(beside)
         return
     with open(path, "rb") as file:
-        headers = {"Content-Length": str(os.path.getsize(path)), "Content-Type": "application/gzip"}
+        # Azure wants to be told of what kind a blob is; no other store minds.
+        headers = {
+            "Content-Length": str(os.path.getsize(path)),
+            "Content-Type": "application/octet-stream",
+            "x-ms-blob-type": "BlockBlob",
+        }
         request = urllib.request.Request(address, data=file, method="PUT", headers=headers)
-        with urllib.request.urlopen(request, timeout=SILENCE_S):
+        with urllib.request.urlopen(request, timeout=PUT_SILENCE_S):
             pass
 
 
@@ -70,10 +114,11 @@ def fetched(address: str, directory: str, name: str, sha256: str = "") -> str:
 
     A path with that very name is used where it lies.
     """
-    if "://" not in address and os.path.basename(address) == name and os.path.exists(address):
-        if sha256 and sha256_of(address) != sha256:
-            raise _wrong(name, address)
-        return address
+    there = path_in(address)
+    if there and os.path.basename(there) == name and os.path.exists(there):
+        if sha256 and sha256_of(there) != sha256:
+            raise _wrong(name, there)
+        return there
     path = os.path.join(directory, name)
     if sha256 and os.path.exists(path) and sha256_of(path) == sha256:
         return path
@@ -123,27 +168,26 @@ def _copy(address: str, path: str, sha256: str) -> None:
 def _wrong(name: str, address: str) -> CantRestore:
     return CantRestore(
         "wrong_bytes",
-        f"{name} from {_unsigned(address)} isn't the file that was recorded: its sha256 differs. It wasn't used. "
-        "Something between here and there changes or cuts files; if the file itself was replaced, capture again.",
+        f"{name} from {without_signature(address)} isn't the file that was recorded: its sha256 differs. It wasn't "
+        "used. Something between here and there changes or cuts files; if the file itself was replaced, capture again.",
     )
 
 
 def _unreachable(name: str, address: str, error: Exception) -> CantRestore:
-    why = getattr(error, "reason", None) or error
     code = getattr(error, "code", 0)
     if code in (401, 403):
         return CantRestore(
             "password",
-            f"{name} can't be had from {_unsigned(address)} without a password ({code}), and this machine has none. "
-            "Let the machine read it, or let the packages travel with the cluster.",
+            f"{name} can't be had from {without_signature(address)} without a password ({code}), and this machine has "
+            "none. Let the machine read it, or let the packages travel with the cluster.",
         )
     return CantRestore(
         "unreachable",
-        f"{name} can't be had from {_unsigned(address)}: {f'{code} ' if code else ''}{why}. "
+        f"{name} can't be had from {without_signature(address)}: {cause_of(error)}. "
         "Let the machine reach that address, or let the file travel with the cluster.",
     )
 
 
-def _unsigned(address: str) -> str:
-    """Return an address without its signature."""
-    return address.partition("?")[0]
+def without_signature(address: str) -> str:
+    """Return an address without its signature and its login."""
+    return bare(address) if "://" in address else address

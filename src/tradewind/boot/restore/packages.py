@@ -15,7 +15,12 @@ from typing import Any
 from tradewind.boot.restore.fetch import fetched
 from tradewind.boot.restore.refusal import refusal_of
 from tradewind.boot.restore.report import CantRestore, Report
-from tradewind.boot.restore.tools import run
+from tradewind.boot.restore.tools import run, used
+
+MODULES = "modules"
+"""Directory of plain modules, in an environment."""
+MODULES_LINK = "tradewind-modules.pth"
+"""Lets Python look there."""
 
 
 @dataclass(frozen=True)
@@ -84,6 +89,7 @@ def ask_uv(making: Making, words: Sequence[str], what: str, *, of: int = 0, inde
             making.report.say(step="packages", done=min(count, of), of=of, now=line.split()[1])
 
     environ = {**making.environ, **asked}
+    used(os.path.join(making.cache, "uv"), making.cache)
     code, text = run([making.uv, *words], environ=environ, timeout_s=making.timeout_s, hold=making.hold, listen=listen)
     if code != 0:
         raise refusal_of(text, facts_of(making), what)
@@ -96,7 +102,7 @@ def facts_of(making: Making) -> dict[str, str]:
         "free": free_space(making.cache),
         "platform": f"{platform.system()} {platform.machine()}",
         "python": str(making.environment["python"]),
-        "indexes": ", ".join(making.indexes) or "the usual one",
+        "indexes": ", ".join(making.indexes) or "https://pypi.org/simple",
     }
 
 
@@ -180,13 +186,13 @@ def install_artifacts(making: Making) -> None:
 
 def _unpack_modules(making: Making, path: str) -> None:
     site = site_packages(making.directory, str(making.environment["python"]))
-    target = os.path.join(making.directory, "modules")
+    target = os.path.join(making.directory, MODULES)
     try:
         with zipfile.ZipFile(path) as files:
             files.extractall(target)
     except (zipfile.BadZipFile, RuntimeError) as error:
         raise CantRestore("wrong_bytes", f"{os.path.basename(path)} can't be unpacked: {error}") from None
-    with open(os.path.join(site, "tradewind-modules.pth"), "w", encoding="utf-8") as file:
+    with open(os.path.join(site, MODULES_LINK), "w", encoding="utf-8") as file:
         file.write(os.path.relpath(target, site) + "\n")  # relative: the directory is renamed, and may be packed
 
 

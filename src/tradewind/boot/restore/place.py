@@ -8,20 +8,19 @@ import json
 import os
 import shutil
 import socket
-import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from typing import Any
 
-from tradewind.boot.restore.packages import free_space
+from tradewind.boot.restore.packages import Making, free_space
 from tradewind.boot.restore.report import CantRestore, Report
+from tradewind.boot.restore.tools import find_uv, usual_indexes
 
 MARKER = "environment.json"
 """Stands in a complete environment; its time is when the environment was last asked for."""
 NO_LOCKS = {errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS, errno.EINVAL}
 """What file systems of a network say that keep no locks."""
-RECENT_S = 3600.0
-"""Who was told that an environment is there starts a process of it within this time."""
 
 
 class Place:
@@ -45,9 +44,21 @@ class Place:
                 is_it = bool(json.load(file)["content_hash"] == self.content_hash)
         except (OSError, ValueError, KeyError):
             return False
-        with suppress(OSError):  # one that others made for everybody can't be touched
+        try:
             os.utime(marker)
+        except FileNotFoundError:  # it has just been removed
+            return False
+        except OSError:
+            return is_it  # one that others made for everybody can't be touched
         return is_it
+
+    def others(self) -> list[dict[str, Any]]:
+        """Return what is written of each environment that stands here."""
+        found = []
+        for name in os.listdir(self.home):
+            with suppress(OSError, ValueError), open(os.path.join(self.home, name, MARKER), encoding="utf-8") as file:
+                found.append(json.load(file))
+        return found
 
     def complete(self, facts: dict[str, object]) -> None:
         """Let what was made beside stand at its place."""
@@ -77,18 +88,29 @@ class Place:
         that the holder ran have ended.
         """
         try:
-            os.makedirs(self.home, exist_ok=True)
-            number = os.open(self.lock, os.O_RDWR | os.O_CREAT, 0o600)
+            number, is_locked = self._locked(report, timeout_s)
         except OSError as error:
             raise not_writable(self.home, error) from None
         try:
-            if not self._wait(number, report, timeout_s):
-                yield -1
-                return
-            report.progress = self.progress
-            yield number
+            report.progress = self.progress if is_locked else ""
+            yield number if is_locked else -1
         finally:
             report.progress = ""
+            os.close(number)
+
+    def _locked(self, report: Report, timeout_s: float) -> tuple[int, bool]:
+        """Return the open file of the lock, and whether it is held; it isn't where there are no locks."""
+        os.makedirs(self.home, exist_ok=True)
+        while True:
+            number = os.open(self.lock, os.O_RDWR | os.O_CREAT, 0o600)
+            try:
+                is_locked = self._wait(number, report, timeout_s)
+                # Whoever removes an environment removes its lock too, which others may be waiting for.
+                if not is_locked or is_same(number, self.lock):
+                    return number, is_locked
+            except BaseException:
+                os.close(number)
+                raise
             os.close(number)
 
     def _wait(self, number: int, report: Report, timeout_s: float) -> bool:
@@ -114,6 +136,31 @@ class Place:
                 return True
 
 
+def is_same(number: int, path: str) -> bool:
+    """Whether an open file is still the one of that name: a lock on one that was removed keeps nobody out."""
+    try:
+        return os.path.samestat(os.fstat(number), os.stat(path))
+    except FileNotFoundError:
+        return False
+
+
+def making_of(order: Mapping[str, Any], cache: str, place: Place, report: Report, hold: int) -> Making:
+    """Return what the commands need that make the environment beside its place; finds or fetches uv."""
+    indexes = list(order.get("indexes") or order["environment"].get("indexes") or usual_indexes())
+    with report.step("uv"):
+        uv = find_uv(cache, order["files"].get("uv", ""), [*indexes, *filter(None, [order.get("usual_index")])])
+    return Making(
+        order=order,
+        report=report,
+        cache=cache,
+        uv=uv,
+        directory=place.beside,
+        final=place.directory,
+        hold=hold,
+        indexes=indexes,
+    )
+
+
 def _readable(text: str) -> object:
     try:
         return json.loads(text)
@@ -126,66 +173,11 @@ def not_writable(path: str, error: OSError) -> CantRestore:
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         return CantRestore(
             "disk_full",
-            f"The disk of the machine is full: {path} has {free_space(path)} left ({error.strerror}). Free some, or "
-            "give the machine another `cache` directory.",
+            f"The disk of the machine is full: {path} has {free_space(path)} left, which isn't enough "
+            f"({error.strerror}). Free some, or choose another `directory` for the machine.",
         )
     return CantRestore(
         "not_writable",
-        f"{error.filename or path} can't be written on this machine ({error.strerror}). Give it another `cache` "
-        "directory.",
+        f"{error.filename or path} can't be written on this machine ({error.strerror}). Choose another "
+        "`directory` for it.",
     )
-
-
-def prune(home: str, *, keep_days: float, keep_bytes: float, keep: str, now: float) -> list[str]:
-    """Remove environments that nobody asked for in so many days, then the oldest beyond so many bytes.
-
-    Never one that a process on this machine has open, one asked for within the last hour, or ``keep``. Returns the
-    names of those it removed.
-    """
-    running = _in_use()
-    if running is None:  # no way to know what is in use
-        return []
-    found = []
-    for name in os.listdir(home):
-        marker = os.path.join(home, name, MARKER)
-        with suppress(OSError):
-            found.append((os.stat(marker).st_mtime, name))
-    gone = []
-    total = 0
-    for used, name in sorted(found, reverse=True):
-        path = os.path.join(home, name)
-        total += _size(path)
-        is_old = now - used > keep_days * 86400 or total > keep_bytes
-        if not is_old or name == keep or now - used < RECENT_S or any(path in text for text in running):
-            continue
-        aside = f"{path}.{socket.gethostname()}-{os.getpid()}.making"
-        with suppress(OSError):
-            os.rename(path, aside)  # absent at once, not piece by piece
-            shutil.rmtree(aside, ignore_errors=True)
-            for suffix in (".lock", ".progress"):
-                with suppress(FileNotFoundError):
-                    os.unlink(path + suffix)
-            gone.append(name)
-    return gone
-
-
-def _in_use() -> list[str] | None:
-    """Return texts in which the path of an environment stands that a process on this machine has open."""
-    if not sys.platform.startswith("linux"):
-        return None
-    texts = []
-    for name in os.listdir("/proc"):
-        if name.isdigit():
-            for what in ("cmdline", "maps"):
-                with suppress(OSError), open(f"/proc/{name}/{what}", encoding="utf-8", errors="replace") as file:
-                    texts.append(file.read())
-    return texts
-
-
-def _size(path: str) -> int:
-    total = 0
-    for place, _, files in os.walk(path):
-        for name in files:
-            with suppress(OSError):
-                total += os.lstat(os.path.join(place, name)).st_size
-    return total

@@ -14,13 +14,13 @@ REFUSALS = (
     (
         "disk_full",
         r"\(os error (?:27|28|122)\)|No space left on device|Disk quota exceeded|File too large",
-        "The disk of the machine is full: {place} has {free} left. Free some, or give the machine another `cache` "
-        "directory.",
+        "The disk of the machine is full: {place} has {free} left, which isn't enough. Free some, or choose another "
+        "`directory` for the machine.",
     ),
     (
         "not_writable",
         r"\(os error (?:13|30)\)|Read-only file system|Permission denied",
-        "{place} can't be written on that machine. Give it another `cache` directory.",
+        "{place} can't be written on that machine. Choose another `directory` for it.",
     ),
     (
         "password",
@@ -44,8 +44,11 @@ REFUSALS = (
     ),
     (
         "missing",
-        r"Because " + PIN + r" was not found in the package registry",
-        "{pin} isn't in the index ({indexes}). Name the index it came from, or let it travel with the cluster.",
+        r"Because (?:[\w.-]+ was not found in the package registry and you require )?"
+        + PIN
+        + r"(?:,| was not found in)",
+        "{pin} isn't in the index ({indexes}). Ways out: set the index that it came from where you start the cluster, "
+        "and it travels from there; install what the index has instead; or leave it out with package_sync_ignore.",
     ),
     (
         "wrong_bytes",
@@ -59,6 +62,13 @@ REFUSALS = (
         r"(?:Bad CRC|[Ii]nvalid (?:zip|deflate|gzip)|corrupt|Failed to extract|RECORD)",
         "{pin} came broken from the index ({indexes}), so it wasn't used. Something between the machine and the index "
         "changes files; try again, or let the machine use another index.",
+    ),
+    (
+        # Where its beginning alone is needed, a file that breaks off is one that can't be read.
+        "wrong_bytes",
+        r"Because " + PIN + r" has (?:an )?invalid (?:package format|metadata)",
+        "{pin} came broken from the index ({indexes}), so it wasn't used: its download broke off, or something between "
+        "the machine and the index changes files. Try again, or let the machine use another index.",
     ),
     (
         "unreachable",

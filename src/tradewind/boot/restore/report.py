@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+
+from tradewind.boot.restore.addresses import without_passwords
 
 
 class CantRestore(Exception):
@@ -18,11 +19,6 @@ class CantRestore(Exception):
         super().__init__(reason)
         self.code = code
         self.detail = detail
-
-
-def without_passwords(text: str) -> str:
-    """Return ``text`` with the user and password of every address in it left out."""
-    return re.sub(r"(?<=://)[^/\s@'\"`]+@", "***@", text)
 
 
 class Report:

@@ -12,13 +12,14 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
-from tradewind.boot.restore.archive import BadArchive, make_virtual, pack, unpack
+from tradewind.boot.restore.addresses import without_passwords
 from tradewind.boot.restore.conda import install_conda
-from tradewind.boot.restore.fetch import BROKEN, put, sha256_of
-from tradewind.boot.restore.packages import Making, ask_uv, install_artifacts, install_pins, uv_environ
-from tradewind.boot.restore.place import Place, not_writable, prune
-from tradewind.boot.restore.report import CantRestore, Report, without_passwords
-from tradewind.boot.restore.tools import find_python, find_uv, own_python, usual_indexes
+from tradewind.boot.restore.packages import ask_uv, install_artifacts, install_pins, uv_environ
+from tradewind.boot.restore.packed import published, unpacked
+from tradewind.boot.restore.place import Place, making_of, not_writable
+from tradewind.boot.restore.prune import is_due, prune
+from tradewind.boot.restore.report import CantRestore, Report
+from tradewind.boot.restore.tools import find_python
 from tradewind.boot.restore.verify import verify
 
 KEEP_DAYS = 14
@@ -34,7 +35,7 @@ def main() -> None:
     try:
         order = _order()
         cache = os.path.expanduser(order.get("cache") or os.path.join("~", ".cache", "tradewind"))
-        answer = _pack(order, cache) if order.get("task") == "pack" else _restore(order, cache, report)
+        answer = published(order, cache) if order.get("task") == "pack" else _restore(order, cache, report)
     except CantRestore as error:
         report.say(failed=error.code, reason=str(error), detail=without_passwords(error.detail)[-4000:])
         sys.exit(1)
@@ -43,6 +44,9 @@ def main() -> None:
         report.say(failed=refused.code, reason=str(refused), detail=repr(error))
         sys.exit(1)
     report.say(**answer)
+    if answer.get("way") in ("archive", "install"):
+        with suppress(OSError):
+            _prune(order, cache)
 
 
 def _order() -> Mapping[str, Any]:
@@ -71,15 +75,6 @@ def _restore(order: Mapping[str, Any], cache: str, report: Report) -> dict[str, 
         with place.held(report, timeout_s) as hold:
             if not place.is_complete():  # another made it while this one waited
                 way = _make(order, cache, place, report, hold)
-        if way != "present":
-            with suppress(OSError):
-                prune(
-                    place.home,
-                    keep_days=float(order.get("keep_days") or KEEP_DAYS),
-                    keep_bytes=float(order.get("keep_bytes") or KEEP_BYTES),
-                    keep=place.content_hash,
-                    now=time.time(),
-                )
     seconds = {**report.seconds, "all": round(time.monotonic() - began, 3)}
     python = os.path.join(place.directory, "bin", "python")
     return {"done": place.directory, "python": python, "way": way, "seconds": seconds}
@@ -88,9 +83,12 @@ def _restore(order: Mapping[str, Any], cache: str, report: Report) -> dict[str, 
 def _make(order: Mapping[str, Any], cache: str, place: Place, report: Report, hold: int) -> str:
     if hold >= 0:
         place.clear()
-    facts = {"content_hash": place.content_hash, "python": order["environment"]["python"]}
+    base = str(order.get("base") or "")
+    facts = {"content_hash": place.content_hash, "python": order["environment"]["python"], "base": base}
     try:
-        if order.get("archive") and _from_archive(order, place, report):
+        # Where the same packages were installed, uv's cache has them: faster than anything that is fetched.
+        is_warm = bool(base) and any(one.get("base") == base and one["way"] == "install" for one in place.others())
+        if order.get("archive") and not is_warm and unpacked(order, cache, place, report, hold):
             way = "archive"
         else:
             _install(order, cache, place, report, hold)
@@ -105,59 +103,26 @@ def _make(order: Mapping[str, Any], cache: str, place: Place, report: Report, ho
     return way
 
 
-def _has_conda(environment: Mapping[str, Any]) -> bool:
-    return any(package.get("source") == "conda" and not package.get("artifact") for package in environment["packages"])
-
-
-def _from_archive(order: Mapping[str, Any], place: Place, report: Report) -> bool:
-    """Unpack the archive; say why not, where that can't be done."""
-    environment = order["environment"]
-    python = "" if _has_conda(environment) else own_python(environment["python"])
-    if not python and not _has_conda(environment):
-        report.say(step="unpack", note="this machine has no Python of that version yet: installing instead")
-        return False
+def _prune(order: Mapping[str, Any], cache: str) -> None:
+    """Go through the cache, if it is time, in a process of its own: the instance starts when this one ends."""
+    limits = {name: float(order[name]) for name in ("keep_days", "keep_bytes") if order.get(name)}
+    if not (is_due(cache) or limits) or os.fork() != 0:
+        return
     try:
-        with report.step("unpack"):
-            os.makedirs(place.beside)
-            unpack(
-                order["archive"],
-                place.beside,
-                content_hash=place.content_hash,
-                final=place.directory,
-                sha256=order.get("archive_sha256") or "",
-            )
-            if python:
-                make_virtual(place.beside, python, environment["python"])
-            verify(environment, place.beside)
-    except FileNotFoundError:
-        note = "there is none yet"
-    except (BadArchive, CantRestore) as error:
-        note = str(error)
-    except BROKEN as error:
-        code = getattr(error, "code", 0)
-        note = "there is none yet" if code in (403, 404) else f"it can't be had: {getattr(error, 'reason', error)}"
-    else:
-        return True
-    shutil.rmtree(place.beside, ignore_errors=True)
-    report.say(step="unpack", note=f"the packed environment can't be used ({note}): installing instead")
-    return False
+        os.setsid()
+        nothing = os.open(os.devnull, os.O_RDWR)
+        for number in range(3):  # who reads what this program says waits until nobody can write there any more
+            os.dup2(nothing, number)
+        os.nice(19)
+        limits = {"keep_days": KEEP_DAYS, "keep_bytes": KEEP_BYTES, **limits}
+        prune(cache, **limits, keep=order["environment"]["content_hash"])
+    finally:
+        os._exit(0)
 
 
 def _install(order: Mapping[str, Any], cache: str, place: Place, report: Report, hold: int) -> None:
     environment = order["environment"]
-    indexes = list(order.get("indexes") or environment.get("indexes") or usual_indexes())
-    with report.step("uv"):
-        uv = find_uv(cache, order["files"].get("uv", ""), [*indexes, *filter(None, [order.get("usual_index")])])
-    making = Making(
-        order=order,
-        report=report,
-        cache=cache,
-        uv=uv,
-        directory=place.beside,
-        final=place.directory,
-        hold=hold,
-        indexes=indexes,
-    )
+    making = making_of(order, cache, place, report, hold)
     packages = [package for package in environment["packages"] if not package.get("artifact")]
     conda = [package for package in packages if package.get("source") == "conda"]
     if conda:
@@ -165,7 +130,7 @@ def _install(order: Mapping[str, Any], cache: str, place: Place, report: Report,
             install_conda(making, conda)
     else:
         with report.step("python"):
-            python = find_python(environment["python"], uv, uv_environ(cache), making.timeout_s)
+            python = find_python(environment["python"], making.uv, uv_environ(cache), making.timeout_s)
             words = ["venv", "--no-config", "--no-project", "--relocatable", "--python", python, place.beside]
             ask_uv(making, words, "making the environment")
     pins = [package for package in packages if package.get("source") != "conda"]
@@ -173,34 +138,3 @@ def _install(order: Mapping[str, Any], cache: str, place: Place, report: Report,
         install_pins(making, pins)
     with report.step("artifacts", of=len(environment.get("artifacts") or [])):
         install_artifacts(making)
-
-
-def _pack(order: Mapping[str, Any], cache: str) -> dict[str, object]:
-    """Pack the environment, and put it where the machines after this one find it."""
-    began = time.monotonic()
-    with suppress(OSError):
-        os.nice(10)  # somebody computes here
-    environment = order["environment"]
-    place = Place(cache, environment["content_hash"])
-    if not order.get("publish"):
-        raise CantRestore("broken_order", "The order to pack doesn't say where to put the archive.")
-    if not place.is_complete():
-        raise CantRestore("absent", "There is nothing to pack: the environment isn't on this machine.")
-    path = f"{place.directory}.{os.getpid()}.tar.gz"
-    try:
-        is_conda = _has_conda(environment)
-        files = pack(
-            place.directory, path, content_hash=place.content_hash, python=environment["python"], is_conda=is_conda
-        )
-        packed_s = time.monotonic() - began
-        size, sha256 = os.path.getsize(path), sha256_of(path)
-        try:
-            put(path, order["publish"])
-        except BROKEN as error:
-            why = getattr(error, "reason", error)
-            raise CantRestore("unreachable", f"The packed environment can't be published: {why}") from None
-    finally:
-        with suppress(FileNotFoundError):
-            os.unlink(path)
-    seconds = {"pack": round(packed_s, 3), "all": round(time.monotonic() - began, 3)}
-    return {"done": order["publish"], "sha256": sha256, "size": size, "files": files, "seconds": seconds}

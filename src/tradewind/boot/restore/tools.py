@@ -18,7 +18,8 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from urllib.parse import urljoin, urlsplit
 
-from tradewind.boot.restore.fetch import BROKEN, fetched, opened
+from tradewind.boot.restore.addresses import bare, login_in, with_login_of
+from tradewind.boot.restore.fetch import BROKEN, cause_of, fetched, page_at
 from tradewind.boot.restore.report import CantRestore
 
 OLDEST_UV = (0, 5)
@@ -104,17 +105,26 @@ def find_uv(cache: str, given: str, indexes: Sequence[str]) -> str:
     known = shutil.which("uv", path=os.pathsep.join(places))
     for path in filter(None, (known, os.path.join(cache, "tools", "uv"))):
         if _runs(path):
+            used(path, cache)
             return path
     if given:
         name = os.path.basename(given.partition("?")[0])
         wheel = fetched(given, os.path.join(cache, "tools"), name)
     else:
         wheel = _wheel_from_index(cache, indexes)
-    path = _unpacked_uv(wheel, os.path.join(cache, "tools", "uv"))
-    if wheel != given:
-        with suppress(FileNotFoundError):  # another was faster
-            os.unlink(wheel)
-    return path
+    try:
+        return _unpacked_uv(wheel, os.path.join(cache, "tools", "uv"))
+    finally:
+        if wheel != given:
+            with suppress(FileNotFoundError):  # another was faster
+                os.unlink(wheel)
+
+
+def used(path: str, cache: str) -> None:
+    """Let a file or directory of the cache count as used now; one that isn't of the cache is nobody's business."""
+    if path.startswith(cache):
+        with suppress(OSError):  # one that others made for everybody can't be touched
+            os.utime(path)
 
 
 def _runs(path: str) -> bool:
@@ -138,17 +148,19 @@ def _wheel_from_index(cache: str, indexes: Sequence[str]) -> str:
         page = index.rstrip("/") + "/uv/"
         if not page.startswith(("http://", "https://")):
             continue  # a directory of the caller's machine
+        if urlsplit(login_in(index)[0]).netloc != urlsplit(bare(index)).netloc:
+            last = f"the login in the address of {bare(index)} needs %2F for each /, %23 for each #"
+            continue
         try:
-            with opened(page, SIMPLE) as answer:
-                text = answer.read().decode("utf-8", "replace")
+            text = page_at(page, SIMPLE).decode("utf-8", "replace")
         except (*BROKEN, OSError) as error:
-            last = f"{index} can't be asked: {getattr(error, 'reason', None) or error}"
+            last = f"{bare(index)} can't be asked: {cause_of(error)}"
             continue
         files = [file for file in _listed(text, page) if _fits(file[0])]
         if files:
             name, address, sha256 = max(files, key=lambda file: (_uv_version(file[0]), "musllinux" in file[0]))
-            return fetched(address, os.path.join(cache, "tools"), name, sha256)
-        last = f"{index} has no uv for {platform.system()} {platform.machine()}"
+            return fetched(with_login_of(page, address), os.path.join(cache, "tools"), name, sha256)
+        last = f"{bare(index)} has no uv for {platform.system()} {platform.machine()}"
     raise CantRestore("no_uv", f"This machine has no uv, and none can be fetched: {last}. Install uv on the machine.")
 
 
@@ -188,10 +200,13 @@ def _unpacked_uv(wheel: str, path: str) -> str:
             inside = next(name for name in files.namelist() if name.endswith("/scripts/uv"))
             with files.open(inside) as source, open(beside, "wb") as target:
                 shutil.copyfileobj(source, target)
+        os.chmod(beside, 0o755)
+        os.replace(beside, path)
     except (zipfile.BadZipFile, StopIteration) as error:
         raise CantRestore("no_uv", f"{os.path.basename(wheel)} isn't a wheel of uv: {error or 'no uv in it'}") from None
-    os.chmod(beside, 0o755)
-    os.replace(beside, path)
+    finally:
+        with suppress(FileNotFoundError):  # what fills a disk must not stay on it
+            os.unlink(beside)
     if not _runs(path):
         raise CantRestore(
             "no_uv", f"The uv of {os.path.basename(wheel)} doesn't run on this machine; install uv on it."
@@ -254,3 +269,12 @@ def find_python(version: str, uv: str, environ: Mapping[str, str], timeout_s: fl
         f"another place), or start from an environment of a Python that the machine has.",
         text,
     )
+
+
+def own_glibc() -> str:
+    """Return the version of the C library here, as ``2.36``; empty where it is another one."""
+    try:
+        name, _, version = (os.confstr("CS_GNU_LIBC_VERSION") or "").partition(" ")
+    except (AttributeError, ValueError, OSError):
+        return ""
+    return ".".join(version.split(".")[:2]) if name == "glibc" else ""

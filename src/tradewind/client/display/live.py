@@ -49,10 +49,11 @@ class Drawing:
     ) -> None:
         self._live.stop()
 
-    def draw(self, name: str, seen: Portrait | None) -> None:
-        """Draw the next frame; ``seen`` is None before there is a record."""
+    def draw(self, name: str, seen: Portrait | None, doing: str = "") -> None:
+        """Draw the next frame; ``seen`` is None before there is a record, and ``doing`` says what goes on then."""
         waited = span(datetime.now(UTC) - self._began)
-        self._live.update(frame(seen) if seen is not None else Text(f"Cluster {name}: asking  {waited}"), refresh=True)
+        waits = Text(f"Cluster {name}: {doing.rstrip('.') or 'asking'}  {waited}", no_wrap=True, overflow="ellipsis")
+        self._live.update(frame(seen) if seen is not None else waits, refresh=True)
 
 
 def frame(seen: Portrait) -> RenderableType:

@@ -53,7 +53,7 @@ class Terminal(Quiet):
             with Drawing(self._stream) as drawing:
                 while not done.is_set():
                     self._look()
-                    drawing.draw(self._cluster.name, self._portrait())
+                    drawing.draw(self._cluster.name, self._portrait(), self._session.doing)
                     done.wait(FRAME_S)
         except Exception:
             log.warning("The start of cluster %r can't be drawn; it goes on.", self._cluster.name, exc_info=True)

@@ -79,7 +79,8 @@ class Members:
         email : str, optional
             For whom, as a note.
         life : timedelta
-            How long it can be used; default a week, at most 90 days.
+            How long it can be used; default a week, at most 90 days. Made with a token that expires, it can be used no
+            longer than that one.
 
         Raises
         ------
@@ -95,6 +96,10 @@ class Members:
         now = self._clock.now()
         if len(await self._kept.invitations(self._caller.workspace, now)) >= MOST_INVITATIONS:
             raise BadRequest(f"{MOST_INVITATIONS} invitations are open, which is the most; withdraw some")
+        expires_at, ends = now + life, self._caller.makes_until
+        if ends is not None:
+            # Whoever finds a token could else come in long after it's over, as somebody new.
+            expires_at = min(expires_at, ends)
         invitation = Invitation(
             id=self._new_id("invitation"),
             workspace=self._caller.workspace,
@@ -102,7 +107,7 @@ class Members:
             invited_by=self._caller.user,
             email=email_address(email),
             created_at=now,
-            expires_at=now + life,
+            expires_at=expires_at,
         )
         secret = Secret(f"twi_{secrets.token_urlsafe(32)}")
         await self._kept.invite(invitation, hash_of(secret.reveal()), self._by())

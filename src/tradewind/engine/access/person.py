@@ -85,6 +85,7 @@ class Person:
             role=role,
             scopes=self._signed.scopes,
             mentees=mentees,
+            makes_until=self._signed.makes_until,
         )
 
     async def _role_in(self, workspace: str) -> MemberRole | None:

@@ -11,12 +11,12 @@ from datetime import datetime, timedelta
 from tradewind import wire
 from tradewind.boot.process import Boot, Software
 from tradewind.boot.tls import Authority, Signer
-from tradewind.config import artifact_file
 from tradewind.engine.clock import Clock
+from tradewind.engine.depot import Depots
 from tradewind.engine.link import Access, AgentLink
+from tradewind.engine.rounds.software import software_for
 from tradewind.errors import NoCapacity, Rejected, Unavailable
 from tradewind.model.cluster import Cluster
-from tradewind.model.environment import seal
 from tradewind.model.events import Event, Level
 from tradewind.model.instance import Contact, Instance, InstanceEnd, Marks, Role
 from tradewind.model.secret import Secret
@@ -39,6 +39,8 @@ class Means:
     clock: Clock
     access: Access
     authority: Authority
+    depots: Depots
+    """Where what machines fetch is kept, by workspace."""
     paid_for: timedelta | None = None
     """How long a scheduler may live before anybody asks for its page; None: as long as its orphan timeout."""
 
@@ -76,7 +78,9 @@ async def apply(plan: Plan, rows: Sequence[Instance], crew: Sequence[Instance], 
     )
 
 
-def order_for(cluster: Cluster, instance: Instance, means: Means, signer: Signer, now: datetime) -> Order:
+def order_for(
+    cluster: Cluster, instance: Instance, means: Means, signer: Signer, now: datetime, software: Software | None
+) -> Order:
     """Return the order that launches ``instance``; the same row gives the same order, but for fresh keys."""
     spec, resources = cluster.spec, instance.offer.resources
     is_scheduler = instance.role is Role.SCHEDULER
@@ -102,7 +106,8 @@ def order_for(cluster: Cluster, instance: Instance, means: Means, signer: Signer
         scheduler_address=None if is_scheduler or cluster.contact is None else cluster.contact.scheduler,
         record_history=spec.record_history,
         record_code=spec.record_code,
-        software=None if shares_files else software_for(cluster),
+        # One machine of a cluster packs what it made: the one that is there first.
+        software=software if software is None or is_scheduler else replace(software, publishing=None),
     )
     marks = Marks(
         installation=means.installation,
@@ -117,51 +122,52 @@ def order_for(cluster: Cluster, instance: Instance, means: Means, signer: Signer
     )
 
 
-def software_for(cluster: Cluster) -> Software | None:
-    """Return what a machine must have for ``cluster``. Raises Rejected for what no machine could be given."""
-    environment = cluster.environment
-    if environment is None:
-        return None
-    files = {artifact.sha256: str(artifact_file(artifact)) for artifact in environment.artifacts}
-    # What the caller's side has kept to itself, it brings over Dask's own line, before the first task.
-    brought = {package.name for package in environment.packages if package.artifact and package.artifact not in files}
-    if OURS in brought:
-        raise Rejected(
-            f"{OURS} is installed from a directory or a private index on the machine that asks, and other machines "
-            "can't have it from there before they run it; install a release of it there"
-        )
-    if brought:
-        kept = tuple(package for package in environment.packages if package.name not in brought)
-        environment = seal(replace(environment, packages=kept))
-    return Software(environment=environment, files=files)
-
-
 async def _launch(cluster: Cluster, rows: Sequence[Instance], means: Means) -> Outcome:
     if not rows:
         return Outcome()
     places, signer = asyncio.Semaphore(means.provider.capabilities.launches_at_once), Signer(means.authority)
+    shares_files = means.provider.capabilities.same_file_system
+    try:
+        found = None if shares_files else await software_for(cluster, means.depots)
+    except Rejected as error:
+        return _refused(cluster, rows, means, error)
+    except Unavailable as error:
+        return Outcome(retry_after=error.retry_after)  # what machines fetch is still on its way to where they do
+    is_news = found is not None and found.trouble != "" and means.depots.is_news(cluster.id, found.trouble)
+    said = (_trouble(cluster, found.trouble, means.clock.now()),) if found is not None and is_news else ()
 
     async def one(row: Instance) -> tuple[Instance, Event | None, timedelta | None]:
         async with places:
-            return await _launch_one(cluster, row, means, signer)
+            return await _launch_one(cluster, row, means, signer, None if found is None else found.software)
 
     done = await asyncio.gather(*(one(row) for row in rows))
     waits = [wait for _, _, wait in done if wait is not None]
     return Outcome(
         instances=tuple(after for (after, _, _), before in zip(done, rows, strict=True) if after is not before),
-        events=tuple(dict.fromkeys(event for _, event, _ in done if event is not None)),
+        events=(*said, *dict.fromkeys(event for _, event, _ in done if event is not None)),
         retry_after=max(waits, default=None),
     )
 
 
+def _refused(cluster: Cluster, rows: Sequence[Instance], means: Means, error: Rejected) -> Outcome:
+    words, now = wire.printable(str(error)), means.clock.now()
+    event = _event(cluster, now, "launch.rejected", f"{means.provider.name} refused: {words}.", Level.ERROR)
+    return Outcome(instances=tuple(refused(row, InstanceEnd.REJECTED, words, now) for row in rows), events=(event,))
+
+
+def _trouble(cluster: Cluster, trouble: str, now: datetime) -> Event:
+    words = f"artifacts_url can't be used: {wire.printable(trouble)}; machines get files from here, and pack nothing."
+    return _event(cluster, now, "software.depot", words)
+
+
 async def _launch_one(
-    cluster: Cluster, row: Instance, means: Means, signer: Signer
+    cluster: Cluster, row: Instance, means: Means, signer: Signer, software: Software | None
 ) -> tuple[Instance, Event | None, timedelta | None]:
     now = means.clock.now()
     name = means.provider.name
     after = row
     try:
-        async for handle in means.provider.launch(order_for(cluster, row, means, signer, now)):
+        async for handle in means.provider.launch(order_for(cluster, row, means, signer, now, software)):
             after = replace(after, handle=handle.handle)
     except NoCapacity as error:
         words = wire.printable(str(error))

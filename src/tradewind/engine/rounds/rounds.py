@@ -9,7 +9,9 @@ from dataclasses import InitVar, dataclass, field, replace
 from datetime import datetime, timedelta
 
 from tradewind.boot.tls import Authority
+from tradewind.config import SoftwareSettings
 from tradewind.engine.clock import Clock
+from tradewind.engine.depot import Depots
 from tradewind.engine.link import Access, AgentLink
 from tradewind.engine.rounds.apply import Means, Outcome, apply
 from tradewind.engine.rounds.catalogue import Catalogue
@@ -60,6 +62,8 @@ class Rounds:
     installation: str
     holder: str
     """Who takes the leases."""
+    depots: Depots = field(default_factory=lambda: Depots(SoftwareSettings()))
+    """Where what machines fetch is kept; default nowhere."""
     sweeps: tuple[str, ...] = ()
     """Names of providers that are swept in any case; else only those that something was looked after on."""
     pace: timedelta = ROUND
@@ -222,6 +226,7 @@ class Rounds:
             clock=self.clock,
             access=access,
             authority=Authority(certificate=secrets.authority_certificate, key=secrets.authority_key),
+            depots=self.depots,
             paid_for=None if paid is None else max(timedelta(0), paid - provider.capabilities.starts_within),
         )
         ordered = {i.id for i in orders}

@@ -10,7 +10,7 @@ import ast
 from functools import cache
 from pathlib import Path
 
-PARTS = ("ground", "starter", "station")
+PARTS = ("ground", "silence", "packing", "starter", "station")
 """In the order in which they are joined: each imports only from those before it."""
 
 

@@ -12,7 +12,10 @@ from typing import Any, Optional
 
 VARIABLE = "TRADEWIND_INSTANCE"
 """Set in every process of an instance to its handle, and so in everything that it starts."""
-OLDEST = (3, 9)
+ROOM = "room"
+"""A file of each run, as large as its last words may be: given back to the disk before they are written, so that what
+ends because its disk is full can still say so."""
+ROOM_BYTES = 32768
 
 # Python reads the program's length, then the program, from its standard input, where further lines follow. No single
 # quote, backslash or exclamation mark: every login shell takes it between single quotes.
@@ -106,6 +109,13 @@ def write(path: str, text: str) -> None:
     except OSError:
         remove(draft)
         raise
+
+
+def keep_room(directory: str) -> None:
+    """Take the room that the last words in ``directory`` need. Raises OSError where there is none."""
+    with open(os.path.join(directory, ROOM), "wb") as file:
+        # Something in it: nothing but zeros takes no room on a disk that packs them.
+        file.write(os.urandom(ROOM_BYTES))
 
 
 def remove(path: str) -> None:

@@ -17,14 +17,21 @@ import sys
 import time
 from typing import Any
 
-from tradewind.host.bare.ground import LOADER, VARIABLE, iso, last_lines, machine_boot, own_claim, remove, say, write
-
-try:
-    import ctypes
-
-    LIBC: Any = ctypes.CDLL(None)
-except (ImportError, OSError):
-    LIBC = None  # a Python without it leaves what a killed starter had started to the station's sweep
+from tradewind.host.bare.ground import (
+    LOADER,
+    ROOM,
+    VARIABLE,
+    iso,
+    keep_room,
+    last_lines,
+    machine_boot,
+    own_claim,
+    remove,
+    say,
+    write,
+)
+from tradewind.host.bare.packing import dies_with_its_parent, pack_later
+from tradewind.host.bare.silence import Silence
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 ASKED = "was asked to end"
@@ -37,6 +44,7 @@ WORDS = {
     "packages": "installing packages",
     "conda": "installing conda packages",
     "artifacts": "installing your own code",
+    "fetch": "fetching the packed environment",
     "unpack": "unpacking the environment",
     "verify": "checking the environment",
     "wait": "waiting for another instance that makes the same environment",
@@ -65,6 +73,7 @@ def _claim(directory: str, order: dict[str, Any]) -> bool:
     try:
         with open(draft, "w", encoding="utf-8") as file:
             json.dump({**own_claim(machine_boot()), "marks": order["marks"], **order["share"]}, file)
+        keep_room(directory)
         # A link fails if its name exists, so that of two claimants one wins, and nobody sees half a file.
         os.link(draft, os.path.join(directory, "instance.json"))
     except FileExistsError:
@@ -80,6 +89,7 @@ class _Start:
         self.order = order
         self.asked = ""
         self.noted_at = 0.0
+        self.silence = Silence(order["root"], order["marks"]["installation"], machine_boot())
 
     def run(self) -> None:
         log = os.open(os.path.join(self.directory, "log"), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
@@ -114,7 +124,7 @@ class _Start:
             stdout=subprocess.PIPE,
             start_new_session=True,
             cwd=self.directory,
-            preexec_fn=_dies_with_us,
+            preexec_fn=dies_with_its_parent,
         )
         assert process.stdin is not None
         assert process.stdout is not None
@@ -138,9 +148,10 @@ class _Start:
             ends_at = self.order["ends_at"]
             if ends_at is not None and time.time() >= ends_at:
                 self.asked = self.asked or f"its time was over: it was to end at {iso(ends_at)}"
+            self.asked = self.asked or self.silence.words(self.order["share"]["alone_s"], self.directory)
             if self.asked and not kill_at:
                 kill_at = time.monotonic() + GRACE_S
-                write(os.path.join(self.directory, "stopping"), "")
+                self._note("stopping", "")
                 _signal(process.pid, signal.SIGTERM)
             if kill_at and time.monotonic() >= kill_at:
                 _signal(process.pid, signal.SIGKILL)
@@ -148,7 +159,7 @@ class _Start:
         if self.asked:
             return self._end(None, self.asked)
         if "python" in said and code == 0:
-            self._note("starting Dask")
+            self._note("progress", "starting Dask")
             return str(said["python"])
         words = last_lines(os.path.join(self.directory, "log"), 1)
         why = f"what makes the software ended with exit code {code}: {words[-1].strip() if words else 'without a word'}"
@@ -161,26 +172,36 @@ class _Start:
         except ValueError:
             words = None
         if not isinstance(words, dict):
-            os.write(2, line + b"\n")
+            self._log(line.decode(errors="replace"))
             return said
         if "failed" in words:
-            os.write(2, f"{words.get('reason')}\n{words.get('detail', '')}\n".encode())
+            remove(os.path.join(self.directory, ROOM))
+            self._log(f"{words.get('reason')}\n{words.get('detail', '')}")
         if "failed" in words or "python" in words:
             return words
+        if "note" in words:
+            self._log(words["note"])
         if "step" in words and time.monotonic() >= self.noted_at + NOTE_EVERY_S:
             self.noted_at = time.monotonic()
             step = str(words["step"])
             number = f" {words['done']} of {words['of']}" if words.get("of") else ""
-            self._note(WORDS.get(step, step) + number)
+            self._note("progress", WORDS.get(step, step) + number)
         return said
 
-    def _note(self, words: str) -> None:
+    def _note(self, name: str, words: str) -> None:
         try:
-            write(os.path.join(self.directory, "progress"), words)
+            write(os.path.join(self.directory, name), words)
         except OSError:
             return  # a full disk ends it, with a reason, where something is needed
 
+    def _log(self, words: str) -> None:
+        try:
+            os.write(2, f"{words}\n".encode())
+        except OSError:
+            return  # the same; the reason isn't in the log alone
+
     def _end(self, code: Any, detail: str) -> str:
+        remove(os.path.join(self.directory, ROOM))
         end = {"stopped_at": iso(time.time()), "exit_code": code, "detail": detail}
         write(os.path.join(self.directory, "exit.json"), json.dumps(end))
         return ""
@@ -200,6 +221,7 @@ class _Start:
         os.dup2(receive, 0)
         os.close(receive)
         os.chdir(os.path.expanduser("~"))
+        pack_later(self.directory, self.order["restore"])
         # The caller's win, also over what this host sets for all.
         environ = {**os.environ, **self.order["variables"]}
         # Of no use to Python: for who looks at the list of processes.
@@ -208,11 +230,6 @@ class _Start:
             os.execve(python, [python, "-P", "-m", "tradewind.host", *title], environ)
         except OSError as error:
             self._end(1, f"{python} can't be run: {error.strerror}")
-
-
-def _dies_with_us() -> None:
-    if LIBC is not None:
-        LIBC.prctl(1, signal.SIGKILL, 0, 0, 0)  # PR_SET_PDEATHSIG
 
 
 def _signal(group: int, number: int) -> None:

@@ -7,6 +7,7 @@ standard input ends, it does.
 from __future__ import annotations
 
 import fcntl
+import glob
 import hashlib
 import json
 import os
@@ -34,12 +35,15 @@ from tradewind.host.bare.ground import (
     say,
     write,
 )
+from tradewind.host.bare.silence import Silence, since_boot
 from tradewind.host.bare.starter import start
 
 NOTES = ("ready", "stopping")
 KEPT_DEAD = 200
 KEPT_FOR_S = 7 * 86400.0
 CLAIM_WITHIN_S = 20.0
+LINGER = "/var/lib/systemd/linger"
+"""Where systemd notes whose processes it keeps."""
 LOCK_WITHIN_S = 10.0
 WATCHED_S = 0.25
 """How often what starts or stops is looked at, unasked."""
@@ -113,12 +117,15 @@ class Station:
             answer = verbs[question["verb"]](question)
         except OSError as error:
             answer = {"error": f"{error.strerror or error}" + (f": {error.filename}" if error.filename else "")}
-        say({"id": question["id"], "now": time.time(), **answer})
+        say({"id": question["id"], "now": time.time(), "at": [self.boot, since_boot()], **answer})
 
     # What is there
 
-    def report(self, _: dict[str, Any]) -> dict[str, Any]:
+    def report(self, question: dict[str, Any]) -> dict[str, Any]:
         """Say what changed since this was last asked: the facts of each run, None of what was forgotten."""
+        boot, moment = question.get("heard") or ("", 0.0)
+        if boot == self.boot:
+            Silence(self.root, question["installation"], self.boot).heard(moment)
         facts = {handle: self.facts(handle) for handle in self.handles()}
         facts = {handle: found for handle, found in facts.items() if found is not None}
         changed = {handle: found for handle, found in facts.items() if self.told.get(handle) != found}
@@ -148,6 +155,7 @@ class Station:
             "same_boot": claim["boot"] == self.boot,
             "exit": end,
             "contact": read_json(os.path.join(directory, "contact.json")),
+            "crew": read_json(os.path.join(directory, "crew.json")),
             "notes": [name for name in NOTES if os.path.exists(os.path.join(directory, name))],
             "progress": read_text(os.path.join(directory, "progress")) if alive else "",
         }
@@ -184,6 +192,9 @@ class Station:
         directory = os.path.join(self.runs, order["order"])
         if os.path.exists(os.path.join(directory, "instance.json")):
             return {"claimed": False}
+        if time.time() > question["until"]:
+            return {"refused": "the order arrived so late that nobody waits for it any more"}
+        Silence(self.root, order["marks"]["installation"], self.boot).begin()
         with open(os.path.join(self.root, ".lock"), "w", encoding="utf-8") as lock:
             until = time.monotonic() + LOCK_WITHIN_S
             while True:
@@ -261,7 +272,7 @@ class Station:
         if self.scope is None:
             user = os.environ.get("USER") or os.environ.get("LOGNAME") or ""
             command = ["systemd-run", "--user", "--scope", "--quiet", "--collect", "--"]
-            lingers = os.path.exists(f"/var/lib/systemd/linger/{user}") and shutil.which("systemd-run")
+            lingers = user and os.path.exists(os.path.join(LINGER, user)) and shutil.which("systemd-run")
             self.scope = command if lingers and _works([*command, "true"]) else []
         found: list[str] = self.scope
         return found
@@ -313,6 +324,9 @@ class Station:
             if claim is None or not is_alive(claim, self.boot):
                 dead.append((os.stat(directory).st_mtime, directory))
         now = time.time()
+        for path in glob.glob(os.path.join(self.root, "asked", "*")):
+            if os.stat(path).st_ctime < now - KEPT_FOR_S:
+                remove(path)
         for place, (changed_at, directory) in enumerate(sorted(dead, reverse=True)):
             # A directory without a claim may be one that is being made right now.
             if changed_at < now - KEPT_FOR_S or (place >= KEPT_DEAD and changed_at < now - 60):
@@ -328,6 +342,10 @@ class Station:
         """Say where these files are to lie, and which lie there already."""
         answer = {}
         for sha256, (name, size) in question["files"].items():
+            seen = question.get("shared", {}).get(sha256, "")
+            if seen and os.path.exists(seen) and os.path.getsize(seen) == size:
+                answer[sha256] = {"path": seen, "there": True}  # on a disk of both; its hash is checked by who uses it
+                continue
             path = os.path.join(self.root, "artifacts", sha256, name)
             os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
             is_there = os.path.exists(path) and os.path.getsize(path) == size

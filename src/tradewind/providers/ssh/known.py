@@ -3,7 +3,7 @@
 ::
 
     <state>/ssh/
-    ├── orders/<order>      the name of the one host that may have it; written before that host is asked
+    ├── orders/<order>      the one host that may have it, and what it is; written before that host is asked
     └── hosts/<host>.json   what it said last: that is what is known of it while it doesn't answer
 """
 
@@ -12,9 +12,11 @@ from __future__ import annotations
 import json
 import os
 import time
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
+
+from tradewind.model.instance import Marks, Role
 
 KEPT_S = 40 * 86400.0
 """Longer than any instance lives."""
@@ -32,6 +34,21 @@ class Known:
     """Facts by handle, as its station says them."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Placed:
+    """An order that a host has, or may have."""
+
+    host: str
+    at: float
+    """When it was placed; POSIX, by our clock."""
+    marks: Marks | None = None
+    """None of orders that an older version placed."""
+    alone_s: float = 600.0
+    """Its ``orphan_timeout``."""
+    is_taken: bool = False
+    """Whether the host has said that it has it."""
+
+
 class Memory:
     """The directory, and what of it was read.
 
@@ -46,30 +63,64 @@ class Memory:
         self._hosts = root / "hosts"
         self._saved: dict[str, tuple[float, dict[str, Any]]] = {}
 
-    def place(self, order: str, host: str) -> str:
-        """Write down that ``host`` may have ``order``; return which one really may, where another was first."""
+    def place(self, order: str, placed: Placed) -> str:
+        """Write down which host may have ``order``; return which one really may, where another was first."""
         path = self._orders / order
-        draft = self._orders / f".{order}-{os.getpid()}-{time.monotonic_ns()}"
-        self._orders.mkdir(mode=0o700, parents=True, exist_ok=True)
-        draft.write_text(host)
+        draft = self._draft(path, placed)
         try:
             os.link(draft, path)
         except FileExistsError:
-            return self.place_of(order) or host
+            return self.place_of(order) or placed.host
         finally:
             draft.unlink()
-        return host
+        return placed.host
+
+    def take(self, order: str, placed: Placed) -> None:
+        """Write down that the host has said that it has it."""
+        path = self._orders / order
+        self._draft(path, replace(placed, is_taken=True)).replace(path)
+
+    def _draft(self, path: Path, placed: Placed) -> Path:
+        draft = path.with_name(f".{path.name}-{os.getpid()}-{time.monotonic_ns()}")
+        self._orders.mkdir(mode=0o700, parents=True, exist_ok=True)
+        draft.write_text(json.dumps(asdict(placed)))
+        return draft
+
+    def placed(self, order: str) -> Placed | None:
+        """Return which host may have an order; None where none may."""
+        path = self._orders / order
+        try:
+            text, at = path.read_text(), path.stat().st_mtime
+        except FileNotFoundError:
+            return None
+        try:
+            data = json.loads(text)
+            marks = data["marks"]
+            return Placed(**{**data, "marks": marks and Marks(**{**marks, "role": Role(marks["role"])})})
+        except (ValueError, KeyError, TypeError):
+            return Placed(host=text, at=at)  # an older version wrote the name alone
 
     def place_of(self, order: str) -> str:
         """Return the host that may have an order; empty where none may."""
+        placed = self.placed(order)
+        return placed.host if placed is not None else ""
+
+    def placed_since(self, moment: float) -> dict[str, Placed]:
+        """Return all orders that were placed after ``moment``, whichever process placed them."""
         try:
-            return (self._orders / order).read_text()
+            with os.scandir(self._orders) as entries:
+                names = [e.name for e in entries if not e.name.startswith(".") and e.stat().st_mtime > moment]
         except FileNotFoundError:
-            return ""
+            return {}
+        return {name: placed for name in names if (placed := self.placed(name)) is not None}
 
     def unplace(self, order: str) -> None:
         """Write down that nobody has it: it is certain that it was refused."""
         (self._orders / order).unlink(missing_ok=True)
+
+    def hosts(self) -> tuple[str, ...]:
+        """Return the names of all hosts of which something is remembered."""
+        return tuple(sorted(path.stem for path in self._hosts.glob("[!.]*.json")))
 
     def load(self, host: str) -> Known:
         """Return what a host said last, perhaps to another process."""
@@ -92,11 +143,12 @@ class Memory:
         self._saved[host] = (known.answered_at, alive)
 
     def prune(self, now: float) -> None:
-        """Forget where orders went that can't be alive any more."""
-        try:
-            with os.scandir(self._orders) as entries:
-                old = [entry.path for entry in entries if entry.stat().st_mtime < now - KEPT_S]
-        except FileNotFoundError:
-            return
-        for path in old:
-            Path(path).unlink(missing_ok=True)
+        """Forget orders and hosts of which nothing can be alive any more."""
+        for directory in (self._orders, self._hosts):
+            try:
+                with os.scandir(directory) as entries:
+                    old = [entry.path for entry in entries if entry.stat().st_mtime < now - KEPT_S]
+            except FileNotFoundError:
+                continue
+            for path in old:
+                Path(path).unlink(missing_ok=True)

@@ -16,6 +16,7 @@ import asyncssh
 from tradewind.config import SshHost
 from tradewind.host.bare import program
 from tradewind.host.bare.ground import LOADER
+from tradewind.providers.ssh.parcel import SHARED, here_of
 from tradewind.providers.ssh.refusals import Places, Silent, Witness, options_for, words_for
 from tradewind.providers.ssh.skew import Skew
 
@@ -130,6 +131,8 @@ class Line:
         self._pause_s = 0.0
         self._next_try = 0.0
         self._brought: dict[str, asyncio.Lock] = {}
+        self._heard: Any = None
+        """Which answer to a look was heard last, in the host's words."""
 
     async def ask(self, verb: str, within: float = ANSWER_WITHIN_S, **question: Any) -> dict[str, Any]:
         """Return the host's answer.
@@ -141,11 +144,17 @@ class Line:
         """
         return (await self._ask(verb, within, question))[1]
 
-    async def look(self, within: float) -> dict[str, Any]:
-        """Return the facts of all runs there, by handle. Raises Silent."""
-        station, answer = await self._ask("list", within, {})
+    async def look(self, within: float, installation: str) -> dict[str, Any]:
+        """Return the facts of all runs there, by handle; what ``installation`` has there lives on by it. Raises Silent.
+
+        It isn't the question that keeps it alive, but the word which answer was heard: see
+        :mod:`tradewind.host.bare.silence`.
+        """
+        question = {"heard": self._heard, "installation": installation}
+        station, answer = await self._ask("list", within, question)
         if "error" in answer:
             raise Silent(f"{self.host.name} can't read its records: {answer['error']}")
+        self._heard = answer["at"]
         # It says what changed since it was asked last; another station says everything.
         runs = {**station.runs, **answer["runs"]}
         station.runs = {handle: facts for handle, facts in runs.items() if facts is not None}
@@ -239,7 +248,9 @@ class Line:
         return station
 
     async def bring(self, files: dict[str, str]) -> dict[str, str]:
-        """Bring files over, each once, and return where they lie there, by their sha256.
+        """Bring files over, each once, where the host doesn't see them; return where they lie there, by their sha256.
+
+        Values are paths of this machine; those that the host may see as well begin with ``file://``.
 
         Raises
         ------
@@ -250,12 +261,14 @@ class Line:
         """
         if not files:
             return {}
-        sizes = {sha256: _name_and_size(path) for sha256, path in files.items()}
-        found = (await self.ask("have", files=sizes))["files"]
+        here = {sha256: here_of(address) for sha256, address in files.items()}
+        sizes = {sha256: _name_and_size(path) for sha256, path in here.items()}
+        shared = {sha256: here[sha256] for sha256, address in files.items() if address.startswith(SHARED)}
+        found = (await self.ask("have", files=sizes, shared=shared))["files"]
         for sha256, place in found.items():
             if not place["there"]:
                 async with self._brought.setdefault(sha256, asyncio.Lock()):
-                    await self._bring_one(sha256, files[sha256], sizes[sha256])
+                    await self._bring_one(sha256, here[sha256], sizes[sha256])
         return {sha256: str(place["path"]) for sha256, place in found.items()}
 
     async def _bring_one(self, sha256: str, path: str, size: tuple[str, int]) -> None:

@@ -8,6 +8,8 @@ from dataclasses import asdict, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 from tradewind.boot import restore
 from tradewind.config import SshHost
@@ -23,7 +25,11 @@ from tradewind.providers.ssh.skew import Skew
 BEHIND_S = 50 * 60.0
 """Keys are valid from an hour before they are made: a clock further behind than this takes them for none."""
 AHEAD_S = 86400.0
+LATEST_S = 60.0
+"""An order that arrives later than this after it was given is refused there: nobody waits for it any more."""
 WEB = ("https://", "http://")
+SHARED = "file://"
+"""Of a path that the host may see as well."""
 
 
 def check_software(order: Order, hosts: Sequence[SshHost]) -> None:
@@ -36,17 +42,23 @@ def check_software(order: Order, hosts: Sequence[SshHost]) -> None:
             "it isn't known what software the cluster is to run; start it with Cluster(...) from Python, or write an "
             "environment that is on the host into [[ssh.hosts]]"
         )
-    missing = [path for path in software.files.values() if not path.startswith(WEB) and not os.path.isfile(path)]
+    here = [here_of(address) for address in software.files.values() if not address.startswith(WEB)]
+    missing = [path for path in here if not os.path.isfile(path)]
     if missing:
         raise Rejected(f"{missing[0]}, of your own code, isn't there any more; start the cluster anew to have it made")
 
 
 def local_files(order: Order, host: SshHost) -> dict[str, str]:
-    """Return the files that must be brought to ``host``, by their sha256."""
+    """Return the files that must be brought to ``host``, if it doesn't see them, by their sha256."""
     software = order.boot.software
     if software is None or host.environment is not None:
         return {}
     return {sha256: path for sha256, path in software.files.items() if not path.startswith(WEB)}
+
+
+def here_of(address: str) -> str:
+    """Return the path on this machine that an address is."""
+    return url2pathname(urlsplit(address).path) if address.startswith(SHARED) else address
 
 
 def refuse_clock(host: SshHost, skew: Skew) -> None:
@@ -101,10 +113,19 @@ def parcel(
         uv = next((a.sha256 for a in software.environment.artifacts if a.file_name.startswith("uv-")), None)
         if uv is not None:
             files["uv"] = files[uv]
+        publishing = software.publishing
         making = {
             "program": restore.program(),
             "order": restore.order(
-                software.environment, files=files, archive=software.archive, publish=software.publish, cache=root
+                software.environment,
+                files=files,
+                base=software.base,
+                archive=software.archive,
+                archive_sha256=software.archive_sha256,
+                publish=publishing.archive if publishing is not None else "",
+                record=publishing.record if publishing is not None else "",
+                name=publishing.name if publishing is not None else "",
+                cache=root,
             ),
         }
     return {

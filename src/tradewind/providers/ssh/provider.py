@@ -7,8 +7,8 @@ import logging
 import os
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from dataclasses import asdict
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import ClassVar, Self
@@ -19,23 +19,43 @@ from tradewind.host.bare.ground import VARIABLE
 from tradewind.host.records import KEPT_FOR, SAFE
 from tradewind.model.cluster import ClusterSpec
 from tradewind.model.environment import Target
-from tradewind.model.instance import InstanceStatus, ObservedInstance, Role
+from tradewind.model.instance import InstanceStatus, Marks, ObservedInstance
 from tradewind.model.offer import Offer
 from tradewind.model.resources import Need
 from tradewind.providers.base import Capabilities, Handle, Order, Provider, ProviderSettings
 from tradewind.providers.ssh.inventory import Share, fits, hosts_from, share_of
-from tradewind.providers.ssh.known import Known, Memory
+from tradewind.providers.ssh.known import Known, Memory, Placed
 from tradewind.providers.ssh.line import Line
+from tradewind.providers.ssh.news import News
 from tradewind.providers.ssh.offers import candidates, offers_for
-from tradewind.providers.ssh.parcel import check_software, local_files, parcel, refusal_of, refuse_clock
+from tradewind.providers.ssh.parcel import (
+    LATEST_S,
+    check_software,
+    local_files,
+    parcel,
+    refusal_of,
+    refuse_clock,
+)
 from tradewind.providers.ssh.refusals import Places, Silent
-from tradewind.providers.ssh.sight import handle_of, host_of, last_seen, never_ran, observed, shares
+from tradewind.providers.ssh.sight import (
+    gone_by,
+    handle_of,
+    last_seen,
+    met_by_schedulers,
+    never_ran,
+    never_seen,
+    observed,
+    shares,
+)
 
 logger = logging.getLogger("tradewind.ssh")
 
 TROUBLED_S = 300.0
 """For how long a host on which something ended before it ran is taken last."""
 START_WITHIN_S = 40.0
+STRAYS_EVERY_S = 2.0
+STRAYS_S = 3 * 86400.0
+"""How far back orders are looked through for what a silent host may have: longer than what is alone there lives."""
 LOOK_WITHIN_S = 3.0
 """Less than the engine waits for a list: a host that doesn't answer must not make all others seem silent."""
 
@@ -73,6 +93,9 @@ class SshProvider(Provider):
         self._hosts = hosts_from(options)
         self._packs = options.get("placement") == "pack"
         self._memory = Memory(Path(settings.state_directory).absolute() / "ssh")
+        self._strays: dict[str, Placed] = {}
+        """Orders that were placed lately, perhaps by another process; read while a host is silent."""
+        self._strays_read_at = 0.0
         places = Places(
             known_hosts=os.path.expanduser(str(options.get("known_hosts", "~/.ssh/known_hosts"))),
             config=os.path.expanduser(str(options.get("config", "~/.ssh/config"))),
@@ -88,8 +111,7 @@ class SshProvider(Provider):
         """Handles of those that ended before they ran, and were noticed."""
         self._pending: dict[str, Share] = {}
         """What is being launched, by host."""
-        self._told: dict[tuple[str, str], str] = {}
-        """Which scheduler's address each host was told, by host and cluster."""
+        self._news = News(self._lines)
         self._looking: asyncio.Task[None] | None = None
         self._pokes: list[Callable[[], None]] = []
 
@@ -151,14 +173,19 @@ class SshProvider(Provider):
         check_software(order, fitting)
         await self._look_anew()
         bound = self._where(marks.order)
-        if bound in self._lines and marks.order in self._of(bound).runs:
+        if bound and marks.order in self._of(bound).runs:
             yield Handle(order=marks.order, handle=handle_of(bound, marks.order))
             return
+        if bound and bound not in self._lines:
+            raise self._out_of_reach(bound, marks)
         share = share_of(order.offer.resources, marks.role)
-        choice = [self._lines[bound].host] if bound in self._lines else self._in_order(fitting, share)
+        choice = [self._lines[bound].host] if bound else self._in_order(fitting, share)
         refusals: list[Silent | NoCapacity] = []
         for host in choice:
-            place = self._memory.place(marks.order, host.name)
+            placed = Placed(host=host.name, at=time.time(), marks=marks, alone_s=order.boot.orphan_timeout_s)
+            place = self._memory.place(marks.order, placed)
+            if place not in self._lines:
+                raise self._out_of_reach(place, marks)
             self._pending[place] = self._pending.get(place, Share()) + share
             try:
                 await self._start(self._lines[place], order, share)
@@ -170,12 +197,20 @@ class SshProvider(Provider):
                 self._memory.unplace(marks.order)
                 refusals.append(refusal)
             else:
+                self._memory.take(marks.order, replace(placed, host=place))
                 yield Handle(order=marks.order, handle=handle_of(place, marks.order))
                 return
             finally:
                 self._pending[place] -= share
         others = [self._silent.get(h.name) or NoCapacity(f"{h.name} is full") for h in fitting if h not in choice]
         raise refusal_of(order.offer, [*refusals, *others])
+
+    def _out_of_reach(self, host: str, marks: Marks) -> Unavailable | Rejected:
+        """Return what it means that an order is bound to a host which the settings don't name any more."""
+        placed = self._memory.placed(marks.order)
+        if placed is not None and time.time() < gone_by(placed.at, placed.alone_s):
+            return Unavailable(f"{_left(host)}; {marks.instance} may have been started there")
+        return Rejected(f"{_left(host)}, and {marks.instance} was to run there")
 
     def _where(self, order: str) -> str:
         """Return the host that has an order, or may have it; empty where none may."""
@@ -208,7 +243,8 @@ class SshProvider(Provider):
             raise NoCapacity(f"{host.name}: {error}") from None
         question = parcel(order, host, share, root=str(station.hello["root"]), there=there, skew=line.skew)
         limits = {"cpus": host.cores, "memory": host.memory, "gpus": host.gpus}
-        answer = await line.ask("start", START_WITHIN_S, order=question, limits=limits)
+        until = time.time() + line.skew.seconds + LATEST_S
+        answer = await line.ask("start", START_WITHIN_S, order=question, limits=limits, until=until)
         if "claimed" not in answer:
             why = answer.get("full") or answer.get("refused") or answer.get("error")
             raise NoCapacity(f"{host.name}: {why}")
@@ -226,7 +262,12 @@ class SshProvider(Provider):
         seen = [one for name in self._lines for one in self._seen_on(name, now)]
         if len(self._silent) == len(self._lines) and not any(one.status is InstanceStatus.STOPPED for one in seen):
             raise Unavailable("; ".join(silent.words for silent in self._silent.values()))
-        await self._announce(seen)
+        if not self._strays_read_at:
+            self._read_strays(now)
+        remembered = {*self._memory.hosts(), *(placed.host for placed in self._strays.values())}
+        left = sorted(remembered - self._lines.keys())
+        seen += [one for name in left for one in self._seen_on(name, now)]
+        await self._news.tell(seen, self._silent)
         return seen
 
     async def _look_anew(self) -> None:
@@ -243,7 +284,7 @@ class SshProvider(Provider):
     async def _look_at(self, name: str) -> None:
         known, line = self._of(name), self._lines[name]
         try:
-            known.runs = await line.look(LOOK_WITHIN_S)
+            known.runs = await line.look(LOOK_WITHIN_S, self._installation)
         except Silent as silent:
             self._silent[name] = silent
             return
@@ -257,7 +298,12 @@ class SshProvider(Provider):
         return self._known[name]
 
     def _seen_on(self, name: str, now: float) -> Iterator[ObservedInstance]:
-        known, silent = self._of(name), self._silent.get(name)
+        known = self._of(name)
+        silent = self._silent.get(name) if name in self._lines else Silent(_left(name))
+        met: dict[tuple[str, str], float] = {}
+        if silent is not None:
+            met = {pair: at for of in self._known.values() for pair, at in met_by_schedulers(of.runs, of.skew_s)}
+            yield from self._unseen_on(name, known, silent, met, now)
         for facts in known.runs.values():
             if facts["claim"]["marks"]["installation"] != self._installation:
                 continue
@@ -267,36 +313,28 @@ class SshProvider(Provider):
                 logger.warning("%s says something of a run that makes no sense: %r", name, error)
                 continue
             if silent is not None:
-                one = last_seen(one, facts, known.answered_at, silent.words, now)
+                met_at = met.get((one.marks.cluster, one.marks.instance), 0.0)
+                one = last_seen(one, facts, known.answered_at, met_at, silent.words, now)
             elif one.handle not in self._mourned and never_ran(facts):
                 self._mourned.add(one.handle)
                 self._troubled[name] = time.monotonic() + TROUBLED_S
             yield one
 
-    async def _announce(self, seen: Sequence[ObservedInstance]) -> None:
-        """Tell workers on other hosts where their scheduler listens: it came up after they were launched."""
-        contacts = {o.marks.cluster: o for o in seen if o.contact is not None and o.status.is_live}
-        news = {
-            (host, o.marks.cluster)
-            for o in seen
-            if o.status.is_live and o.marks.role is Role.WORKER and o.marks.cluster in contacts
-            if (host := host_of(o.handle)) != host_of(contacts[o.marks.cluster].handle)
-        }
+    def _unseen_on(
+        self, name: str, known: Known, silent: Silent, met: Mapping[tuple[str, str], float], now: float
+    ) -> Iterator[ObservedInstance]:
+        """Yield what a silent host was given after it was last heard."""
+        if now > self._strays_read_at + STRAYS_EVERY_S:
+            self._read_strays(now)
+        for order, placed in self._strays.items():
+            if placed.host != name or order in known.runs or known.answered_at > placed.at + LATEST_S:
+                continue
+            if placed.marks is not None and placed.marks.installation == self._installation:
+                met_at = met.get((placed.marks.cluster, placed.marks.instance), 0.0)
+                yield never_seen(order, placed, placed.marks, met_at, silent.words, now)
 
-        async def tell(host: str, cluster: str) -> None:
-            contact = contacts[cluster].contact
-            if host in self._silent or contact is None or self._told.get((host, cluster)) == contact.scheduler:
-                return
-            words = {**asdict(contact), "order": contacts[cluster].marks.order}
-            try:
-                answer = await self._lines[host].ask("announce", cluster=cluster, contact=words)
-            except Silent as silent:
-                logger.info("%s wasn't told where the scheduler of %s is: %s", host, cluster, silent)
-                return
-            if "error" not in answer:
-                self._told[host, cluster] = contact.scheduler
-
-        await asyncio.gather(*(tell(host, cluster) for host, cluster in news))
+    def _read_strays(self, now: float) -> None:
+        self._strays, self._strays_read_at = self._memory.placed_since(now - STRAYS_S), now
 
     # Ending
 
@@ -353,3 +391,7 @@ class SshProvider(Provider):
     def _poke(self) -> None:
         for poke in self._pokes:
             poke()
+
+
+def _left(host: str) -> str:
+    return f"{host} isn't among [[ssh.hosts]] of the settings any more, so nobody asks after what it has"

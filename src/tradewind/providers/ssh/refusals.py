@@ -131,7 +131,10 @@ def _unknown_key(host: SshHost, witness: Witness, places: Places) -> str:
             f"between. If its administrator says that it was installed anew: `ssh-keygen -R {shlex.quote(entry)} "
             f"-f {file}`, and then as for a new host"
         )
+    directory = os.path.dirname(places.known_hosts)
+    # A shell makes the file, not its directory, which who has never used ssh doesn't have.
+    first = "" if os.path.isdir(directory) else f"mkdir -p -m 700 {shlex.quote(directory)} && "
     return (
         f"the key of {host.name} isn't known, so it may be anybody: it shows {shown}. Compare that with what its "
-        f"administrator says; then `ssh-keyscan -p {port} {host.address} >> {file}`"
+        f"administrator says; then `{first}ssh-keyscan -p {port} {host.address} >> {file}`"
     )

@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from tradewind.host.bare.silence import LATE_S
 from tradewind.host.bare.starter import ASKED
 from tradewind.host.records import read_claim
-from tradewind.model.instance import Contact, InstanceStatus, ObservedInstance, Role
+from tradewind.model.instance import Contact, InstanceStatus, Marks, ObservedInstance, Role
 from tradewind.providers.ssh.inventory import Share
+from tradewind.providers.ssh.known import Placed
 
-LOST_AFTER = timedelta(minutes=5)
-"""How much longer than an instance lives alone its host may be silent before it counts as ended."""
+LOST_AFTER_S = 300.0
+"""How much longer than an instance lives alone its host may be silent before it counts as ended.
+
+It covers what we don't know of its last moments: a memory that is written every 30 s, an order that arrives within
+:data:`~tradewind.providers.ssh.parcel.LATEST_S` of its giving, and a keeper that needs 10 s to end all it has.
+"""
+
+
+MET_LATELY_S = 60.0
 
 
 def handle_of(host: str, order: str) -> str:
@@ -64,8 +73,23 @@ def observed(host: str, facts: Mapping[str, Any], skew_s: float) -> ObservedInst
     )
 
 
+def gone_by(last: float, alone_s: float) -> float:
+    """Return when an instance must have ended by itself, of which nobody has heard since ``last``; POSIX times."""
+    return last + alone_s + min(LATE_S, alone_s) + LOST_AFTER_S
+
+
+def met_by_schedulers(runs: Mapping[str, Mapping[str, Any]], skew_s: float) -> Iterator[tuple[tuple[str, str], float]]:
+    """Yield each worker, as cluster and instance, of which a scheduler on this host says when it met it; POSIX."""
+    for facts in runs.values():
+        marks, crew = facts["claim"]["marks"], facts.get("crew")
+        if marks["role"] != Role.SCHEDULER or not isinstance(crew, dict):
+            continue
+        # Users' own code runs where that is written.
+        yield from (((marks["cluster"], name), at - skew_s) for name, at in crew.items() if isinstance(at, int | float))
+
+
 def last_seen(
-    seen: ObservedInstance, facts: Mapping[str, Any], answered_at: float, why: str, now: float
+    seen: ObservedInstance, facts: Mapping[str, Any], answered_at: float, met_at: float, why: str, now: float
 ) -> ObservedInstance:
     """Return what is to be said of an instance whose host doesn't answer: as it was, until it must have ended.
 
@@ -75,22 +99,49 @@ def last_seen(
         As it was when its host answered.
     facts : mapping
         What the host said then.
-    answered_at, now : float
-        POSIX times, by our clock.
+    answered_at, met_at, now : float
+        POSIX times, by our clock: when its host answered last, and when its scheduler met it last; 0 is never.
     why : str
         The host's name, and why it doesn't answer.
     """
     if seen.status is InstanceStatus.STOPPED:
         return seen
-    alone = timedelta(seconds=float(facts["claim"].get("alone_s") or 600.0)) + LOST_AFTER
-    last = datetime.fromtimestamp(answered_at, UTC)
-    if timedelta(seconds=now - answered_at) <= alone:
-        return replace(seen, detail=why)
+    last = max(answered_at, met_at)
+    gone = gone_by(last, float(facts["claim"].get("alone_s") or 600.0))
+    if now < gone:
+        return replace(seen, detail=f"{why}; its scheduler reaches it" if now < met_at + MET_LATELY_S else why)
+    return _given_up(seen, last, gone, why)
+
+
+def never_seen(order: str, placed: Placed, marks: Marks, met_at: float, why: str, now: float) -> ObservedInstance:
+    """Return what is to be said of an order that a host was given and that nobody has seen there yet.
+
+    What the host has not said that it took isn't billed while that may turn out;
+    where it never does, it is: it may have run.
+    """
+    started_at = datetime.fromtimestamp(placed.at, UTC)
+    last, is_taken = max(placed.at, met_at), placed.is_taken or met_at > 0
+    seen = ObservedInstance(
+        marks=marks,
+        handle=handle_of(placed.host, order),
+        status=InstanceStatus.STARTING if is_taken else InstanceStatus.PENDING,
+        started_at=started_at if is_taken else None,
+        detail=why,
+    )
+    gone = gone_by(last, placed.alone_s)
+    return seen if now < gone else _given_up(replace(seen, started_at=started_at), last, gone, why)
+
+
+def _given_up(seen: ObservedInstance, last: float, gone: float, why: str) -> ObservedInstance:
+    # At the last moment at which it may have run: a bill may be corrected downwards once more is known, but what a
+    # budget allows must hold whatever turns out.
+    stopped_at = datetime.fromtimestamp(gone, UTC)
     return replace(
         seen,
         status=InstanceStatus.STOPPED,
-        stopped_at=max(last, seen.started_at or last),
-        detail=f"{why}; it hasn't answered since {last:%Y-%m-%d %H:%M} UTC, and what nobody looks after ends by itself",
+        stopped_at=max(stopped_at, seen.started_at or stopped_at),
+        detail=f"{why}; it hasn't answered since {datetime.fromtimestamp(last, UTC):%Y-%m-%d %H:%M} UTC, and what "
+        "nobody looks after ends by itself",
         contact=None,
     )
 

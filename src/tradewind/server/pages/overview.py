@@ -12,7 +12,8 @@ from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import Response
 
-from tradewind.engine.service import Service
+from tradewind.engine.clusters import Clusters
+from tradewind.engine.records import Records
 from tradewind.engine.spending.budgets import Budgets
 from tradewind.errors import BadRequest, NotFound
 from tradewind.model.budget import BudgetScope, BudgetView
@@ -42,10 +43,10 @@ LINES_SHOWN = 12
 async def overview(request: Request) -> Response:
     """Show what runs, the budgets, and what was spent."""
     signed = await auth.signed_in(request)
-    caller, service = await _asked(request)
+    caller, clusters, records = await _asked(request)
     now: datetime = request.app.state.assembly.clock.now()
     since = (now - timedelta(days=DAYS - 1)).replace(hour=0, minute=0, second=0, microsecond=0)
-    lines = await service.usage(by="day", since=since)
+    lines = await records.usage(by="day", since=since)
     return show(
         request,
         "overview.html",
@@ -53,12 +54,12 @@ async def overview(request: Request) -> Response:
         caller=caller,
         workspace=caller.workspace,
         days=[(currency, _days(lines, currency, since)) for currency in _currencies(lines)],
-        by_user=_largest(await service.usage(by="user", since=since)),
-        by_provider=_largest(await service.usage(by="provider", since=since)),
+        by_user=_largest(await records.usage(by="user", since=since)),
+        by_provider=_largest(await records.usage(by="provider", since=since)),
         since=since,
         manages=may(caller, Action.MANAGE_BUDGETS),
         environments=await request.app.state.assembly.environments.as_(caller).list(),
-        **await _now(request, caller, service, now),
+        **await _now(request, caller, clusters, now),
     )
 
 
@@ -66,9 +67,9 @@ async def overview(request: Request) -> Response:
 async def now(request: Request) -> Response:
     """Return the part of the overview that changes, for the page to put in place of the old."""
     await auth.signed_in(request)
-    caller, service = await _asked(request)
+    caller, clusters, _ = await _asked(request)
     moment: datetime = request.app.state.assembly.clock.now()
-    parts = await _now(request, caller, service, moment)
+    parts = await _now(request, caller, clusters, moment)
     return show(request, "now.html", caller=caller, workspace=caller.workspace, **parts)
 
 
@@ -76,11 +77,11 @@ async def now(request: Request) -> Response:
 async def cluster(request: Request) -> Response:
     """Show one cluster: what it is, when what ran, what it computed, what it cost."""
     signed = await auth.signed_in(request)
-    caller, service = await _asked(request)
-    found = await service.find(request.path_params["cluster"], live=False)
+    caller, clusters, records = await _asked(request)
+    found = await clusters.find(request.path_params["cluster"], live=False)
     if found is None:
         raise NotFound("there is no such cluster in this workspace")
-    view = await service.view(found.id)
+    view = await clusters.view(found.id)
     is_open = may(caller, Action.READ_DETAIL, owner=found.owner)
     moment: datetime = request.app.state.assembly.clock.now()
     return show(
@@ -95,10 +96,10 @@ async def cluster(request: Request) -> Response:
         left_out=max(0, len(view.instances) - charts.MOST_ROWS),
         is_open=is_open,
         changes=may(caller, Action.CHANGE_CLUSTER, owner=found.owner),
-        events=[event for _, event in await service.events(found.id)][-JOURNAL_SHOWN:][::-1] if is_open else (),
-        computations=await service.computations(found.id, limit=COMPUTATIONS_SHOWN) if is_open else (),
-        insights=await service.insights(found.id) if is_open else (),
-        receipt=await service.receipt(found.id) if is_open else None,
+        events=[event for _, event in await clusters.events(found.id)][-JOURNAL_SHOWN:][::-1] if is_open else (),
+        computations=await records.computations(found.id, limit=COMPUTATIONS_SHOWN) if is_open else (),
+        insights=await records.insights(found.id) if is_open else (),
+        receipt=await records.receipt(found.id) if is_open else None,
         # What was cut off lasted until its cluster's end.
         now=view.cluster.stopped_at or moment,
     )
@@ -107,18 +108,18 @@ async def cluster(request: Request) -> Response:
 @page
 async def stop(request: Request) -> Response:
     """End a cluster, and show it."""
-    caller, service = await _asked(request)
-    found = await service.find(request.path_params["cluster"], live=False)
+    caller, clusters, _ = await _asked(request)
+    found = await clusters.find(request.path_params["cluster"], live=False)
     if found is None:
         raise NotFound("there is no such cluster in this workspace")
-    await service.stop(found.id, f"{caller.user} stopped it from the page")
+    await clusters.stop(found.id, f"{caller.user} stopped it from the page")
     return go(f"/workspaces/{quote(caller.workspace)}/clusters/{quote(found.id)}")
 
 
 @page
 async def limit(request: Request) -> Response:
     """Set a limit, in place of the one that is there for the same, and show how it stands."""
-    caller, _ = await _asked(request)
+    caller, _, _ = await _asked(request)
     fields = await form(request)
     try:
         scope = BudgetScope(fields.get("scope", ""))
@@ -133,10 +134,12 @@ async def limit(request: Request) -> Response:
     return go(f"/workspaces/{quote(caller.workspace)}")
 
 
-async def _asked(request: Request) -> tuple[Caller, Service]:
+async def _asked(request: Request) -> tuple[Caller, Clusters, Records]:
     caller = await auth.caller(request, request.path_params["workspace"])
-    service: Service = request.app.state.assembly.service
-    return caller, service.as_(caller, request_id() or None)
+    clusters: Clusters = request.app.state.assembly.clusters
+    records: Records = request.app.state.assembly.records
+    asks = (caller, request_id() or None)
+    return caller, clusters.as_(*asks), records.as_(*asks)
 
 
 def _budgets(request: Request, caller: Caller) -> Budgets:
@@ -144,9 +147,9 @@ def _budgets(request: Request, caller: Caller) -> Budgets:
     return budgets.as_(caller)
 
 
-async def _now(request: Request, caller: Caller, service: Service, now: datetime) -> dict[str, Any]:
-    live = await service.list_clusters(live=True, limit=LIVE_SHOWN)
-    ended = await service.list_clusters(live=False, limit=ENDED_SHOWN)
+async def _now(request: Request, caller: Caller, clusters: Clusters, now: datetime) -> dict[str, Any]:
+    live = await clusters.list_clusters(live=True, limit=LIVE_SHOWN)
+    ended = await clusters.list_clusters(live=False, limit=ENDED_SHOWN)
     return {
         "live": [(view, _figures(view)) for view in live],
         "ended": [(view, _figures(view)) for view in ended],

@@ -34,7 +34,7 @@ def downgrade() -> None:
 
 
 def _name_environments() -> None:
-    """Give what runs a named environment, and what a named one takes, columns of their own; fill them for what lives."""
+    """Give what runs a named environment, and the room one takes, columns of their own; fill them for what lives."""
     connection = op.get_bind()
     # SQLite puts a new column behind the table's constraints: rebuilt, a table is as if it had been made so.
     recreate: Literal["always", "never"] = "always" if connection.dialect.name == "sqlite" else "never"

@@ -1,0 +1,86 @@
+"""The directory, the questions and the rules that come with the package: the one place that reads the files."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+
+from tradewind.advisor.estimate import Assumptions, read_assumptions
+from tradewind.advisor.expression import Grammar
+from tradewind.advisor.partner import Directory
+from tradewind.advisor.questions import Questionnaire
+from tradewind.advisor.reading import (
+    Reader,
+    parsed,
+    read_fields,
+    read_places,
+    read_questions,
+    read_sources,
+)
+from tradewind.advisor.rules import Rules, read_rules
+
+HERE = files("tradewind.advisor")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shelf:
+    """Everything the advisor knows."""
+
+    questionnaire: Questionnaire
+    rules: Rules
+
+    @property
+    def directory(self) -> Directory:
+        """The partners."""
+        return self.questionnaire.directory
+
+
+@functools.cache
+def open_shelf() -> Shelf:
+    """Return the directory, questions and rules of this version; read once.
+
+    Raises
+    ------
+    ConfigError
+        A file has faults; names them.
+    """
+    reader = open_reader()
+    partners = tuple(reader.partner(_text(file), file.name) for file in directory_files(HERE / "directory"))
+    directory = Directory(fields=reader.fields, partners=partners)
+    questions = read_questions(parsed(_text(HERE / "questions.toml"), "questions.toml"))
+    grammar = Grammar(
+        fields={name: field.words for name, field in reader.fields.items()},
+        questions={question.id: question.order for question in questions},
+        places=reader.places,
+    )
+    return Shelf(
+        questionnaire=Questionnaire(questions=questions, places=reader.places, directory=directory),
+        rules=read_rules(parsed(_text(HERE / "rules.toml"), "rules.toml"), grammar),
+    )
+
+
+def open_reader() -> Reader:
+    """Return what reads a file of the directory."""
+    return Reader(
+        fields=read_fields(parsed(_text(HERE / "fields.toml"), "fields.toml")),
+        sources=read_sources(parsed(_text(HERE / "sources.toml"), "sources.toml")),
+        places=read_places(parsed(_text(HERE / "countries.toml"), "countries.toml")),
+    )
+
+
+def directory_files(folder: Traversable) -> list[Traversable]:
+    """Return the files of a directory of partners, by name."""
+    return sorted((file for file in folder.iterdir() if file.name.endswith(".toml")), key=lambda file: file.name)
+
+
+def _text(file: Traversable) -> str:
+    return file.read_text(encoding="utf-8")
+
+
+@functools.cache
+def open_assumptions() -> Assumptions:
+    """Return what an estimate takes for granted."""
+    sources = read_sources(parsed(_text(HERE / "sources.toml"), "sources.toml"))
+    return read_assumptions(parsed(_text(HERE / "assumptions.toml"), "assumptions.toml"), sources)

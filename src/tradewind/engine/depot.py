@@ -1,0 +1,289 @@
+"""Depots: where files that machines fetch are kept, in an object store that the settings name.
+
+::
+
+    <artifacts_url>/
+    ├── artifacts/<sha256>/<file name>             a wheel, or modules; written once, the same for everybody
+    ├── deposits/<circle>/<sha256>/<file name>     the same, put there by whose it is, from afar: nobody has checked it
+    └── packed/<circle>/<hash of the packages>/
+        ├── <name>.tar.gz                          an environment, packed by the first machine that made it
+        └── record.json                            name, sha256 and size of the one to take
+
+Machines get addresses that are signed for one file and some hours. They never get what signs them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import os
+import re
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlsplit
+from urllib.request import url2pathname
+
+from tradewind.boot.process import Publishing
+from tradewind.config import SoftwareSettings
+from tradewind.errors import ConfigError, MissingExtra, Unavailable
+from tradewind.model.environment import Artifact
+
+SCHEMES = ("file", "s3", "gs", "az")
+READ_WITHIN = timedelta(hours=12)
+"""How long an address may be read: machines may wait in a queue before they start."""
+WRITE_WITHIN = timedelta(hours=6)
+DEPOSIT_WITHIN = timedelta(minutes=15)
+"""How long a caller from afar may begin to write."""
+ANSWER_WITHIN_S = 5.0
+"""For a question; a round of the engine has 15 s for everything."""
+GIVEN_WITHIN_S = 6.0
+"""How long a round waits for files on their way; after that they go on, and the round comes again."""
+AGAIN = timedelta(seconds=2)
+NAME = re.compile(r"[0-9a-f]{16}\.tar\.gz")
+SHA256 = re.compile(r"[0-9a-f]{64}")
+RECORD = "record.json"
+LONGEST_RECORD = 10_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Packed:
+    """A packed environment."""
+
+    address: str
+    """Where it is read; signed where that is needed."""
+    sha256: str
+    size: int
+    """Bytes."""
+
+
+class Depot:
+    """One store. All it does may be done by any number of processes at once.
+
+    Parameters
+    ----------
+    url : str
+        ``file:///shared/depot``, ``s3://bucket/prefix``, ``gs://…`` or ``az://…``.
+
+    Raises
+    ------
+    ConfigError
+        It isn't such a URL, or what it takes to use it isn't set.
+    MissingExtra
+        Who speaks with object stores isn't installed.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self._directory = _directory_of(url)
+        self._obstore, self._store = _opened(url)
+        self._there: set[str] = set()
+        self._going: dict[str, asyncio.Task[None]] = {}
+
+    async def give(self, files: Mapping[str, str]) -> dict[str, str]:
+        """See that files lie there, and return the address of each, by its sha256.
+
+        Parameters
+        ----------
+        files : mapping
+            Paths on this machine, by sha256. One that lies in the depot already need not be here.
+
+        Raises
+        ------
+        Unavailable
+            Some are still on their way. They go on; ask again.
+        OSError
+            One is nowhere, or the store says no, in its words.
+        """
+        keys = {sha256: f"artifacts/{sha256}/{Path(path).name}" for sha256, path in files.items()}
+        missing = {sha256: key for sha256, key in keys.items() if key not in self._there}
+        for sha256, key in missing.items():
+            if key not in self._going:
+                self._going[key] = asyncio.create_task(self._bring(key, Path(files[sha256]), sha256))
+        if missing:
+            going = [self._going[key] for key in missing.values()]
+            await asyncio.wait(going, timeout=GIVEN_WITHIN_S)
+            if still := [key for key in missing.values() if not self._going[key].done()]:
+                names = ", ".join(key.rpartition("/")[2] for key in still)
+                raise Unavailable(f"{names}: on the way to {self.url}", AGAIN)
+            done = [self._going.pop(key) for key in missing.values() if key in self._going]
+            for task in done:
+                task.result()
+        return {sha256: await self._address("GET", key, READ_WITHIN) for sha256, key in keys.items()}
+
+    @property
+    def takes_deposits(self) -> bool:
+        """Whether others can be let write into it: directories know no signatures."""
+        return self._directory is None
+
+    async def lacking(self, circle: tuple[str, ...], artifacts: Sequence[Artifact]) -> tuple[Artifact, ...]:
+        """Return those that nobody of the circle has deposited, or not all of. Raises OSError."""
+        there = await asyncio.gather(*(self._has(_deposit(circle, one), one.size) for one in artifacts))
+        return tuple(one for one, is_there in zip(artifacts, there, strict=True) if not is_there)
+
+    async def depositing(self, circle: tuple[str, ...], artifact: Artifact) -> str:
+        """Return the address that takes one file from afar. What is put there is checked by whoever fetches it."""
+        return await self._address("PUT", _deposit(circle, artifact), DEPOSIT_WITHIN)
+
+    async def deposited(self, circle: tuple[str, ...], artifact: Artifact) -> str:
+        """Return where a machine reads what was deposited."""
+        return await self._address("GET", _deposit(circle, artifact), READ_WITHIN)
+
+    async def packed(self, circle: tuple[str, ...], content_hash: str) -> Packed | None:
+        """Return the packed environment, if anybody has packed it; OSError where the store doesn't say."""
+        place = _place(circle, content_hash)
+        try:
+            answer = await self._ask(self._obstore.get_async(self._store, f"{place}/{RECORD}"))
+            if answer.meta["size"] > LONGEST_RECORD:
+                return None
+            # Machines write this: nothing in it is believed that could name something else.
+            told = json.loads(bytes(await self._ask(answer.bytes_async())))
+            name, sha256, size = str(told["name"]), str(told["sha256"]), int(told["size"])
+        except (FileNotFoundError, ValueError, KeyError, TypeError):
+            return None
+        if not NAME.fullmatch(name) or not SHA256.fullmatch(sha256):
+            return None
+        address = await self._address("GET", f"{place}/{name}", READ_WITHIN)
+        return Packed(address=address, sha256=sha256, size=size)
+
+    async def publishing(self, circle: tuple[str, ...], content_hash: str) -> Publishing:
+        """Return where a machine may put a packed environment, under a name of its own."""
+        place, name = _place(circle, content_hash), f"{secrets.token_hex(8)}.tar.gz"
+        if self._directory is not None:
+            # Made here: a machine that doesn't find it sees another disk, and mustn't fill that.
+            await asyncio.to_thread(os.makedirs, self._directory / place, exist_ok=True)
+        return Publishing(
+            archive=await self._address("PUT", f"{place}/{name}", WRITE_WITHIN),
+            record=await self._address("PUT", f"{place}/{RECORD}", WRITE_WITHIN),
+            name=name,
+        )
+
+    async def _bring(self, key: str, path: Path, sha256: str) -> None:
+        try:
+            await self._ask(self._obstore.head_async(self._store, key))
+        except FileNotFoundError:
+            await asyncio.to_thread(_check, path, sha256)  # what lies there once, lies there for good
+            try:
+                await self._told(self._obstore.put_async(self._store, key, path))
+            except FileNotFoundError as error:  # the bucket isn't there
+                raise OSError(f"{self.url}: {_first_line(error)}") from None
+        self._there.add(key)
+
+    async def _has(self, key: str, size: int) -> bool:
+        try:
+            meta = await self._ask(self._obstore.head_async(self._store, key))
+        except FileNotFoundError:
+            return False
+        return bool(meta["size"] == size)
+
+    async def _address(self, method: str, key: str, within: timedelta) -> str:
+        if self._directory is not None:
+            return f"file://{quote(str(self._directory / key))}"
+        return str(await self._ask(self._obstore.sign_async(self._store, method, key, within)))
+
+    async def _ask(self, work: Any) -> Any:
+        try:
+            async with asyncio.timeout(ANSWER_WITHIN_S):
+                return await self._told(work)
+        except TimeoutError:
+            raise OSError(f"{self.url} doesn't answer within {ANSWER_WITHIN_S:.0f} s") from None
+
+    async def _told(self, work: Any) -> Any:
+        try:
+            return await work
+        except FileNotFoundError:
+            raise
+        except (self._obstore.exceptions.BaseError, OSError, ValueError) as error:
+            raise OSError(f"{self.url}: {_first_line(error)}") from None
+
+
+class Depots:
+    """The depots of all workspaces; each is opened when it is first needed."""
+
+    def __init__(self, settings: SoftwareSettings) -> None:
+        self._settings = settings
+        self._depots: dict[str, Depot] = {}
+        self._told: set[tuple[str, str]] = set()
+
+    def is_news(self, cluster_id: str, trouble: str) -> bool:
+        """Whether a cluster's people weren't told of this trouble yet; from now on they were."""
+        is_news = (cluster_id, trouble) not in self._told
+        self._told.add((cluster_id, trouble))
+        return is_news
+
+    def of(self, workspace: str) -> Depot | None:
+        """Return the depot of a workspace; None where it has none. Raises as :class:`Depot` does."""
+        url = self._settings.artifacts_urls.get(workspace) or self._settings.artifacts_url
+        if url is None:
+            return None
+        if url not in self._depots:
+            self._depots[url] = Depot(url)
+        return self._depots[url]
+
+
+def _directory_of(url: str) -> Path | None:
+    """Return the directory that a ``file://`` URL names; None for any other. Raises ConfigError."""
+    parts = urlsplit(url)
+    if parts.scheme not in SCHEMES or parts.username or parts.password or parts.query:
+        forms = "file:///shared/depot, s3://bucket/prefix, gs://bucket/prefix or az://container/prefix"
+        raise ConfigError(f"artifacts_url is {url.partition('?')[0]!r}; write {forms}, without a password in it")
+    if parts.scheme != "file":
+        return None
+    if parts.netloc not in {"", "localhost"} or not parts.path.strip("/"):
+        raise ConfigError(f"artifacts_url is {url!r}; write the absolute path of a directory, as file:///shared/depot")
+    return Path(url2pathname(parts.path))
+
+
+def _opened(url: str) -> tuple[Any, Any]:
+    try:
+        import obstore
+        from obstore.store import from_url
+    except ImportError:
+        raise MissingExtra("artifacts_url needs obstore: pip install 'tradewind[software]'") from None
+    words: dict[str, Any] = {}
+    if url.startswith("file:"):
+        words["mkdir"] = True
+    else:
+        words["retry_config"] = {"max_retries": 3, "retry_timeout": timedelta(seconds=20)}
+        endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or ""
+        words["client_options"] = {"allow_http": url.startswith("s3:") and endpoint.startswith("http://")}
+    if url.startswith("s3:") and "AWS_ACCESS_KEY_ID" not in os.environ:
+        try:
+            # With boto3 there, profiles and sign-ins of the user's own settings count as they do everywhere.
+            from obstore.auth.boto3 import Boto3CredentialProvider
+
+            words["credential_provider"] = Boto3CredentialProvider()
+        except (ImportError, ValueError):
+            pass  # what else there is: a machine's or a pod's own identity
+    try:
+        return obstore, from_url(url, **words)
+    except (obstore.exceptions.BaseError, ValueError, OSError) as error:
+        raise ConfigError(f"artifacts_url {url!r} can't be used: {_first_line(error)}") from None
+
+
+def _place(circle: tuple[str, ...], content_hash: str) -> str:
+    return f"packed/{_named(circle)}/{content_hash}"
+
+
+def _deposit(circle: tuple[str, ...], artifact: Artifact) -> str:
+    return f"deposits/{_named(circle)}/{artifact.sha256}/{artifact.file_name}"
+
+
+def _named(circle: tuple[str, ...]) -> str:
+    return hashlib.sha256(json.dumps(circle).encode()).hexdigest()[:32]
+
+
+def _check(path: Path, sha256: str) -> None:
+    with path.open("rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    if found != sha256:
+        raise OSError(f"{path} isn't the file that was made: remove it and start the cluster anew")
+
+
+def _first_line(error: BaseException) -> str:
+    """Return what a store says, without what its library adds for its own makers."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:400].rstrip(": ")

@@ -1,0 +1,145 @@
+"""``tradewind advise`` and ``tradewind partner`` as somebody uses them who knows nothing about clouds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cli.conftest import Run
+
+Ask = Callable[..., Any]
+DAY = ("--at", "2026-11-23")
+
+
+def test_answers_on_the_line_are_answered_with_reasons_and_what_speaks_against(run: Run) -> None:
+    told = run("advise", "--set", "hub=must", "--set", "admin=nobody", "--set", "pay=money", *DAY)
+
+    assert told.exit_code == 0, told.output
+    for words in ("1. 2i2c", "a hub with notebooks", "[2I-8, 2026-03-02]", "No service level", "1,256 USD a month"):
+        assert words in told.stdout
+    for words in ("What would change the first place", "no rule names a partner", "Weights"):
+        assert words in told.stdout
+
+
+def test_a_file_of_answers_is_read_with_its_weights(ask: Ask, tmp_path: Path) -> None:
+    file = tmp_path / "answers.toml"
+    file.write_text('work = ["gpu", "jobs"]\nadmin = "python"\npay = ["money"]\n[weights]\nleave = 10\n')
+
+    told = ask("advise", "--answers", str(file), *DAY)
+
+    assert told["verdict"] == "found"
+    assert told["weights"]["leave"] == 10
+    assert told["ranked"][0]["id"] == "skypilot"
+    assert {"rank", "score", "reasons", "against", "conditions", "interests"} <= set(told["ranked"][0])
+    fact = told["ranked"][0]["reasons"][0]["facts"][0]
+    assert {"value", "unit", "source", "read_date", "kind", "confidence", "interest", "valid_until"} <= set(fact)
+
+
+def test_the_form_it_prints_can_be_answered_with(run: Run, tmp_path: Path) -> None:
+    form = run("advise", "--questions").stdout
+    file = tmp_path / "answers.toml"
+    # Every line with an example is one that may stand there.
+    lines = [line.removeprefix("# ") for line in form.splitlines() if " = " in line and "weights" not in line]
+    file.write_text("\n".join(line for line in lines if not line.startswith(("uses_now", "low-fee", "admins"))))
+
+    told = run("advise", "--answers", str(file))
+
+    assert told.exit_code == 0, told.output
+
+
+def test_no_honest_offer_is_said_plainly_with_the_nearest(run: Run) -> None:
+    words = ["people=30", "budget_per_month=200", "hub=must", "admin=nobody", "pay=money"]
+    told = run("advise", *(word for said in words for word in ("--set", said)), *DAY)
+
+    assert told.exit_code == 0
+    assert "No honest offer found." in told.stdout
+    assert "Nearest: 2i2c" in told.stdout
+
+
+def test_the_answer_explains_what_ended_since_it_was_the_answer(run: Run) -> None:
+    words = ["pay=credits", "hub=must", "admin=linux", "uptime=days"]
+    told = run("advise", *(word for said in words for word in ("--set", said)), *DAY)
+
+    assert "Nebari (classic): It has ended" in told.stdout
+    assert "archived, since 2026-04-21 [NB-1" in told.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--set", "hub"), "QUESTION=ANSWER"),
+        (("--set", "hub=often"), "'often' is no answer"),
+        (("--set", "country=Kenia"), "did you mean 'Kenya'"),
+        (("--set", "pay=nothing", "--set", "budget_per_month=5"), "contradict each other"),
+        (("--set", "hub=must", "--weight", "fun=3"), "no preference 'fun'"),
+        (("--set", "hub=must", "--weight", "leave=much"), "PREFERENCE=NUMBER"),
+        ((), "--questions"),
+    ],
+)
+def test_what_cant_be_is_named_in_one_line(run: Run, words: tuple[str, ...], said: str) -> None:
+    told = run("advise", *words)
+
+    assert told.exit_code == 1
+    assert said in told.output
+    assert "Traceback" not in told.output
+
+
+def test_a_partner_is_shown_with_every_fact_its_source_and_what_is_unknown(run: Run) -> None:
+    told = run("partner", "show", "coiled", *DAY)
+
+    for words in ("aws, google, azure", "CO-1, 2026-10-07", "Unknown:", "https://"):
+        assert words in told.stdout
+
+
+def test_partners_stand_side_by_side(run: Run, ask: Ask) -> None:
+    told = run("partner", "compare", "2i2c", "Coiled", *DAY)
+
+    assert told.exit_code == 0
+    assert "Coiled" in told.stdout
+    assert [one["id"] for one in ask("partner", "compare", "2i2c", "Coiled")] == ["2i2c", "coiled"]
+
+
+def test_the_list_has_every_partner_with_its_status(ask: Ask, run: Run) -> None:
+    assert len(ask("partner", "list")) >= 40
+    assert "archived 2026-04-21" in run("partner", "list", *DAY).stdout
+
+
+def test_facts_that_are_past_their_day_are_counted(ask: Ask) -> None:
+    told = ask("partner", "show", "2i2c", "--at", "2027-06-01")
+
+    assert any(fact["stale"] for fact in told["facts"])
+    assert not any(fact["stale"] for fact in ask("partner", "show", "2i2c", *DAY)["facts"])
+
+
+def test_lint_names_each_fault_of_a_folder_and_fails(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "somewhere.toml").write_text('id = "somewhere"\nfoo = 1\n')
+
+    told = run("partner", "lint", str(tmp_path))
+
+    assert told.exit_code == 1
+    assert "somewhere.toml: it has no 'name'" in told.stdout
+    assert run("partner", "lint").exit_code == 0
+
+
+def test_the_example_programme_is_estimated_line_by_line(run: Run, ask: Ask, tmp_path: Path) -> None:
+    file = tmp_path / "programme.toml"
+    file.write_text(run("estimate", "--example").stdout)
+
+    told = run("estimate", str(file), "--draws", "200")
+
+    for words in (
+        "300 people x 10 TB a month = 3,000.00 TB",
+        "277.78 USD",
+        "another region",
+        "Who could pay",
+        "Coiled",
+    ):
+        assert words in told.stdout
+    assert {"ways", "lines", "faults", "assumptions", "could_pay"} <= set(ask("estimate", str(file), "--draws", "200"))
+
+
+def test_an_estimate_of_nothing_says_where_to_start(run: Run) -> None:
+    assert "--example" in run("estimate").output

@@ -1,0 +1,201 @@
+"""Where files for machines are kept: the same in a directory and in an object store."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tradewind.boot.restore.fetch import opened, put
+from tradewind.config import SoftwareSettings
+from tradewind.engine import depot as depots
+from tradewind.engine.depot import Depot, Depots
+from tradewind.errors import ConfigError, Unavailable
+
+pytest.importorskip("obstore")
+CIRCLE = ("lab", "ada")
+HASH = "ab" * 32
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[str]:
+    moto = pytest.importorskip("moto.server", reason="moto[server], which stands in for S3, isn't installed")
+    running = moto.ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
+    running.start()
+    host, port = running.get_host_and_port()
+    yield f"http://{host}:{port}"
+    running.stop()
+
+
+@pytest.fixture(params=["file", "s3"])
+def url(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Return the URL of an empty store."""
+    if request.param == "file":
+        return f"file://{tmp_path}/the%20depot"
+    endpoint = request.getfixturevalue("server")
+    bucket = f"b{hashlib.sha256(str(tmp_path).encode()).hexdigest()[:20]}"
+    urllib.request.urlopen(urllib.request.Request(f"{endpoint}/{bucket}", method="PUT")).close()
+    for name, value in {
+        "AWS_ENDPOINT_URL": endpoint,
+        "AWS_ACCESS_KEY_ID": "AKIATESTING",
+        "AWS_SECRET_ACCESS_KEY": "never-told-to-a-machine",
+        "AWS_REGION": "us-east-1",
+    }.items():
+        monkeypatch.setenv(name, value)
+    return f"s3://{bucket}/some/prefix"
+
+
+def wheel(directory: Path, text: bytes = b"a wheel") -> tuple[str, Path]:
+    path = directory / "mine-1.0-py3-none-any.whl"
+    path.write_bytes(text)
+    return hashlib.sha256(text).hexdigest(), path
+
+
+def read(address: str) -> bytes:
+    """Read an address as a machine does."""
+    with opened(address) as file:
+        return file.read()
+
+
+async def test_a_machine_reads_what_was_given_by_its_address_alone(url: str, tmp_path: Path) -> None:
+    sha256, path = wheel(tmp_path)
+
+    addresses = await Depot(url).give({sha256: str(path)})
+
+    assert read(addresses[sha256]) == b"a wheel"
+    assert "never-told-to-a-machine" not in addresses[sha256]
+    assert addresses[sha256].startswith("http") == url.startswith("s3")
+
+
+async def test_a_file_is_put_there_once_and_need_not_be_here_again(url: str, tmp_path: Path) -> None:
+    sha256, path = wheel(tmp_path)
+    await Depot(url).give({sha256: str(path)})
+    path.unlink()
+
+    addresses = await Depot(url).give({sha256: str(path)})
+
+    assert read(addresses[sha256]) == b"a wheel"
+
+
+async def test_a_file_that_is_not_what_its_name_says_is_never_put_there(url: str, tmp_path: Path) -> None:
+    _, path = wheel(tmp_path, b"changed since")
+    one = Depot(url)
+
+    with pytest.raises(OSError, match="isn't the file that was made"):
+        await one.give({"a" * 64: str(path)})
+    with pytest.raises(OSError, match="isn't the file that was made"):  # not remembered as being there
+        await one.give({"a" * 64: str(path)})
+
+
+async def test_what_a_machine_packed_is_found_by_the_next(url: str, tmp_path: Path) -> None:
+    one = Depot(url)
+    assert await one.packed(CIRCLE, HASH) is None
+    told = await one.publishing(CIRCLE, HASH)
+    archive, record = tmp_path / "archive", tmp_path / "record"
+    archive.write_bytes(b"everything")
+    record.write_text(json.dumps({"name": told.name, "sha256": "c" * 64, "size": 10, "files": 1}))
+
+    put(str(archive), told.archive)
+    assert await one.packed(CIRCLE, HASH) is None, "until the record says so"
+    put(str(record), told.record)
+
+    packed = await Depot(url).packed(CIRCLE, HASH)
+    assert packed is not None
+    assert (read(packed.address), packed.sha256, packed.size) == (b"everything", "c" * 64, 10)
+    assert await one.packed(("lab", "eve"), HASH) is None
+    assert await one.packed(CIRCLE, "cd" * 32) is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[]",
+        "{}",
+        '{"name": "../../artifacts/x", "sha256": "%s", "size": 1}',
+        '{"name": "0123456789abcdef.tar.gz", "sha256": "short", "size": 1}',
+        '{"name": "0123456789abcdef.tar.gz", "sha256": "%s", "size": null}',
+        '{"name": "0123456789abcdef.tar.gz\\n", "sha256": "%s", "size": 1}',
+        " " * 20_000,
+    ],
+)
+async def test_a_record_that_makes_no_sense_is_as_none(url: str, tmp_path: Path, text: str) -> None:
+    one = Depot(url)
+    told = await one.publishing(CIRCLE, HASH)
+    record = tmp_path / "record"
+    record.write_text(text.replace("%s", "c" * 64))
+    put(str(record), told.record)
+
+    assert await one.packed(CIRCLE, HASH) is None
+
+
+async def test_an_address_to_write_to_writes_nothing_else(url: str, tmp_path: Path) -> None:
+    if url.startswith("file"):
+        pytest.skip("paths aren't signed: who reaches the disk has its rights")
+    told = await Depot(url).publishing(CIRCLE, HASH)
+
+    assert "X-Amz-Expires=21600" in told.archive
+    assert told.archive.partition("?")[2] != told.record.partition("?")[2], "each is signed by itself"
+    with pytest.raises(urllib.error.HTTPError):
+        read(told.archive)  # nothing is there yet
+
+
+async def test_what_takes_long_goes_on_while_the_round_comes_again(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sha256, path = wheel(tmp_path, b"x" * 1_000_000)
+    one = Depot(url)
+    monkeypatch.setattr(depots, "GIVEN_WITHIN_S", 0.0)
+
+    with pytest.raises(Unavailable, match="mine-1.0-py3-none-any.whl: on the way"):
+        await one.give({sha256: str(path)})
+    monkeypatch.setattr(depots, "GIVEN_WITHIN_S", 6.0)
+
+    assert len(read((await one.give({sha256: str(path)}))[sha256])) == 1_000_000
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://host/x",
+        "ftp://x",
+        "bucket",
+        "s3://user:secret@bucket/x",
+        "file:///",
+        "file://host/x",
+        "s3://b/x?token=secret",
+    ],
+)
+def test_what_is_no_store_is_refused_without_its_password(url: str) -> None:
+    with pytest.raises(ConfigError, match="artifacts_url") as caught:
+        Depot(url)
+    assert "password in it" in str(caught.value) or "secret" not in str(caught.value)
+
+
+async def test_a_store_that_refuses_is_quoted_in_one_line(
+    server: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", server)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "x")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "y")
+    sha256, path = wheel(tmp_path)
+
+    with pytest.raises(OSError, match="no-such-bucket") as caught:
+        await Depot("s3://no-such-bucket/x").give({sha256: str(path)})
+    assert "\n" not in str(caught.value)
+
+
+def test_a_workspace_may_have_a_depot_of_its_own(tmp_path: Path) -> None:
+    usual, other = f"file://{tmp_path}/usual", f"file://{tmp_path}/climate"
+    both = Depots(SoftwareSettings(artifacts_url=usual, artifacts_urls={"climate": other}))
+
+    found = [both.of(name) for name in ("climate", "lab", "climate")]
+
+    assert [one.url for one in found if one is not None] == [other, usual, other]
+    assert found[0] is found[2]
+    assert Depots(SoftwareSettings()).of("lab") is None
