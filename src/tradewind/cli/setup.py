@@ -11,6 +11,8 @@ from pathlib import Path
 
 import click
 
+from tradewind import wire
+from tradewind.cli.terminal import json_option, print_json
 from tradewind.config import config_file
 from tradewind.errors import BadRequest, NotSetUp
 from tradewind.providers.slurm.queue import PROGRAMS
@@ -24,12 +26,17 @@ def setup() -> None:
 
 @setup.command()
 @click.option("--write", is_flag=True, help="Add it to your settings file; by default it is printed.")
-def slurm(write: bool) -> None:
+@json_option
+def slurm(write: bool, as_json: bool) -> None:
     """Ask Slurm for partitions, limits and accounts, and make the table [slurm] of it, with comments."""
     missing = [program for program in PROGRAMS if shutil.which(program) is None]
     if missing:
         raise NotSetUp(f"{', '.join(missing)} isn't on this machine's PATH: run this on a login node of the cluster")
-    text = compose(asyncio.run(survey(getpass.getuser(), os.environ)))
+    found = asyncio.run(survey(getpass.getuser(), os.environ))
+    if as_json:
+        print_json(wire.dump(found))
+        return
+    text = compose(found)
     if not write:
         click.echo(text, nl=False)
         return

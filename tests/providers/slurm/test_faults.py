@@ -225,6 +225,30 @@ async def test_nothing_is_left_in_the_queue_when_the_caller_is_killed(
     await eventually(lambda: not live(tmp_path), 15 + 60 + 15)
 
 
+@pytest.fixture
+def full(slurm: None) -> Iterator[None]:
+    """Have every core taken by somebody else."""
+    job = ask("sbatch", "--parsable", "--nodes=3", "--exclusive", "--output=/dev/null", "--wrap=srun sleep 600").strip()
+    while "RUNNING" not in ask("squeue", "--noheader", "--format=%T", f"--jobs={job}"):
+        time.sleep(0.2)
+    yield
+    cancel(job)
+
+
+async def test_what_only_waits_leaves_the_queue_too_when_the_caller_is_killed(
+    full: None, caller: "subprocess.Popen[str]", tmp_path: Path
+) -> None:
+    await eventually(lambda: len(live(tmp_path)) == 10, 30)
+    await asyncio.sleep(25)  # longer than the orphan timeout: somebody looks after it, so it stays
+    assert len(live(tmp_path)) == 10
+    assert all("|PENDING|" in line for line in live(tmp_path))
+
+    os.kill(caller.pid, signal.SIGKILL)
+    caller.wait()
+
+    await eventually(lambda: not live(tmp_path), 15 + 90)
+
+
 async def test_a_worker_that_is_cancelled_from_outside_is_replaced(
     caller: "subprocess.Popen[str]", tmp_path: Path
 ) -> None:
