@@ -20,17 +20,13 @@ COMMANDS = {
         "tradewind.cli.env:env",
         "The software that clusters run: show, diff, why, and named ones: create, list, delete.",
     ),
-    "setup": ("tradewind.cli.setup:setup", "Settings for an infrastructure, found by asking it."),
     "advise": ("tradewind.cli.advise:advise_", "Which infrastructure fits your group, this one or another, and why."),
     "estimate": (
         "tradewind.cli.estimate:estimate",
         "What a group's computing would cost in a month, each way to run it.",
     ),
     "partner": ("tradewind.cli.partner:partner", "What is known of each infrastructure: list, show, compare, lint."),
-<<<<<<< HEAD
     "setup": ("tradewind.cli.setup:setup", "Settings for an infrastructure, found by asking it."),
-=======
->>>>>>> batch
     "doctor": ("tradewind.cli.doctor:doctor", "Check this machine, the store and each provider."),
     "login": ("tradewind.cli.login:login", "Sign in to a server; clusters and commands are then asked of it."),
     "logout": ("tradewind.cli.login:logout", "Sign out of it."),
