@@ -221,3 +221,12 @@ def test_an_instance_never_goes_back_and_its_times_stay_in_order(case: tuple[Ins
         assert again is after or (again.started_at, again.status) == (after.started_at, after.status)
     assert (after.role, after.order_id, after.wanted) == (before.role, before.order_id, before.wanted)
     assert before.role in Role
+
+
+@pytest.mark.parametrize(("wanted", "end"), [(True, InstanceEnd.REJECTED), (False, InstanceEnd.ASKED)])
+def test_what_a_queue_could_never_have_started_was_refused(wanted: bool, end: InstanceEnd) -> None:
+    instance = row("w", status=S.PENDING, wanted=wanted)
+    seen = replace(sight(instance, S.STOPPED, detail="its walltime is longer than is allowed"), refused=True)
+    after = settle(instance, seen, is_up=False, sighting=sighting())
+    assert (after.status, after.end, after.started_at) == (S.STOPPED, end, None)
+    assert after.detail == "its walltime is longer than is allowed"

@@ -109,7 +109,7 @@ class Clusters:
         planned = await admit(spec, self._offered(spec.provider), self._engine.rounds.catalogue)
         if environment is not None and spec.software is None:
             mine = self._asker.caller.user
-            environment = await self._deposits.checked(as_ours(environment), spec.provider, mine)
+            environment = await self._deposits.found(as_ours(environment), spec.provider, mine)
         if spec.software is not None:
             environment = await software_of(spec, planned, self._offered(spec.provider), self._store.environments)
         now = self._clock.now()
@@ -157,7 +157,7 @@ class Clusters:
         if not cluster.status.is_live:
             raise BadRequest(f"cluster {cluster.name!r} has stopped ({cluster.stop_detail}); nothing runs on it again")
         if environment is not None:
-            environment = await self._deposits.checked(as_ours(environment), cluster.spec.provider, cluster.owner)
+            environment = await self._deposits.found(as_ours(environment), cluster.spec.provider, cluster.owner)
         what = f"with the software {environment.content_hash[:12]}" if environment is not None else "with compiled code"
         entry = self._asker.entry("cluster.equipped", cluster, what)
         await self._store.equip(cluster_id, environment, self._clock.now(), compiled=compiled, entry=entry)

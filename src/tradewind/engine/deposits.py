@@ -62,7 +62,7 @@ class Deposits:
         uploads = tuple(Upload(sha256=one.sha256, url=url) for one, url in zip(missing, urls, strict=True))
         return Deposit(is_taken=True, uploads=uploads)
 
-    async def checked(self, environment: Environment, provider: str, owner: str) -> Environment:
+    async def found(self, environment: Environment, provider: str, owner: str) -> Environment:
         """Return software that says where its files are had. Raises BadRequest for files that nobody can have.
 
         From afar that is what the cluster's owner has deposited, whoever asks, and nothing else: a hash is no right to

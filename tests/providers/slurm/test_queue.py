@@ -1,18 +1,21 @@
 """What Slurm is told, and how its answers are read; the answers were recorded on Slurm 22.05."""
 
-from dataclasses import replace
+import tomllib
+from dataclasses import fields, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
+from tradewind.config import SlurmSettings
 from tradewind.errors import BadRequest, NoCapacity, ProviderError, Rejected, Unavailable
 from tradewind.model.resources import GIB, Need, Range, Resources
 from tradewind.providers.batch.offers import Choices, expected, offers_for, units_per_hour
 from tradewind.providers.batch.queue import Job, Partition, Shape, Site, Stage
 from tradewind.providers.slurm.queue import SlurmQueue, spell
 from tradewind.providers.slurm.reasons import HOPELESS, waiting
+from tradewind.providers.slurm.setup import Survey, compose, read_associations
 from tradewind.providers.slurm.site import read_shapes, read_time
 
 CASES = Path(__file__).parent / "cases"
@@ -305,3 +308,31 @@ def test_slurms_forecast_is_read() -> None:
 
     assert QUEUE.read_forecast(text) == datetime.fromtimestamp(1795477243, UTC)
     assert QUEUE.read_forecast("allocation failure: Unable to contact slurm controller") is None
+
+
+# What a site is found to have
+
+
+def test_what_a_site_has_is_written_as_settings_that_are_read() -> None:
+    found = Survey(
+        site=site(), accounts=("lab", "root"), qos=("normal", "high"), interfaces=("ib0",), scratch=("/tmp",)
+    )
+
+    text = compose(found)
+
+    table = tomllib.loads(text)["slurm"]
+    assert table == {"partitions": ["main"], "interface": "ib0"}
+    assert "# main (the default): 3 nodes of 2 cores, 3.906 GiB; at most 1 day, 0:00:00; charges CPU=1.0" in text
+    assert '# account = "lab"' in text, "of two accounts nobody knows which is meant"
+    every_line = "\n".join(line.removeprefix("# ") for line in text.splitlines() if " = " in line)
+    assert set(tomllib.loads(every_line)) <= {field.name for field in fields(SlurmSettings)}
+
+
+def test_the_only_account_is_taken() -> None:
+    text = compose(Survey(site=site(), accounts=("lab",), qos=(), interfaces=(), scratch=()))
+
+    assert tomllib.loads(text)["slurm"]["account"] == "lab"
+
+
+def test_accounts_and_qualities_of_service_are_named_once() -> None:
+    assert read_associations("lab|normal,high\nlab|normal\nocean|\n") == (("lab", "ocean"), ("normal", "high"))
