@@ -283,7 +283,7 @@ def _print_changes(console: Console, advice: Advice, questionnaire: Questionnair
         return
     by_result: dict[tuple[str, str], list[str]] = {}
     for change in advice.changes:
-        first = ", ".join(partner.name for partner in change.first) or "nothing"
+        first = ", ".join(partner.name for partner in change.first) or "no single one"
         told = questionnaire.difference(change.question, advice.answers.get(change.question.id), change.answer)
         by_result.setdefault((change.question.id, first), []).append(told)
     console.print(Text("What would change the first place", style="bold"))
