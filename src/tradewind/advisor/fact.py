@@ -181,5 +181,3 @@ class Field:
     words: tuple[str, ...] = ()
     """What it may say; empty where anything goes. In this order where the order means something."""
     better: Better = Better.NEITHER
-    negative: bool = False
-    """Of a number: whether it may be below 0."""

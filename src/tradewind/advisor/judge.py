@@ -16,6 +16,8 @@ from tradewind.advisor.rules import Doubt, Hurdle, Preference, Rules
 
 UNKNOWN_WORTH = 0.25
 """What a preference is worth where nobody knows: less than half, so that silence is no merit."""
+FREE_FIRST = "prefer_free"
+"""The question whether free offers stand first."""
 CLOSE = 9
 """Decimal places to which two scores are compared; what differs less is the same."""
 
@@ -71,7 +73,12 @@ class Judgement:
     @property
     def first_key(self) -> tuple[bool, float]:
         """What it is ranked by among those that fit: free offers first, then the score."""
-        return (not self.free, -round(self.score, CLOSE))
+        return first_key(self.free, self.score)
+
+
+def first_key(free: str, score: float) -> tuple[bool, float]:
+    """Return what is ranked by: free offers first, then the score; what differs by nothing is the same."""
+    return (not free, -round(score, CLOSE))
 
 
 def outcome(hurdle: Hurdle, facts: Mapping[str, Fact], answers: Mapping[str, Any]) -> Outcome:
@@ -131,7 +138,7 @@ def score(values: Sequence[float], weights: Sequence[float]) -> float:
 
 def free_by(rules: Rules, partner: Partner, answers: Mapping[str, Any]) -> str:
     """Return the rule by which it is a free offer; empty where it is none, or nobody wants those first."""
-    if answers.get("prefer_free") == "no":
+    if answers.get(FREE_FIRST) == "no":
         return ""
     return next((rule.id for rule in rules.free if rule.test.holds(partner.facts, answers) is True), "")
 

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
 from typing import Any
 
 from tradewind.advisor.fact import Fact
 from tradewind.advisor.judge import (
+    FREE_FIRST,
     Judgement,
     Outcome,
     Reason,
     Standing,
     cited,
+    first_key,
     free_by,
     judge,
     outcome,
@@ -104,6 +106,19 @@ class Advice:
         return bool(self.ranked or self.pairs)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Touched:
+    """What another answer to one question can change."""
+
+    needs: tuple[int, ...]
+    """Rules by their number."""
+    exclusions: tuple[int, ...]
+    preferences: tuple[int, ...]
+    free: bool
+    may_fit: tuple[Judgement, ...]
+    """Those that nothing else stands against."""
+
+
 @dataclass(frozen=True, slots=True)
 class Bench:
     """All judgements of one group's answers, kept so that another answer is judged by what it touches alone."""
@@ -114,6 +129,7 @@ class Bench:
     today: date
     moved: Mapping[str, float]
     judged: dict[str, Judgement] = field(default_factory=dict)
+    by_question: dict[str, Touched] = field(default_factory=dict)
 
     def weights(self, answers: Mapping[str, Any]) -> tuple[float, ...]:
         """Return the weight of each preference."""
@@ -129,29 +145,52 @@ class Bench:
 
     def first_if(self, question: str, answers: Mapping[str, Any]) -> frozenset[str]:
         """Return the ids of those that come first if one question is answered otherwise."""
-        needs = [number for number, rule in enumerate(self.rules.needs) if question in rule.answers]
-        exclusions = [number for number, rule in enumerate(self.rules.exclusions) if question in rule.answers]
-        preferences = [number for number, rule in enumerate(self.rules.preferences) if question in rule.answers]
-        weights = self.weights(answers)
+        touched = self.touched(question)
+        weights = list(self.weights(self.answers))
+        for number in touched.preferences:
+            weights[number] = self.rules.preferences[number].weighs(answers, self.moved)
         found: list[tuple[tuple[bool, float], str]] = []
-        untouched = [number for number in range(len(self.rules.exclusions)) if number not in exclusions]
-        for judged in self.all():
+        for judged in touched.may_fit:
             partner = judged.partner
-            if partner.kind is PartnerKind.PROGRAMME:
-                continue
-            if any(judged.exclusions[number] is Outcome.UNMET for number in untouched):
-                continue
-            changed_needs = _renewed(judged.needs, needs, self.rules.needs, partner, answers)
-            changed = _renewed(judged.exclusions, exclusions, self.rules.exclusions, partner, answers)
-            if standing(changed_needs, changed) is not Standing.FIT:
+            needs = _renewed(judged.needs, touched.needs, self.rules.needs, partner, answers)
+            exclusions = _renewed(judged.exclusions, touched.exclusions, self.rules.exclusions, partner, answers)
+            if standing(needs, exclusions) is not Standing.FIT:
                 continue
             values = list(judged.values)
-            for number in preferences:
+            for number in touched.preferences:
                 values[number] = worth(self.rules.preferences[number], partner.facts, answers, self.today)
-            renewed = replace(judged, score=score(values, weights), free=free_by(self.rules, partner, answers))
-            found.append((renewed.first_key, partner.id))
+            free = free_by(self.rules, partner, answers) if touched.free else judged.free
+            found.append((first_key(free, score(values, weights)), partner.id))
         best = min((key for key, _ in found), default=None)
         return frozenset(name for key, name in found if key == best)
+
+    def touched(self, question: str) -> Touched:
+        """Return what another answer to a question can change."""
+        if question not in self.by_question:
+            needs = tuple(number for number, rule in enumerate(self.rules.needs) if question in rule.answers)
+            exclusions = tuple(number for number, rule in enumerate(self.rules.exclusions) if question in rule.answers)
+            preferences = tuple(
+                number for number, rule in enumerate(self.rules.preferences) if question in rule.answers
+            )
+            self.by_question[question] = Touched(
+                needs=needs,
+                exclusions=exclusions,
+                preferences=preferences,
+                free=question == FREE_FIRST or any(question in rule.test.answers for rule in self.rules.free),
+                may_fit=tuple(
+                    judged
+                    for judged in self.all()
+                    if judged.partner.kind is not PartnerKind.PROGRAMME
+                    and _fits_but_for(judged.needs, needs)
+                    and _fits_but_for(judged.exclusions, exclusions)
+                ),
+            )
+        return self.by_question[question]
+
+
+def _fits_but_for(outcomes: Sequence[Outcome], touched: tuple[int, ...]) -> bool:
+    """Whether nothing stands against a partner but what is touched."""
+    return all(number in touched for number, became in enumerate(outcomes) if became in {Outcome.UNMET, Outcome.ASK})
 
 
 def _renewed(
@@ -371,7 +410,7 @@ def _changes(bench: Bench, questionnaire: Questionnaire) -> Iterator[Change]:
             continue
         for other in questionnaire.others(question, bench.answers.get(question.id)):
             answers = {**bench.answers, question.id: other}
-            if bench.rules.check(answers):
+            if bench.rules.check(answers, question.id):
                 continue
             first = bench.first_if(question.id, answers)
             if first != now:

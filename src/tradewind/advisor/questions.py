@@ -183,6 +183,14 @@ class Questionnaire:
             case _:
                 return str(answer)
 
+    def difference(self, question: Question, before: Any, after: Any) -> str:
+        """Return another answer for a person, by what it adds to the one given or takes from it."""
+        if question.type is not QuestionType.CHOICES or question.id in LISTED_WHOLE or not before:
+            return self.shown(question, after)
+        added = [f"also: {question.options[word]}" for word in after if word not in before]
+        gone = [f"without: {question.options[word]}" for word in before if word not in after]
+        return ", ".join([*added, *gone])
+
     def _option(self, question: Question, word: Any) -> str:
         said = str(word).strip()
         if said in question.options:

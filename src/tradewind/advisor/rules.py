@@ -140,14 +140,14 @@ class Rules:
     preferences: tuple[Preference, ...]
     conditions: tuple[Condition, ...]
 
-    def check(self, answers: Mapping[str, Any]) -> tuple[str, ...]:
-        """Return what of the answers can't both be so, in words; empty where all can."""
+    def check(self, answers: Mapping[str, Any], of: str = "") -> tuple[str, ...]:
+        """Return what of the answers can't both be so, in words; empty where all can. With ``of``, of that alone."""
         return tuple(
             f"{' and '.join(rule.of)} contradict {'each other' if len(rule.of) > 1 else 'itself'}: {rule.says}"
             if len(rule.of) > 1
             else f"{rule.of[0]} contradicts itself: {rule.says}"
             for rule in self.contradictions
-            if rule.when.holds({}, answers) is True
+            if (not of or of in rule.of) and rule.when.holds({}, answers) is True
         )
 
     def moved(self, weights: Mapping[str, Any]) -> dict[str, float]:

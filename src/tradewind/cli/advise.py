@@ -258,16 +258,21 @@ def _print_one(console: Console, one: Recommendation, today: date) -> None:
     console.print(f"   Fee: {fee}{beside}{f'. {price.shown} [{price.cited(today)}]' if price else ''}", soft_wrap=True)
     if "apply" in one.partner.facts:
         console.print(f"   How to ask for it: {one.partner.facts['apply'].shown}", soft_wrap=True)
-    said = ", ".join(f"{count} by {who}" for who, count in interests(one.partner).items())
+    said = "; ".join(f"{who} ({count})" for who, count in interests(one.partner).items())
     stale = one.partner.stale(today)
     old = f"; {len(stale)} of them stale" if stale else ""
     console.print(
-        f"   {len(one.partner.facts)} facts{old}; those with an interest: {said}\n", style=QUIET, soft_wrap=True
+        f"   {len(one.partner.facts)} facts{old}; interests of those who said or entered them: {said}\n",
+        style=QUIET,
+        soft_wrap=True,
     )
 
 
 def _facts(reason: Reason, today: date) -> str:
-    facts = [f"{fact.field.replace('_', ' ')}: {fact.shown} [{fact.cited(today)}]" for fact in reason.facts]
+    facts = [
+        f"{fact.field.replace('_', ' ')}: {fact.shown}{f' ({fact.note})' if fact.note else ''} [{fact.cited(today)}]"
+        for fact in reason.facts
+    ]
     if reason.rule == "remark":
         facts = [f"[{fact.cited(today)}]" for fact in reason.facts]
     return f"  {'; '.join(facts)}" if facts else ""
@@ -278,8 +283,8 @@ def _print_changes(console: Console, advice: Advice, questionnaire: Questionnair
         return
     by_result: dict[tuple[str, str], list[str]] = {}
     for change in advice.changes:
-        first = ", ".join(partner.name for partner in change.first) or "nothing"
-        told = questionnaire.shown(change.question, change.answer)
+        first = ", ".join(partner.name for partner in change.first) or "no single one"
+        told = questionnaire.difference(change.question, advice.answers.get(change.question.id), change.answer)
         by_result.setdefault((change.question.id, first), []).append(told)
     console.print(Text("What would change the first place", style="bold"))
     for (question, first), answers in list(by_result.items())[:MOST_CHANGES]:
