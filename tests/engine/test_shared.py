@@ -13,6 +13,7 @@ import pytest
 from tests.server.stage import Stage, new, spec
 from tradewind.config import ServeSettings, Settings, SoftwareSettings
 from tradewind.engine.assembly import Assembly, assemble
+from tradewind.engine.depot import Depot
 from tradewind.engine.shared import Shared
 from tradewind.errors import BadRequest, ConfigError, StoreError
 from tradewind.model.people import Caller, MemberRole
@@ -49,6 +50,18 @@ async def test_a_server_on_a_programs_file_sees_what_the_program_launched(tmp_pa
         shared = await Shared.open(Settings(), tmp_path)
         assert mine.engine.rounds.installation == shared.assembly.engine.rounds.installation
         await shared.aclose()
+
+
+async def test_a_server_has_nothing_packed_on_a_disk_and_a_program_has(tmp_path: Path) -> None:
+    pytest.importorskip("obstore")
+    depot = Depot(f"file://{tmp_path}/depot")
+    shared = await Shared.open(Settings(), tmp_path)
+    async with program(tmp_path) as mine:
+        assert mine.engine.rounds.depots.packs_into(depot)
+        assert not shared.assembly.engine.rounds.depots.packs_into(depot)
+        circles = [one.engine.rounds.depots.circle("lab", "ada") for one in (mine, shared.assembly)]
+        assert circles == [(mine.engine.rounds.installation, "lab", "ada")] * 2
+    await shared.aclose()
 
 
 async def test_a_server_does_not_start_with_a_store_for_files_that_is_none(tmp_path: Path) -> None:

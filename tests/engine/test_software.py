@@ -115,6 +115,39 @@ async def test_the_first_is_told_where_to_put_an_archive_and_who_comes_later_whe
     assert of_another.software.files == first.software.files, "its own hash says what a file is, whoever put it there"
 
 
+async def test_a_server_lets_nobody_pack_on_a_disk_where_others_might_put_what_they_like(
+    kept: Artifact, tmp_path: Path
+) -> None:
+    pytest.importorskip("obstore")
+    asked, settings = cluster(NUMPY, artifacts=(kept,)), SoftwareSettings(artifacts_url=f"file://{tmp_path}/depot")
+    mine = await software_for(asked, Depots(settings))
+    assert mine is not None
+    assert mine.software.publishing is not None
+    write(mine.software.publishing.archive, "bad")
+    record = {"name": mine.software.publishing.name, "sha256": "c" * 64, "size": 3}
+    write(mine.software.publishing.record, json.dumps(record))
+
+    found = await software_for(asked, Depots(settings, is_shared=True))
+
+    assert found is not None
+    assert (found.software.archive, found.software.publishing) == ("", None)
+    assert found.software.files == mine.software.files, "what a hash names may lie there"
+
+
+async def test_who_has_the_same_name_elsewhere_gets_none_of_ones_archives(kept: Artifact, tmp_path: Path) -> None:
+    pytest.importorskip("obstore")
+    asked, settings = cluster(NUMPY, artifacts=(kept,)), SoftwareSettings(artifacts_url=f"file://{tmp_path}/depot")
+
+    here = await software_for(asked, Depots(settings, installation="here"))
+    there = await software_for(asked, Depots(settings, installation="there"))
+
+    assert here is not None
+    assert there is not None
+    assert here.software.publishing is not None
+    assert there.software.publishing is not None
+    assert Path(here.software.publishing.record).parent != Path(there.software.publishing.record).parent
+
+
 async def test_a_depot_that_can_not_be_used_is_told_and_machines_get_files_from_here(
     kept: Artifact, tmp_path: Path
 ) -> None:

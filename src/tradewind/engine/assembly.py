@@ -119,6 +119,8 @@ class Means:
     """How soon it looks again at what runs quietly and nobody watches."""
     keeps_alive: bool = True
     """Whether clusters live on by its looks."""
+    is_shared: bool = False
+    """Whether it is a server's, for people of any number."""
 
 
 def put_together(means: Means) -> Assembly:
@@ -133,7 +135,7 @@ def put_together(means: Means) -> Assembly:
         new_id=new_id,
         installation=means.installation,
         holder=this_process(),
-        depots=Depots(means.settings.software),
+        depots=Depots(means.settings.software, installation=means.installation, is_shared=means.is_shared),
         pace=means.pace,
         sweeps=means.sweeps,
         keeps_alive=means.keeps_alive,

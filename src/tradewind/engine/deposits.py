@@ -102,5 +102,5 @@ class Deposits:
             return "it has no store for them (artifacts_url)"
         return depot if depot.takes_deposits else "its store is a directory, which takes none from afar"
 
-    def _circle_of(self, owner: str) -> tuple[str, str]:
-        return self._asker.workspace, owner
+    def _circle_of(self, owner: str) -> tuple[str, ...]:
+        return self._depots.circle(self._asker.workspace, owner)

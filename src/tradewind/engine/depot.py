@@ -218,10 +218,22 @@ class Depot:
 
 
 class Depots:
-    """The depots of all workspaces; each is opened when it is first needed."""
+    """The depots of all workspaces; each is opened when it is first needed.
 
-    def __init__(self, settings: SoftwareSettings) -> None:
+    Parameters
+    ----------
+    settings : SoftwareSettings
+        What names them.
+    installation : str
+        Whose clusters use them.
+    is_shared : bool
+        Whether these are clusters of people who don't trust each other with all they have.
+    """
+
+    def __init__(self, settings: SoftwareSettings, *, installation: str = "", is_shared: bool = False) -> None:
         self._settings = settings
+        self._installation = installation
+        self._is_shared = is_shared
         self._depots: dict[str, Depot] = {}
         self._told: set[tuple[str, str]] = set()
 
@@ -230,6 +242,20 @@ class Depots:
         is_news = (cluster_id, trouble) not in self._told
         self._told.add((cluster_id, trouble))
         return is_news
+
+    def circle(self, workspace: str, owner: str) -> tuple[str, ...]:
+        """Return who uses each other's archives: nobody but their own maker, since who packs decides what others run.
+
+        Names are one person's in one store alone: who has the same one on another server, or computer, is another.
+        """
+        return self._installation, workspace, owner
+
+    def packs_into(self, depot: Depot) -> bool:
+        """Whether machines pack for each other there: on no disk that people share.
+
+        Its paths are no secrets and nothing in them is signed. Whoever may write there would decide what others run.
+        """
+        return depot.takes_deposits or not self._is_shared
 
     def of(self, workspace: str) -> Depot | None:
         """Return the depot of a workspace; None where it has none. Raises as :class:`Depot` does."""

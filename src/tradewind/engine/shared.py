@@ -86,6 +86,7 @@ class Shared:
                 sweeps=shared.allowed,
                 link=link,
                 pace=UNWATCHED,
+                is_shared=True,
             )
         )
         shared._assembly.engine.start()

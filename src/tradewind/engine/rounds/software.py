@@ -54,13 +54,16 @@ async def software_for(cluster: Cluster, depots: Depots) -> Found | None:
         if deposits:
             raise Rejected(f"the code of {cluster.owner} lies in a store that the settings don't name any more")
         return Found(software=software)
-    circle = _circle(cluster)
+    circle = depots.circle(cluster.spec.workspace, cluster.owner)
     try:
         addresses = {one.sha256: await depot.deposited(circle, one) for one in deposits}
     except OSError as error:
         raise Unavailable(str(error), AGAIN) from None
     try:
-        return Found(software=_with(await _from_depot(software, depot, circle), addresses))
+        software = replace(software, files=await depot.give(software.files), base=base_of(software.environment))
+        if depots.packs_into(depot):
+            software = await _packed(software, depot, circle)
+        return Found(software=_with(software, addresses))
     except OSError as error:
         return Found(software=_with(software, addresses), trouble=str(error))
 
@@ -69,8 +72,7 @@ def _with(software: Software, files: Mapping[str, str]) -> Software:
     return replace(software, files={**software.files, **files})
 
 
-async def _from_depot(software: Software, depot: Depot, circle: tuple[str, ...]) -> Software:
-    software = replace(software, files=await depot.give(software.files), base=base_of(software.environment))
+async def _packed(software: Software, depot: Depot, circle: tuple[str, ...]) -> Software:
     packed = await depot.packed(circle, software.base)
     if packed is not None:
         return replace(software, archive=packed.address, archive_sha256=packed.sha256)
@@ -104,8 +106,3 @@ def from_here(cluster: Cluster) -> Software | None:
         kept = tuple(package for package in environment.packages if package.name not in brought)
         environment = seal(replace(environment, packages=kept))
     return Software(environment=environment, files=files)
-
-
-def _circle(cluster: Cluster) -> tuple[str, str]:
-    """Return who uses each other's archives: nobody but their own maker, since who packs decides what others run."""
-    return cluster.spec.workspace, cluster.owner
