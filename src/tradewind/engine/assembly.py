@@ -145,7 +145,7 @@ def put_together(means: Means) -> Assembly:
     poster = HttpPoster(private_addresses=private_addresses)
     accounts = Accounts(store=store, clock=clock, holder=rounds.holder, mails=settings.mail.host is not None)
     delivery = Delivery(store=store, clock=clock, mail=settings.mail, poster=poster)
-    tidying = Tidying(store=store, clock=clock, cache=cache_directory())
+    tidying = Tidying(store=store, clock=clock, cache=cache_directory(), installation=means.installation)
     chores = (("accounts", accounts.look_at_all), ("delivery", delivery.deliver_all), ("tidying", tidying.tidy))
     engine = Engine(rounds, store, clock, chores=chores)
     accounts.poke = engine.poke

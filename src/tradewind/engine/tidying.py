@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from tradewind.boot.environment.unused import prune
+from tradewind.boot.environment.unused import mark, prune
 from tradewind.engine.clock import Clock
 from tradewind.store.store import Store
 
@@ -18,7 +18,8 @@ PERIOD = timedelta(hours=1)
 """Between two times, of each engine."""
 FIRST = timedelta(minutes=5)
 """After its start: a program that asks for one cluster and goes needn't tidy."""
-CACHE_PERIOD = timedelta(days=1)
+CACHE_PERIOD = timedelta(hours=12)
+"""Shorter than the day for which other stores' engines leave alone what was used and isn't marked as needed yet."""
 TOKENS_KEPT = timedelta(days=90)
 """How long a token that is good for nothing stays; after that the audit log alone tells of it."""
 
@@ -30,7 +31,9 @@ class Tidying:
     store: Store
     clock: Clock
     cache: Path | None = None
-    """The user's cache directory, which is gone through once a day; None: nobody's."""
+    """The user's cache directory, which is gone through twice a day; None: nobody's."""
+    installation: str = ""
+    """Whose store it is, since others share the cache."""
     _next_at: datetime | None = field(default=None, init=False)
     _cache_at: datetime | None = field(default=None, init=False)
 
@@ -42,15 +45,20 @@ class Tidying:
         if now < self._next_at:
             return 0
         self._next_at = now + PERIOD
-        await self._tidy_cache(now)
         tokens = await self.store.people.forget_tokens(now - TOKENS_KEPT)
-        return tokens + await self.store.idempotency.forget(now)
+        rows = tokens + await self.store.idempotency.forget(now)
+        try:
+            await self._tidy_cache(now)
+        except OSError as error:
+            log.warning("%s: what nobody needs there stays until the next time: %s", self.cache, error)
+        return rows
 
     async def _tidy_cache(self, now: datetime) -> None:
         if self.cache is None or (self._cache_at is not None and now < self._cache_at):
             return
         self._cache_at = now + CACHE_PERIOD
         needed = await self.store.environments.files()
+        await asyncio.to_thread(mark, self.cache, self.installation, needed)
         gone = await asyncio.to_thread(prune, self.cache, needed=needed, now=now.timestamp())
         if gone:
             log.info("removed %d things from %s that nobody had used for long", len(gone), self.cache)

@@ -27,6 +27,8 @@ MOST_BYTES = 8 * 2**20
 """Of one version: eight platforms of a thousand conda packages have less than half of it."""
 MOST_BYTES_IN_ALL = 200 * 2**20
 """Of a workspace, so that it stays a small part of what is copied with each backup."""
+AT_ONCE = 20
+"""Rows that are in memory at a time, where all are gone through."""
 NAMED = 5
 """Clusters that a refusal names at most."""
 of = environments.c
@@ -183,13 +185,16 @@ def _delete(
 
 
 def _files(connection: Connection) -> frozenset[str]:
-    running = connection.scalars(
-        select(clusters.c.environment).where(IS_LIVE, clusters.c.environment.contains('"file_name"'))
-    )
-    named = connection.scalars(select(of.environments).where(of.environments.contains('"file_name"')))
-    found = [wire.load_json(Environment, text) for text in running]
-    found += [one for text in named for one in wire.load_json(tuple[Environment, ...], text)]
-    return frozenset(artifact.sha256 for one in found for artifact in one.artifacts)
+    running = select(clusters.c.environment).where(IS_LIVE, clusters.c.environment.contains('"file_name"'))
+    named = select(of.environments).where(of.environments.contains('"file_name"'))
+    found: set[str] = set()
+    # Each may have megabytes: never more than a few at once.
+    for text in connection.scalars(running, execution_options={"yield_per": AT_ONCE}):
+        found.update(one.sha256 for one in wire.load_json(Environment, text).artifacts)
+    for text in connection.scalars(named, execution_options={"yield_per": AT_ONCE}):
+        for environment in wire.load_json(tuple[Environment, ...], text):
+            found.update(one.sha256 for one in environment.artifacts)
+    return frozenset(found)
 
 
 def _refuse_in_use(connection: Connection, workspace: str, references: set[str]) -> None:

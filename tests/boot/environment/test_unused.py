@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tradewind.boot.environment.unused import RECENT_DAYS, prune, used
+from tradewind.boot.environment.unused import KEPT_DAYS, MARKED_DAYS, RECENT_DAYS, mark, prune, used
 
 NOW = 2_000_000_000.0
 
@@ -44,6 +44,53 @@ def test_what_is_used_stays(tmp_path: Path) -> None:
         == []
     )
     used(tmp_path / "nothing")
+
+
+def stamp(cache: Path, days: float) -> None:
+    for file in (cache / "needed").iterdir():
+        os.utime(file, (NOW - days * 86400, NOW - days * 86400))
+
+
+def test_what_another_store_needs_stays_beyond_the_limits_of_time_and_size(tmp_path: Path) -> None:
+    kept = [put(tmp_path, "artifacts/aa", RECENT_DAYS + 1), put(tmp_path, "artifacts/bb", KEPT_DAYS + 1)]
+    gone = [put(tmp_path, "artifacts/cc", RECENT_DAYS + 1)]
+    mark(tmp_path, "theirs", {"aa", "bb"})
+    mark(tmp_path, "mine", {"dd"})
+    stamp(tmp_path, 0)
+
+    assert prune(tmp_path, needed={"dd"}, now=NOW, kept_bytes=1) == gone
+    assert all(path.exists() for path in kept)
+
+
+def test_what_a_store_does_not_need_any_more_goes(tmp_path: Path) -> None:
+    old = [put(tmp_path, "artifacts/aa", KEPT_DAYS + 1)]
+    mark(tmp_path, "theirs", {"aa"})
+    mark(tmp_path, "theirs", {"bb"})
+    mark(tmp_path, "theirs", ())
+    mark(tmp_path, "theirs", ())
+
+    assert prune(tmp_path, needed=(), now=NOW) == old
+
+
+def test_a_store_that_nobody_opens_any_more_keeps_nothing(tmp_path: Path) -> None:
+    old = [put(tmp_path, "artifacts/aa", MARKED_DAYS + 2)]
+    mark(tmp_path, "theirs", {"aa"})
+    stamp(tmp_path, MARKED_DAYS - 1)
+    assert prune(tmp_path, needed=(), now=NOW) == []
+    stamp(tmp_path, MARKED_DAYS + 1)
+
+    assert prune(tmp_path, needed=(), now=NOW) == old
+    assert not any((tmp_path / "needed").iterdir())
+
+
+def test_nothing_goes_where_it_can_not_be_known_what_others_need(tmp_path: Path) -> None:
+    old = put(tmp_path, "artifacts/aa", KEPT_DAYS + 1)
+    (tmp_path / "needed" / "no file").mkdir(parents=True)
+    stamp(tmp_path, 0)
+
+    with pytest.raises(OSError, match="no file"):
+        prune(tmp_path, needed=(), now=NOW)
+    assert old.exists()
 
 
 def test_a_cache_that_is_not_there_is_no_trouble(tmp_path: Path) -> None:
