@@ -13,6 +13,7 @@ from typing import Any
 from tradewind.boot.tls import Authority
 from tradewind.engine.rounds.rounds import LEASE, Rounds
 from tradewind.model.cluster import Cluster, ClusterSpec, ClusterStatus, Intent, Lifetimes, ScaleMemory, Scaling
+from tradewind.model.environment import Environment
 from tradewind.model.instance import Instance, Role
 from tradewind.model.money import Money
 from tradewind.model.resources import Need
@@ -75,6 +76,7 @@ class Stage:
         budget: Money | None = None,
         worker: Need | None = None,
         tags: dict[str, str] | None = None,
+        environment: Environment | None = None,
         adopted_by: Rounds | None = None,
     ) -> Cluster:
         """Write a new cluster down, of two workers unless told otherwise; with a lease of the engine that adopts it."""
@@ -98,6 +100,7 @@ class Stage:
             created_at=now,
             scale=ScaleMemory(wanted=scaling.initial),
             expires_at=None if lifetimes.total is None else now + lifetimes.total,
+            environment=environment,
         )
         keys = authority()
         secrets = ClusterSecrets(

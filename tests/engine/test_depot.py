@@ -277,6 +277,32 @@ async def test_a_store_that_refuses_is_quoted_in_one_line(
     assert "\n" not in str(caught.value)
 
 
+def test_a_store_that_can_not_be_opened_is_left_alone_for_a_while(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "depot").write_text("no directory")
+    several = Depots(SoftwareSettings(artifacts_url=f"file://{tmp_path}/depot"))
+    with pytest.raises(ConfigError) as first:
+        several.of("lab")
+    (tmp_path / "depot").unlink()
+
+    with pytest.raises(ConfigError) as second:
+        several.of("lab")
+    assert str(second.value) == str(first.value)
+    monkeypatch.setattr(depots, "TRIED_AGAIN_AFTER_S", 0.0)
+    assert several.of("lab") is not None
+
+
+def test_of_a_trouble_a_cluster_is_told_once_and_not_all_that_was_told_is_remembered() -> None:
+    several = Depots(SoftwareSettings())
+
+    assert [several.is_news("c1", "no disk") for _ in range(2)] == [True, False]
+    assert several.is_news("c1", "no net")
+    assert all(several.is_news(f"d{number}", "no disk") for number in range(depots.MOST_TOLD))
+    assert several.is_news("c1", "no disk"), "forgotten"
+    assert len(several._told) == depots.MOST_TOLD
+
+
 def test_a_workspace_may_have_a_depot_of_its_own(tmp_path: Path) -> None:
     usual, other = f"file://{tmp_path}/usual", f"file://{tmp_path}/climate"
     both = Depots(SoftwareSettings(artifacts_url=usual, artifacts_urls={"climate": other}))

@@ -9,11 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from tests.engine.stage import Stage
 from tradewind.config import SoftwareSettings, artifact_file
+from tradewind.engine import depot
 from tradewind.engine.depot import Depots
 from tradewind.engine.rounds.software import from_here, software_for
 from tradewind.errors import Rejected
-from tradewind.model.cluster import Cluster, ClusterSpec, Intent, ScaleMemory, Scaling
+from tradewind.model.cluster import Cluster, ClusterSpec, ClusterStatus, Intent, ScaleMemory, Scaling
 from tradewind.model.environment import Artifact, Environment, Package, Source, seal
 from tradewind.testing.clock import START
 
@@ -198,3 +200,20 @@ async def test_what_was_deposited_and_what_lies_here_are_each_had_from_where_the
     assert f"/depot/artifacts/{kept.sha256}/" in found.software.files[kept.sha256]
     assert "/depot/deposits/" in found.software.files[WHEEL.sha256]
     assert found.software.files[WHEEL.sha256] != of_another.software.files[WHEEL.sha256]
+
+
+async def test_while_files_are_on_their_way_a_clusters_people_are_told_so_once(
+    stage: Stage, kept: Artifact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("obstore")
+    monkeypatch.setattr(depot, "GIVEN_WITHIN_S", 0.0)
+    engine = stage.engine()
+    engine.depots = Depots(SoftwareSettings(artifacts_url=f"file://{tmp_path}/depot"))
+    await stage.create(environment=cluster(NUMPY, artifacts=(kept,)).environment)
+
+    await stage.go(engine, lambda now: now.status is ClusterStatus.RUNNING)
+
+    told = [event.message for _, event in await stage.store.events("c1") if event.kind == "software.depot"]
+    assert told == [
+        f"{kept.file_name}: on the way to file://{tmp_path}/depot; machines are launched once that is done."
+    ]

@@ -20,6 +20,7 @@ import json
 import os
 import re
 import secrets
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -47,6 +48,10 @@ GIVEN_WITHIN_S = 6.0
 AGAIN = timedelta(seconds=2)
 BELIEVED_FOR_S = 3600.0
 """How long a file that was there counts as being there: the store's own rules may end it."""
+TRIED_AGAIN_AFTER_S = 60.0
+"""A store that couldn't be opened is left alone for so long: rounds come each few seconds."""
+MOST_TOLD = 1000
+"""Troubles that are remembered as told; beyond them the oldest may be told once more."""
 NAME = re.compile(r"[0-9a-f]{16}\.tar\.gz")
 SHA256 = re.compile(r"[0-9a-f]{64}")
 RECORD = "record.json"
@@ -235,12 +240,15 @@ class Depots:
         self._installation = installation
         self._is_shared = is_shared
         self._depots: dict[str, Depot] = {}
-        self._told: set[tuple[str, str]] = set()
+        self._unusable: dict[str, tuple[float, ConfigError | MissingExtra]] = {}
+        self._told: dict[tuple[str, str], None] = {}
 
     def is_news(self, cluster_id: str, trouble: str) -> bool:
         """Whether a cluster's people weren't told of this trouble yet; from now on they were."""
         is_news = (cluster_id, trouble) not in self._told
-        self._told.add((cluster_id, trouble))
+        self._told[cluster_id, trouble] = None
+        if len(self._told) > MOST_TOLD:
+            del self._told[next(iter(self._told))]
         return is_news
 
     def circle(self, workspace: str, owner: str) -> tuple[str, ...]:
@@ -263,8 +271,18 @@ class Depots:
         if url is None:
             return None
         if url not in self._depots:
-            self._depots[url] = Depot(url)
+            self._depots[url] = self._opened(url)
         return self._depots[url]
+
+    def _opened(self, url: str) -> Depot:
+        at, error = self._unusable.get(url, (0.0, None))
+        if error is not None and time.monotonic() < at + TRIED_AGAIN_AFTER_S:
+            raise type(error)(str(error))
+        try:
+            return Depot(url)
+        except (ConfigError, MissingExtra) as error:
+            self._unusable[url] = time.monotonic(), error.with_traceback(None)
+            raise
 
 
 def check_urls(settings: SoftwareSettings) -> None:

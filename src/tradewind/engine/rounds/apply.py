@@ -132,9 +132,14 @@ async def _launch(cluster: Cluster, rows: Sequence[Instance], means: Means) -> O
     except Rejected as error:
         return _refused(cluster, rows, means, error)
     except Unavailable as error:
-        return Outcome(retry_after=error.retry_after)  # what machines fetch is still on its way to where they do
-    is_news = found is not None and found.trouble != "" and means.depots.is_news(cluster.id, found.trouble)
-    said = (_trouble(cluster, found.trouble, means.clock.now()),) if found is not None and is_news else ()
+        # What machines fetch is still on its way to where they do.
+        words = f"{wire.printable(str(error))}; machines are launched once that is done."
+        return Outcome(events=_told(cluster, words, means), retry_after=error.retry_after)
+    said: tuple[Event, ...] = ()
+    if found is not None and found.trouble:
+        words = wire.printable(found.trouble)
+        words = f"artifacts_url can't be used: {words}; machines get files from here, and pack nothing."
+        said = _told(cluster, words, means)
 
     async def one(row: Instance) -> tuple[Instance, Event | None, timedelta | None]:
         async with places:
@@ -155,9 +160,11 @@ def _refused(cluster: Cluster, rows: Sequence[Instance], means: Means, error: Re
     return Outcome(instances=tuple(refused(row, InstanceEnd.REJECTED, words, now) for row in rows), events=(event,))
 
 
-def _trouble(cluster: Cluster, trouble: str, now: datetime) -> Event:
-    words = f"artifacts_url can't be used: {wire.printable(trouble)}; machines get files from here, and pack nothing."
-    return _event(cluster, now, "software.depot", words)
+def _told(cluster: Cluster, words: str, means: Means) -> tuple[Event, ...]:
+    """Return what a cluster's people are told of its depot, the first time."""
+    if not means.depots.is_news(cluster.id, words):
+        return ()
+    return (_event(cluster, means.clock.now(), "software.depot", words),)
 
 
 async def _launch_one(
