@@ -23,6 +23,8 @@ from tradewind.errors import ConfigError, Unavailable
 pytest.importorskip("obstore")
 CIRCLE = ("lab", "ada")
 HASH = "ab" * 32
+LONG_RECORD = '{"name": "NAME", "sha256": "%s", "size": 10}' + " " * depots.LONGEST_RECORD
+"""Good but for its length."""
 
 
 @pytest.fixture(scope="module")
@@ -200,18 +202,19 @@ async def test_an_archive_of_another_size_than_its_record_says_is_as_none(url: s
         "",
         "[]",
         "{}",
-        '{"name": "../../artifacts/x", "sha256": "%s", "size": 1}',
-        '{"name": "0123456789abcdef.tar.gz", "sha256": "short", "size": 1}',
-        '{"name": "0123456789abcdef.tar.gz", "sha256": "%s", "size": null}',
-        '{"name": "0123456789abcdef.tar.gz\\n", "sha256": "%s", "size": 1}',
-        " " * 20_000,
+        '{"name": "./NAME", "sha256": "%s", "size": 10}',
+        '{"name": "NAME", "sha256": "short", "size": 10}',
+        '{"name": "NAME", "sha256": "%s", "size": null}',
+        '{"name": "NAME\\n", "sha256": "%s", "size": 10}',
+        LONG_RECORD,
     ],
 )
 async def test_a_record_that_makes_no_sense_is_as_none(url: str, tmp_path: Path, text: str) -> None:
     one = Depot(url)
-    told = await one.publishing(CIRCLE, HASH)
+    told = await publish(one, tmp_path)
+    assert await one.packed(CIRCLE, HASH) is not None
     record = tmp_path / "record"
-    record.write_text(text.replace("%s", "c" * 64))
+    record.write_text(text.replace("%s", "c" * 64).replace("NAME", told.name))
     put(str(record), told.record)
 
     assert await one.packed(CIRCLE, HASH) is None
