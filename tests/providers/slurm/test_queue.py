@@ -58,6 +58,10 @@ def test_what_waits_is_dropped_when_nobody_moves_its_last_moment() -> None:
     assert "--deadline" not in QUEUE.script(replace(JOB, waits=None))
 
 
+def test_workers_wait_for_their_scheduler_and_not_for_its_array() -> None:
+    assert "#SBATCH --dependency=after:12_0\n" in QUEUE.script(replace(JOB, after=("12", 0)))
+
+
 def test_a_prologue_runs_in_a_login_shell_before_the_instance() -> None:
     script = replace(QUEUE, prologue=("module load cuda",)).script(JOB)
 

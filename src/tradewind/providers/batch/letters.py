@@ -69,7 +69,13 @@ def too_long(walltime: timedelta, partition: str, longest: timedelta) -> str:
 
 
 def job_for(
-    orders: Sequence[Order], batch: Batch, books: Books, queue: Queue, *, walltime: timedelta | None, after: str | None
+    orders: Sequence[Order],
+    batch: Batch,
+    books: Books,
+    queue: Queue,
+    *,
+    walltime: timedelta | None,
+    after: tuple[str, int] | None,
 ) -> Job:
     """Return one submission for orders of the same cluster, role and offer."""
     first = orders[0]

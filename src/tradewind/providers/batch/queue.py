@@ -35,8 +35,8 @@ class Job:
     """None is the queue's own default."""
     waits: timedelta | None = None
     """How long it may wait in the queue unless somebody says that it may wait on; None is for ever."""
-    after: str | None = None
-    """Id of a job that must have started before."""
+    after: tuple[str, int] | None = None
+    """Job and index of what must have started before, or be gone."""
 
 
 class Stage(Enum):

@@ -185,7 +185,7 @@ class Submitter:
         assert batch.job is not None
         return {order.marks.order: (batch.job, index) for index, order in enumerate(orders)}
 
-    async def _scheduler_to_wait_for(self, order: Order, site: Site) -> str | None:
+    async def _scheduler_to_wait_for(self, order: Order, site: Site) -> Where | None:
         """Return the job of a cluster's scheduler, where that may start much later than its workers would."""
         cores = int(order.offer.resources.cpus) + 1
         if order.marks.role is Role.SCHEDULER or order.cluster_contact is not None:
@@ -197,5 +197,5 @@ class Submitter:
             mark = read_mark(entry.mark)
             batch = self._books.batch(mark[1]) if mark is not None and mark[2] == order.marks.cluster else None
             if batch is not None and batch.marks[0].role is Role.SCHEDULER and entry.stage is Stage.WAITING:
-                return entry.job
+                return entry.job, entry.index
         return None

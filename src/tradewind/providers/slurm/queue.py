@@ -81,7 +81,8 @@ class SlurmQueue(Queue):
         if self.constraint is not None:
             options.append(f"--constraint={self.constraint}")
         if job.after is not None:
-            options.append(f"--dependency=after:{job.after}")
+            # Its element, not its array: an array that Slurm drops leaves who waits for it waiting for ever.
+            options.append("--dependency=after:{}_{}".format(*job.after))
         lines = [f"#SBATCH {option}" for option in (*options, *self.directives)]
         shell = "#!/bin/bash -l" if self.prologue else "#!/bin/sh"
         return "\n".join([shell, *lines, "", *self.prologue, *job.commands, ""])
