@@ -1,0 +1,48 @@
+"""Settings: what an installation decided once.
+
+Read from ``config.toml`` in the user's configuration directory, then from variables ``TRADEWIND_…`` (two underscores
+go one table down: ``TRADEWIND_LOCAL__PRICE_PER_HOUR=0.12``), which win. A keyword of a call wins over both.
+"""
+
+from tradewind.config.places import artifact_file, cache_directory, config_file, data_directory
+from tradewind.config.reading import load_settings, parse_duration, parse_size
+from tradewind.config.settings import (
+    FakeSettings,
+    HistorySettings,
+    JupyterHubSettings,
+    LocalSettings,
+    MailSettings,
+    OidcSettings,
+    ServeSettings,
+    Settings,
+    Size,
+    SlurmSettings,
+    SoftwareSettings,
+    SshHost,
+    SshSettings,
+    WebhookSettings,
+)
+
+__all__ = [
+    "FakeSettings",
+    "HistorySettings",
+    "JupyterHubSettings",
+    "LocalSettings",
+    "MailSettings",
+    "OidcSettings",
+    "ServeSettings",
+    "Settings",
+    "Size",
+    "SlurmSettings",
+    "SoftwareSettings",
+    "SshHost",
+    "SshSettings",
+    "WebhookSettings",
+    "artifact_file",
+    "cache_directory",
+    "config_file",
+    "data_directory",
+    "load_settings",
+    "parse_duration",
+    "parse_size",
+]
