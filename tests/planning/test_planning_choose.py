@@ -13,7 +13,7 @@ from tradewind.model.environment import Target
 from tradewind.model.money import Price
 from tradewind.model.offer import Offer, SpotPolicy
 from tradewind.model.resources import GIB, Need, Range, Resources
-from tradewind.planning.choose import choose, of_one_platform
+from tradewind.planning.choose import Choice, choose, fill, of_one_platform, room_of
 
 ON_DEMAND, SPOT, FALLBACK = SpotPolicy.ON_DEMAND, SpotPolicy.SPOT, SpotPolicy.SPOT_WITH_FALLBACK
 NEED = Need(cpus=Range(minimum=4), memory=Range(minimum=16 * GIB))
@@ -195,3 +195,37 @@ def test_offers_of_one_platform_stay(targets: list[Target | None], arm: bool, le
     offers = [replace(make_offer(str(n)), target=target) for n, target in enumerate(targets)]
 
     assert "".join(offer.vm_type for offer in of_one_platform(offers, arm=arm)) == left
+
+
+def rooms(*known: int | None) -> list[Choice]:
+    names_of = "abc"
+    return [Choice(offer=make_offer(name, room=room), why="") for name, room in zip(names_of, known, strict=False)]
+
+
+@pytest.mark.parametrize(
+    ("known", "count", "there", "expected"),
+    [
+        ((None,), 5, "", "aaaaa"),
+        ((None, 2), 5, "aaa", "aaaaa"),
+        ((3,), 2, "", "aa"),
+        ((1, 2), 3, "", "abb"),
+        ((1, None), 3, "", "abb"),
+        ((1, 2), 3, "ab", "baa"),
+        ((2, 2), 2, "bb", "aa"),
+        ((1, 1), 4, "", "abaa"),
+        ((0, 1), 1, "", "b"),
+        ((1, 1), 0, "", ""),
+    ],
+)
+def test_what_the_best_has_no_room_for_is_taken_of_the_next(
+    known: tuple[int | None, ...], count: int, there: str, expected: str
+) -> None:
+    choices = rooms(*known)
+    offers = {choice.offer.vm_type: choice.offer for choice in choices}
+    taken = fill(choices, count, [offers[name] for name in there])
+    assert "".join(choice.offer.vm_type * some for choice, some in taken) == expected
+
+
+@pytest.mark.parametrize(("known", "room"), [((), None), ((2, 3), 5), ((2, None), None), ((0,), 0)])
+def test_room_is_that_of_all_choices_where_all_tell(known: tuple[int | None, ...], room: int | None) -> None:
+    assert room_of(rooms(*known)) == room

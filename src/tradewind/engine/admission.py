@@ -20,6 +20,7 @@ from tradewind.model.usage import Cost
 from tradewind.model.views import DryRun, PlannedInstances
 from tradewind.planning import budget, limits, meter
 from tradewind.planning.accounts import AccountState
+from tradewind.planning.choose import fill, room_of
 from tradewind.planning.funds import AFFORDABLE, WINDING
 from tradewind.providers.base import Provider
 from tradewind.store.spending.money import Treasury
@@ -44,11 +45,14 @@ async def admit(spec: ClusterSpec, provider: Provider, catalogue: Catalogue) -> 
                 f"provider {spec.provider!r} has nothing that fits what was asked for the {role}: "
                 "ask for less cpu or memory, or leave them out."
             )
-        room = found[0].offer.room
+        room = room_of(found)
         if role is Role.WORKER and spec.scaling.is_adaptive and room is not None and room < spec.scaling.maximum:
             notes.append(f"there is room for {room} such workers, so adaptive scaling stays at or below that.")
             count = max(spec.scaling.minimum, min(count, room))
-        lines.append(PlannedInstances(role=role, count=count, offer=found[0].offer, why=found[0].why))
+        lines += [
+            PlannedInstances(role=role, count=some, offer=choice.offer, why=choice.why)
+            for choice, some in fill(found, count) or ((found[0], 0),)
+        ]
     cost_per_hour = meter.cost_per_hour((line.count, line.offer) for line in lines)
     if spec.budget is not None:
         _affordable(spec.budget, cost_per_hour)

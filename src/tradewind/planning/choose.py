@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -50,6 +51,40 @@ def choose(
         for pool in (spot, on_demand)
         for place, offer in enumerate(pool)
     )
+
+
+def fill(choices: Sequence[Choice], count: int, there: Iterable[Offer] = ()) -> tuple[tuple[Choice, int], ...]:
+    """Return how many to take of which: of the best as many as there is room for, then of the next.
+
+    What there is room for nowhere is asked of the best all the same: its infrastructure knows better, and says so.
+
+    Parameters
+    ----------
+    choices : sequence of Choice
+        Best first; at least one.
+    count : int
+        How many there shall be besides.
+    there : iterable of Offer
+        What exists or is ordered already, once for each; it takes of the room.
+    """
+    if choices[0].offer.room is None:
+        return ((choices[0], count),)
+    used = Counter(there)
+    taken: list[tuple[Choice, int]] = []
+    for choice in choices:
+        room = choice.offer.room
+        fits = count if room is None else min(count, max(0, room - used[choice.offer]))
+        if fits:
+            taken.append((choice, fits))
+            count -= fits
+    return tuple(taken) if not count else (*taken, (choices[0], count))
+
+
+def room_of(choices: Iterable[Choice]) -> int | None:
+    """Return how many can exist at the same time, of all choices together; None where nobody knows."""
+    rooms = [choice.offer.room for choice in choices]
+    known = [room for room in rooms if room is not None]
+    return sum(known) if known and len(known) == len(rooms) else None
 
 
 def of_one_platform(offers: Iterable[Offer], *, arm: bool) -> tuple[Offer, ...]:

@@ -10,7 +10,7 @@ from tradewind.model.events import Event, Level
 from tradewind.model.instance import Instance, InstanceEnd, InstanceStatus, Role
 from tradewind.model.offer import Offer
 from tradewind.planning import scale
-from tradewind.planning.choose import Choice
+from tradewind.planning.choose import Choice, fill, room_of
 from tradewind.planning.draws import Draw, affordable
 from tradewind.planning.funds import AFFORDABLE, ROUND
 from tradewind.planning.renewal import LEAVES_WITHIN, after_failure, goes_on_without_it, has_given_up, is_behind, renew
@@ -86,7 +86,9 @@ def keep_up(
     if gap > 0 and may_launch:
         available = _available(snapshot, instances, Role.WORKER, now)
         if available:
-            launches += [Launch(role=Role.WORKER, choice=available[0])] * gap
+            there = (i.offer for i in workers)
+            for choice, count in fill(available, gap, there):
+                launches += [Launch(role=Role.WORKER, choice=choice)] * count
         elif not is_owed:
             # What was ordered already needs no other offer, and must not wait for one.
             cluster = replace(cluster, retry_at=now + REFUSAL)
@@ -195,8 +197,7 @@ def _scaling(snapshot: Snapshot, cluster: Cluster) -> Scaling:
     scaling = cluster.intent.scaling
     if cluster.intent.ends_by is not None:
         return replace(scaling, minimum=0, maximum=min(scaling.maximum, DRAINED))
-    choices = (snapshot.choices or {}).get(Role.WORKER, ())
-    room = choices[0].offer.room if choices else None
+    room = room_of((snapshot.choices or {}).get(Role.WORKER, ()))
     if not scaling.is_adaptive or room is None or room >= scaling.maximum:
         return scaling
     return replace(scaling, maximum=max(scaling.minimum, room))
