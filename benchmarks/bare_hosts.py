@@ -112,6 +112,7 @@ def main() -> None:
     """Take turns, report."""
     parser = argparse.ArgumentParser(description="Seconds until a bare host is of use.")
     parser.add_argument("--pairs", type=int, default=3, help="how often each way is taken (default 3)")
+    parser.add_argument("--megabits", type=int, help="a second that a host's line carries (default: all there is)")
     parser.add_argument("--json", type=Path, help="write the figures here too")
     options = parser.parse_args()
     taken: dict[str, list[float]] = {}
@@ -136,6 +137,8 @@ def main() -> None:
         for _ in range(options.pairs):
             for name, way in each.items():
                 host = next(free)
+                if options.megabits:
+                    host.slow_down(options.megabits)
                 taken.setdefault(name, []).append(way(host))
                 print(f"{name}: {taken[name][-1]:.1f} s", flush=True)
                 if way == ways.cluster:

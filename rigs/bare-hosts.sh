@@ -5,6 +5,7 @@
 #   bare-hosts.sh down       end all of it
 #   bare-hosts.sh reboot I   kill everything on host I, and start it again with an empty /tmp
 #   bare-hosts.sh cut I | mend I   take its cable out, put it back
+#   bare-hosts.sh slow I MBIT   let no more than so many megabits a second reach host I
 #   bare-hosts.sh run I COMMAND…   run something on host I as its root, past sshd
 #
 # Each has its own /root (its home), /tmp and /dev/shm, and Debian's own python3 without any package. Nothing of this
@@ -163,6 +164,7 @@ case ${1:-} in
   reboot) stop "$2"; rm -rf "$RIG/bare$2/tmp"; start "$2" ;;
   cut) ip link set "tw$NAME-$2" down ;;
   mend) ip link set "tw$NAME-$2" up ;;
+  slow) tc qdisc replace dev "tw$NAME-$2" root tbf rate "$3mbit" burst 256kb latency 50ms ;;
   run)
     i=$2; shift 2
     # unshare's one child is the first process of the host.

@@ -53,6 +53,10 @@ class BareHost:
         """Kill everything, and start it again."""
         _rig(self.rig, "reboot", str(self.number))
 
+    def slow_down(self, megabits_per_s: int) -> None:
+        """Give it a line on which no more than that arrives."""
+        _rig(self.rig, "slow", str(self.number), str(megabits_per_s))
+
     @contextmanager
     def unplugged(self) -> Iterator[None]:
         """Take its cable out for a while."""
