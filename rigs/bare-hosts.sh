@@ -170,5 +170,5 @@ case ${1:-} in
     # unshare's one child is the first process of the host.
     exec nsenter --target "$(cat "/proc/$(pid_of "$i")/task/$(pid_of "$i")/children" | cut -d' ' -f1)" \
       --mount --uts --net --pid --root --wd=/ "$@" ;;
-  *) sed -n '2,15p' "$0"; exit 2 ;;
+  *) sed -n '2,16p' "$0"; exit 2 ;;
 esac
