@@ -340,3 +340,24 @@ def test_the_only_account_is_taken() -> None:
 
 def test_accounts_and_qualities_of_service_are_named_once() -> None:
     assert read_associations("lab|normal,high\nlab|normal\nocean|\n") == (("lab", "ocean"), ("normal", "high"))
+
+
+@pytest.mark.parametrize(
+    ("text", "nowhere", "unreachable"),
+    [
+        (
+            "scontrol: error: fetch_config: DNS SRV lookup failed\n"
+            "scontrol: fatal: Could not establish a configuration source\n",
+            True,
+            False,
+        ),
+        ("sinfo: error: s_p_parse_file: unable to status file /etc/slurm/slurm.conf: No such file", True, False),
+        ("slurm_load_jobs error: Unable to contact slurm controller (connect failure)", False, True),
+        ("sbatch: error: invalid partition specified: gpu", False, False),
+    ],
+)
+def test_commands_that_were_never_set_up_are_told_from_a_controller_that_is_away(
+    text: str, nowhere: bool, unreachable: bool
+) -> None:
+    queue = SlurmQueue()
+    assert (queue.is_nowhere(text), queue.is_unreachable(text)) == (nowhere, unreachable)

@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from tests.providers.local.orders import order
@@ -374,11 +375,20 @@ async def test_each_instance_sees_gpus_of_its_own(lab: Lab) -> None:
         await launch(provider, replace(one, offer=replace(one.offer, resources=resources)))
     with pytest.raises(NoCapacity, match="full"):
         await launch(provider, replace(ordered(Role.WORKER), offer=replace(one.offer, resources=resources)))
-    seen = set()
-    for process in lab.processes():
-        with contextlib.suppress(Exception):
-            seen.add(process.environ().get("CUDA_VISIBLE_DEVICES"))
-    assert {"0", "1", "2"} <= seen
+
+    def seen() -> set[str | None]:
+        found = set()
+        for process in lab.processes():
+            # One that is being made has no variables yet, or has gone again.
+            with contextlib.suppress(psutil.Error, OSError):
+                found.add(process.environ().get("CUDA_VISIBLE_DEVICES"))
+        return found
+
+    for _ in range(200):
+        if {"0", "1", "2"} <= seen():
+            break
+        await asyncio.sleep(0.1)
+    assert {"0", "1", "2"} <= seen()
 
 
 async def test_a_worker_on_another_host_hears_where_its_scheduler_is(lab: Lab) -> None:

@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import ClassVar
 
-from tradewind.errors import BadRequest, Rejected, Unavailable
+from tradewind.errors import BadRequest, NotSetUp, Rejected, Unavailable
 from tradewind.host.bare.ground import VARIABLE, last_lines
 from tradewind.host.records import SAFE
 from tradewind.model.cluster import ClusterSpec
@@ -140,6 +140,11 @@ class BatchProvider(Provider):
         if self._known_site is None or time.monotonic() - self._known_site[0] > SITE_FOR_S:
             said = await asyncio.gather(*(self._runner.run(command) for command in self._queue.site_commands()))
             for one in said:
+                if one.code and self._queue.is_nowhere(one.error):
+                    raise NotSetUp(
+                        f"{self._queue.name}'s commands are on this machine, and know of no cluster: run this on a "
+                        f"login node of one, or set them up ({one.error.strip()[:300]})"
+                    )
                 if one.code:
                     raise Unavailable(f"{self._queue.name} doesn't answer: {one.error.strip()[:300]}")
             self._known_site = (time.monotonic(), self._queue.read_site([one.out for one in said]))

@@ -162,6 +162,10 @@ class Queue(ABC):
     def is_unreachable(self, text: str) -> bool:
         """Whether an error is not about what was asked, but says that nobody answered."""
 
+    @abstractmethod
+    def is_nowhere(self, text: str) -> bool:
+        """Whether an error says that the commands know of no cluster: installed, and never set up."""
+
     def wait_on_commands(self, jobs: Sequence[str], until: timedelta) -> Sequence[list[str]]:
         """Return the commands that let waiting submissions wait for so long from now; none where nothing ends them."""
         return ()

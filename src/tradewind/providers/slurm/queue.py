@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from tradewind.errors import ProviderError, Unavailable
 from tradewind.providers.batch.queue import Entry, Job, Partition, Queue, Site, Stage
 from tradewind.providers.slurm.reasons import HOPELESS, ended, waiting
-from tradewind.providers.slurm.refusals import UNREACHABLE, refusal
+from tradewind.providers.slurm.refusals import NOWHERE, UNREACHABLE, refusal
 from tradewind.providers.slurm.site import read_partitions, read_shapes
 
 LIST_FORMAT = "%i|%T|%S|%e|%r|%k"
@@ -134,6 +134,10 @@ class SlurmQueue(Queue):
     def is_unreachable(self, text: str) -> bool:
         """See :meth:`Queue.is_unreachable`."""
         return bool(UNREACHABLE.search(text))
+
+    def is_nowhere(self, text: str) -> bool:
+        """See :meth:`Queue.is_nowhere`."""
+        return bool(NOWHERE.search(text))
 
     def wait_on_commands(self, jobs: Sequence[str], until: timedelta) -> Sequence[list[str]]:
         """See :meth:`Queue.wait_on_commands`."""

@@ -13,6 +13,7 @@ UNREACHABLE = re.compile(
     r"|temporarily unable|Resource temporarily unavailable|Unable to establish controller",
     re.IGNORECASE,
 )
+NOWHERE = re.compile(r"establish a configuration source|unable to (open|status) file .*slurm\.conf", re.IGNORECASE)
 FULL = re.compile(r"submit limit|MaxSubmit|MaxJobCount|QOSMaxSubmit|AssocMaxSubmit|job submit limit", re.IGNORECASE)
 
 
