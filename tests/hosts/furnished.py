@@ -26,16 +26,19 @@ def furnish(host: BareHost) -> str:
     version = subprocess.run([PYTHON, "-V"], capture_output=True, text=True, check=True).stdout.split()[1]
     if not version.startswith(f"{MINOR}."):
         pytest.skip(f"bare machines have Python {version}, and compiled packages here are for {MINOR}")
-    home = host.home / "env"
+    home, draft = host.home / "env", host.home / "env-draft"
     if not home.exists():
-        site = home / "lib" / f"python{MINOR}" / "site-packages"
+        shutil.rmtree(draft, ignore_errors=True)
+        site = draft / "lib" / f"python{MINOR}" / "site-packages"
         site.mkdir(parents=True)
-        (home / "bin").mkdir()
-        (home / "bin" / "python").symlink_to(f"/usr/bin/python{MINOR}")
-        (home / "pyvenv.cfg").write_text("home = /usr/bin\ninclude-system-site-packages = false\n")
+        (draft / "bin").mkdir()
+        (draft / "bin" / "python").symlink_to(f"/usr/bin/python{MINOR}")
+        (draft / "pyvenv.cfg").write_text("home = /usr/bin\ninclude-system-site-packages = false\n")
         for found in _needed():
             _link(found, site)
         shutil.copytree(ROOT / "src" / "tradewind", site / "tradewind", ignore=shutil.ignore_patterns("__pycache__"))
+        draft.rename(home)
+    host.run("/root/env/bin/python", "-c", "import tradewind.host")  # what the host itself sees of it
     return "/root/env"
 
 
