@@ -13,9 +13,10 @@ from tradewind.errors import BadRequest, NoCapacity, ProviderError, Rejected, Un
 from tradewind.model.resources import GIB, Need, Range, Resources
 from tradewind.providers.batch.offers import Choices, expected, offers_for, units_per_hour
 from tradewind.providers.batch.queue import Job, Partition, Shape, Site, Stage
+from tradewind.providers.batch.setup import Survey, compose
 from tradewind.providers.slurm.queue import SlurmQueue, spell
 from tradewind.providers.slurm.reasons import HOPELESS, waiting
-from tradewind.providers.slurm.setup import Survey, compose, read_associations
+from tradewind.providers.slurm.setup import findings_of, read_associations
 from tradewind.providers.slurm.site import read_shapes, read_time
 
 CASES = Path(__file__).parent / "cases"
@@ -318,9 +319,8 @@ def test_slurms_forecast_is_read() -> None:
 
 
 def test_what_a_site_has_is_written_as_settings_that_are_read() -> None:
-    found = Survey(
-        site=site(), accounts=("lab", "root"), qos=("normal", "high"), interfaces=("ib0",), scratch=("/tmp",)
-    )
+    findings = findings_of(("lab", "root"), ("normal", "high"))
+    found = Survey(table="slurm", site=site(), findings=findings, interfaces=("ib0",), scratch=("/tmp",))
 
     text = compose(found)
 
@@ -333,7 +333,7 @@ def test_what_a_site_has_is_written_as_settings_that_are_read() -> None:
 
 
 def test_the_only_account_is_taken() -> None:
-    text = compose(Survey(site=site(), accounts=("lab",), qos=(), interfaces=(), scratch=()))
+    text = compose(Survey(table="slurm", site=site(), findings=findings_of(("lab",), ()), interfaces=(), scratch=()))
 
     assert tomllib.loads(text)["slurm"]["account"] == "lab"
 

@@ -7,11 +7,12 @@ import logging
 import os
 import threading
 import time
+from abc import abstractmethod
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar, Self, cast
 
 from tradewind.errors import BadRequest, NotSetUp, Rejected, Unavailable
 from tradewind.host.bare.ground import VARIABLE, last_lines
@@ -22,10 +23,10 @@ from tradewind.model.offer import Offer
 from tradewind.model.resources import Need
 from tradewind.providers.base import Capabilities, Handle, Order, Provider, ProviderSettings
 from tradewind.providers.batch.books import KEPT_FOR, Batch, Books
-from tradewind.providers.batch.letters import Habits, too_long
-from tradewind.providers.batch.offers import Choices, expected, offers_for, partition_of
+from tradewind.providers.batch.letters import Habits, habits_of, too_long
+from tradewind.providers.batch.offers import Choices, choices_of, expected, offers_for, partition_of
 from tradewind.providers.batch.queue import Entry, Job, Queue, Site, Stage
-from tradewind.providers.batch.runner import Runner
+from tradewind.providers.batch.runner import Runner, require
 from tradewind.providers.batch.sight import (
     from_data,
     handle_of,
@@ -104,6 +105,31 @@ class BatchProvider(Provider):
         self._watches: dict[str, asyncio.Task[None]] = {}
         self._pokes: list[Callable[[], None]] = []
 
+    @classmethod
+    @abstractmethod
+    def dialect(cls, table: Mapping[str, Any]) -> Queue:
+        """Return the system, as its table of the settings has it."""
+
+    @classmethod
+    def from_settings(cls, settings: ProviderSettings) -> Self:
+        """Return the provider; asks nothing yet.
+
+        Raises
+        ------
+        NotSetUp
+            This machine has none of the system's commands.
+        """
+        table = cast("dict[str, Any]", settings.options)
+        queue = cls.dialect(table)
+        require(queue)
+        return cls(
+            settings,
+            queue=queue,
+            runner=Runner(queue.prints),
+            choices=choices_of(table, provider=cls.name, part=queue.part),
+            habits=habits_of(table),
+        )
+
     def check(self, spec: ClusterSpec) -> None:
         """Refuse what can't run there.
 
@@ -133,7 +159,7 @@ class BatchProvider(Provider):
             partition = partition_of(site, offer.vm_type)
             longest = partition.longest_time if partition is not None else None
             if walltime is not None and longest is not None and walltime > longest:
-                raise BadRequest(too_long(walltime, offer.vm_type, longest))
+                raise BadRequest(too_long(walltime, offer.vm_type, longest, site.part))
         return found
 
     async def _site(self) -> Site:
@@ -355,7 +381,7 @@ class BatchProvider(Provider):
         found = await asyncio.to_thread(last_lines, str(log), lines)
         where = self._books.find(order)
         if not found and where is not None:
-            first = f"{self._books.log(where[0])}-{where[1]}"
+            first = self._queue.log_of(str(self._books.log(where[0])), where[1])
             found = await asyncio.to_thread(last_lines, first, lines)
         return tuple(found)
 

@@ -188,10 +188,10 @@ class Submitter:
     async def _scheduler_to_wait_for(self, order: Order, site: Site) -> Where | None:
         """Return the job of a cluster's scheduler, where that may start much later than its workers would."""
         cores = int(order.offer.resources.cpus) + 1
-        if order.marks.role is Role.SCHEDULER or order.cluster_contact is not None:
+        if order.marks.role is Role.SCHEDULER or order.cluster_contact is not None or not self._queue.waits_for_starts:
             return None
         if has_room_now(site, order.offer.vm_type, cores):
-            return None  # they start at the same time, a second sooner than Slurm looks at dependencies
+            return None  # they start at the same time, a second sooner than the queue looks at who waits for whom
         entries = await self._listed()
         for entry in entries:
             mark = read_mark(entry.mark)
