@@ -195,7 +195,7 @@ class BatchProvider(Provider):
             walltime=self._habits.walltime,
         )
         try:
-            said = await self._runner.run(command, text=self._queue.script(job))
+            said = await self._runner.run(command, text=self._queue.script(job, await self._site()))
         except Unavailable as error:
             logger.info("when jobs would start isn't known: %s", error)
             return ""
