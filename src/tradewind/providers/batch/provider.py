@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import os
 import threading
@@ -11,15 +12,16 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Self
 
-from tradewind.errors import BadRequest, NotSetUp, Rejected, Unavailable
+from tradewind.config import read_options
+from tradewind.errors import BadRequest, ConfigError, NotSetUp, Rejected, Unavailable
 from tradewind.host.bare.ground import VARIABLE, last_lines
 from tradewind.host.records import SAFE
 from tradewind.model.cluster import ClusterSpec
 from tradewind.model.instance import Marks, ObservedInstance, Role
 from tradewind.model.offer import Offer
-from tradewind.model.resources import Need
+from tradewind.model.resources import Need, Resources
 from tradewind.providers.base import Capabilities, Handle, Order, Provider, ProviderSettings
 from tradewind.providers.batch.books import KEPT_FOR, Batch, Books
 from tradewind.providers.batch.letters import Habits, too_long
@@ -46,6 +48,8 @@ LIST_WITHIN_S = 4.5
 """Less than the engine waits for a list."""
 AT_A_TIME = 500
 """Jobs named in one command: a line of arguments has an end."""
+FIXED = frozenset({"directory", "price_per_su", "currency"})
+"""Settings that are the same for all clusters: where notes lie, and what is billed."""
 LOOK_FIRST_S, LOOK_LAST_S = 0.03, 1.0
 
 
@@ -83,6 +87,7 @@ class BatchProvider(Provider):
     def __init__(
         self, settings: ProviderSettings, *, queue: Queue, runner: Runner, choices: Choices, habits: Habits
     ) -> None:
+        self._settings = settings
         self._installation = settings.installation
         self._queue = queue
         self._runner = runner
@@ -103,6 +108,30 @@ class BatchProvider(Provider):
         """When a waiting submission's last moment was moved, by the monotonic clock."""
         self._watches: dict[str, asyncio.Task[None]] = {}
         self._pokes: list[Callable[[], None]] = []
+        self._variants: dict[str, Self] = {}
+        """Of clusters with settings of their own, by these."""
+
+    def configured(self, options: Mapping[str, object]) -> Self:
+        """Return this provider with other settings for one cluster. Raises BadRequest for what can't be one."""
+        if not options:
+            return self
+        key = json.dumps(options, sort_keys=True)
+        if key not in self._variants:
+            fixed = sorted(FIXED & set(options))
+            if fixed:
+                raise BadRequest(
+                    f"backend_options: {', '.join(fixed)} is the same for all clusters of an installation: "
+                    f"set it in the table [{self.name}] of the settings file"
+                )
+            try:
+                given = read_options(self.name, options, "backend_options")
+            except ConfigError as error:
+                raise BadRequest(str(error)) from None
+            table = {**self._settings.options, **given}
+            variant = self.from_settings(replace(self._settings, options=table))
+            variant._pokes = self._pokes
+            self._variants[key] = variant
+        return self._variants[key]
 
     def check(self, spec: ClusterSpec) -> None:
         """Refuse what can't run there.
@@ -155,19 +184,7 @@ class BatchProvider(Provider):
         command = self._queue.forecast_command()
         if command is None:
             return ""
-        resources = offer.resources
-        job = Job(
-            name="tw-outlook",
-            mark="",
-            commands=("true",),
-            log=os.devnull,
-            count=1,
-            cpus=max(1, int(resources.cpus)),
-            memory=resources.memory,
-            gpus=resources.gpus,
-            queue=offer.vm_type,
-            walltime=self._habits.walltime,
-        )
+        job = self._example(offer.resources, offer.vm_type)
         try:
             said = await self._runner.run(command, text=self._queue.script(job))
         except Unavailable as error:
@@ -177,6 +194,25 @@ class BatchProvider(Provider):
             raise BadRequest(str(self._queue.refusal(said.error or said.out, job, await self._site())))
         at = self._queue.read_forecast(said.error + said.out)
         return "" if at is None else expected(at, datetime.now(UTC), offer, count, self._queue.name)
+
+    def script_for(self, resources: Resources, count: int = 1) -> str:
+        """Return the script that ``count`` jobs of this size are submitted with, for people to look at."""
+        job = self._example(resources, next(iter(self._choices.partitions), None))
+        return self._queue.script(replace(job, name="tw-example", count=count, commands=("exec …",), log="out"))
+
+    def _example(self, resources: Resources, part: str | None) -> Job:
+        return Job(
+            name="tw-outlook",
+            mark="",
+            commands=("true",),
+            log=os.devnull,
+            count=1,
+            cpus=max(1, int(resources.cpus)),
+            memory=resources.memory,
+            gpus=resources.gpus,
+            queue=part,
+            walltime=self._habits.walltime,
+        )
 
     # Launching
 
@@ -362,6 +398,8 @@ class BatchProvider(Provider):
     async def aclose(self) -> None:
         """Wait for what is being submitted; jobs stay. Nobody is poked any more."""
         self._pokes.clear()
+        for variant in self._variants.values():
+            await variant.aclose()
         for watch in list(self._watches.values()):
             watch.cancel()
         await asyncio.gather(*self._watches.values(), return_exceptions=True)
