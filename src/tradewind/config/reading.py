@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from tradewind.config.places import config_file
-from tradewind.config.settings import Settings, Size
+from tradewind.config.settings import Settings
+from tradewind.config.size import Size
 from tradewind.errors import ConfigError
 from tradewind.model.secret import Secret
 

@@ -123,7 +123,8 @@ class JobQueueCluster(Cluster):
         worker = self._session.spec.worker
         cpus = made.cpus or worker.cpus.minimum or 1
         resources = Resources(cpus=cpus, memory=int(made.memory or worker.memory.minimum or GIB), gpus=worker.gpus)
-        return example(self._system.name, made.keywords.get("backend_options", {}), resources)
+        script: str = self.sync(example, self._system.name, made.keywords.get("backend_options", {}), resources)
+        return script
 
     @property
     def job_header(self) -> str:
@@ -201,7 +202,7 @@ def translation(system: System, given: Mapping[str, Any]) -> Translation:
     return translate(system, said, configured, ours=OURS, python=sys.executable)
 
 
-def example(provider: str, options: Mapping[str, object], resources: Resources) -> str:
+async def example(provider: str, options: Mapping[str, object], resources: Resources) -> str:
     """Return the script of a job of this size."""
     # Only who looks at a script pays for what makes it; see tradewind.client.door for the same with the engine.
     open_provider = importlib.import_module("tradewind.providers.registry").open_provider
@@ -210,5 +211,5 @@ def example(provider: str, options: Mapping[str, object], resources: Resources) 
         state_directory=str(data_directory()),
         options=asdict(getattr(load_settings(), provider)),
     )
-    script: str = open_provider(provider, settings).configured(options).script_for(resources)
+    script: str = await open_provider(provider, settings).configured(options).script_for(resources)
     return script

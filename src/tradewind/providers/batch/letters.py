@@ -37,6 +37,12 @@ class Habits:
     scratch: str = ""
 
 
+def habits_of(table: Mapping[str, Any]) -> Habits:
+    """Return what the table of a system says of them."""
+    walltime: timedelta | None = table.get("walltime")
+    return Habits(walltime=walltime, interface=table.get("interface") or "", scratch=str(table.get("scratch") or ""))
+
+
 def walltime_of(order: Order, site: Site, habits: Habits, now: datetime) -> timedelta | None:
     """Return the time to ask for; None where nothing limits it.
 
@@ -53,18 +59,18 @@ def walltime_of(order: Order, site: Site, habits: Habits, now: datetime) -> time
         # Workers are replaced when their time is over; a scheduler can't be, so it asks for all that there is.
         asked = longest
     if habits.walltime is not None and longest is not None and habits.walltime > longest:
-        raise Rejected(too_long(habits.walltime, order.offer.vm_type, longest))
+        raise Rejected(too_long(habits.walltime, order.offer.vm_type, longest, site.part))
     if order.expires_at is not None:
         left = max(SPARE, order.expires_at - now + SPARE)
         asked = left if asked is None else min(asked, left)
     return asked if longest is None or asked is None else min(asked, longest)
 
 
-def too_long(walltime: timedelta, partition: str, longest: timedelta) -> str:
-    """Return the sentence on a walltime that no job of a partition may have."""
+def too_long(walltime: timedelta, name: str, longest: timedelta, part: str) -> str:
+    """Return the sentence on a walltime that no job of a part of the machine may have."""
     return (
-        f"a walltime of {walltime} is longer than the {longest} that partition {partition} allows: set a shorter "
-        "`walltime`, or name another partition"
+        f"a walltime of {walltime} is longer than the {longest} that {part} {name} allows: set a shorter "
+        f"`walltime`, or name another {part}"
     )
 
 
@@ -86,7 +92,7 @@ def job_for(
     return Job(
         name=name_of(first.marks.cluster),
         mark=mark_of(first.marks.installation, batch.id, first.marks.cluster),
-        commands=(f'{start} {letter}"${{{queue.index_variable}}}".json',),
+        commands=(f'{start} {letter}"{queue.index_in_shell}".json',),
         log=str(books.log(batch.id)),
         count=len(orders),
         cpus=max(1, int(resources.cpus)),

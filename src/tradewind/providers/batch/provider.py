@@ -8,11 +8,12 @@ import logging
 import os
 import threading
 import time
+from abc import abstractmethod
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self, cast
 
 from tradewind.config import read_options
 from tradewind.errors import BadRequest, ConfigError, NotSetUp, Rejected, Unavailable
@@ -24,10 +25,10 @@ from tradewind.model.offer import Offer
 from tradewind.model.resources import Need, Resources
 from tradewind.providers.base import Capabilities, Handle, Order, Provider, ProviderSettings
 from tradewind.providers.batch.books import KEPT_FOR, Batch, Books
-from tradewind.providers.batch.letters import Habits, too_long
-from tradewind.providers.batch.offers import Choices, expected, offers_for, partition_of
+from tradewind.providers.batch.letters import Habits, habits_of, too_long
+from tradewind.providers.batch.offers import Choices, choices_of, expected, offers_for, partition_of
 from tradewind.providers.batch.queue import Entry, Job, Queue, Site, Stage
-from tradewind.providers.batch.runner import Runner
+from tradewind.providers.batch.runner import Runner, require
 from tradewind.providers.batch.sight import (
     from_data,
     handle_of,
@@ -133,6 +134,31 @@ class BatchProvider(Provider):
             self._variants[key] = variant
         return self._variants[key]
 
+    @classmethod
+    @abstractmethod
+    def dialect(cls, table: Mapping[str, Any]) -> Queue:
+        """Return the system, as its table of the settings has it."""
+
+    @classmethod
+    def from_settings(cls, settings: ProviderSettings) -> Self:
+        """Return the provider; asks nothing yet.
+
+        Raises
+        ------
+        NotSetUp
+            This machine has none of the system's commands.
+        """
+        table = cast("dict[str, Any]", settings.options)
+        queue = cls.dialect(table)
+        require(queue)
+        return cls(
+            settings,
+            queue=queue,
+            runner=Runner(queue.prints),
+            choices=choices_of(table, provider=cls.name, part=queue.part),
+            habits=habits_of(table),
+        )
+
     def check(self, spec: ClusterSpec) -> None:
         """Refuse what can't run there.
 
@@ -162,7 +188,7 @@ class BatchProvider(Provider):
             partition = partition_of(site, offer.vm_type)
             longest = partition.longest_time if partition is not None else None
             if walltime is not None and longest is not None and walltime > longest:
-                raise BadRequest(too_long(walltime, offer.vm_type, longest))
+                raise BadRequest(too_long(walltime, offer.vm_type, longest, site.part))
         return found
 
     async def _site(self) -> Site:
@@ -186,7 +212,7 @@ class BatchProvider(Provider):
             return ""
         job = self._example(offer.resources, offer.vm_type)
         try:
-            said = await self._runner.run(command, text=self._queue.script(job))
+            said = await self._runner.run(command, text=self._queue.script(job, await self._site()))
         except Unavailable as error:
             logger.info("when jobs would start isn't known: %s", error)
             return ""
@@ -195,10 +221,12 @@ class BatchProvider(Provider):
         at = self._queue.read_forecast(said.error + said.out)
         return "" if at is None else expected(at, datetime.now(UTC), offer, count, self._queue.name)
 
-    def script_for(self, resources: Resources, count: int = 1) -> str:
+    async def script_for(self, resources: Resources, count: int = 1) -> str:
         """Return the script that ``count`` jobs of this size are submitted with, for people to look at."""
         job = self._example(resources, next(iter(self._choices.partitions), None))
-        return self._queue.script(replace(job, name="tw-example", count=count, commands=("exec …",), log="out"))
+        return self._queue.script(
+            replace(job, name="tw-example", count=count, commands=("exec …",), log="out"), await self._site()
+        )
 
     def _example(self, resources: Resources, part: str | None) -> Job:
         return Job(
@@ -391,7 +419,7 @@ class BatchProvider(Provider):
         found = await asyncio.to_thread(last_lines, str(log), lines)
         where = self._books.find(order)
         if not found and where is not None:
-            first = f"{self._books.log(where[0])}-{where[1]}"
+            first = self._queue.log_of(str(self._books.log(where[0])), where[1])
             found = await asyncio.to_thread(last_lines, first, lines)
         return tuple(found)
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from tradewind.errors import Unavailable
+from tradewind.errors import NotSetUp, Unavailable
+from tradewind.providers.batch.queue import Queue
 
 PATIENCE_S = 20.0
 """How long a command may take: a busy controller takes ten seconds, and one that is gone keeps everybody waiting."""
@@ -16,6 +18,16 @@ KEPT = frozenset({"PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "KRB5CCNAM
 KEPT_BEGINNINGS = ("LC_", "SLURM_CONF", "SLURM_CLUSTERS", "SGE_", "PBS_CONF", "PBS_DEFAULT", "LSF_", "CONDOR_CONFIG")
 """Everything else stays out: within a job (a notebook of JupyterHub) there are variables that change what commands do,
 and a queue keeps what a submission has in its environment, where a cloud's keys may stand."""
+
+
+def require(queue: Queue | type[Queue]) -> None:
+    """Raise NotSetUp where this machine has not all of a system's commands."""
+    missing = [program for program in queue.programs if shutil.which(program) is None]
+    if missing:
+        raise NotSetUp(
+            f"{', '.join(missing)} isn't on this machine's PATH ({os.environ.get('PATH', '')}): run this on a login "
+            f"node of the cluster, or load the module that has {queue.name}'s commands"
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -174,7 +174,8 @@ class Submitter:
         self._books.write(batch, letters)
         self._books.hear()
         # Where no answer comes it may have it; whoever gives the order again looks first.
-        said = await self._runner.run(self._queue.submit_command(), text=self._queue.script(job), keeps=(lock,))
+        script = self._queue.script(job, site)
+        said = await self._runner.run(self._queue.submit_command(), text=script, keeps=(lock,))
         if said.code:
             refusal = self._queue.refusal(said.error or said.out, job, site)
             if not isinstance(refusal, Unavailable):
@@ -188,10 +189,10 @@ class Submitter:
     async def _scheduler_to_wait_for(self, order: Order, site: Site) -> Where | None:
         """Return the job of a cluster's scheduler, where that may start much later than its workers would."""
         cores = int(order.offer.resources.cpus) + 1
-        if order.marks.role is Role.SCHEDULER or order.cluster_contact is not None:
+        if order.marks.role is Role.SCHEDULER or order.cluster_contact is not None or not self._queue.waits_for_starts:
             return None
         if has_room_now(site, order.offer.vm_type, cores):
-            return None  # they start at the same time, a second sooner than Slurm looks at dependencies
+            return None  # they start at the same time, a second sooner than the queue looks at who waits for whom
         entries = await self._listed()
         for entry in entries:
             mark = read_mark(entry.mark)
