@@ -25,11 +25,27 @@ class BatchSettings:
     scratch: str | None = None
     """Directory on the node where workers spill, as "/tmp" or "$TMPDIR"; default None: below ``directory``."""
     directory: str | None = None
-    """Directory that all nodes see, for notes and logs; default None: in the data directory, below your home."""
+    """Directory that all nodes see, for notes and logs, and with ``login`` for software; default None: in the data
+    directory, below your home, or with ``login`` ~/.cache/tradewind there."""
     directives: tuple[str, ...] = ()
     """Further options of the command that submits, as ["--exclusive"]; default none."""
     prologue: tuple[str, ...] = ()
     """Lines for the shell before Python starts, as ["module load cuda"]; default none."""
+    login: str | None = None
+    """Login node to submit from, reached by SSH as your SSH settings say: "me@login.example.org"; default None: this
+    machine is one."""
+    key: str | None = None
+    """File of the private key for ``login``; default those of your SSH agent, and your usual ones."""
+    known_hosts: str | None = None
+    """File with the keys of hosts that are trusted; default None: ~/.ssh/known_hosts."""
+    ssh_config: str | None = None
+    """File with SSH settings, as jump hosts; default None: ~/.ssh/config."""
+    environment: str | None = None
+    """With ``login``: directory of an environment there, with Tradewind in it, that jobs use as it is; default None:
+    your own software is brought there."""
+    tunnel: bool = True
+    """Whether, with ``login``, schedulers are reached through it; default true. "false" is for nodes that this machine
+    reaches by itself."""
     price_per_su: Decimal | None = None
     """What a service unit costs in money; default None: the bill is in service units."""
     currency: str = "USD"

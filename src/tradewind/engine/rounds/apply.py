@@ -15,7 +15,7 @@ from tradewind.engine.clock import Clock
 from tradewind.engine.depot import Depots
 from tradewind.engine.link import Access, AgentLink
 from tradewind.engine.rounds.software import software_for
-from tradewind.errors import BadRequest, NoCapacity, Rejected, Unavailable
+from tradewind.errors import BadRequest, NoCapacity, Rejected, StillPreparing, Unavailable
 from tradewind.model.cluster import Cluster
 from tradewind.model.events import Event, Level
 from tradewind.model.instance import Contact, Instance, InstanceEnd, Marks, Role
@@ -189,6 +189,9 @@ async def _launch_one(
         words = wire.printable(str(error))
         ended = refused(row, InstanceEnd.REJECTED, words, means.clock.now())
         return ended, _event(cluster, now, "launch.rejected", f"{name} refused: {words}.", Level.ERROR), None
+    except StillPreparing as error:
+        said = _event(cluster, now, "launch.preparing", f"{name}: {wire.printable(str(error))}.", Level.INFO)
+        return after, said, error.retry_after
     except Unavailable as error:
         return (
             after,

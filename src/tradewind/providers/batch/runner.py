@@ -8,6 +8,7 @@ import os
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from tradewind.errors import NotSetUp, Unavailable
 from tradewind.providers.batch.queue import Queue
@@ -39,17 +40,8 @@ class Said:
     error: str
 
 
-class Runner:
-    """Runs commands as the user, in a clean environment.
-
-    Parameters
-    ----------
-    variables : mapping
-        Set for every command.
-    """
-
-    def __init__(self, variables: Mapping[str, str]) -> None:
-        self._variables = dict(variables)
+class CommandRunner(Protocol):
+    """Runs commands of a batch system, as the user."""
 
     async def run(
         self, command: Sequence[str], *, text: str = "", keeps: Sequence[int] = (), patience_s: float = PATIENCE_S
@@ -72,6 +64,24 @@ class Runner:
         Unavailable
             It isn't there, or took too long; it may have done what it was asked.
         """
+
+
+class Runner:
+    """Runs them on this machine, in a clean environment.
+
+    Parameters
+    ----------
+    variables : mapping
+        Set for every command.
+    """
+
+    def __init__(self, variables: Mapping[str, str]) -> None:
+        self._variables = dict(variables)
+
+    async def run(
+        self, command: Sequence[str], *, text: str = "", keeps: Sequence[int] = (), patience_s: float = PATIENCE_S
+    ) -> Said:
+        """See :meth:`CommandRunner.run`."""
         try:
             process = await asyncio.create_subprocess_exec(
                 *command,
