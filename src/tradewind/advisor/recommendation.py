@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
 from typing import Any
@@ -74,12 +74,14 @@ class Teller:
                 and rule.unless.holds(partner.facts, self.answers) is not True
             ),
             to_ask=tuple(
-                cited(rule.id, f"Ask: {rule.label}?", rule.keep, partner)
-                for rule, became in hurdles
-                if became in {Outcome.ASK, Outcome.WARN}
+                self._doubt(rule, partner) for rule, became in hurdles if became in {Outcome.ASK, Outcome.WARN}
             ),
             fee_per_month=fee(partner, self.answers),
         )
+
+    def _doubt(self, rule: Hurdle, partner: Partner) -> Reason:
+        unanswered = tuple(sorted(rule.keep.answers - self.answers.keys()))
+        return replace(cited(rule.id, f"Ask: {rule.label}?", rule.keep, partner), unanswered=unanswered)
 
     def _hurdles(self, judged: Judgement) -> Iterator[tuple[Hurdle, Outcome]]:
         programme = judged.partner.kind is PartnerKind.PROGRAMME

@@ -167,6 +167,7 @@ def _reason(reason: Reason, today: date) -> dict[str, Any]:
         "says": reason.says,
         "facts": [told_fact(fact, today) for fact in reason.facts],
         "unknown": list(reason.unknown),
+        **({"unanswered": list(reason.unanswered)} if reason.unanswered else {}),
     }
 
 

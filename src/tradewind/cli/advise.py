@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import sys
 from collections.abc import Iterable, Mapping
@@ -16,6 +17,7 @@ from rich.text import Text
 
 from tradewind.advisor.bench import turns
 from tradewind.advisor.judge import Reason
+from tradewind.advisor.link import Shared, write_link
 from tradewind.advisor.match import Advice, advise
 from tradewind.advisor.questions import Question, Questionnaire, QuestionType
 from tradewind.advisor.reading import parsed
@@ -44,6 +46,7 @@ QUIET = "bright_black"
 @click.option("--weight", "weights", multiple=True, metavar="PREFERENCE=0..10", help="Move the weight of a preference.")
 @click.option("--questions", is_flag=True, help="Print all questions as a file of answers to fill in.")
 @click.option("--all", "everything", is_flag=True, help="Show every partner: those that fit, and why the others don't.")
+@click.option("--page", is_flag=True, help="Ask and answer as a page in your browser, on this machine alone.")
 @at_option
 @json_option
 def advise_(
@@ -52,6 +55,7 @@ def advise_(
     weights: tuple[str, ...],
     questions: bool,
     everything: bool,
+    page: bool,
     at: datetime | None,
     as_json: bool,
 ) -> None:
@@ -65,6 +69,12 @@ def advise_(
         click.echo(_form(shelf.questionnaire), nl=False)
         return
     given, moved = _given(file, sets, weights)
+    if page:
+        # A page is for who wants one: templates and a server take time that no other command should pay.
+        shared = Shared(day=day(None), answers=shelf.questionnaire.read(given), weights=shelf.rules.moved(moved))
+        link = f"?a={write_link(shared)}" if given or moved else ""
+        importlib.import_module("tradewind.cli.page").show_pages(f"/advise{'/answer' if link else ''}{link}")
+        return
     console = open_console()
     today = day(at)
     if file is None and not sets:

@@ -12,7 +12,7 @@ from tradewind.advisor.bench import Turn, turns
 from tradewind.advisor.fact import Fact
 from tradewind.advisor.link import Shared, write_link
 from tradewind.advisor.match import Advice, advise
-from tradewind.advisor.questions import Question
+from tradewind.advisor.questions import Question, QuestionType
 from tradewind.advisor.recommendation import Excluded, Recommendation
 from tradewind.advisor.shelf import Shelf, open_shelf
 from tradewind.advisor.told import interests
@@ -56,6 +56,15 @@ class Said:
     says: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Doubts:
+    """What isn't known of a partner: what the group may say itself, and what it must ask the partner."""
+
+    to_answer: tuple[Question, ...]
+    """Questions left open."""
+    to_ask: tuple[str, ...]
+
+
 def answered(fields: Fields, today: date) -> Sheet | Leads:
     """Return the answer to what an address says; the form, where that has faults; its link, where it is a form.
 
@@ -68,7 +77,7 @@ def answered(fields: Fields, today: date) -> Sheet | Leads:
     if not fields:
         return Leads(to="/advise")
     sent = filled(shelf, fields, today)
-    if sent.faults:
+    if sent.is_wrong:
         return form(shelf, sent, today)
     if set(fields) != {LINK}:
         return Leads(to=link_to(sent.shared))
@@ -121,6 +130,7 @@ def _answer(shelf: Shelf, shared: Shared, today: date) -> Sheet:
             "fields": shelf.directory.fields,
             "is_alive": is_alive,
             "first_source": first_source,
+            "doubts": lambda one: _doubts(one, shelf, shared.answers),
             "given": {},
             "faults": {},
             "today": today,
@@ -133,6 +143,21 @@ def first_source(one: Recommendation) -> Fact | None:
     """Return the fact whose source is the first to read: its price, or that it is there."""
     facts = (one.partner.facts.get(name) for name in ("price", "status", "hub"))
     return next((fact for fact in facts if fact is not None and fact.source.url), None)
+
+
+def _doubts(one: Recommendation, shelf: Shelf, answers: Mapping[str, Any]) -> Doubts:
+    """Return a partner's doubts; what a question of ours may settle isn't asked of the partner before that."""
+    questions = {name: shelf.questionnaire.find(name) for reason in one.to_ask for name in reason.unanswered}
+    # Who belongs to something ticks it; who doesn't leaves that open for good.
+    waiting = {name: question for name, question in questions.items() if question.type is not QuestionType.TIES}
+    return Doubts(
+        to_answer=tuple(waiting.values()),
+        to_ask=tuple(
+            reason.says.removeprefix("Ask: ").removesuffix("?")
+            for reason in one.to_ask
+            if not set(reason.unanswered) & waiting.keys()
+        ),
+    )
 
 
 def _shifts(shelf: Shelf, shared: Shared, advice: Advice, today: date) -> Iterator[Shift]:

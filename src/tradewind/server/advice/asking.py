@@ -10,7 +10,7 @@ from typing import Any
 
 from tradewind.advisor.link import SIZE, SIZES, WEIGHT, Shared, read_link, read_size
 from tradewind.advisor.questions import Question, Questionnaire, QuestionType
-from tradewind.advisor.rules import Preference, Rules
+from tradewind.advisor.rules import Contradiction, Preference, Rules
 from tradewind.advisor.shelf import Shelf, open_shelf
 from tradewind.errors import BadRequest
 from tradewind.server.advice.sheet import Fields, Sheet
@@ -29,6 +29,13 @@ class Filled:
     """What stands in it, as it was written."""
     faults: Mapping[str, Sequence[str]] = field(default_factory=dict)
     """What is wrong, by the question or the weight that it is said of."""
+    contradictions: tuple[Contradiction, ...] = ()
+    """What can't both be so."""
+
+    @property
+    def is_wrong(self) -> bool:
+        """Whether something must be mended before there is an answer."""
+        return bool(self.faults or self.contradictions)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,17 +84,12 @@ def filled(shelf: Shelf, fields: Fields, today: date) -> Filled:
                 _answer(questionnaire, questionnaire.find(name), said, answers)
         except BadRequest as error:
             faults.setdefault(name, []).append(str(error).removeprefix(f"{name}: "))
-    for rule in rules.contradicted(answers):
-        for name in rule.of:
-            others = [questionnaire.find(other).asks for other in rule.of if other != name]
-            beside = f" (see also: {' '.join(others)})" if others else ""
-            faults.setdefault(name, []).append(f"This can't be so: {rule.says}{beside}")
     usual = {one.preference.id: one.usual for one in weighed(rules, answers, {})}
     weights = {name: weight for name, weight in weights.items() if usual[name] != weight}
     # A link that nothing was filled in over keeps its day: it says how old the answer is.
     day = base.day if set(fields) == {LINK} else today
     shared = Shared(day=day, answers=answers, weights=weights, sizes=sizes, left_out=base.left_out)
-    return Filled(shared=shared, given=given, faults=faults)
+    return Filled(shared=shared, given=given, faults=faults, contradictions=rules.contradicted(answers))
 
 
 def form(shelf: Shelf, filled: Filled, today: date) -> Sheet:
@@ -95,17 +97,25 @@ def form(shelf: Shelf, filled: Filled, today: date) -> Sheet:
     questionnaire = shelf.questionnaire
     first = [question for question in questionnaire.questions if question.part == 1]
     more = [question for question in questionnaire.questions if question.part != 1]
+    beside = {name: list(words) for name, words in filled.faults.items()}
+    for rule in filled.contradictions:
+        for name in rule.of:
+            others = [f"“{questionnaire.find(other).asks}”" for other in rule.of if other != name]
+            with_what = f" with what you answered to {', '.join(others)}" if others else ""
+            beside.setdefault(name, []).append(f"This can't be so{with_what}: {rule.says}.")
     named = {question.id: question.asks for question in questionnaire.questions}
     named |= {f"{WEIGHT}.{one.id}": one.label for one in shelf.rules.preferences}
     return Sheet(
         template="advise.html",
-        status=400 if filled.faults else 200,
+        status=400 if filled.is_wrong else 200,
         values={
             "first": first,
             "more": more,
-            "is_open": any(question.id in filled.given or question.id in filled.faults for question in more),
+            "is_open": any(question.id in filled.given or question.id in beside for question in more),
             "given": filled.given,
-            "faults": filled.faults,
+            "faults": beside,
+            "slips": filled.faults,
+            "contradictions": filled.contradictions,
             "named": named,
             "options": {question.id: options(questionnaire, question) for question in questionnaire.questions},
             "several": SEVERAL,

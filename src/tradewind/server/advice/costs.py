@@ -25,8 +25,8 @@ USUAL: Mapping[str, Decimal] = {
 }
 """What is taken where nobody said: a group that reads a little every day."""
 ASKS: Mapping[str, tuple[str, str]] = {
-    "read": ("Each person reads and works off", "TB a month"),
-    "hours": ("Each person has a notebook open", "hours a month"),
+    "read": ("Read and worked off by each person", "TB a month"),
+    "hours": ("With a notebook open, each person", "hours a month"),
     "storage": ("Results that are kept", "TB"),
     "out": ("Taken out of the cloud", "TB a month"),
 }

@@ -26,6 +26,10 @@ _templates.filters["ago"] = lambda day, today: _ago(day, today)
 _templates.filters["sentence"] = lambda words: f"{str(words)[:1].upper()}{str(words)[1:]}"
 
 
+# Whether a page is shown by one person's own machine: nothing is signed in to there.
+_templates.globals["is_alone"] = False
+
+
 def render(template: str, **values: Any) -> str:
     """Return a template with ``values`` in it, all of them escaped."""
     return _templates.get_template(template).render(**values)
