@@ -28,7 +28,8 @@ each; with fewer, the same code would stand in files of two nouns. Packed enviro
 seven, batch queues ten, most of them shared by all queues; each further queue takes three or four. The rest is room for the next providers, not for a
 second way to do a thing.
 
-The advisor (what fits a group, and what it would cost) is a second, small product in the same house: some 15 modules.
+The advisor (what fits a group, and what it would cost) is a second, small product in the same house: some 15 modules,
+and 15 more since it also reads projects and keeps reviews.
 """
 
 
