@@ -6,6 +6,8 @@ import re
 from collections.abc import Mapping
 from datetime import timedelta
 
+from tradewind.providers.batch.sight import BY_ITSELF
+
 FAILURES: Mapping[int, str] = {
     1: "its node couldn't start it",
     7: "the site's prologue failed",
@@ -54,7 +56,7 @@ def ended(failed: int, exit_status: int, *, lasted: timedelta | None, walltime: 
     if failed in {0, 100} and lasted is not None and walltime is not None and lasted >= walltime:
         return "its walltime was over"
     if failed == 0:
-        return "ended by itself" if exit_status == 0 else f"failed with exit code {exit_status}; its log says more"
+        return BY_ITSELF if exit_status == 0 else f"failed with exit code {exit_status}; its log says more"
     if failed == 100:
         killed = exit_status in {KILLED, NOTIFIED}
         return "was deleted, or killed for a limit" if killed else f"was killed (Grid Engine: exit {exit_status})"
