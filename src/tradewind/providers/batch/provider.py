@@ -172,6 +172,7 @@ class BatchProvider(Provider):
 
     async def _site(self) -> Site:
         if self._known_site is None or time.monotonic() - self._known_site[0] > SITE_FOR_S:
+            await self._place.open()
             said = await asyncio.gather(*(self._runner.run(command) for command in self._queue.site_commands()))
             for one in said:
                 if one.code and self._queue.is_nowhere(one.error):
