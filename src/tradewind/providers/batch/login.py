@@ -38,6 +38,8 @@ REACHED_WITHIN_S = 12.0
 """A login node of which nothing is heard after this long is told to be away."""
 ANSWER_WITHIN_S = 10.0
 LOCK_WITHIN_S = 30.0
+SLACK_S = 5.0
+"""The node says that a command hangs before we think that the node does."""
 FURNISH_WITHIN_S = 20.0
 """How long a launch waits for software; who launches then asks again."""
 WEB = ("https://", "http://")
@@ -312,18 +314,18 @@ class FarRunner:
         """See :meth:`~tradewind.providers.batch.runner.CommandRunner.run`; ``keeps`` stands for the node's lock."""
         said = await self._node.ask(
             "run",
-            patience_s,
+            patience_s + SLACK_S,
             command=list(command),
             text=text,
             holds=bool(keeps),
             variables=self._variables,
-            within_s=patience_s * 0.9,  # the node says that a command hangs before we think that the node does
+            within_s=patience_s,
         )
         name = self._node.host.name
         if "absent" in said:
             raise ConfigError(f"{name} has {said['absent']}: have a module loaded at login, or name another login node")
         if "late" in said:
-            raise Unavailable(f"{command[0]} on {name} didn't answer within {patience_s * 0.9:.0f} s")
+            raise Unavailable(f"{command[0]} on {name} didn't answer within {patience_s:.0f} s")
         return Said(code=int(said["code"]), out=str(said["out"]), error=str(said["err"]))
 
 
