@@ -6,7 +6,7 @@ go one table down: ``TRADEWIND_LOCAL__PRICE_PER_HOUR=0.12``), which win. A keywo
 
 from tradewind.config.batch import BatchSettings, SlurmSettings
 from tradewind.config.places import artifact_file, cache_directory, config_file, data_directory
-from tradewind.config.reading import load_settings, parse_duration, parse_size
+from tradewind.config.reading import load_settings, parse_duration, parse_size, read_options
 from tradewind.config.settings import (
     FakeSettings,
     HistorySettings,
@@ -46,4 +46,5 @@ __all__ = [
     "load_settings",
     "parse_duration",
     "parse_size",
+    "read_options",
 ]

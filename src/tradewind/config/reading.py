@@ -69,6 +69,19 @@ def load_settings(file: Path | None = None, environ: Mapping[str, str] | None = 
     return settings
 
 
+def read_options(provider: str, given: Mapping[str, object], place: str) -> dict[str, object]:
+    """Return those settings of a provider's table that are ``given``, checked and converted as in the settings file.
+
+    Raises
+    ------
+    ConfigError
+        One isn't known, or a value can't be used; names it as being at ``place``, and says what would do.
+    """
+    kind = typing.get_type_hints(Settings)[provider]
+    table = _build(kind, given, place, ())
+    return {name: getattr(table, name) for name in given}
+
+
 def parse_duration(text: str | float) -> timedelta:
     """Return a duration given as seconds or as text like ``"10 min"``, ``"1h 30m"``.
 

@@ -137,6 +137,9 @@ class ServeSettings:
     """"text" for people or "json" for programs; default text."""
     open_metrics: bool = False
     """Whether everybody who reaches it may read /metrics; default false: this machine and operators may."""
+    open_advisor: bool = True
+    """Whether everybody who reaches it may read the advisor's pages, which hold nothing of anybody's workspace; default
+    true. "false" is for those alone who are signed in."""
     otlp_endpoint: str | None = None
     """Where OpenTelemetry traces go, as http://localhost:4318/v1/traces; default None sends none."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import os
 import threading
@@ -14,13 +15,14 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, ClassVar, Self, TypeVar, cast
 
-from tradewind.errors import BadRequest, MissingExtra, NotSetUp, Rejected, Unavailable
+from tradewind.config import read_options
+from tradewind.errors import BadRequest, ConfigError, MissingExtra, NotSetUp, Rejected, Unavailable
 from tradewind.host.bare.ground import VARIABLE
 from tradewind.host.records import SAFE
 from tradewind.model.cluster import ClusterSpec
 from tradewind.model.instance import Contact, InstanceStatus, Marks, ObservedInstance, Role
 from tradewind.model.offer import Offer
-from tradewind.model.resources import Need
+from tradewind.model.resources import Need, Resources
 from tradewind.providers.base import Capabilities, Handle, Order, Provider, ProviderSettings
 from tradewind.providers.batch.books import KEPT_FOR, OUT, Batch, Books
 from tradewind.providers.batch.letters import Habits, habits_of, too_long
@@ -49,6 +51,13 @@ LIST_WITHIN_S = 4.5
 """Less than the engine waits for a list."""
 AT_A_TIME = 500
 """Jobs named in one command: a line of arguments has an end."""
+FIXED = frozenset(
+    {
+        *("directory", "price_per_su", "currency"),
+        *("login", "key", "known_hosts", "ssh_config", "environment", "tunnel"),
+    }
+)
+"""Settings that are the same for all clusters: where notes lie and who is asked, and what is billed."""
 
 
 class BatchProvider(Provider):
@@ -85,6 +94,7 @@ class BatchProvider(Provider):
     def __init__(
         self, settings: ProviderSettings, *, queue: Queue, place: Place, choices: Choices, habits: Habits
     ) -> None:
+        self._settings = settings
         self._installation = settings.installation
         self._queue = queue
         self._place = place
@@ -104,6 +114,37 @@ class BatchProvider(Provider):
         self._held_at: dict[str, float] = {}
         """When a waiting submission's last moment was moved, by the monotonic clock."""
         self._pokes: list[Callable[[], None]] = []
+        self._variants: dict[str, Self] = {}
+        """Of clusters with settings of their own, by these."""
+
+    def configured(self, options: Mapping[str, object]) -> Self:
+        """Return this provider with other settings for one cluster. Raises BadRequest for what can't be one."""
+        if not options:
+            return self
+        key = json.dumps(options, sort_keys=True)
+        if key not in self._variants:
+            fixed = sorted(FIXED & set(options))
+            if fixed:
+                raise BadRequest(
+                    f"backend_options: {', '.join(fixed)} is the same for all clusters of an installation: "
+                    f"set it in the table [{self.name}] of the settings file"
+                )
+            try:
+                given = read_options(self.name, options, "backend_options")
+            except ConfigError as error:
+                raise BadRequest(str(error)) from None
+            table = {**self._settings.options, **given}
+            # Where it is run and what is written down there are shared, so that one list is of all.
+            variant = type(self)(
+                replace(self._settings, options=table),
+                queue=self.dialect(table),
+                place=self._place,
+                choices=choices_of(table, provider=self.name, part=self._queue.part),
+                habits=habits_of(table),
+            )
+            variant._pokes = self._pokes
+            self._variants[key] = variant
+        return self._variants[key]
 
     @classmethod
     @abstractmethod
@@ -190,8 +231,26 @@ class BatchProvider(Provider):
         command = self._queue.forecast_command()
         if command is None:
             return ""
-        resources = offer.resources
-        job = Job(
+        job = self._example(offer.resources, offer.vm_type)
+        try:
+            said = await self._runner.run(command, text=self._queue.script(job, await self._site()))
+        except Unavailable as error:
+            logger.info("when jobs would start isn't known: %s", error)
+            return ""
+        if said.code:
+            raise BadRequest(str(self._queue.refusal(said.error or said.out, job, await self._site())))
+        at = self._queue.read_forecast(said.error + said.out)
+        return "" if at is None else expected(at, datetime.now(UTC), offer, count, self._queue.name)
+
+    async def script_for(self, resources: Resources, count: int = 1) -> str:
+        """Return the script that ``count`` jobs of this size are submitted with, for people to look at."""
+        job = self._example(resources, next(iter(self._choices.partitions), None))
+        return self._queue.script(
+            replace(job, name="tw-example", count=count, commands=("exec …",), log="out"), await self._site()
+        )
+
+    def _example(self, resources: Resources, part: str | None) -> Job:
+        return Job(
             name="tw-outlook",
             mark="",
             commands=("true",),
@@ -200,18 +259,9 @@ class BatchProvider(Provider):
             cpus=max(1, int(resources.cpus)),
             memory=resources.memory,
             gpus=resources.gpus,
-            queue=offer.vm_type,
+            queue=part,
             walltime=self._habits.walltime,
         )
-        try:
-            said = await self._runner.run(command, text=self._queue.script(job))
-        except Unavailable as error:
-            logger.info("when jobs would start isn't known: %s", error)
-            return ""
-        if said.code:
-            raise BadRequest(str(self._queue.refusal(said.error or said.out, job, await self._site())))
-        at = self._queue.read_forecast(said.error + said.out)
-        return "" if at is None else expected(at, datetime.now(UTC), offer, count, self._queue.name)
 
     # Launching
 
@@ -389,6 +439,8 @@ class BatchProvider(Provider):
     async def aclose(self) -> None:
         """Wait for what is being submitted; jobs stay. Nobody is poked any more."""
         self._pokes.clear()
+        for variant in self._variants.values():
+            await variant._submitter.aclose()
         await self._submitter.aclose()
         await self._place.aclose()
 

@@ -113,6 +113,8 @@ class Site:
     partitions: Sequence[Partition]
     part: str = "partition"
     """What the system calls a part of the machine: partition, queue."""
+    ways: Mapping[str, str] = field(default_factory=dict)
+    """How things are asked for there, where that differs from site to site; for the dialect alone."""
 
 
 class Queue(ABC):
@@ -145,7 +147,7 @@ class Queue(ABC):
         """Return the command that takes a script on its standard input."""
 
     @abstractmethod
-    def script(self, job: Job) -> str:
+    def script(self, job: Job, site: Site) -> str:
         """Return the script of a submission; it holds no secret."""
 
     @abstractmethod

@@ -175,7 +175,8 @@ class Submitter:
         self._books.write(batch)
         await self._place.look(())
         # Where no answer comes it may have it; whoever gives the order again looks first.
-        said = await self._place.runner.run(self._queue.submit_command(), text=self._queue.script(job), keeps=(lock,))
+        script = self._queue.script(job, site)
+        said = await self._place.runner.run(self._queue.submit_command(), text=script, keeps=(lock,))
         if said.code:
             refusal = self._queue.refusal(said.error or said.out, job, site)
             if not isinstance(refusal, Unavailable):

@@ -57,7 +57,7 @@ class SlurmQueue(Queue):
         """See :meth:`Queue.submit_command`."""
         return ["sbatch", "--parsable"]
 
-    def script(self, job: Job) -> str:
+    def script(self, job: Job, site: Site) -> str:
         """See :meth:`Queue.script`."""
         options = [
             f"--job-name={job.name}",
