@@ -14,6 +14,7 @@ PROVIDERS: Mapping[str, str] = MappingProxyType(
     {
         "fake": "tradewind.providers.fake:FakeProvider",
         "local": "tradewind.providers.local:LocalProvider",
+        "pbs": "tradewind.providers.pbs:PbsProvider",
         "slurm": "tradewind.providers.slurm:SlurmProvider",
         "ssh": "tradewind.providers.ssh:SshProvider",
     }
