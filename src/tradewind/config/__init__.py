@@ -4,7 +4,14 @@ Read from ``config.toml`` in the user's configuration directory, then from varia
 go one table down: ``TRADEWIND_LOCAL__PRICE_PER_HOUR=0.12``), which win. A keyword of a call wins over both.
 """
 
-from tradewind.config.batch import BatchSettings, HtcondorSettings, LsfSettings, PbsSettings, SlurmSettings
+from tradewind.config.batch import (
+    BatchSettings,
+    HtcondorSettings,
+    LsfSettings,
+    PbsSettings,
+    SgeSettings,
+    SlurmSettings,
+)
 from tradewind.config.places import artifact_file, cache_directory, config_file, data_directory
 from tradewind.config.reading import load_settings, parse_duration, parse_size, read_options
 from tradewind.config.settings import (
@@ -36,6 +43,7 @@ __all__ = [
     "PbsSettings",
     "ServeSettings",
     "Settings",
+    "SgeSettings",
     "Size",
     "SlurmSettings",
     "SoftwareSettings",

@@ -67,6 +67,23 @@ class SlurmSettings(BatchSettings):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SgeSettings(BatchSettings):
+    """The table ``[sge]``: jobs of Grid Engine, submitted from one of its submit hosts."""
+
+    queues: tuple[str, ...] = ()
+    """Where jobs may run, ``["all.q"]``; default none named: those in which they may run longest."""
+    project: str | None = None
+    """Whose share is used; default None: your own default project."""
+    parallel_environment: str | None = None
+    """What gives a job several slots of one node; default None: the queue's first with the rule ``$pe_slots``."""
+    memory_resource: str | None = None
+    """What memory is asked by, as "h_vmem"; default None: what the site has counted. Where nothing counts it, it isn't
+    asked for."""
+    gpu_resource: str | None = None
+    """What GPUs are asked by; default None: what the site has counted and calls gpu, gpus or ngpus."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PbsSettings(BatchSettings):
     """The table ``[pbs]``: jobs of OpenPBS, PBS Professional or Torque, submitted from one of its login nodes."""
 

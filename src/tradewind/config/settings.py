@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from decimal import Decimal
 
-from tradewind.config.batch import HtcondorSettings, LsfSettings, PbsSettings, SlurmSettings
+from tradewind.config.batch import HtcondorSettings, LsfSettings, PbsSettings, SgeSettings, SlurmSettings
 from tradewind.config.size import Size
 from tradewind.model.secret import Secret
 
@@ -137,6 +137,9 @@ class ServeSettings:
     """"text" for people or "json" for programs; default text."""
     open_metrics: bool = False
     """Whether everybody who reaches it may read /metrics; default false: this machine and operators may."""
+    open_advisor: bool = True
+    """Whether everybody who reaches it may read the advisor's pages, which hold nothing of anybody's workspace; default
+    true. "false" is for those alone who are signed in."""
     otlp_endpoint: str | None = None
     """Where OpenTelemetry traces go, as http://localhost:4318/v1/traces; default None sends none."""
 
@@ -221,6 +224,7 @@ class Settings:
     history: HistorySettings = field(default_factory=HistorySettings)
     software: SoftwareSettings = field(default_factory=SoftwareSettings)
     local: LocalSettings = field(default_factory=LocalSettings)
+    sge: SgeSettings = field(default_factory=SgeSettings)
     slurm: SlurmSettings = field(default_factory=SlurmSettings)
     pbs: PbsSettings = field(default_factory=PbsSettings)
     lsf: LsfSettings = field(default_factory=LsfSettings)

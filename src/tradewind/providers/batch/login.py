@@ -117,7 +117,12 @@ class LoginNode(Place):
     def _raise(self, silent: Silent) -> NoReturn:
         if silent.is_lasting and not self._was_reached:
             raise NotSetUp(f"the login node of [{self._name}] can't be used: {silent.words}") from None
-        raise Unavailable(f"the login node can't be reached: {silent.words}") from None
+        port = f"-p {self.host.port} " if self.host.port else ""
+        way = f"ssh {port}{f'{self.host.user}@' if self.host.user else ''}{self.host.address}"
+        raise Unavailable(
+            f"the login node can't be reached: {silent.words}; see whether `{way}` does, or name another as login in "
+            f"[{self._name}]"
+        ) from None
 
     def _poke(self) -> None:
         for poke in set(self._awaited.values()):

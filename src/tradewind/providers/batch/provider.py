@@ -29,11 +29,11 @@ from tradewind.providers.batch.letters import Habits, habits_of, too_long
 from tradewind.providers.batch.offers import Choices, choices_of, expected, offers_for, partition_of
 from tradewind.providers.batch.place import Here, Place
 from tradewind.providers.batch.queue import Entry, Job, Queue, Site, Stage
+from tradewind.providers.batch.recall import WITHIN_S, Recall
 from tradewind.providers.batch.runner import Runner, require
 from tradewind.providers.batch.sight import (
     from_data,
     handle_of,
-    mark_of,
     never,
     observed,
     read_handle,
@@ -47,8 +47,6 @@ P = TypeVar("P", bound="BatchProvider")
 
 SITE_FOR_S = 20.0
 """How long what there is counts as known."""
-LIST_WITHIN_S = 4.5
-"""Less than the engine waits for a list."""
 AT_A_TIME = 500
 """Jobs named in one command: a line of arguments has an end."""
 FIXED = frozenset(
@@ -103,6 +101,7 @@ class BatchProvider(Provider):
         self._habits = habits
         self._books = place.books
         self._submitter = Submitter(queue, place, self._books, habits, site=self._site, listed=self._list)
+        self._recall = Recall(queue, place.runner, self._books, self._installation)
         self._known_site: tuple[float, Site] | None = None
         self._batches: dict[str, Batch] = {}
         self._ended: dict[str, tuple[ObservedInstance, ...]] = {}
@@ -282,7 +281,7 @@ class BatchProvider(Provider):
         # Before the queue is asked: what is submitted meanwhile isn't missing from an older list.
         await asyncio.to_thread(self._load)
         expected = tuple(batch for batch in self._batches.values() if batch.job is not None)
-        entries = await self._list()
+        entries = await self._recall.explained(await self._list())
         await self._place.look([marks.order for batch in expected for marks in batch.marks])
         listed = {(entry.job, entry.index): entry for entry in entries}
         absent = [
@@ -291,7 +290,7 @@ class BatchProvider(Provider):
             for index in range(len(batch.marks))
             if (batch.job, index) not in listed and (batch.job, index) not in self._dead
         ]
-        listed |= await self._recalled(absent)
+        listed |= await self._recall.recalled(absent)
         seen = await asyncio.to_thread(self._seen, listed)
         await self._give_up_hope()
         await self._hold(entries)
@@ -307,7 +306,7 @@ class BatchProvider(Provider):
 
     async def _list(self) -> Sequence[Entry]:
         command = self._queue.list_command(await self._place.user())
-        said = await self._runner.run(command, patience_s=LIST_WITHIN_S)
+        said = await self._runner.run(command, patience_s=WITHIN_S)
         if said.code:
             raise Unavailable(f"{self._queue.name} doesn't answer: {said.error.strip()[:300]}")
         return self._queue.read_list(said.out)
@@ -362,28 +361,6 @@ class BatchProvider(Provider):
         self._place.closed(batch.id)
         for index in range(len(batch.marks)):
             self._dead.pop((batch.job or "", index), None)
-
-    async def _recalled(self, absent: Sequence[tuple[Batch, int]]) -> dict[Where, Entry]:
-        """Return what became of jobs that the queue doesn't list any more."""
-        jobs = sorted({batch.job for batch, _ in absent if batch.job is not None})
-        command = self._queue.recall_command(jobs) if jobs else None
-        told: dict[Where, Entry] = {}
-        if command is not None:
-            try:
-                said = await self._runner.run(command, patience_s=LIST_WITHIN_S)
-            except Unavailable as error:
-                logger.info("what became of older jobs isn't known: %s", error)
-            else:
-                told = {(e.job, e.index): e for e in self._queue.read_recalled(said.out)} if not said.code else {}
-        found: dict[Where, Entry] = {}
-        for batch, index in absent:
-            entry = told.get((batch.job or "", index))
-            if entry is None or entry.stage is not Stage.OVER:  # the accounts are late, or there are none
-                run = self._books.records.run(batch.marks[index].order)
-                entry = _forgotten(batch, index, ran=run.noted("instance.json"))
-            mark = mark_of(self._installation, batch.id, batch.cluster)
-            found[entry.job, index] = replace(entry, mark=mark)
-        return found
 
     async def _give_up_hope(self) -> None:
         """Take back what waits for what will never be; its reason was noticed."""
@@ -462,14 +439,6 @@ def _stray(entry: Entry, mark: tuple[str, str, str]) -> Marks:
     """Return marks for a job of ours of which nothing is written down: it is found, so that it can be ended."""
     name = f"job-{entry.job}-{entry.index}"
     return Marks(installation=mark[0], workspace="", cluster=mark[2], instance=name, order=name, role=Role.WORKER)
-
-
-def _forgotten(batch: Batch, index: int, *, ran: bool) -> Entry:
-    # Of what is cancelled before it starts, a queue may keep nothing.
-    words = (
-        "the queue doesn't list it any more, and it left no word of its end" if ran else "was cancelled while it waited"
-    )
-    return Entry(job=batch.job or "", index=index, mark="", stage=Stage.OVER, words=words)
 
 
 def _from_afar(provider: type[P]) -> type[P]:

@@ -137,6 +137,8 @@ class Queue(ABC):
     """What the system itself calls the first of several."""
     waits_for_starts: ClassVar[bool] = True
     """Whether a job can wait for another's start; where it can't, ``Job.after`` is None."""
+    tells_within: ClassVar[timedelta] = timedelta(0)
+    """How late its accounts may be: what is listed no more and left no word isn't said to have ended before."""
 
     def log_of(self, log: str, index: int) -> str:
         """Return the file of ``Job.log`` that a job of this index writes."""
@@ -173,6 +175,14 @@ class Queue(ABC):
     @abstractmethod
     def read_recalled(self, text: str) -> Sequence[Entry]:
         """Return what it tells."""
+
+    def explain_command(self, job: str) -> list[str] | None:
+        """Return the command that tells why a hopeless job can't start; None where the list has told already."""
+        return None
+
+    def read_explained(self, text: str) -> str:
+        """Return what it tells; empty where it says nothing."""
+        return ""
 
     @abstractmethod
     def end_command(self, jobs: Sequence[tuple[str, int]]) -> list[str]:
