@@ -52,6 +52,7 @@ class PbsQueue(Queue):
     # Its times have no zone.
     prints: ClassVar[Mapping[str, str]] = MappingProxyType({"TZ": "UTC", "LC_ALL": "C"})
     part: ClassVar[str] = "queue"
+    tells_within: ClassVar[timedelta] = timedelta(seconds=30)  # a server that is away for a moment tells later
     # One alone is no array, and has no index; Torque has a name of its own for it.
     index_in_shell: ClassVar[str] = "${PBS_ARRAY_INDEX:-${PBS_ARRAYID:-0}}"
 
