@@ -46,7 +46,7 @@ BATCH: list[tuple[str, str, str, object]] = [
 """In the table of each batch system."""
 
 EVERY: list[tuple[str, str, str, object]] = [
-    *((f"{table}.{key}", *rest) for table in ("sge", "slurm") for key, *rest in BATCH),
+    *((f"{table}.{key}", *rest) for table in ("htcondor", "lsf", "pbs", "sge", "slurm") for key, *rest in BATCH),
     ("provider", '"fake"', "fake", "fake"),
     ("workspace", '"ocean"', "ocean", "ocean"),
     ("store", '"sqlite:////x.db"', "sqlite:////x.db", "sqlite:////x.db"),
@@ -71,6 +71,17 @@ EVERY: list[tuple[str, str, str, object]] = [
     ("ssh.placement", '"pack"', "pack", "pack"),
     ("ssh.known_hosts", '"/etc/ssh/ssh_known_hosts"', "/etc/ssh/ssh_known_hosts", "/etc/ssh/ssh_known_hosts"),
     ("ssh.config", '"/etc/ssh/ssh_config"', "/etc/ssh/ssh_config", "/etc/ssh/ssh_config"),
+    ("pbs.queues", '["workq"]', "workq", ("workq",)),
+    ("pbs.account", '"ocean"', "ocean", "ocean"),
+    ("pbs.project", '"ocean"', "ocean", "ocean"),
+    ("pbs.chunk", '"cpu_type=rome"', "cpu_type=rome", "cpu_type=rome"),
+    ("pbs.torque", "true", "1", True),
+    ("lsf.queues", '["normal"]', "normal", ("normal",)),
+    ("lsf.project", '"ocean"', "ocean", "ocean"),
+    ("lsf.select", '"type==X86_64"', "type==X86_64", "type==X86_64"),
+    ("htcondor.accounting_group", '"ocean.me"', "ocean.me", "ocean.me"),
+    ("htcondor.requirements", '"HasFiles"', "HasFiles", "HasFiles"),
+    ("htcondor.disk", '"4 GiB"', "4 GiB", Size(4 * 1024**3)),
     ("sge.queues", '["all.q"]', "all.q", ("all.q",)),
     ("sge.project", '"ocean"', "ocean", "ocean"),
     ("sge.parallel_environment", '"smp"', "smp", "smp"),
