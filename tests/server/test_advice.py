@@ -118,11 +118,11 @@ async def test_a_weight_that_is_moved_stands_in_the_link_and_one_left_alone_does
     assert sent.headers["location"].count("~w.") == 1
 
 
-async def test_all_open_is_answered_too(client: httpx.AsyncClient) -> None:
+async def test_who_answers_nothing_is_told_that_it_says_nothing(client: httpx.AsyncClient) -> None:
     page = await client.get("/advise/answer?a=1~2026-11-01")
 
     assert page.status_code == 200
-    assert "fit your group equally well" in page.text or "fits your group best" in page.text
+    assert "There is no advice without an answer" in page.text
 
 
 async def test_no_honest_offer_is_said_with_what_is_nearest(client: httpx.AsyncClient) -> None:
