@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -38,6 +37,7 @@ def host(own: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sshd]:
     """A host to log in to, as the settings know it."""
     if servers.MISSING:
         pytest.skip(servers.MISSING)
+    (own / "sshd").mkdir()
     with servers.sshd(own / "sshd") as running:
         table = {
             "address": "127.0.0.1",
@@ -46,7 +46,7 @@ def host(own: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sshd]:
             "cores": 4,
             "memory": 8 * GIB,
             "key": str(running.key),
-            "environment": sys.prefix,
+            "environment": str(servers.environment(own / "environment")),
             "directory": str(own / "ws1"),
         }
         monkeypatch.setenv("TRADEWIND_SSH__HOSTS", json.dumps([table]))
