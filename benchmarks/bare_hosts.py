@@ -24,7 +24,7 @@ from time import perf_counter
 
 from pairs import machine
 from tests.hosts.bare import BareHost, BareHosts, bare_hosts
-from tests.hosts.caller import Caller, caller
+from tests.hosts.caller import ROOT, Caller, caller
 
 RIG = Path("/var/tmp/tradewind-bare-hosts-benchmark")
 UV = shutil.which("uv", path=f"{Path(sys.executable).parent}:{os.environ['PATH']}") or "uv"
@@ -52,11 +52,19 @@ class Ways:
         self._scientist = scientist
         self._tools = tools
         self._lock = scientist.home / "lock.txt"
+        self._whole = scientist.home / "whole.txt"
         words = [UV, "pip", "freeze", "--python", scientist.prefix / "bin" / "python"]
         frozen = subprocess.run(words, capture_output=True, text=True, check=True).stdout.splitlines()
-        # Without what no public index has: neither uv nor pip could install it there.
+        # Without what no public index has: neither uv nor pip could install it there by itself.
         own = ("driftwood", "harbour-master", "keelson", "tidemark", "tradewind")
-        self._lock.write_text("\n".join(line for line in frozen if "==" in line and not line.startswith(own)))
+        public = [line for line in frozen if "==" in line and not line.startswith(own)]
+        self._lock.write_text("\n".join(public))
+        # As the scientist has it, with the directories brought to the host. Tradewind is a wheel there, as if of an
+        # index: building it is no part of anybody's day. Conda's packages nobody could give to uv.
+        self._wheel = self._built(scientist.home / "wheels")
+        pinned = [line for line in frozen if line.startswith("harbour-master==")]
+        brought = ["-e ./driftwood", "keelson @ git+file:///root/keelson", f"./{self._wheel.name}"]
+        self._whole.write_text("\n".join([*public, *pinned, *brought]))
 
     def cluster(self, host: BareHost) -> float:
         """Return how long a cluster takes from the call to its first result."""
@@ -68,6 +76,14 @@ class Ways:
         """Return how long uv takes with the same lock; the copy of uv itself isn't counted."""
         self._give(host, Path(UV), self._lock)
         install = "uv pip install -q --no-deps -p env/bin/python -r lock.txt"
+        return self._timed(host, f"uv venv -q -p /usr/bin/python3 env && {install}")
+
+    def uv_whole(self, host: BareHost) -> float:
+        """Return how long uv takes with all of the lock: it builds the projects there. Bringing them isn't counted."""
+        self._give(host, Path(UV), self._whole, self._wheel)
+        for project in (self._scientist.editable, self._scientist.editable.parent / "keelson"):
+            shutil.copytree(project, host.home / project.name, symlinks=True)
+        install = f"UV_INDEX={self._scientist.index} uv pip install -q --no-deps -p env/bin/python -r whole.txt"
         return self._timed(host, f"uv venv -q -p /usr/bin/python3 env && {install}")
 
     def pip(self, host: BareHost) -> float:
@@ -94,6 +110,10 @@ class Ways:
         subprocess.run(["scp", *reach, packed, f"root@{host.address}:env.tar.gz"], check=True)
         self._ran(host, "mkdir env && tar xzf env.tar.gz -C env && env/bin/python env/bin/conda-unpack")
         return perf_counter() - began
+
+    def _built(self, into: Path) -> Path:
+        subprocess.run([UV, "build", "-q", "--wheel", "--out-dir", into, ROOT], check=True)
+        return next(into.glob("*.whl"))
 
     def _give(self, host: BareHost, *files: Path) -> None:
         for file in files:

@@ -27,6 +27,30 @@ is_up() { local pid; pid=$(pid_of "$1"); [ -n "$pid" ] && grep -qs '^State:[[:sp
 
 owner() { cat "/sys/class/net/$BRIDGE/ifalias" 2>/dev/null || true; }
 
+# What it was before the first of several such rigs came, for the last one to put back; each has a line of its own.
+FORWARDING=/run/tradewind-bare-hosts
+forwarding() {
+  mkdir -p "$FORWARDING"
+  (
+    flock 9
+    if [ "$1" = begin ]; then
+      [ -e "$FORWARDING/was" ] || cat /proc/sys/net/ipv4/ip_forward > "$FORWARDING/was"
+      echo "$RIG" > "$FORWARDING/of-$NAME"
+      echo 1 > /proc/sys/net/ipv4/ip_forward
+    elif [ -e "$FORWARDING/of-$NAME" ]; then
+      rm -f "$FORWARDING/of-$NAME"
+      # One whose bridge is gone was ended by something else, as by a restart of the machine.
+      for other in "$FORWARDING"/of-*; do
+        [ -e "$other" ] || continue
+        [ -e "/sys/class/net/tw${other##*/of-}0" ] && exit 0
+        rm -f "$other"
+      done
+      cat "$FORWARDING/was" > /proc/sys/net/ipv4/ip_forward
+      rm -f "$FORWARDING/was"
+    fi
+  ) 9> "$FORWARDING/lock"
+}
+
 network() {
   # Making the bridge is what one of two who try at once can do.
   if ! ip link add "$BRIDGE" type bridge 2>/dev/null; then
@@ -39,8 +63,7 @@ network() {
   ip link set "$BRIDGE" alias "$RIG"
   ip addr add "$NET.1/24" dev "$BRIDGE"
   ip link set "$BRIDGE" up
-  cat /proc/sys/net/ipv4/ip_forward > "$RIG/ip_forward"
-  echo 1 > /proc/sys/net/ipv4/ip_forward
+  forwarding begin
   iptables -t nat -A POSTROUTING -s "$NET.0/24" ! -d "$NET.0/24" -j MASQUERADE
   iptables -A FORWARD -s "$NET.0/24" -j ACCEPT
   iptables -A FORWARD -d "$NET.0/24" -j ACCEPT
@@ -154,7 +177,7 @@ down() {
   iptables -D FORWARD -s "$NET.0/24" -j ACCEPT 2>/dev/null || true
   iptables -D FORWARD -d "$NET.0/24" -j ACCEPT 2>/dev/null || true
   ip link del "$BRIDGE" 2>/dev/null || true
-  [ ! -s "$RIG/ip_forward" ] || cat "$RIG/ip_forward" > /proc/sys/net/ipv4/ip_forward
+  forwarding end
   rm -rf "$RIG"
 }
 

@@ -40,6 +40,7 @@ class Asked:
 
     def __init__(self, root: Path, python: str = sys.executable) -> None:
         self.root = root
+        self.pokes = 0
         self.process = subprocess.Popen(
             [python, "-I", "-u", "-c", ground.LOADER], stdin=subprocess.PIPE, stdout=subprocess.PIPE
         )
@@ -57,7 +58,7 @@ class Asked:
     def hear(self) -> dict[str, Any]:
         assert self.process.stdout is not None
         while "poke" in (line := json.loads(self.process.stdout.readline())):
-            continue
+            self.pokes += 1
         return dict(line)
 
     def ask(self, verb: str, **question: Any) -> dict[str, Any]:
@@ -143,6 +144,22 @@ def test_only_what_changed_is_told_again(station: Asked) -> None:
     assert station.ask("list")["runs"] == {}
     shutil.rmtree(station.root / "runs" / "o-1")
     assert station.ask("list")["runs"] == {"o-1": None}
+
+
+def test_what_comes_up_is_told_at_once_to_who_asks_all_the_time(station: Asked) -> None:
+    start(station, order("o-1", SLEEPS))
+    until = time.monotonic() + 1.5
+    while not station.pokes:
+        assert time.monotonic() < until, "that it was claimed is news"
+        station.ask("list")
+        time.sleep(0.02)
+    heard = station.pokes
+    station.root.joinpath("runs", "o-1", "ready").touch()
+    until = time.monotonic() + 1.0
+    while station.pokes == heard:
+        assert time.monotonic() < until, "that it is up is news"
+        station.ask("list")
+        time.sleep(0.02)
 
 
 def test_the_same_order_twice_is_claimed_once(station: Asked) -> None:

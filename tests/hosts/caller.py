@@ -79,20 +79,26 @@ class Caller:
 
 
 @contextmanager
-def caller(hosts: BareHosts, root: Path) -> Iterator[Caller]:
-    """Make that computer below ``root``; its channel is served for as long as the block runs."""
+def caller(hosts: BareHosts, root: Path, *, has_conda: bool = True) -> Iterator[Caller]:
+    """Make that computer below ``root``; its channel is served for as long as the block runs.
+
+    Without conda its Python is that of the machine, as the hosts have it.
+    """
     uv = shutil.which("uv") or str(Path(sys.executable).parent / "uv")
     if not Path(uv).exists():
         pytest.skip("a caller's environment is made with uv, which isn't installed")
     prefix, home, work = root / "env", root / "home", root / "work"
     home.mkdir(parents=True)
     work.mkdir()
-    channel = Channel(root / "channel")
-    channel.add_python()
-    channel.add_module("tidemark", "1.2.0", "def level():\n    return 42\n")
     with ExitStack() as stack:
-        address, _ = stack.enter_context(served(channel.root, GATEWAY))
-        asyncio.run(_install_conda(address, prefix))
+        if has_conda:
+            channel = Channel(root / "channel")
+            channel.add_python()
+            channel.add_module("tidemark", "1.2.0", "def level():\n    return 42\n")
+            address, _ = stack.enter_context(served(channel.root, GATEWAY))
+            asyncio.run(_install_conda(address, prefix))
+        else:
+            subprocess.run([uv, "venv", "-q", "--python", "/usr/bin/python3", prefix], check=True)
         add_wheel(root / "private", "harbour_master", "0.4.0", "def berth():\n    return 7\n")
         private, _ = stack.enter_context(served(root / "private", GATEWAY, secret=SECRET))
         editable = _project(root / "driftwood", "driftwood", "0.1.0", "def drift():\n    return 'as edited'\n")

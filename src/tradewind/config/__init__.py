@@ -4,8 +4,9 @@ Read from ``config.toml`` in the user's configuration directory, then from varia
 go one table down: ``TRADEWIND_LOCAL__PRICE_PER_HOUR=0.12``), which win. A keyword of a call wins over both.
 """
 
+from tradewind.config.batch import BatchSettings, SlurmSettings
 from tradewind.config.places import artifact_file, cache_directory, config_file, data_directory
-from tradewind.config.reading import load_settings, parse_duration, parse_size
+from tradewind.config.reading import load_settings, parse_duration, parse_size, read_options
 from tradewind.config.settings import (
     FakeSettings,
     HistorySettings,
@@ -15,15 +16,15 @@ from tradewind.config.settings import (
     OidcSettings,
     ServeSettings,
     Settings,
-    Size,
-    SlurmSettings,
     SoftwareSettings,
     SshHost,
     SshSettings,
     WebhookSettings,
 )
+from tradewind.config.size import Size
 
 __all__ = [
+    "BatchSettings",
     "FakeSettings",
     "HistorySettings",
     "JupyterHubSettings",
@@ -45,4 +46,5 @@ __all__ = [
     "load_settings",
     "parse_duration",
     "parse_size",
+    "read_options",
 ]

@@ -66,6 +66,10 @@ def python_command(module: str, descriptor: int) -> list[str]:
     return [sys.executable, "-P", "-c", program, str(descriptor)]
 
 
-def program_of(module: str, call: str) -> str:
-    """Return the text for ``python -P -c`` that makes ``call`` with the ``main`` of one of our modules."""
-    return f"import sys; sys.path.append({HOME!r}); from {module} import main; {call}"
+def program_of(module: str, call: str, *, home: str | None = HOME) -> str:
+    """Return the text for ``python -P -c`` that makes ``call`` with the ``main`` of one of our modules.
+
+    Where ``home`` is None, that Python has them among its packages.
+    """
+    found = "" if home is None else f"sys.path.append({home!r}); "
+    return f"import sys; {found}from {module} import main; {call}"

@@ -38,6 +38,7 @@ from tradewind.server.limits import Limits, Streams
 from tradewind.server.metrics import Metrics
 from tradewind.server.news import News
 from tradewind.server.operation import Operation, by_path
+from tradewind.server.pages.advice import AT_ONCE
 from tradewind.server.pages.places import PLACES
 
 if TYPE_CHECKING:
@@ -92,6 +93,7 @@ def create_app(assembly: Assembly, settings: Settings, *, public_url: str | None
     state.traces = _traces(settings.serve.otlp_endpoint)
     state.news = News(assembly.store, assembly.clock)
     state.ending = asyncio.Event()
+    state.advising = asyncio.Semaphore(AT_ONCE)
 
     for path, operations in by_path(OPERATIONS).items():
         app.add_route(path, _dispatch(operations), methods=[each.method for each in operations])

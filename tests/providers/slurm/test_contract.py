@@ -44,6 +44,10 @@ class TestSlurm(ProviderTests):
             ProviderSettings(installation=installation, state_directory=str(self.root), options=options)
         )
 
+    def batch_file(self, batch: str) -> Path:
+        """Return where a submission is written down."""
+        return self.root / "slurm" / "batches" / batch / "batch.json"
+
     def jobs(self) -> list[tuple[str, str]]:
         """Return where each live job writes, and its id."""
         lines = ask("squeue", "--noheader", "--array", "--format=%i|%T|%o|%k").splitlines()
@@ -52,7 +56,7 @@ class TestSlurm(ProviderTests):
     async def alive(self) -> Collection[Marks]:
         found = []
         for mark, job in self.jobs():
-            batch = self.root / "slurm" / "batches" / mark.split(":")[2] / "batch.json"
+            batch = self.batch_file(mark.split(":")[2])
             if batch.exists():
                 data = json.loads(batch.read_text())["marks"][int(job.partition("_")[2])]
                 found.append(Marks(**data | {"role": Role(data["role"])}))

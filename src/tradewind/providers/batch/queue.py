@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import Enum
+from types import MappingProxyType
+from typing import ClassVar
 
 from tradewind.errors import ProviderError
 
@@ -109,21 +111,43 @@ class Site:
     """What there is."""
 
     partitions: Sequence[Partition]
+    part: str = "partition"
+    """What the system calls a part of the machine: partition, queue."""
+    ways: Mapping[str, str] = field(default_factory=dict)
+    """How things are asked for there, where that differs from site to site; for the dialect alone."""
 
 
 class Queue(ABC):
-    """A batch system: builds its commands and reads its answers; runs nothing."""
+    """A batch system: builds its commands and reads its answers; runs nothing.
 
-    name: str
-    index_variable: str
-    """Environment variable that tells a job its index."""
+    A new system is a folder with one of these, a provider that makes it from its table of the settings, and a ``setup``
+    that looks around.
+    """
+
+    name: ClassVar[str]
+    programs: ClassVar[Sequence[str]]
+    """Commands without which nothing works."""
+    prints: ClassVar[Mapping[str, str]] = MappingProxyType({})
+    """Variables for every command, so that it answers in a form that can be read."""
+    part: ClassVar[str] = "partition"
+    """What it calls a part of the machine; its plural is the key of the settings that names those to use."""
+    index_in_shell: ClassVar[str]
+    """What a job's shell makes its index of, counted from 0."""
+    first_index: ClassVar[int] = 0
+    """What the system itself calls the first of several."""
+    waits_for_starts: ClassVar[bool] = True
+    """Whether a job can wait for another's start; where it can't, ``Job.after`` is None."""
+
+    def log_of(self, log: str, index: int) -> str:
+        """Return the file of ``Job.log`` that a job of this index writes."""
+        return f"{log}-{index + self.first_index}"
 
     @abstractmethod
     def submit_command(self) -> list[str]:
         """Return the command that takes a script on its standard input."""
 
     @abstractmethod
-    def script(self, job: Job) -> str:
+    def script(self, job: Job, site: Site) -> str:
         """Return the script of a submission; it holds no secret."""
 
     @abstractmethod

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import ClassVar
 
 from tradewind.errors import ProviderError, Unavailable
 from tradewind.providers.batch.queue import Entry, Job, Partition, Queue, Site, Stage
@@ -16,8 +17,6 @@ from tradewind.providers.slurm.site import read_partitions, read_shapes
 LIST_FORMAT = "%i|%T|%S|%e|%r|%k"
 RECALL_FORMAT = "JobID,State,ExitCode,Start,End,Comment"
 MIB = 1024**2
-PROGRAMS = ("sbatch", "squeue", "scancel", "sinfo", "scontrol")
-"""What must be there; without ``sacct`` less is known of what ended long ago."""
 STAGES = {
     "PENDING": Stage.WAITING,
     "REQUEUED": Stage.WAITING,
@@ -46,14 +45,19 @@ class SlurmQueue(Queue):
     constraint: str | None = None
     directives: tuple[str, ...] = ()
     prologue: tuple[str, ...] = ()
-    name: str = "Slurm"
-    index_variable: str = "SLURM_ARRAY_TASK_ID"
+
+    name: ClassVar[str] = "Slurm"
+    programs: ClassVar[Sequence[str]] = ("sbatch", "squeue", "scancel", "sinfo", "scontrol")
+    """Without ``sacct`` less is known of what ended long ago."""
+    # Times as seconds since 1970, since Slurm's own form has no zone; and no list of array indices cut short.
+    prints: ClassVar[Mapping[str, str]] = {"SLURM_TIME_FORMAT": "%s", "SLURM_BITSTR_LEN": "0"}
+    index_in_shell: ClassVar[str] = "${SLURM_ARRAY_TASK_ID}"
 
     def submit_command(self) -> list[str]:
         """See :meth:`Queue.submit_command`."""
         return ["sbatch", "--parsable"]
 
-    def script(self, job: Job) -> str:
+    def script(self, job: Job, site: Site) -> str:
         """See :meth:`Queue.script`."""
         options = [
             f"--job-name={job.name}",
