@@ -141,7 +141,7 @@ def _per_hour(planned: DryRun, currency: str) -> Decimal:
     return next((money.amount for money in planned.cost_per_hour.money if money.currency == currency), Decimal(0))
 
 
-def honoured(spec: ClusterSpec, provider: Provider) -> tuple[str, ...]:
+def honoured(spec: ClusterSpec, provider: Provider | type[Provider]) -> tuple[str, ...]:
     """Return a note for each wish that means nothing at this provider; raise for what would change the result.
 
     Moving a script from a cloud to a laptop changes ``provider`` alone, so a region is let pass with a note; other

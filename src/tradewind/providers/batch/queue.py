@@ -166,7 +166,7 @@ class Queue(ABC):
 
     @abstractmethod
     def script(self, job: Job, site: Site) -> str:
-        """Return the script of a submission; it holds no secret."""
+        """Return the script of a submission; it holds no secret. Raises Rejected for what can't be asked for."""
 
     @abstractmethod
     def read_submitted(self, text: str) -> str:

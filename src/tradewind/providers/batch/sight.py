@@ -14,6 +14,8 @@ from tradewind.model.money import Price
 from tradewind.providers.batch.queue import Entry, Stage
 
 VERSION = "tradewind"
+BY_ITSELF = "ended by itself"
+"""What a queue says of a job that it didn't end, as far as it knows."""
 
 
 def mark_of(installation: str, batch: str, cluster: str) -> str:
@@ -75,8 +77,10 @@ def _over(entry: Entry, marks: Marks, run: Run, handle: str) -> ObservedInstance
 
 
 def _why(entry: Entry, said: str) -> str:
-    # The instance knows best why it ended, unless somebody ended it: who that was, the queue knows.
-    return said if said and said != ASKED else entry.words or said
+    # The instance knows best why it ended, unless somebody ended it: who that was, a queue may know.
+    if said == ASKED:
+        return said if entry.words in {"", BY_ITSELF} else entry.words
+    return said or entry.words
 
 
 def never(seen: ObservedInstance, why: str) -> ObservedInstance:
