@@ -18,7 +18,10 @@ NOWHERE = re.compile(
     r"|unable to open .*bootstrap|act_qmaster.*(No such file|not found|can't)|can.t (read|get).*act_qmaster",
     re.IGNORECASE,
 )
-FULL = re.compile(r"max_u_jobs|only allow a limit of|job rejected: .*(limit|maximum).* jobs|max_jobs", re.IGNORECASE)
+FULL = re.compile(
+    r"max_u_jobs|only \d+ jobs are allowed|only allow a limit of|job rejected: .*(limit|maximum).* jobs|max_jobs",
+    re.IGNORECASE,
+)
 
 
 def refusal(text: str, job: Job, site: Site, *, project: str | None) -> ProviderError:
