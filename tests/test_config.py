@@ -106,6 +106,7 @@ EVERY: list[tuple[str, str, str, object]] = [
     ("serve.body_limit", "65536", "65536", 65536),
     ("serve.log_format", '"json"', "json", "json"),
     ("serve.open_metrics", "true", "true", True),
+    ("serve.open_advisor", "false", "false", False),
     ("serve.otlp_endpoint", '"http://localhost:4318"', "http://localhost:4318", "http://localhost:4318"),
     ("oidc.issuer", '"https://cilogon.org"', "https://cilogon.org", "https://cilogon.org"),
     ("oidc.client_id", '"tw"', "tw", "tw"),

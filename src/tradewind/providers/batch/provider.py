@@ -25,6 +25,7 @@ from tradewind.model.offer import Offer
 from tradewind.model.resources import Need, Resources
 from tradewind.providers.base import Capabilities, Handle, Order, Provider, ProviderSettings
 from tradewind.providers.batch.books import KEPT_FOR, OUT, Batch, Books
+from tradewind.providers.batch.ledger import Ledger
 from tradewind.providers.batch.letters import Habits, habits_of, too_long
 from tradewind.providers.batch.offers import Choices, choices_of, expected, offers_for, partition_of
 from tradewind.providers.batch.place import Here, Place
@@ -47,6 +48,8 @@ P = TypeVar("P", bound="BatchProvider")
 
 SITE_FOR_S = 20.0
 """How long what there is counts as known."""
+ACCOUNTS_WITHIN_S = 1.5
+"""How long a list waits for the accounts of what has just ended: mostly they are there, and a bill is right at once."""
 AT_A_TIME = 500
 """Jobs named in one command: a line of arguments has an end."""
 FIXED = frozenset(
@@ -104,6 +107,7 @@ class BatchProvider(Provider):
         self._recall = Recall(queue, place.runner, self._books, self._installation)
         self._known_site: tuple[float, Site] | None = None
         self._batches: dict[str, Batch] = {}
+        self._ledger = Ledger(queue, place.runner, place.books, choices.price_of)
         self._ended: dict[str, tuple[ObservedInstance, ...]] = {}
         """Of submissions that are over: the dead don't change."""
         self._dead: dict[Where, ObservedInstance] = {}
@@ -212,6 +216,7 @@ class BatchProvider(Provider):
 
     async def _site(self) -> Site:
         if self._known_site is None or time.monotonic() - self._known_site[0] > SITE_FOR_S:
+            await self._place.open()
             said = await asyncio.gather(*(self._runner.run(command) for command in self._queue.site_commands()))
             for one in said:
                 if one.code and self._queue.is_nowhere(one.error):
@@ -239,6 +244,16 @@ class BatchProvider(Provider):
             raise BadRequest(str(self._queue.refusal(said.error or said.out, job, await self._site())))
         at = self._queue.read_forecast(said.error + said.out)
         return "" if at is None else expected(at, datetime.now(UTC), offer, count, self._queue.name)
+
+    async def standing(self) -> str:
+        """Return what of the allocation is left, and one's fair share, as far as the system reckons them."""
+        try:
+            command = self._queue.standing_command(await self._place.user())
+            said = await self._runner.run(command) if command is not None else None
+        except (Unavailable, ConfigError) as error:
+            logger.info("what may still be spent isn't known: %s", error)
+            return ""
+        return "" if said is None or said.code else self._queue.read_standing(said.out)
 
     async def script_for(self, resources: Resources, count: int = 1) -> str:
         """Return the script that ``count`` jobs of this size are submitted with, for people to look at."""
@@ -292,6 +307,7 @@ class BatchProvider(Provider):
         ]
         listed |= await self._recall.recalled(absent)
         seen = await asyncio.to_thread(self._seen, listed)
+        await self._ledger.correct(self._ended, within_s=ACCOUNTS_WITHIN_S)
         await self._give_up_hope()
         await self._hold(entries)
         seen = [one if one.contact is None else await self._near(one, one.contact) for one in seen]
@@ -323,6 +339,8 @@ class BatchProvider(Provider):
                 self._ended[name] = tuple(
                     one for one in map(from_data, closed) if one.marks.installation == self._installation
                 )
+                if not self._books.is_told(name):
+                    self._ledger.expect(name, self._ended[name])
                 continue
             batch = self._books.batch(name)
             if batch is not None and batch.marks[0].installation == self._installation:
@@ -357,6 +375,7 @@ class BatchProvider(Provider):
     def _close(self, batch: Batch, dead: Sequence[ObservedInstance]) -> None:
         self._books.close(batch.id, [to_data(one) for one in dead])
         self._ended[batch.id] = tuple(dead)
+        self._ledger.expect(batch.id, dead)
         self._batches.pop(batch.id, None)
         self._place.closed(batch.id)
         for index in range(len(batch.marks)):
@@ -418,6 +437,7 @@ class BatchProvider(Provider):
         for variant in self._variants.values():
             await variant._submitter.aclose()
         await self._submitter.aclose()
+        await self._ledger.aclose()
         await self._place.aclose()
 
     def prepare(self) -> None:

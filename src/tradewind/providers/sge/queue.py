@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import ClassVar
 from xml.etree import ElementTree
 
-from tradewind.errors import ProviderError, Unavailable
+from tradewind.errors import ProviderError, Rejected, Unavailable
 from tradewind.providers.batch.queue import Entry, Job, Queue, Site, Stage
 from tradewind.providers.sge.reasons import ended, reason, waiting
 from tradewind.providers.sge.refusals import NOWHERE, UNREACHABLE, refusal
@@ -87,11 +87,7 @@ class SgeQueue(Queue):
             options.append(f"-pe {environment} {job.cpus}")
         if self.project is not None:
             options.append(f"-P {self.project}")
-        wishes = [*self._memory(job, site)]
-        gpu = self.gpu_resource or site.ways.get("gpu")
-        if job.gpus and gpu is not None:
-            per_slot = site.ways.get("gpu is per slot") == "yes"
-            wishes.append(f"{gpu}={job.gpus / job.cpus if per_slot else job.gpus:g}")
+        wishes = [*self._memory(job, site), *self._gpus(job, site)]
         if job.walltime is not None:
             wishes.append(f"h_rt={_seconds(job.walltime)}")
         if wishes:
@@ -107,6 +103,18 @@ class SgeQueue(Queue):
         size = job.memory + (SPARE if name in ADDRESS_SPACE else 0)
         slots = job.cpus if site.ways.get("memory is per slot") == "yes" else 1
         yield f"{name}={-(-size // (MIB * slots))}M"
+
+    def _gpus(self, job: Job, site: Site) -> Iterator[str]:
+        name = self.gpu_resource or site.ways.get("gpu")
+        if not job.gpus or name is None:
+            return
+        slots = job.cpus if site.ways.get("gpu is per slot") == "yes" else 1
+        if job.gpus % slots:
+            raise Rejected(
+                f"{name} counts GPUs for each slot here, so {job.cpus} cores with {job.gpus} GPUs can't be asked for: "
+                "set worker_cpu to the number of GPUs"
+            )
+        yield f"{name}={job.gpus // slots}"
 
     def read_submitted(self, text: str) -> str:
         """See :meth:`Queue.read_submitted`."""

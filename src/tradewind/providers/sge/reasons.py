@@ -6,6 +6,8 @@ import re
 from collections.abc import Mapping
 from datetime import timedelta
 
+from tradewind.providers.batch.sight import BY_ITSELF
+
 FAILURES: Mapping[int, str] = {
     1: "its node couldn't start it",
     7: "the site's prologue failed",
@@ -51,13 +53,15 @@ def ended(failed: int, exit_status: int, *, lasted: timedelta | None, walltime: 
     lasted, walltime : timedelta, optional
         How long it ran, and might have run; None where that isn't known.
     """
-    if failed in {0, 100} and lasted is not None and walltime is not None and lasted >= walltime:
+    if failed in {0, 37, 100} and lasted is not None and walltime is not None and lasted >= walltime:
         return "its walltime was over"
     if failed == 0:
-        return "ended by itself" if exit_status == 0 else f"failed with exit code {exit_status}; its log says more"
+        return BY_ITSELF if exit_status == 0 else f"failed with exit code {exit_status}; its log says more"
     if failed == 100:
-        killed = exit_status in {KILLED, NOTIFIED}
-        return "was deleted, or killed for a limit" if killed else f"was killed (Grid Engine: exit {exit_status})"
+        if exit_status == NOTIFIED:
+            return "was cancelled"
+        killed = exit_status == KILLED
+        return "was cancelled, or killed for a limit" if killed else f"was killed (Grid Engine: exit {exit_status})"
     plain = FAILURES.get(failed)
     return f"{plain} (Grid Engine: {failed})" if plain else f"Grid Engine says that it failed with code {failed}"
 
