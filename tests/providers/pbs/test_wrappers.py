@@ -2,6 +2,7 @@
 
 They list no arrays and no marks, and take neither a script on standard input nor a log from it, so a whole provider
 can't be tried on them.
+"""
 
 import os
 import shutil
