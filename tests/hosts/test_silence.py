@@ -22,7 +22,7 @@ from tests.providers.local.orders import INSTALLATION, order
 from tradewind.boot.process import Software
 from tradewind.config import SshHost
 from tradewind.errors import Unavailable
-from tradewind.model.environment import Environment
+from tradewind.model.environment import Environment, Package
 from tradewind.model.instance import InstanceStatus, ObservedInstance, Role
 from tradewind.model.offer import Offer
 from tradewind.model.resources import GIB, Resources
@@ -156,10 +156,14 @@ async def test_what_the_engine_does_not_reach_ends_before_it_is_given_up_whateve
 ) -> None:
     first, _, third = hosts.hosts
     with muted(GATEWAY) as address:
-        index = f"http://{address}/simple"
+        # A package, too: a host that an earlier test gave uv would need nothing of the index to make an empty one.
         making = Software(
             environment=Environment(
-                python="3.11.0", platform="linux-x86_64", packages=(), content_hash="cd" * 32, indexes=(index,)
+                python="3.11.0",
+                platform="linux-x86_64",
+                packages=(Package(name="never-answered", version="1"),),
+                content_hash="cd" * 32,
+                indexes=(f"http://{address}/simple",),
             )
         )
         async with watched(hosts, tmp_path / "one") as one, watched(hosts, tmp_path / "two", environment=None) as two:

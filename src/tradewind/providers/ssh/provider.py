@@ -216,7 +216,9 @@ class SshProvider(Provider):
             finally:
                 self._pending[place] -= share
         others = [self._silent.get(h.name) or NoCapacity(f"{h.name} is full") for h in fitting if h not in choice]
-        raise refusal_of(order.offer, [*refusals, *others])
+        here = {host.name for host in fitting}
+        beyond = [silent for name, silent in self._silent.items() if silent.is_lasting and name not in here]
+        raise refusal_of(order.offer, [*refusals, *others], beyond)
 
     def _out_of_reach(self, host: str, marks: Marks) -> Unavailable | Rejected:
         """Return what it means that an order is bound to a host which the settings don't name any more."""
