@@ -68,6 +68,12 @@ def open_freedoms() -> Freedoms:
     return read_freedoms(rules, clients, _grammar(open_reader(), {}), open_shelf().directory)
 
 
+@functools.cache
+def open_words_of_moves() -> Mapping[str, Mapping[str, str]]:
+    """Return how each fact of an infrastructure is told to somebody who moves. Raises ConfigError."""
+    return parsed(_text(HERE / "freedom" / "ways.toml"), "freedom/ways.toml")
+
+
 def open_reader() -> Reader:
     """Return what reads a file of the directory."""
     return Reader(

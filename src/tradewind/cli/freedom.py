@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Sequence
 from datetime import date, datetime
 from pathlib import Path
@@ -18,7 +19,7 @@ from tradewind.advisor.freedom.told import told_report
 from tradewind.advisor.freedom.weigh import weigh
 from tradewind.advisor.shelf import open_assumptions, open_freedoms
 from tradewind.cli.partner import at_option, day
-from tradewind.cli.project import read_project
+from tradewind.cli.project import read_documents, read_project
 from tradewind.cli.terminal import json_option, open_console, print_json
 from tradewind.errors import ConfigError
 
@@ -37,6 +38,23 @@ MOST_UNREAD = 10
     help=f"Exit with 1 where a bar has fewer of its {FULL} points; what was accepted doesn't count. For CI.",
 )
 @click.option("--all", "everything", is_flag=True, help="Name every line, and every file that wasn't read.")
+@click.option("--move-to", metavar="WAY", help="Show instead what changes on the way to local, ssh, slurm, server, ….")
+@click.option("--from", "move_from", metavar="WAY", help="Where it runs now; default what your settings say.")
+@click.option(
+    "--replicate",
+    "replicated",
+    multiple=True,
+    metavar="WAY",
+    help="Run the script PATH there, and again where the next --replicate says, and compare what it prints.",
+)
+@click.option(
+    "--tolerance",
+    type=click.FloatRange(0),
+    default=0.0,
+    show_default=True,
+    help="By how much, of the larger, two numbers may differ; 0 is bit for bit.",
+)
+@click.option("--timeout", type=float, default=3600.0, show_default=True, help="Seconds that each run may take.")
 @at_option
 @json_option
 @click.pass_context
@@ -46,23 +64,57 @@ def freedom(
     check: bool,
     least: int | None,
     everything: bool,
+    move_to: str | None,
+    move_from: str | None,
+    replicated: tuple[str, ...],
+    tolerance: float,
+    timeout: float,
     at: datetime | None,
     as_json: bool,
 ) -> None:
     """Show how free the project in PATH is to leave: its packages, code, notebooks and storage; default this folder.
 
-    Nothing of it is run, and nothing leaves this machine. What was given up on purpose stands in freedom.toml, each
-    with who, when and why.
+    Nothing of it is run, but for --replicate, and nothing leaves this machine. What was given up on purpose stands in
+    freedom.toml, each with who, when and why.
     """
     today = day(at)
+    if replicated:
+        _replicate(ctx, path, replicated, tolerance, timeout, today, as_json=as_json)
+        return
     freedoms = open_freedoms()
     project = read_project(path, freedoms)
     report = weigh(project, _pledge(path, freedoms, today), freedoms, today)
+    if move_to is not None:
+        # The engine's side, of which a look at a project needs nothing.
+        move = importlib.import_module("tradewind.cli.move")
+        planned = move.plan_move(read_documents(path), report, move_to, move_from)
+        print_json(move.told_move(planned)) if as_json else move.print_move(open_console(), planned)
+        return
     if as_json:
         print_json(told_report(report, today))
     else:
         _print(open_console(), path, report, today, everything=everything)
     if (check and (report.losses or report.faults)) or (least is not None and report.falls_short(least)):
+        ctx.exit(1)
+
+
+def _replicate(
+    ctx: click.Context,
+    script: Path,
+    names: tuple[str, ...],
+    tolerance: float,
+    timeout_s: float,
+    today: date,
+    *,
+    as_json: bool,
+) -> None:
+    ran = importlib.import_module("tradewind.cli.replicate")
+    replication = ran.replicate(script, names, tolerance, timeout_s)
+    if as_json:
+        print_json(ran.told_replication(replication))
+    else:
+        ran.print_replication(open_console(), replication, today)
+    if not replication.is_same:
         ctx.exit(1)
 
 

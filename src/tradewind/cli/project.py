@@ -48,6 +48,12 @@ def read_project(root: Path, freedoms: Freedoms) -> Project:
     return Project(looked=tuple(looked), paths=tuple(paths), unread=tuple(unread))
 
 
+def read_documents(root: Path) -> tuple[Document, ...]:
+    """Return the texts of a project that can be read; what can't be is told by :func:`read_project`."""
+    found = ((_text(path, relative, []), relative) for path, relative in _files(root, []) if is_read(relative))
+    return tuple(Document(path=relative, text=text) for text, relative in found if text is not None)
+
+
 def _files(root: Path, unread: list[Unread]) -> Iterator[tuple[Path, str]]:
     """Yield each file with its path within the project, in the same order everywhere."""
     if not root.is_dir():

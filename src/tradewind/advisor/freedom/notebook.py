@@ -27,7 +27,7 @@ _INSTALL = re.compile(
 def look_at_notebook(document: Document, freedoms: Freedoms) -> Looked:
     """Return what is found in the code cells of a notebook."""
     try:
-        cells = _cells(json.loads(document.text))
+        cells = cells_of(json.loads(document.text))
     except (ValueError, RecursionError) as error:
         why = f"this is no notebook that can be read: {str(error) or 'it is nested too deeply'}"
         return Looked(unread=(Unread(path=document.path, why=why),))
@@ -93,7 +93,7 @@ def plain_python(cell: str) -> str | None:
     return "\n".join(plain)
 
 
-def _cells(notebook: Any) -> tuple[str, list[tuple[int, str]]] | None:
+def cells_of(notebook: Any) -> tuple[str, list[tuple[int, str]]] | None:
     """Return a notebook's language and its code cells by number; None where there are no cells."""
     if not isinstance(notebook, Mapping) or not isinstance(notebook.get("cells"), list):
         return None
