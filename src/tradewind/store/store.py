@@ -25,6 +25,7 @@ from tradewind.store.idempotency import Idempotency, Once
 from tradewind.store.outbox import Outbox
 from tradewind.store.pages import Page
 from tradewind.store.records import Changes, ClusterSecrets, Lease, Loaded, Story
+from tradewind.store.reviews import Reviews
 from tradewind.store.spending import corrections
 from tradewind.store.spending.money import Treasury
 from tradewind.store.sql import database
@@ -52,6 +53,7 @@ class Store:
         self.idempotency = Idempotency(transactions)
         self.money = Treasury(transactions)
         self.outbox = Outbox(transactions)
+        self.reviews = Reviews(transactions)
 
     @property
     def place(self) -> str:
