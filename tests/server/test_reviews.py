@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 
 import httpx
 import pytest
-from sqlalchemy import insert
+from sqlalchemy import Connection, insert
 
 from tests.server.stage import API, Stage, new
-from tradewind.model.instance import Role
+from tradewind.model.instance import Instance, InstanceStatus, Role
 from tradewind.model.money import Price
+from tradewind.model.offer import Offer
 from tradewind.model.resources import GIB, Resources
 from tradewind.model.usage import Usage
 from tradewind.store import rows
@@ -28,9 +30,8 @@ REVIEW: dict[str, Any] = {
 
 @pytest.fixture
 async def operators(stage: Stage) -> Stage:
-    """Two operators, beside the people who are there."""
-    for name in ("root", "second"):
-        await stage.user(name, is_operator=True)
+    """A second operator, beside root and the others who are there."""
+    await stage.user("second", is_operator=True)
     return stage
 
 
@@ -203,8 +204,8 @@ async def test_pages_of_a_list_hold_each_review_once(operators: Stage) -> None:
         ({"points": {"speed": 3}}, "no points for 'speed'"),
         ({"points": {"ease": 6}}, "give 1 to 5"),
         ({"points": {"ease": 0}}, "give 1 to 5"),
-        ({"points": {"ease": True}}, "ease"),
-        ({"points": {"ease": 4.5}}, "ease"),
+        ({"points": {"ease": True}}, "points"),
+        ({"points": {"ease": 4.5}}, "points"),
         ({"interest": "works-for-it"}, "say in interest_note what it is"),
         ({"interest_note": "a cousin"}, "you declare none"),
         ({"interest": "secret"}, "interest"),
@@ -257,7 +258,8 @@ async def test_a_proof_says_what_was_metered_of_ones_own_and_money_on_wish_alone
 
     assert (plain["proof"]["providers"], plain["proof"]["instance_hours"]) == (["slurm"], 3.0)
     assert plain["proof"]["cost"] == []
-    assert with_cost["proof"]["cost"] == [{"amount": "6", "currency": "USD"}]
+    (cost,) = with_cost["proof"]["cost"]
+    assert (Decimal(cost["amount"]), cost["currency"]) == (6, "USD")
     assert (everything["proof"]["providers"], everything["proof"]["instance_hours"]) == (["local", "slurm"], 53.0)
 
 
@@ -277,8 +279,24 @@ async def meter(stage: Stage, user: str, provider: str, *, hours: int) -> None:
         name = f"{user}-{provider}"
         made = (await client.post(f"{API}/workspaces/lab/clusters", json=new(name))).json()
     now = stage.shared.assembly.clock.now()
+    offer = Offer(
+        provider=provider,
+        vm_type="node",
+        resources=Resources(cpus=1, memory=GIB),
+        price=Price(per_hour=Decimal(2), currency="USD"),
+    )
+    instance = Instance(
+        id=f"i-{name}",
+        cluster_id=made["id"],
+        role=Role.WORKER,
+        order_id=f"o-{name}",
+        offer=offer,
+        status=InstanceStatus.STOPPED,
+        requested_at=now - timedelta(hours=hours + 1),
+        expires_at=None,
+    )
     usage = Usage(
-        instance_id=f"i-{name}",
+        instance_id=instance.id,
         sequence=0,
         cluster_id=made["id"],
         cluster_name=name,
@@ -288,10 +306,14 @@ async def meter(stage: Stage, user: str, provider: str, *, hours: int) -> None:
         region=None,
         vm_type="node",
         role=Role.WORKER,
-        resources=Resources(cpus=1, memory=GIB),
-        price=Price(per_hour=2, currency="USD"),
+        resources=offer.resources,
+        price=offer.price,
         started_at=now - timedelta(hours=hours + 1),
         stopped_at=now - timedelta(hours=1),
     )
-    row = insert(tables.usages).values(rows.usage_values(usage))
-    await stage.shared.assembly.store._transactions.write(lambda connection: connection.execute(row))
+
+    def put(connection: Connection) -> None:
+        connection.execute(insert(tables.instances).values(rows.instance_values(instance)))
+        connection.execute(insert(tables.usages).values(rows.usage_values(usage)))
+
+    await stage.shared.assembly.store._transactions.write(put)

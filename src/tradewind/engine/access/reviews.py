@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import date, datetime
 from typing import Any
 
@@ -95,7 +96,7 @@ class Reviews:
         known = await _known(partner)
         now = self._clock.now()
         check_keepable(said)
-        _check(said, now)
+        said = _checked(said, now)
         review = Review(
             id=self._new_id("review"),
             partner=known,
@@ -203,8 +204,8 @@ def _proof_of(usages: Sequence[Usage], now: datetime, *, shows_cost: bool) -> Us
     )
 
 
-def _check(said: NewReview, now: datetime) -> None:
-    """Raise BadRequest for a review that can't be kept."""
+def _checked(said: NewReview, now: datetime) -> NewReview:
+    """Return a review as it is kept. Raises BadRequest for one that can't be."""
     for criterion, points in said.points.items():
         if criterion not in CRITERIA:
             raise BadRequest(f"there are no points for {criterion!r:.60}; there are {', '.join(CRITERIA)}")
@@ -221,9 +222,9 @@ def _check(said: NewReview, now: datetime) -> None:
         raise BadRequest(f"you declare an interest ({said.interest.value}): say in interest_note what it is")
     if said.interest is Interest.NONE and note:
         raise BadRequest("interest_note says what an interest is, and you declare none: which of the two is it?")
-    _prose(said.text, "the text")
     if said.proves_cost and said.proof_of is None:
         raise BadRequest("proves_cost is for a review with a proof: name the workspace in proof_of")
+    return replace(said, interest_note=note, text=_prose(said.text, "the text"))
 
 
 def _prose(text: str, what: str) -> str:
