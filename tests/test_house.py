@@ -25,7 +25,7 @@ MOST_MODULES = 440
 
 With the shared server (33 modules behind HTTP, people, budgets, PostgreSQL) some 230 stand there, of about 140 lines
 each; with fewer, the same code would stand in files of two nouns. Packed environments and the stores they lie in took
-seven, batch queues ten, most of them shared by all queues; each further queue takes three or four, and a login node
+seven, batch queues ten, most of them shared by all queues; each further queue takes three to six, and a login node
 behind SSH four. The rest is room for the next providers, not for a second way to do a thing.
 
 The advisor (what fits a group, and what it would cost) is a second, small product in the same house: some 20 modules,

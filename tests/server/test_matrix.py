@@ -119,6 +119,10 @@ reviews.answer              400   400   400 400 400    400    400    400   400  
 reviews.speakers            200   200   200 200 200    200    200    200   200      200  403      403    200
 reviews.appoint             403   403   403 403 403    403    403    403   400      403  403      403    403
 reviews.dismiss             403   403   403 403 403    403    403    403   404      403  403      403    403
+advisor.partners            200   200   200 200 200    200    200    200   200      200  200      200    200
+advisor.partner             200   200   200 200 200    200    200    200   200      200  200      200    200
+advisor.questions           200   200   200 200 200    200    200    200   200      200  200      200    200
+advisor.advice              200   200   200 200 200    200    200    200   200      200  200      200    200
 """
 
 
@@ -172,6 +176,7 @@ SCALING = {"scaling": wire.dump(Scaling.fixed(2)), "dismiss": []}
 SOFTWARE = Environment(python="3.12.1", platform="linux-x86_64", packages=(), content_hash="c")
 BODIES = {"clusters.scale": SCALING, "clusters.set_environment": {"environment": wire.dump(SOFTWARE)}}
 """Of what is put to a cluster."""
+QUERIES = {"advisor.advice": {"a": "1~2026-11-01~hub.must"}}
 NEWCOMER = {"secret": "made-up", "name": "eve"}
 REVIEW = {"used_for": "research", "used_from": "2024-01-01", "interest": "none", "points": {"ease": 4}}
 
@@ -225,7 +230,12 @@ async def ask(stage: Stage, operation: Operation, column: str) -> httpx.Response
         stage.app.state.ending.set()
     user, label = WHO.get(column, ("olga", column))
     async with stage.client(None if column == "none" else user, label) as client:
-        return await client.request(operation.method, operation.path.format(**names), json=bodies.get(operation.name))
+        return await client.request(
+            operation.method,
+            operation.path.format(**names),
+            json=bodies.get(operation.name),
+            params=QUERIES.get(operation.name),
+        )
 
 
 async def cluster_of(stage: Stage, owner: str, name: str | None) -> str:

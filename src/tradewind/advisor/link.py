@@ -50,7 +50,7 @@ class Shared:
 def write_link(shared: Shared) -> str:
     """Return the text that stands in the link; the same answers give the same text."""
     parts = [VERSION, shared.day.isoformat()]
-    parts += [f"{name}.{'.'.join(_written(answer))}" for name, answer in shared.answers.items()]
+    parts += [f"{name}.{'.'.join(_written(answer))}" for name, answer in sorted(shared.answers.items())]
     parts += [f"{WEIGHT}.{name}.{weight:g}" for name, weight in sorted(shared.weights.items())]
     parts += [f"{SIZE}.{name}.{size:f}" for name, size in sorted(shared.sizes.items())]
     return "~".join(parts)

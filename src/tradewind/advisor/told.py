@@ -12,7 +12,7 @@ from tradewind.advisor.judge import Reason
 from tradewind.advisor.match import Advice
 from tradewind.advisor.pairs import Pair
 from tradewind.advisor.partner import Partner
-from tradewind.advisor.questions import Questionnaire
+from tradewind.advisor.questions import Question, Questionnaire, QuestionType
 from tradewind.advisor.recommendation import Recommendation
 
 PLACES = 4
@@ -120,6 +120,26 @@ def told_advice(advice: Advice, questionnaire: Questionnaire) -> dict[str, Any]:
         ],
         "programmes": [_recommendation(one, today) for one in advice.programmes],
     }
+
+
+def told_questions(questionnaire: Questionnaire) -> list[dict[str, Any]]:
+    """Return every question, with what it may be answered."""
+    return [
+        {
+            "id": question.id,
+            "part": question.part,
+            "asks": question.asks,
+            "why": question.why,
+            "type": question.type.value,
+            "options": dict(question.options) or {tie: tie for tie in _ties(questionnaire, question)},
+            "unit": question.unit,
+        }
+        for question in questionnaire.questions
+    ]
+
+
+def _ties(questionnaire: Questionnaire, question: Question) -> tuple[str, ...]:
+    return questionnaire.ties() if question.type is QuestionType.TIES else ()
 
 
 def named(names: Sequence[str]) -> str:

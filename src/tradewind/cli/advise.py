@@ -219,8 +219,7 @@ def _print(console: Console, advice: Advice, shelf: Shelf, *, everything: bool) 
     if advice.ask_first:
         console.print(Text("Worth a mail before you decide", style="bold"))
         for one in advice.ask_first if everything else advice.ask_first[:MOST_ASKED]:
-            doubts = "; ".join(reason.says.removeprefix("Ask: ").rstrip("?") for reason in one.to_ask)
-            console.print(f"  {one.partner.name}: is it so? {doubts}", soft_wrap=True)
+            console.print(f"  {one.partner.name}: is it so? {'; '.join(map(_doubt, one.to_ask))}", soft_wrap=True)
         console.print()
     _print_changes(console, advice, shelf.questionnaire)
     _print_excluded(console, advice, everything=everything)
@@ -263,7 +262,7 @@ def _print_one(console: Console, one: Recommendation, today: date) -> None:
     for condition in one.conditions:
         console.print(Text.assemble(("   ! ", "yellow"), condition), soft_wrap=True)
     for reason in one.to_ask:
-        console.print(Text.assemble(("   ? ", "yellow"), reason.says), soft_wrap=True)
+        console.print(Text.assemble(("   ? ", "yellow"), _doubt(reason)), soft_wrap=True)
     price = one.partner.facts.get("price")
     fee = "unknown: ask" if one.fee_per_month is None else f"{one.fee_per_month:,.0f} USD a month at least"
     machines = one.partner.facts.get("brings_machines")
@@ -279,6 +278,12 @@ def _print_one(console: Console, one: Recommendation, today: date) -> None:
         style=QUIET,
         soft_wrap=True,
     )
+
+
+def _doubt(reason: Reason) -> str:
+    """Return what isn't known, and which question left open may settle it."""
+    words = reason.says.removeprefix("Ask: ").rstrip("?")
+    return f"{words} (answer {' or '.join(reason.unanswered)})" if reason.unanswered else words
 
 
 def _facts(reason: Reason, today: date) -> str:
@@ -299,12 +304,16 @@ def _print_changes(console: Console, advice: Advice, questionnaire: Questionnair
     before = None
     for turn in found[:MOST_CHANGES]:
         if turn.question is not before:
-            console.print(Padding(Text.assemble(turn.question.asks, (f"  ({turn.question.id})", QUIET)), (0, 0, 0, 2)))
+            console.print(
+                Padding(
+                    Text.assemble(turn.question.asks, (f"  ({turn.question.id})", QUIET)), (0, 0, 0, 2), expand=False
+                )
+            )
         before = turn.question
         said = advice.answers.get(turn.question.id)
         told = [questionnaire.difference(turn.question, said, answer) for answer in turn.answers]
         first = named([partner.name for partner in turn.first]) or "nothing fits alone"
-        console.print(Padding(Text.assemble(f"{' / '.join(told)}: ", (first, "green")), (0, 0, 0, 6)))
+        console.print(Padding(Text.assemble(f"{' / '.join(told)}: ", (first, "green")), (0, 0, 0, 6), expand=False))
     if len(found) > MOST_CHANGES:
         console.print(f"  and {len(found) - MOST_CHANGES} more; --json has all of them", style=QUIET)
     console.print()

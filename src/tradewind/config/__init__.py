@@ -4,7 +4,14 @@ Read from ``config.toml`` in the user's configuration directory, then from varia
 go one table down: ``TRADEWIND_LOCAL__PRICE_PER_HOUR=0.12``), which win. A keyword of a call wins over both.
 """
 
-from tradewind.config.batch import BatchSettings, SlurmSettings
+from tradewind.config.batch import (
+    BatchSettings,
+    HtcondorSettings,
+    LsfSettings,
+    PbsSettings,
+    SgeSettings,
+    SlurmSettings,
+)
 from tradewind.config.places import artifact_file, cache_directory, config_file, data_directory
 from tradewind.config.reading import load_settings, parse_duration, parse_size, read_options
 from tradewind.config.settings import (
@@ -27,12 +34,16 @@ __all__ = [
     "BatchSettings",
     "FakeSettings",
     "HistorySettings",
+    "HtcondorSettings",
     "JupyterHubSettings",
     "LocalSettings",
+    "LsfSettings",
     "MailSettings",
     "OidcSettings",
+    "PbsSettings",
     "ServeSettings",
     "Settings",
+    "SgeSettings",
     "Size",
     "SlurmSettings",
     "SoftwareSettings",

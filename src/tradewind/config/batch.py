@@ -64,3 +64,60 @@ class SlurmSettings(BatchSettings):
     """Quality of service; default None: that of your account."""
     constraint: str | None = None
     """Features that nodes must have, as "cpu"; default None."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SgeSettings(BatchSettings):
+    """The table ``[sge]``: jobs of Grid Engine, submitted from one of its submit hosts."""
+
+    queues: tuple[str, ...] = ()
+    """Where jobs may run, ``["all.q"]``; default none named: those in which they may run longest."""
+    project: str | None = None
+    """Whose share is used; default None: your own default project."""
+    parallel_environment: str | None = None
+    """What gives a job several slots of one node; default None: the queue's first with the rule ``$pe_slots``."""
+    memory_resource: str | None = None
+    """What memory is asked by, as "h_vmem"; default None: what the site has counted. Where nothing counts it, it isn't
+    asked for."""
+    gpu_resource: str | None = None
+    """What GPUs are asked by; default None: what the site has counted and calls gpu, gpus or ngpus."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PbsSettings(BatchSettings):
+    """The table ``[pbs]``: jobs of OpenPBS, PBS Professional or Torque, submitted from one of its login nodes."""
+
+    queues: tuple[str, ...] = ()
+    """Where jobs may run, ``["workq"]``; default none named: the site's default. The cheapest that fits is taken."""
+    account: str | None = None
+    """Whose allocation is charged (``-A``); default None: as the site does who says nothing."""
+    project: str | None = None
+    """The project that is charged (``-P``), where the site goes by these; default None."""
+    chunk: str | None = None
+    """What a job asks of its node besides cores, memory and GPUs, as "cpu_type=rome"; default None."""
+    torque: bool = False
+    """Whether it is Torque, which asks for nodes in another form; default false."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LsfSettings(BatchSettings):
+    """The table ``[lsf]``: jobs of IBM Spectrum LSF, submitted from one of its login nodes."""
+
+    queues: tuple[str, ...] = ()
+    """Where jobs may run, ``["normal"]``; default none named: the site's default. The cheapest that fits is taken."""
+    project: str | None = None
+    """The project that is charged (``-P``); default None: as the site does who says nothing."""
+    select: str | None = None
+    """What nodes must be or have, as "type==X86_64"; default None."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HtcondorSettings(BatchSettings):
+    """The table ``[htcondor]``: jobs of HTCondor, submitted from an access point, on nodes that see your files."""
+
+    accounting_group: str | None = None
+    """Whose share is used; default None: your own."""
+    requirements: str | None = None
+    """What nodes must be or have, as "OpSysAndVer == \"AlmaLinux9\""; default None."""
+    disk: Size | None = None
+    """Of the node's disk for each job, as "4 GiB"; default None: the pool's own default."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from decimal import Decimal
 
-from tradewind.config.batch import SlurmSettings
+from tradewind.config.batch import HtcondorSettings, LsfSettings, PbsSettings, SgeSettings, SlurmSettings
 from tradewind.config.size import Size
 from tradewind.model.secret import Secret
 
@@ -224,7 +224,11 @@ class Settings:
     history: HistorySettings = field(default_factory=HistorySettings)
     software: SoftwareSettings = field(default_factory=SoftwareSettings)
     local: LocalSettings = field(default_factory=LocalSettings)
+    sge: SgeSettings = field(default_factory=SgeSettings)
     slurm: SlurmSettings = field(default_factory=SlurmSettings)
+    pbs: PbsSettings = field(default_factory=PbsSettings)
+    lsf: LsfSettings = field(default_factory=LsfSettings)
+    htcondor: HtcondorSettings = field(default_factory=HtcondorSettings)
     ssh: SshSettings = field(default_factory=SshSettings)
     fake: FakeSettings = field(default_factory=FakeSettings)
     serve: ServeSettings = field(default_factory=ServeSettings)

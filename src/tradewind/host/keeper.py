@@ -32,6 +32,8 @@ from tradewind.host.process import PR_SET_CHILD_SUBREAPER, become_dask, prctl, s
 from tradewind.host.records import Exit, Run, now_utc
 from tradewind.host.task import Task
 
+ASKS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR2)
+"""Signals that ask for an end; Grid Engine sends the last of them some time before it kills."""
 LOOK_EVERY_S = 0.2
 GRACE_S = 2.0
 """Between asking a Dask process to end and killing it."""
@@ -84,7 +86,7 @@ def keep_claimed(task: Task) -> int:
     """
     wake, waker = _watch_signals()
     # A starter held back what was asked of it while it turned into us.
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGTERM, signal.SIGINT))
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, ASKS)
     prctl(PR_SET_CHILD_SUBREAPER, 1)
     show_as("tradewind", task)
     return _watch_over(task, os.open(os.devnull, os.O_WRONLY), wake, waker)
@@ -188,7 +190,7 @@ class _Watch:
 
     def _sleep(self) -> None:
         readable, _, _ = select.select([self.wake], [], [], LOOK_EVERY_S)
-        if readable and set(os.read(self.wake, 64)) & {signal.SIGTERM, signal.SIGINT}:
+        if readable and set(os.read(self.wake, 64)) & set(ASKS):
             self._ask(ASKED)
 
     def _why(self, code: int) -> str:
@@ -254,7 +256,7 @@ def _watch_signals() -> tuple[int, int]:
     os.set_blocking(receive, False)
     os.set_blocking(send, False)
     signal.set_wakeup_fd(send, warn_on_full_buffer=False)
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD):
+    for number in (*ASKS, signal.SIGCHLD):
         signal.signal(number, lambda *_: None)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     return receive, send
@@ -266,3 +268,5 @@ def _forget_signals() -> None:
     for number in (signal.SIGTERM, signal.SIGCHLD, signal.SIGHUP):
         signal.signal(number, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    # Its keeper is told that the end is near, and asks it to end in good order.
+    signal.signal(signal.SIGUSR2, signal.SIG_IGN)

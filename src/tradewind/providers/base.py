@@ -167,6 +167,10 @@ class Provider(ABC):
         """Return when so many would start, in words; empty where nobody knows, or they start at once. For people."""
         return ""
 
+    async def standing(self) -> str:
+        """Return what its user may still spend there, and with which priority, in words; empty where nobody says."""
+        return ""
+
     def prepare(self) -> None:  # noqa: B027 - a hint, most providers have nothing to warm
         """Get ready for a launch that is about to come. A hint: returns at once, may do nothing."""
 

@@ -14,6 +14,9 @@ PROVIDERS: Mapping[str, str] = MappingProxyType(
     {
         "fake": "tradewind.providers.fake:FakeProvider",
         "local": "tradewind.providers.local:LocalProvider",
+        "lsf": "tradewind.providers.lsf:LsfProvider",
+        "pbs": "tradewind.providers.pbs:PbsProvider",
+        "sge": "tradewind.providers.sge:SgeProvider",
         "slurm": "tradewind.providers.slurm:SlurmProvider",
         "ssh": "tradewind.providers.ssh:SshProvider",
     }

@@ -20,6 +20,7 @@ from tradewind.engine.assembly import Assembly
 from tradewind.engine.clock import Clock
 from tradewind.errors import MissingExtra, TradewindError
 from tradewind.server import (
+    advisor,
     artifacts,
     budgets,
     clusters,
@@ -39,7 +40,6 @@ from tradewind.server.limits import Limits, Streams
 from tradewind.server.metrics import Metrics
 from tradewind.server.news import News
 from tradewind.server.operation import Operation, by_path
-from tradewind.server.pages.advice import AT_ONCE
 from tradewind.server.pages.places import PLACES
 
 if TYPE_CHECKING:
@@ -56,6 +56,7 @@ TABLES = (
     people.table,
     logins.table,
     reviews.table,
+    advisor.table,
 )
 OPERATIONS: tuple[Operation, ...] = tuple(operation for table in TABLES for operation in table.operations)
 """Everything that can be asked, in the order it is documented."""
@@ -95,7 +96,7 @@ def create_app(assembly: Assembly, settings: Settings, *, public_url: str | None
     state.traces = _traces(settings.serve.otlp_endpoint)
     state.news = News(assembly.store, assembly.clock)
     state.ending = asyncio.Event()
-    state.advising = asyncio.Semaphore(AT_ONCE)
+    state.advising = asyncio.Semaphore(advisor.AT_ONCE)
 
     for path, operations in by_path(OPERATIONS).items():
         app.add_route(path, _dispatch(operations), methods=[each.method for each in operations])

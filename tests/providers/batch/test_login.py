@@ -14,7 +14,7 @@ import pytest_asyncio
 
 from tests.providers.ssh import sshd as servers
 from tests.providers.ssh.sshd import USER, Sshd
-from tradewind.errors import ConfigError, NotSetUp, Unavailable
+from tradewind.errors import ConfigError, Unavailable
 from tradewind.model.instance import Contact
 from tradewind.providers.base import ProviderSettings
 from tradewind.providers.batch.login import LoginNode, login_host
@@ -93,7 +93,7 @@ async def test_commands_run_there_with_few_variables_and_their_input(
 
 
 async def test_a_command_that_isn_t_there_is_told_with_the_path_it_was_looked_for_on(laptop: Laptop) -> None:
-    with pytest.raises(NotSetUp, match=r"127\.0\.0\.1 has no sbotch on its PATH \(/"):
+    with pytest.raises(ConfigError, match=r"127\.0\.0\.1 has no sbotch on its PATH \(/"):
         await laptop.node().runner.run(["sbotch"])
 
 
@@ -215,14 +215,14 @@ async def test_one_that_nobody_answers_at_is_told_within_seconds(laptop: Laptop)
     began = time.monotonic()
 
     with pytest.raises(Unavailable, match=rf"can't be reached.*`ssh -p {port} {USER}@127\.0\.0\.1`"):
-        await laptop.node(login=f"{USER}@127.0.0.1:{port}").user()
+        await laptop.node(login=f"{USER}@127.0.0.1:{port}").open()
 
     assert time.monotonic() - began < 5
 
 
 async def test_one_whose_key_isn_t_known_is_refused_with_the_command_that_trusts_it(laptop: Laptop) -> None:
-    with pytest.raises(NotSetUp, match=r"isn't known, so it may be anybody.*ssh-keyscan"):
-        await laptop.node(known_hosts=str(laptop.directory / "nothing")).user()
+    with pytest.raises(ConfigError, match=r"isn't known, so it may be anybody.*ssh-keyscan"):
+        await laptop.node(known_hosts=str(laptop.directory / "nothing")).open()
 
 
 async def test_one_that_lets_nobody_through_is_told_as_such(tmp_path: Path, tmp_path_factory: Any) -> None:

@@ -149,9 +149,9 @@ class Books:
             if found is not None:
                 self.letter(*found).unlink(missing_ok=True)
 
-    def close(self, batch: str, ends: Sequence[Mapping[str, Any]]) -> None:
-        """Write down how all of a submission ended; nobody need ask the queue again."""
-        write_json(self.batches / batch / "ended.json", {"ends": list(ends)})
+    def close(self, batch: str, ends: Sequence[Mapping[str, Any]], *, is_told: bool = False) -> None:
+        """Write down how all of a submission ended; nobody need ask the queue again, nor, once told, its accounts."""
+        write_json(self.batches / batch / "ended.json", {"ends": list(ends), "is_told": is_told})
         for path in (self.batches / batch).glob("order-*.json"):
             path.unlink(missing_ok=True)
 
@@ -159,6 +159,11 @@ class Books:
         """Return how all of a submission ended, once that was written down."""
         data = read_json(self.batches / batch / "ended.json")
         return None if data is None else data["ends"]
+
+    def is_told(self, batch: str) -> bool:
+        """Whether the accounts have said what all of a submission took."""
+        data = read_json(self.batches / batch / "ended.json")
+        return data is not None and bool(data.get("is_told", True))
 
     def prune(self, now: datetime) -> None:
         """Remove what ended long ago."""

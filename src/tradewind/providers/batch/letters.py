@@ -133,10 +133,9 @@ def letter_for(
     known = boot.scheduler_address or (order.cluster_contact.scheduler if order.cluster_contact else None)
     # What we know may be a tunnel's end; those there find a scheduler's own note.
     address = known if ground.is_here else None
-    farewell: tuple[tuple[str, ...], ...] = ()
-    if order.marks.role is Role.SCHEDULER:
-        # What still waits in the queue would start for nobody, be it days later.
-        farewell = (tuple(queue.end_all_command(name_of(order.marks.cluster), ground.user)),)
+    # What still waits in the queue would start for nobody, be it days later.
+    end_all = queue.end_all_command(name_of(order.marks.cluster), ground.user)
+    farewell = (tuple(end_all),) if order.marks.role is Role.SCHEDULER else ()
     task = Task(
         root=ground.root,
         marks=order.marks,
@@ -150,6 +149,7 @@ def letter_for(
         "root": str(ground.root),
         "order": order.marks.order,
         "marks": {key: str(value) for key, value in asdict(order.marks).items()},
+        "end_all": list(end_all),
         "alone_s": boot.orphan_timeout_s,
         "ends_at": expires_at.timestamp() if expires_at is not None else None,
         "walltime_s": walltime.total_seconds() if walltime is not None else None,

@@ -18,7 +18,7 @@ import asyncssh
 from tradewind.boot import restore
 from tradewind.boot.process import Software
 from tradewind.config import SshHost
-from tradewind.errors import ConfigError, NotSetUp, Rejected, StillPreparing, Unavailable
+from tradewind.errors import ConfigError, Rejected, StillPreparing, Unavailable
 from tradewind.host.bare import CLERK, program
 from tradewind.host.records import SAFE
 from tradewind.model.instance import Contact
@@ -38,6 +38,8 @@ REACHED_WITHIN_S = 12.0
 """A login node of which nothing is heard after this long is told to be away."""
 ANSWER_WITHIN_S = 10.0
 LOCK_WITHIN_S = 30.0
+SLACK_S = 5.0
+"""The node says that a command hangs before we think that the node does."""
 FURNISH_WITHIN_S = 20.0
 """How long a launch waits for software; who launches then asks again."""
 WEB = ("https://", "http://")
@@ -78,33 +80,35 @@ class LoginNode(Place):
         """Of environments that stand there, by what they hold."""
         self._awaited: dict[str, Callable[[], None]] = {}
         self._closed: list[str] = []
-        self._was_reached = False
         self._tried: set[str] = set()
         """Far addresses that were reached once."""
 
     # The connection
 
     async def hello(self) -> Mapping[str, Any]:
-        """Return what the node says of itself; connects where needed.
-
-        Raises
-        ------
-        NotSetUp
-            It was never reached, and waiting won't help.
-        Unavailable
-            It doesn't answer now.
-        """
+        """Return what the node says of itself; connects where needed. Raises Unavailable where it doesn't answer."""
         try:
             station = await self.line.station(REACHED_WITHIN_S)
         except Silent as silent:
             self._raise(silent)
         if "refused" in station.hello:
-            raise NotSetUp(f"[{self._name}] directory can't be used on {self.host.name}: {station.hello['refused']}")
-        self._was_reached = True
+            raise Unavailable(f"[{self._name}] directory can't be used on {self.host.name}: {station.hello['refused']}")
         return station.hello
 
+    async def open(self) -> None:
+        """See :meth:`Place.open`."""
+        try:
+            station = await self.line.station(REACHED_WITHIN_S)
+        except Silent as silent:
+            if silent.is_lasting:
+                raise ConfigError(f"the login node of [{self._name}] can't be used: {silent.words}") from None
+            self._raise(silent)
+        if "refused" in station.hello:
+            station.hang_up()  # another moment is worth another try
+            raise ConfigError(f"[{self._name}] directory can't be used on {self.host.name}: {station.hello['refused']}")
+
     async def ask(self, verb: str, within: float = ANSWER_WITHIN_S, **question: Any) -> dict[str, Any]:
-        """Return the node's answer. Raises Unavailable, and what :meth:`hello` raises."""
+        """Return the node's answer. Raises Unavailable."""
         await self.hello()
         try:
             answer = await self.line.ask(verb, within, **question)
@@ -115,8 +119,6 @@ class LoginNode(Place):
         return answer
 
     def _raise(self, silent: Silent) -> NoReturn:
-        if silent.is_lasting and not self._was_reached:
-            raise NotSetUp(f"the login node of [{self._name}] can't be used: {silent.words}") from None
         port = f"-p {self.host.port} " if self.host.port else ""
         way = f"ssh {port}{f'{self.host.user}@' if self.host.user else ''}{self.host.address}"
         raise Unavailable(
@@ -143,7 +145,7 @@ class LoginNode(Place):
         finally:
             try:
                 await self.ask("unlock")
-            except (Unavailable, ConfigError) as error:
+            except Unavailable as error:
                 logger.info("a lock goes with its connection: %s", error)
 
     # Letters and notes
@@ -312,18 +314,18 @@ class FarRunner:
         """See :meth:`~tradewind.providers.batch.runner.CommandRunner.run`; ``keeps`` stands for the node's lock."""
         said = await self._node.ask(
             "run",
-            patience_s,
+            patience_s + SLACK_S,
             command=list(command),
             text=text,
             holds=bool(keeps),
             variables=self._variables,
-            within_s=patience_s * 0.9,  # the node says that a command hangs before we think that the node does
+            within_s=patience_s,
         )
         name = self._node.host.name
         if "absent" in said:
-            raise NotSetUp(f"{name} has {said['absent']}: have a module loaded at login, or name another login node")
+            raise ConfigError(f"{name} has {said['absent']}: have a module loaded at login, or name another login node")
         if "late" in said:
-            raise Unavailable(f"{command[0]} on {name} didn't answer within {patience_s * 0.9:.0f} s")
+            raise Unavailable(f"{command[0]} on {name} didn't answer within {patience_s:.0f} s")
         return Said(code=int(said["code"]), out=str(said["out"]), error=str(said["err"]))
 
 

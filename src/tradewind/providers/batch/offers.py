@@ -38,6 +38,12 @@ class Choices:
     """What a service unit costs in money; None counts service units themselves."""
     currency: str = "USD"
 
+    def price_of(self, units: Decimal) -> Price:
+        """Return the price of an hour that takes so many service units."""
+        if self.price_per_su is None:
+            return Price(per_hour=units, currency=SU)
+        return Price(per_hour=units * self.price_per_su, currency=self.currency)
+
 
 def choices_of(table: Mapping[str, Any], *, provider: str, part: str) -> Choices:
     """Return what the table of a system says; ``part`` is what the system calls a part of the machine."""
@@ -137,10 +143,9 @@ def _offer(need: Need, partition: Partition, choices: Choices) -> Offer | None:
     # The smallest node that will do decides the share: it is what most jobs can start on.
     shape, resources = min(fitting, key=lambda pair: (pair[1].cpus, pair[1].memory, pair[0].cpus))
     units = units_per_hour(partition, resources)
-    price = Price(per_hour=units, currency=SU)
+    price = choices.price_of(units)
     notes = [f"{partition.name} has {_nodes(partition)}"]
     if choices.price_per_su is not None:
-        price = Price(per_hour=units * choices.price_per_su, currency=choices.currency)
         notes.append(
             f"{units.normalize():f} SU an hour at {choices.price_per_su.normalize():f} {choices.currency} each"
         )

@@ -59,6 +59,18 @@ class Place(ABC):
         self.runner = runner
 
     @abstractmethod
+    async def open(self) -> None:
+        """Make ready to ask for what there is.
+
+        Raises
+        ------
+        ConfigError
+            It can't be reached as the settings say, and waiting won't help.
+        Unavailable
+            It can't be reached now.
+        """
+
+    @abstractmethod
     async def user(self) -> str:
         """Return whose jobs are ours, as the queue's commands know them. Raises Unavailable."""
 
@@ -108,6 +120,9 @@ class Here(Place):
     def __init__(self, books: Books, runner: CommandRunner) -> None:
         super().__init__(books, runner)
         self._watches: dict[str, asyncio.Task[None]] = {}
+
+    async def open(self) -> None:
+        """See :meth:`Place.open`."""
 
     async def user(self) -> str:
         """See :meth:`Place.user`."""

@@ -25,15 +25,16 @@ from tradewind.model.offer import Offer
 from tradewind.model.resources import Need, Resources
 from tradewind.providers.base import Capabilities, Handle, Order, Provider, ProviderSettings
 from tradewind.providers.batch.books import KEPT_FOR, OUT, Batch, Books
+from tradewind.providers.batch.ledger import Ledger
 from tradewind.providers.batch.letters import Habits, habits_of, too_long
 from tradewind.providers.batch.offers import Choices, choices_of, expected, offers_for, partition_of
 from tradewind.providers.batch.place import Here, Place
 from tradewind.providers.batch.queue import Entry, Job, Queue, Site, Stage
+from tradewind.providers.batch.recall import WITHIN_S, Recall
 from tradewind.providers.batch.runner import Runner, require
 from tradewind.providers.batch.sight import (
     from_data,
     handle_of,
-    mark_of,
     never,
     observed,
     read_handle,
@@ -47,8 +48,8 @@ P = TypeVar("P", bound="BatchProvider")
 
 SITE_FOR_S = 20.0
 """How long what there is counts as known."""
-LIST_WITHIN_S = 4.5
-"""Less than the engine waits for a list."""
+ACCOUNTS_WITHIN_S = 1.5
+"""How long a list waits for the accounts of what has just ended: mostly they are there, and a bill is right at once."""
 AT_A_TIME = 500
 """Jobs named in one command: a line of arguments has an end."""
 FIXED = frozenset(
@@ -103,8 +104,10 @@ class BatchProvider(Provider):
         self._habits = habits
         self._books = place.books
         self._submitter = Submitter(queue, place, self._books, habits, site=self._site, listed=self._list)
+        self._recall = Recall(queue, place.runner, self._books, self._installation)
         self._known_site: tuple[float, Site] | None = None
         self._batches: dict[str, Batch] = {}
+        self._ledger = Ledger(queue, place.runner, place.books, choices.price_of)
         self._ended: dict[str, tuple[ObservedInstance, ...]] = {}
         """Of submissions that are over: the dead don't change."""
         self._dead: dict[Where, ObservedInstance] = {}
@@ -213,6 +216,7 @@ class BatchProvider(Provider):
 
     async def _site(self) -> Site:
         if self._known_site is None or time.monotonic() - self._known_site[0] > SITE_FOR_S:
+            await self._place.open()
             said = await asyncio.gather(*(self._runner.run(command) for command in self._queue.site_commands()))
             for one in said:
                 if one.code and self._queue.is_nowhere(one.error):
@@ -240,6 +244,16 @@ class BatchProvider(Provider):
             raise BadRequest(str(self._queue.refusal(said.error or said.out, job, await self._site())))
         at = self._queue.read_forecast(said.error + said.out)
         return "" if at is None else expected(at, datetime.now(UTC), offer, count, self._queue.name)
+
+    async def standing(self) -> str:
+        """Return what of the allocation is left, and one's fair share, as far as the system reckons them."""
+        try:
+            command = self._queue.standing_command(await self._place.user())
+            said = await self._runner.run(command) if command is not None else None
+        except (Unavailable, ConfigError) as error:
+            logger.info("what may still be spent isn't known: %s", error)
+            return ""
+        return "" if said is None or said.code else self._queue.read_standing(said.out)
 
     async def script_for(self, resources: Resources, count: int = 1) -> str:
         """Return the script that ``count`` jobs of this size are submitted with, for people to look at."""
@@ -282,7 +296,7 @@ class BatchProvider(Provider):
         # Before the queue is asked: what is submitted meanwhile isn't missing from an older list.
         await asyncio.to_thread(self._load)
         expected = tuple(batch for batch in self._batches.values() if batch.job is not None)
-        entries = await self._list()
+        entries = await self._recall.explained(await self._list())
         await self._place.look([marks.order for batch in expected for marks in batch.marks])
         listed = {(entry.job, entry.index): entry for entry in entries}
         absent = [
@@ -291,8 +305,9 @@ class BatchProvider(Provider):
             for index in range(len(batch.marks))
             if (batch.job, index) not in listed and (batch.job, index) not in self._dead
         ]
-        listed |= await self._recalled(absent)
+        listed |= await self._recall.recalled(absent)
         seen = await asyncio.to_thread(self._seen, listed)
+        await self._ledger.correct(self._ended, within_s=ACCOUNTS_WITHIN_S)
         await self._give_up_hope()
         await self._hold(entries)
         seen = [one if one.contact is None else await self._near(one, one.contact) for one in seen]
@@ -307,7 +322,7 @@ class BatchProvider(Provider):
 
     async def _list(self) -> Sequence[Entry]:
         command = self._queue.list_command(await self._place.user())
-        said = await self._runner.run(command, patience_s=LIST_WITHIN_S)
+        said = await self._runner.run(command, patience_s=WITHIN_S)
         if said.code:
             raise Unavailable(f"{self._queue.name} doesn't answer: {said.error.strip()[:300]}")
         return self._queue.read_list(said.out)
@@ -324,6 +339,8 @@ class BatchProvider(Provider):
                 self._ended[name] = tuple(
                     one for one in map(from_data, closed) if one.marks.installation == self._installation
                 )
+                if not self._books.is_told(name):
+                    self._ledger.expect(name, self._ended[name])
                 continue
             batch = self._books.batch(name)
             if batch is not None and batch.marks[0].installation == self._installation:
@@ -358,32 +375,11 @@ class BatchProvider(Provider):
     def _close(self, batch: Batch, dead: Sequence[ObservedInstance]) -> None:
         self._books.close(batch.id, [to_data(one) for one in dead])
         self._ended[batch.id] = tuple(dead)
+        self._ledger.expect(batch.id, dead)
         self._batches.pop(batch.id, None)
         self._place.closed(batch.id)
         for index in range(len(batch.marks)):
             self._dead.pop((batch.job or "", index), None)
-
-    async def _recalled(self, absent: Sequence[tuple[Batch, int]]) -> dict[Where, Entry]:
-        """Return what became of jobs that the queue doesn't list any more."""
-        jobs = sorted({batch.job for batch, _ in absent if batch.job is not None})
-        command = self._queue.recall_command(jobs) if jobs else None
-        told: dict[Where, Entry] = {}
-        if command is not None:
-            try:
-                said = await self._runner.run(command, patience_s=LIST_WITHIN_S)
-            except Unavailable as error:
-                logger.info("what became of older jobs isn't known: %s", error)
-            else:
-                told = {(e.job, e.index): e for e in self._queue.read_recalled(said.out)} if not said.code else {}
-        found: dict[Where, Entry] = {}
-        for batch, index in absent:
-            entry = told.get((batch.job or "", index))
-            if entry is None or entry.stage is not Stage.OVER:  # the accounts are late, or there are none
-                run = self._books.records.run(batch.marks[index].order)
-                entry = _forgotten(batch, index, ran=run.noted("instance.json"))
-            mark = mark_of(self._installation, batch.id, batch.cluster)
-            found[entry.job, index] = replace(entry, mark=mark)
-        return found
 
     async def _give_up_hope(self) -> None:
         """Take back what waits for what will never be; its reason was noticed."""
@@ -441,6 +437,7 @@ class BatchProvider(Provider):
         for variant in self._variants.values():
             await variant._submitter.aclose()
         await self._submitter.aclose()
+        await self._ledger.aclose()
         await self._place.aclose()
 
     def prepare(self) -> None:
@@ -462,14 +459,6 @@ def _stray(entry: Entry, mark: tuple[str, str, str]) -> Marks:
     """Return marks for a job of ours of which nothing is written down: it is found, so that it can be ended."""
     name = f"job-{entry.job}-{entry.index}"
     return Marks(installation=mark[0], workspace="", cluster=mark[2], instance=name, order=name, role=Role.WORKER)
-
-
-def _forgotten(batch: Batch, index: int, *, ran: bool) -> Entry:
-    # Of what is cancelled before it starts, a queue may keep nothing.
-    words = (
-        "the queue doesn't list it any more, and it left no word of its end" if ran else "was cancelled while it waited"
-    )
-    return Entry(job=batch.job or "", index=index, mark="", stage=Stage.OVER, words=words)
 
 
 def _from_afar(provider: type[P]) -> type[P]:

@@ -53,6 +53,21 @@ class Stage(Enum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Account:
+    """What a job that ended took, by the queue's accounts. None: they don't say."""
+
+    units: Decimal | None = None
+    """Service units that an hour of it was charged."""
+    cpus: int = 0
+    """How many it had; 0 where that isn't known, as for ``memory``."""
+    memory: int = 0
+    """Bytes that it had."""
+    cpu_time: timedelta | None = None
+    peak_memory: int | None = None
+    """Bytes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
     """One job, as a queue lists it."""
 
@@ -68,6 +83,7 @@ class Entry:
     started_at: datetime | None = None
     stopped_at: datetime | None = None
     exit_code: int | None = None
+    account: Account | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,6 +153,8 @@ class Queue(ABC):
     """What the system itself calls the first of several."""
     waits_for_starts: ClassVar[bool] = True
     """Whether a job can wait for another's start; where it can't, ``Job.after`` is None."""
+    tells_within: ClassVar[timedelta] = timedelta(0)
+    """How late its accounts may be: what is listed no more and left no word isn't said to have ended before."""
 
     def log_of(self, log: str, index: int) -> str:
         """Return the file of ``Job.log`` that a job of this index writes."""
@@ -148,7 +166,7 @@ class Queue(ABC):
 
     @abstractmethod
     def script(self, job: Job, site: Site) -> str:
-        """Return the script of a submission; it holds no secret."""
+        """Return the script of a submission; it holds no secret. Raises Rejected for what can't be asked for."""
 
     @abstractmethod
     def read_submitted(self, text: str) -> str:
@@ -173,6 +191,30 @@ class Queue(ABC):
     @abstractmethod
     def read_recalled(self, text: str) -> Sequence[Entry]:
         """Return what it tells."""
+
+    def explain_command(self, job: str) -> list[str] | None:
+        """Return the command that tells why a hopeless job can't start; None where the list has told already."""
+        return None
+
+    def read_explained(self, text: str) -> str:
+        """Return what it tells; empty where it says nothing."""
+        return ""
+
+    def account_command(self, jobs: Sequence[str]) -> list[str] | None:
+        """Return the command that tells what submissions took that are over; None where nobody keeps accounts."""
+        return None
+
+    def read_accounts(self, text: str) -> Sequence[Entry]:
+        """Return each job that the accounts know to be over, with its times and what it took."""
+        return ()
+
+    def standing_command(self, user: str) -> list[str] | None:
+        """Return the command that tells what ``user`` may still spend, and with which priority; None: nothing does."""
+        return None
+
+    def read_standing(self, text: str) -> str:
+        """Return what it tells, in words; empty where nothing is limited and nothing reckoned."""
+        return ""
 
     @abstractmethod
     def end_command(self, jobs: Sequence[tuple[str, int]]) -> list[str]:

@@ -170,12 +170,12 @@ class Submitter:
         )
         after = await self._scheduler_to_wait_for(first, site)
         job = job_for(orders, batch, ground, self._queue, walltime=walltime, after=after)
+        script = self._queue.script(job, site)
         letters = [letter_for(order, ground, self._queue, self._habits, walltime) for order in orders]
         await self._place.deliver(batch.id, letters)
         self._books.write(batch)
         await self._place.look(())
         # Where no answer comes it may have it; whoever gives the order again looks first.
-        script = self._queue.script(job, site)
         said = await self._place.runner.run(self._queue.submit_command(), text=script, keeps=(lock,))
         if said.code:
             refusal = self._queue.refusal(said.error or said.out, job, site)

@@ -10,6 +10,7 @@ from typing import ClassVar
 
 from tradewind.errors import ProviderError, Unavailable
 from tradewind.providers.batch.queue import Entry, Job, Partition, Queue, Site, Stage
+from tradewind.providers.slurm import accounts
 from tradewind.providers.slurm.reasons import HOPELESS, ended, waiting
 from tradewind.providers.slurm.refusals import NOWHERE, UNREACHABLE, refusal
 from tradewind.providers.slurm.site import read_partitions, read_shapes
@@ -126,6 +127,22 @@ class SlurmQueue(Queue):
     def read_recalled(self, text: str) -> Sequence[Entry]:
         """See :meth:`Queue.read_recalled`."""
         return [entry for line in text.splitlines() for entry in _recalled(line)]
+
+    def account_command(self, jobs: Sequence[str]) -> list[str] | None:
+        """See :meth:`Queue.account_command`."""
+        return accounts.command(jobs)
+
+    def read_accounts(self, text: str) -> Sequence[Entry]:
+        """See :meth:`Queue.read_accounts`."""
+        return accounts.read_accounts(text)
+
+    def standing_command(self, user: str) -> list[str] | None:
+        """See :meth:`Queue.standing_command`."""
+        return accounts.standing_command(user)
+
+    def read_standing(self, text: str) -> str:
+        """See :meth:`Queue.read_standing`."""
+        return accounts.told(accounts.read_standings(text), self.account)
 
     def end_command(self, jobs: Sequence[tuple[str, int]]) -> list[str]:
         """See :meth:`Queue.end_command`."""

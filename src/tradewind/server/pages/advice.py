@@ -12,14 +12,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from tradewind.model.people import Signed
-from tradewind.server import auth
 from tradewind.server.advice import answering, asking, directory
 from tradewind.server.advice.sheet import Leads, Sheet, read_fields
+from tradewind.server.advisor import made
 from tradewind.server.pages.frame import POLICY, go, page, signed_or_none
 from tradewind.server.pages.template import render
 
-AT_ONCE = 2
-"""Pages that are made at the same time: a stranger's may take a tenth of a second, and clusters wait for nobody."""
 WORTH_PACKING = 4096
 """Bytes."""
 
@@ -56,14 +54,11 @@ async def partner(request: Request) -> Response:
 
 
 async def _shown(request: Request, make: Callable[[date], Sheet | Leads]) -> Response:
-    is_open = request.app.state.settings.serve.open_advisor
-    signed = await signed_or_none(request) if is_open else await auth.signed_in(request)
-    today = request.app.state.assembly.clock.now().date()
-    async with request.app.state.advising:
-        made = await asyncio.to_thread(_drawn, make, today, signed, request.app.state)
-    if isinstance(made, Leads):
-        return go(made.to)
-    status, text = made
+    signed = await signed_or_none(request)
+    drawn = await made(request, lambda today: _drawn(make(today), signed, request.app.state))
+    if isinstance(drawn, Leads):
+        return go(drawn.to)
+    status, text = drawn
     headers = {"Content-Security-Policy": POLICY, "Vary": "Accept-Encoding, Cookie"}
     # Nothing of anybody's stands in these pages beside their name, and no secret ever: packing them tells nobody one.
     if len(text) > WORTH_PACKING and "gzip" in request.headers.get("accept-encoding", ""):
@@ -72,11 +67,8 @@ async def _shown(request: Request, make: Callable[[date], Sheet | Leads]) -> Res
     return Response(text, status, headers=headers, media_type="text/html")
 
 
-def _drawn(
-    make: Callable[[date], Sheet | Leads], today: date, signed: Signed | None, state: Any
-) -> tuple[int, bytes] | Leads:
-    made = make(today)
-    if isinstance(made, Leads):
-        return made
-    text = render(made.template, signed=signed, settings=state.settings, public_url=state.public_url, **made.values)
-    return made.status, text.encode()
+def _drawn(sheet: Sheet | Leads, signed: Signed | None, state: Any) -> tuple[int, bytes] | Leads:
+    if isinstance(sheet, Leads):
+        return sheet
+    text = render(sheet.template, signed=signed, settings=state.settings, public_url=state.public_url, **sheet.values)
+    return sheet.status, text.encode()
