@@ -1,7 +1,8 @@
 """Writes the parts of the reference that the program itself knows: commands and settings.
 
 A page asks for a part with a comment: ``<!-- commands: module:group -->``, ``<!-- settings: module:Class -->``.
-``<!-- moves: module -->`` is for what changes between each two ways to run clusters. The pages are made from the code at each build, so they can't tell an older story than the code does.
+``<!-- moves: module -->`` is for what changes between each two ways to run clusters. The pages are made from the code
+at each build, so they can't tell an older story than the code does.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from typing import Any
 
 ROOT = Path(__file__).parents[2]
 ROLE = re.compile(r":(?:attr|class|exc|func|meth|mod):<code>~?(?:[\w.]*\.)?(\w+)</code>")
+NOTHING = "nothing but the settings"
 PART = re.compile(r"^<!-- (commands|settings|moves): ?(.*?)-->$", re.MULTILINE)
 
 
@@ -105,10 +107,13 @@ def moves(path: str) -> str:
         needed = [setting for setting in there.settings if setting.is_needed]
         if needed:
             lines += ["Set first:", "", *(f"- `{one.key}`: {one.meaning}" for one in needed), ""]
+        alike: dict[tuple[str, ...], list[str]] = {}
         for here in known.values():
-            told = differences(here, there, open_words_of_moves()) if here is not there else ()
-            if told:
-                lines += [f"**From {here.name}**", "", *(f"- {one.says}" for one in told), ""]
+            if here is not there:
+                told = tuple(one.says for one in differences(here, there, open_words_of_moves()))
+                alike.setdefault(told, []).append(here.name)
+        for told, names in alike.items():
+            lines += [f"**From {', '.join(names)}**", "", *(f"- {says}" for says in told or (NOTHING,)), ""]
     return "\n".join(lines)
 
 

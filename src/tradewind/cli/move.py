@@ -223,6 +223,11 @@ def _settings_lines(here: Way, there: Way) -> Iterator[str]:
         yield f"`tradewind setup {there.name} --write` asks what there is, and writes the table [{there.name}]"
     for setting in needed:
         yield f"{setting.key}: {setting.meaning}"
+    known = {setting.key.partition(".")[2]: setting for setting in there.settings}
+    for setting in here.settings:
+        same = known.get(setting.key.partition(".")[2])
+        if setting.is_given and same is not None and not same.is_given:
+            yield f"{setting.key}, which you have set, becomes {same.key}; see whether its value means the same there"
     given = [setting.key for setting in there.settings if setting.is_given]
     if given:
         yield f"set already: {', '.join(given)}"
