@@ -126,6 +126,16 @@ def test_a_line_that_must_change_is_named(
         assert [is_needed for text, is_needed in found if says in text] == [needed], found
 
 
+def test_of_several_keywords_that_are_refused_all_are_named(ask: Any, script: Any) -> None:
+    call = 'Cluster(spot_policy="spot", arm=True, worker_gpu=1, software="climate", nworkers=2)'
+
+    told = ask("freedom", script(call), "--move-to", "local", "--from", "ssh")
+
+    says = "\n".join(change["says"] for change in told["code"])
+    for word in ("no spot instances", "ARM", "no GPUs", "'climate'", "'nworkers'"):
+        assert word in says
+
+
 def test_paths_stay_where_folders_are_shared(ask: Any, script: Any) -> None:
     told = ask("freedom", script("Cluster(2)\nopen('/home/ada/x.nc')"), "--move-to", "slurm")
 
