@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from tradewind.engine.access.identity import new_id
 from tradewind.engine.access.reviews import Reviews
 from tradewind.errors import BadRequest, NotFound
 from tradewind.model.exchange import Page
@@ -101,4 +102,7 @@ async def dismiss(asked: Asked[Nothing, Nothing]) -> None:
 
 
 def _reviews(asked: Asked[Any, Any]) -> Reviews:
-    return asked.assembly.people.reviews_of(asked.signed, request_id() or None)
+    # Made here and not by the engine, which runs without a server too, and then without the advisor's files.
+    assembly, number = asked.assembly, request_id() or None
+    person = assembly.people.as_(asked.signed, number)
+    return Reviews(assembly.store, assembly.clock, asked.signed, person, new_id=new_id, request_id=number)

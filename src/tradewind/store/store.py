@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable, Collection, Sequence, Set
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tradewind.model.budget import Reservation
 from tradewind.model.cluster import Cluster, ClusterStatus, Intent
@@ -25,11 +28,13 @@ from tradewind.store.idempotency import Idempotency, Once
 from tradewind.store.outbox import Outbox
 from tradewind.store.pages import Page
 from tradewind.store.records import Changes, ClusterSecrets, Lease, Loaded, Story
-from tradewind.store.reviews import Reviews
 from tradewind.store.spending import corrections
 from tradewind.store.spending.money import Treasury
 from tradewind.store.sql import database
 from tradewind.store.sql.transactions import Transactions
+
+if TYPE_CHECKING:
+    from tradewind.store.reviews import Reviews
 
 __all__ = ["Changes", "ClusterSecrets", "Lease", "Loaded", "Page", "Store"]
 
@@ -53,7 +58,12 @@ class Store:
         self.idempotency = Idempotency(transactions)
         self.money = Treasury(transactions)
         self.outbox = Outbox(transactions)
-        self.reviews = Reviews(transactions)
+
+    @cached_property
+    def reviews(self) -> Reviews:
+        """What it knows of reviews; imported on first use, since only servers keep any."""
+        made: Reviews = importlib.import_module("tradewind.store.reviews").Reviews(self._transactions)
+        return made
 
     @property
     def place(self) -> str:

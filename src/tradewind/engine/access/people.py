@@ -11,7 +11,6 @@ from datetime import datetime, timedelta
 from tradewind.config import Settings
 from tradewind.engine.access.members import Members
 from tradewind.engine.access.person import TOKEN_LIFE, Person
-from tradewind.engine.access.reviews import Reviews
 from tradewind.engine.access.signing import Signer, code_of, hash_of, new_token
 from tradewind.engine.clock import Clock
 from tradewind.errors import BadRequest, Forbidden, NameTaken, NotFound, SignInNeeded
@@ -86,11 +85,6 @@ class People:
     def as_(self, signed: Signed, request_id: str | None = None) -> Person:
         """Return the verbs of somebody who is signed in."""
         return Person(self._people, self._clock, signed, new_id=self._new_id, request_id=request_id)
-
-    def reviews_of(self, signed: Signed, request_id: str | None = None) -> Reviews:
-        """Return the verbs of reviews, for somebody who is signed in."""
-        person = self.as_(signed, request_id)
-        return Reviews(self._store, self._clock, signed, person, new_id=self._new_id, request_id=request_id)
 
     def within(self, caller: Caller, request_id: str | None = None) -> Members:
         """Return the verbs of a member, in their workspace."""
