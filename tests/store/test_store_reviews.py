@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 from dataclasses import replace
 from datetime import date, timedelta
 from decimal import Decimal
@@ -118,3 +120,11 @@ async def test_what_isnt_there_is_not_found(store: Store) -> None:
     with pytest.raises(NotFound):
         await store.reviews.dismiss("2i2c", "bob", ROOT)
     assert await store.people.audit(None) == ()
+
+
+def test_an_engine_of_ones_own_imports_nothing_of_reviews() -> None:
+    code = "import sys, tradewind.engine.assembly; print([m for m in sys.modules if 'review' in m or 'advisor' in m])"
+
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+
+    assert ran.stdout.strip() == "[]"
