@@ -206,6 +206,11 @@ async def test_an_archive_of_another_size_than_its_record_says_is_as_none(url: s
         '{"name": "NAME", "sha256": "short", "size": 10}',
         '{"name": "NAME", "sha256": "%s", "size": null}',
         '{"name": "NAME\\n", "sha256": "%s", "size": 10}',
+        '{"name": "NAME", "sha256": "%s", "size": 1e999}',
+        '{"name": "NAME", "sha256": "%s", "size": ' + "9" * 5000 + "}",
+        '{"name": "NAME", "sha256": "%s", "size": true}',
+        "[" * 9000,
+        '{"name": "NAME", "sha256": "%s", "size": 10, "more": ' + "[" * 9000,
         LONG_RECORD,
     ],
 )

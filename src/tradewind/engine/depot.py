@@ -29,10 +29,11 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 from urllib.request import url2pathname
 
+from tradewind import wire
 from tradewind.boot.process import Publishing
 from tradewind.boot.restore.addresses import bare
 from tradewind.config import SoftwareSettings
-from tradewind.errors import ConfigError, MissingExtra, Unavailable
+from tradewind.errors import BadRequest, ConfigError, MissingExtra, Unavailable
 from tradewind.model.environment import Artifact
 
 SCHEMES = ("file", "s3", "gs", "az")
@@ -64,6 +65,16 @@ class Packed:
 
     address: str
     """Where it is read; signed where that is needed."""
+    sha256: str
+    size: int
+    """Bytes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Record:
+    """What a machine says of the archive that it has put there."""
+
+    name: str
     sha256: str
     size: int
     """Bytes."""
@@ -152,17 +163,16 @@ class Depot:
             answer = await self._ask(self._obstore.get_async(self._store, f"{place}/{RECORD}"))
             if answer.meta["size"] > LONGEST_RECORD:
                 return None
-            # Machines write this: nothing in it is believed that could name something else.
-            told = json.loads(bytes(await self._ask(answer.bytes_async())))
-            name, sha256, size = str(told["name"]), str(told["sha256"]), int(told["size"])
-        except (FileNotFoundError, ValueError, KeyError, TypeError):
+            record = wire.load_json(_Record, bytes(await self._ask(answer.bytes_async())))
+        except (FileNotFoundError, BadRequest):
             return None
-        if not NAME.fullmatch(name) or not SHA256.fullmatch(sha256):
+        # Machines write this: nothing in it is believed that could name something else.
+        if not NAME.fullmatch(record.name) or not SHA256.fullmatch(record.sha256):
             return None
-        if not await self._has(f"{place}/{name}", size):
+        if not await self._has(f"{place}/{record.name}", record.size):
             return None  # the store's own rules have ended it: who comes packs anew
-        address = await self._address("GET", f"{place}/{name}", READ_WITHIN)
-        return Packed(address=address, sha256=sha256, size=size)
+        address = await self._address("GET", f"{place}/{record.name}", READ_WITHIN)
+        return Packed(address=address, sha256=record.sha256, size=record.size)
 
     async def publishing(self, circle: tuple[str, ...], content_hash: str) -> Publishing:
         """Return where a machine may put a packed environment, under a name of its own."""
