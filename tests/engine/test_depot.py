@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import os
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -299,6 +300,39 @@ def test_a_store_that_can_not_be_opened_is_left_alone_for_a_while(
     assert str(second.value) == str(first.value)
     monkeypatch.setattr(depots, "TRIED_AGAIN_AFTER_S", 0.0)
     assert several.of("lab") is not None
+
+
+@pytest.fixture
+def away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """Return an environment in which nobody is signed in to any store."""
+    for name in list(os.environ):
+        if name.startswith(("AWS_", "AZURE_", "GOOGLE_")):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    return monkeypatch
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "The config profile (absent) could not be found"),
+        ("[profile absent\n", "Unable to parse config file"),
+        ("[profile absent]\nsource_profile = nobody\nrole_arn = arn:aws:iam::1:role/x\n", "nobody"),
+    ],
+)
+def test_a_sign_in_that_is_set_to_what_is_not_there_is_a_fault_of_the_settings(
+    away: pytest.MonkeyPatch, tmp_path: Path, text: str, words: str
+) -> None:
+    pytest.importorskip("boto3")
+    away.setenv("AWS_PROFILE", "absent")
+    away.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    (tmp_path / "config").write_text(text)
+
+    with pytest.raises(ConfigError, match="artifacts_url 's3://b/p' can't be used") as caught:
+        Depot("s3://b/p")
+    assert words in str(caught.value)
+    assert "\n" not in str(caught.value)
 
 
 def test_of_a_trouble_a_cluster_is_told_once_and_not_all_that_was_told_is_remembered() -> None:

@@ -26,17 +26,15 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, urlsplit
-from urllib.request import url2pathname
+from urllib.parse import quote
 
 from tradewind import wire
 from tradewind.boot.process import Publishing
-from tradewind.boot.restore.addresses import bare
 from tradewind.config import SoftwareSettings
+from tradewind.engine.bucket import directory_of, first_line, opened
 from tradewind.errors import BadRequest, ConfigError, MissingExtra, Unavailable
 from tradewind.model.environment import Artifact
 
-SCHEMES = ("file", "s3", "gs", "az")
 READ_WITHIN = timedelta(hours=12)
 """How long an address may be read: machines may wait in a queue before they start."""
 WRITE_WITHIN = timedelta(hours=6)
@@ -98,8 +96,8 @@ class Depot:
 
     def __init__(self, url: str) -> None:
         self.url = url
-        self._directory = _directory_of(url)
-        self._obstore, self._store = _opened(url)
+        self._directory = directory_of(url)
+        self._obstore, self._store = opened(url)
         self._there: dict[str, float] = {}  # until when that is believed, by the loop's clock
         self._going: dict[str, asyncio.Task[None]] = {}
 
@@ -200,7 +198,7 @@ class Depot:
             try:
                 await self._told(self._obstore.put_async(self._store, key, path))
             except FileNotFoundError as error:  # the bucket isn't there
-                raise OSError(f"{self.url}: {_first_line(error)}") from None
+                raise OSError(f"{self.url}: {first_line(error)}") from None
         self._there[key] = asyncio.get_running_loop().time() + BELIEVED_FOR_S
         del self._going[key]
 
@@ -229,7 +227,7 @@ class Depot:
         except FileNotFoundError:
             raise
         except (self._obstore.exceptions.BaseError, OSError, ValueError) as error:
-            raise OSError(f"{self.url}: {_first_line(error)}") from None
+            raise OSError(f"{self.url}: {first_line(error)}") from None
 
 
 class Depots:
@@ -299,52 +297,7 @@ def check_urls(settings: SoftwareSettings) -> None:
     """Raise ConfigError for a store that is named as none can be; nothing is opened."""
     for url in (settings.artifacts_url, *settings.artifacts_urls.values()):
         if url is not None:
-            _directory_of(url)
-
-
-def _directory_of(url: str) -> Path | None:
-    """Return the directory that a ``file://`` URL names; None for any other. Raises ConfigError."""
-    forms = "file:///shared/depot, s3://bucket/prefix, gs://bucket/prefix or az://container/prefix"
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        raise ConfigError(f"artifacts_url is no address; write {forms}, without a password in it") from None
-    # A password with a "/" in it isn't in the netloc any more, so no prefix has an "@" either.
-    may_be_secret = parts.query or parts.fragment or (parts.scheme != "file" and "@" in url)
-    if parts.scheme not in SCHEMES or may_be_secret:
-        raise ConfigError(f"artifacts_url is {bare(url)!r}; write {forms}, without a password in it")
-    if parts.scheme != "file":
-        return None
-    if parts.netloc not in {"", "localhost"} or not parts.path.strip("/"):
-        raise ConfigError(f"artifacts_url is {url!r}; write the absolute path of a directory, as file:///shared/depot")
-    return Path(url2pathname(parts.path))
-
-
-def _opened(url: str) -> tuple[Any, Any]:
-    try:
-        import obstore
-        from obstore.store import from_url
-    except ImportError:
-        raise MissingExtra("artifacts_url needs obstore: pip install 'tradewind[software]'") from None
-    words: dict[str, Any] = {}
-    if url.startswith("file:"):
-        words["mkdir"] = True
-    else:
-        words["retry_config"] = {"max_retries": 3, "retry_timeout": timedelta(seconds=20)}
-        endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or ""
-        words["client_options"] = {"allow_http": url.startswith("s3:") and endpoint.startswith("http://")}
-    if url.startswith("s3:") and "AWS_ACCESS_KEY_ID" not in os.environ:
-        try:
-            # With boto3 there, profiles and sign-ins of the user's own settings count as they do everywhere.
-            from obstore.auth.boto3 import Boto3CredentialProvider
-
-            words["credential_provider"] = Boto3CredentialProvider()
-        except (ImportError, ValueError):
-            pass  # what else there is: a machine's or a pod's own identity
-    try:
-        return obstore, from_url(url, **words)
-    except (obstore.exceptions.BaseError, ValueError, OSError) as error:
-        raise ConfigError(f"artifacts_url {url!r} can't be used: {_first_line(error)}") from None
+            directory_of(url)
 
 
 def _place(circle: tuple[str, ...], content_hash: str) -> str:
@@ -364,8 +317,3 @@ def _check(path: Path, sha256: str) -> None:
         found = hashlib.file_digest(file, "sha256").hexdigest()
     if found != sha256:
         raise OSError(f"{path} isn't the file that was made: remove it and start the cluster anew")
-
-
-def _first_line(error: BaseException) -> str:
-    """Return what a store says, without what its library adds for its own makers."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:400].rstrip(": ")
