@@ -13,6 +13,18 @@ from tradewind.boot.restore.addresses import bare
 from tradewind.errors import ConfigError, MissingExtra
 
 SCHEMES = ("file", "s3", "gs", "az")
+SIGNED_BY = {
+    "s3": (
+        "an access key: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or install boto3 and choose a profile that is "
+        "signed in (AWS_PROFILE)"
+    ),
+    "gs": "a service account's key: name its file in GOOGLE_APPLICATION_CREDENTIALS; a user's login signs none",
+    "az": (
+        "the account's key: set AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY, and no SAS token, which "
+        "signs none"
+    ),
+}
+"""What can sign, by scheme."""
 
 
 def directory_of(url: str) -> Path | None:
@@ -62,6 +74,21 @@ def opened(url: str) -> tuple[Any, Any]:
     except Exception as error:
         # Each sign-in fails in words of its own library's kind; whatever it is, this store can't be opened.
         raise ConfigError(f"artifacts_url {url!r} can't be used: {first_line(error)}") from None
+
+
+def check_signs(url: str, library: Any, store: Any) -> None:
+    """Sign once, since a store may open with credentials that can read and write, and sign nothing.
+
+    Raises
+    ------
+    OSError
+        Machines couldn't be given an address, now or ever: in the store's words, with what can sign.
+    """
+    try:
+        library.sign(store, "GET", "any", timedelta(minutes=1))
+    except Exception as error:  # of the sign-in's library, of the store's, or of the network between
+        by = SIGNED_BY[url.partition(":")[0]]
+        raise OSError(f"{url}: {first_line(error)}. Addresses for machines are signed with {by}") from None
 
 
 def first_line(error: BaseException) -> str:

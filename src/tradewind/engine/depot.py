@@ -31,7 +31,7 @@ from urllib.parse import quote
 from tradewind import wire
 from tradewind.boot.process import Publishing
 from tradewind.config import SoftwareSettings
-from tradewind.engine.bucket import directory_of, first_line, opened
+from tradewind.engine.bucket import check_signs, directory_of, first_line, opened
 from tradewind.errors import BadRequest, ConfigError, MissingExtra, Unavailable
 from tradewind.model.environment import Artifact
 
@@ -41,9 +41,10 @@ WRITE_WITHIN = timedelta(hours=6)
 DEPOSIT_WITHIN = timedelta(minutes=15)
 """How long a caller from afar may begin to write."""
 ANSWER_WITHIN_S = 5.0
-"""For a question; a round of the engine has 15 s for everything."""
-GIVEN_WITHIN_S = 6.0
-"""How long a round waits for files on their way; after that they go on, and the round comes again."""
+"""For one question. Who asks several has an end of his own."""
+GIVEN_WITHIN_S = 3.0
+"""How long a round waits for files on their way; after that they go on, and the round comes again. Less than it has for
+all that it asks of a store, or it would never say that they are on their way."""
 AGAIN = timedelta(seconds=2)
 BELIEVED_FOR_S = 3600.0
 """How long a file that was there counts as being there: the store's own rules may end it."""
@@ -92,12 +93,16 @@ class Depot:
         It isn't such a URL, or what it takes to use it isn't set.
     MissingExtra
         Who speaks with object stores isn't installed.
+    OSError
+        Its credentials can't sign addresses, or not now.
     """
 
     def __init__(self, url: str) -> None:
         self.url = url
         self._directory = directory_of(url)
         self._obstore, self._store = opened(url)
+        if self._directory is None:
+            check_signs(url, self._obstore, self._store)
         self._there: dict[str, float] = {}  # until when that is believed, by the loop's clock
         self._going: dict[str, asyncio.Task[None]] = {}
 
@@ -134,7 +139,8 @@ class Depot:
                     del self._going[key]
             for task in going.values():
                 task.result()
-        return {sha256: await self._address("GET", key, READ_WITHIN) for sha256, key in keys.items()}
+        urls = await asyncio.gather(*(self._address("GET", key, READ_WITHIN) for key in keys.values()))
+        return dict(zip(keys, urls, strict=True))
 
     @property
     def takes_deposits(self) -> bool:
@@ -178,11 +184,11 @@ class Depot:
         if self._directory is not None:
             # Made here: a machine that doesn't find it sees another disk, and mustn't fill that.
             await asyncio.to_thread(os.makedirs, self._directory / place, exist_ok=True)
-        return Publishing(
-            archive=await self._address("PUT", f"{place}/{name}", WRITE_WITHIN),
-            record=await self._address("PUT", f"{place}/{RECORD}", WRITE_WITHIN),
-            name=name,
+        archive, record = await asyncio.gather(
+            self._address("PUT", f"{place}/{name}", WRITE_WITHIN),
+            self._address("PUT", f"{place}/{RECORD}", WRITE_WITHIN),
         )
+        return Publishing(archive=archive, record=record, name=name)
 
     def _on_its_way(self, key: str, path: Path, sha256: str) -> asyncio.Task[None]:
         """Return the task that brings a file; one that failed stays until somebody has heard of it."""
@@ -248,7 +254,8 @@ class Depots:
         self._installation = installation
         self._is_shared = is_shared
         self._depots: dict[str, Depot] = {}
-        self._unusable: dict[str, tuple[float, ConfigError | MissingExtra]] = {}
+        self._opening: dict[str, asyncio.Task[Depot | Exception]] = {}
+        self._unusable: dict[str, tuple[float, Exception]] = {}
         self._told: dict[tuple[str, str], None] = {}
 
     def is_news(self, cluster_id: str, trouble: str) -> bool:
@@ -273,24 +280,41 @@ class Depots:
         """
         return depot.takes_deposits or not self._is_shared
 
-    def of(self, workspace: str) -> Depot | None:
-        """Return the depot of a workspace; None where it has none. Raises as :class:`Depot` does."""
+    async def of(self, workspace: str) -> Depot | None:
+        """Return the depot of a workspace; None where it has none. Raises as :class:`Depot` does.
+
+        One that opens slowly goes on opening after an OSError says so, and for all that asked.
+        """
         url = self._settings.artifacts_urls.get(workspace) or self._settings.artifacts_url
         if url is None:
             return None
-        if url not in self._depots:
-            self._depots[url] = self._opened(url)
-        return self._depots[url]
-
-    def _opened(self, url: str) -> Depot:
+        if url in self._depots:
+            return self._depots[url]
         at, error = self._unusable.get(url, (0.0, None))
-        if error is not None and time.monotonic() < at + TRIED_AGAIN_AFTER_S:
-            raise type(error)(str(error))
+        if error is None or time.monotonic() >= at + TRIED_AGAIN_AFTER_S:
+            if url not in self._opening:
+                self._opening[url] = asyncio.create_task(self._opened(url))
+            opening = self._opening[url]
+            if not (await asyncio.wait((opening,), timeout=ANSWER_WITHIN_S))[0]:
+                raise OSError(f"{url}: its sign-in doesn't answer within {ANSWER_WITHIN_S:.0f} s")
+            found = opening.result()
+            if isinstance(found, Depot):
+                return found
+            error = found
+        raise type(error)(str(error))
+
+    async def _opened(self, url: str) -> Depot | Exception:
+        """Return a depot, or why there is none, which is remembered for a while."""
         try:
-            return Depot(url)
-        except (ConfigError, MissingExtra) as error:
+            # Libraries are imported, and a sign-in may ask for credentials.
+            found = self._depots[url] = await asyncio.to_thread(Depot, url)
+        except (ConfigError, MissingExtra, OSError) as error:
             self._unusable[url] = time.monotonic(), error.with_traceback(None)
-            raise
+            return error
+        else:
+            return found
+        finally:
+            del self._opening[url]
 
 
 def check_urls(settings: SoftwareSettings) -> None:
