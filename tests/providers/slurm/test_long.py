@@ -3,15 +3,15 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
 
+from tests.providers.batch.rigs import SLURM
+from tests.providers.batch.test_faults import ask_besides, orders
 from tests.providers.slurm.conftest import ask, cancel
-from tests.providers.slurm.test_faults import jobs, orders
 from tradewind.model.instance import InstanceStatus, ObservedInstance, Role
 from tradewind.providers.base import Handle, ProviderSettings
 from tradewind.providers.batch.rest import SELDOM_S
@@ -42,7 +42,7 @@ async def provider(slurm: None, tmp_path: Path) -> AsyncIterator[SlurmProvider]:
     settings = ProviderSettings(installation=MINE, state_directory=str(tmp_path), options={"interface": "lo"})
     provider = SlurmProvider.from_settings(settings)
     yield provider
-    cancel(*(line.split("|")[0] for line in jobs(MINE)))
+    cancel(*(one.id for one in SLURM.of(MINE)))
     await provider.aclose()
 
 
@@ -59,8 +59,7 @@ async def until(provider: SlurmProvider, handle: Handle, status: InstanceStatus)
 async def test_what_has_waited_for_long_is_asked_about_seldom_and_looked_after_all_the_same(
     provider: SlurmProvider, tmp_path: Path
 ) -> None:
-    waits = ("--begin=now+1hour", "--deadline=now+100hours")
-    provider._submitter._queue = replace(provider._submitter._queue, directives=waits)
+    ask_besides(provider, SLURM.later)
     (order,) = await orders(provider, 1)
     handle = await launch(provider, order)
     counted = provider._runner = Counted(provider)
