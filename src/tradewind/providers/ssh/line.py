@@ -13,6 +13,8 @@ from typing import Any, TypeVar
 
 import asyncssh
 
+from tradewind.boot import restore
+from tradewind.boot.process import Software
 from tradewind.config import SshHost
 from tradewind.host.bare import program
 from tradewind.host.bare.ground import LOADER
@@ -32,6 +34,8 @@ LONGEST_PAUSE_S = 30.0
 """Between tries to reach a host that doesn't answer."""
 NOISE_LIMIT = 64 * 1024
 """Bytes that a login shell may say before our program does."""
+AHEAD_S = 900.0
+"""How long a step may take of what is made before anything is ordered."""
 LINE_LIMIT = 16 * 1024 * 1024
 
 
@@ -144,7 +148,7 @@ class Line:
         self._failure: Silent | None = None
         self._pause_s = 0.0
         self._next_try = 0.0
-        self._brought: dict[str, asyncio.Lock] = {}
+        self._bringing = asyncio.Lock()
         self._heard: Any = None
         """Which answer to a look was heard last, in the host's words."""
 
@@ -260,6 +264,18 @@ class Line:
         self.skew.heard(sent_at, float(hello["now"]), time.time())
         return station
 
+    async def begin(self, software: Software) -> None:
+        """Have the host begin to make what needs no file from here; where it can't, its order will say so."""
+        base = software.environment.content_hash
+        order = restore.order(software.environment, files={}, base=base, task="ahead", timeout_s=AHEAD_S)
+        try:
+            answer = await self.ask("ahead", program=restore.program(), order=order)
+        except Silent as silent:
+            logger.debug("nothing is made ahead: %s", silent)
+            return
+        if "error" in answer:
+            logger.debug("nothing is made ahead on %s: %s", self.host.name, answer["error"])
+
     async def bring(self, files: dict[str, str]) -> dict[str, str]:
         """Bring files over, each once, where the host doesn't see them; return where they lie there, by their sha256.
 
@@ -277,29 +293,41 @@ class Line:
         here = {sha256: here_of(address) for sha256, address in files.items()}
         sizes = {sha256: _name_and_size(path) for sha256, path in here.items()}
         shared = {sha256: here[sha256] for sha256, address in files.items() if address.startswith(SHARED)}
-        found = (await self.ask("have", files=sizes, shared=shared))["files"]
-        for sha256, place in found.items():
-            if not place["there"]:
-                async with self._brought.setdefault(sha256, asyncio.Lock()):
-                    await self._bring_one(sha256, here[sha256], sizes[sha256])
+        async with self._bringing:  # who comes second finds what the first one brought
+            found = (await self.ask("have", files=sizes, shared=shared))["files"]
+            lacking = [sha256 for sha256, place in found.items() if not place["there"]]
+            if lacking:
+                await self._bring({sha256: (here[sha256], str(found[sha256]["path"])) for sha256 in lacking})
         return {sha256: str(place["path"]) for sha256, place in found.items()}
 
-    async def _bring_one(self, sha256: str, path: str, size: tuple[str, int]) -> None:
-        place = (await self.ask("have", files={sha256: size}))["files"][sha256]
-        if place["there"]:
-            return  # another launch brought it while we waited
-        draft = f"{place['path']}.{os.urandom(4).hex()}"
+    async def _bring(self, lacking: Mapping[str, tuple[str, str]]) -> None:
+        """Bring files from here to their places there, side by side: a far host's answers take a while."""
         station = await self.station()
         try:
-            async with station.connection.start_sftp_client() as sftp:
-                await sftp.put(path, draft)
+            async with station.connection.start_sftp_client() as sftp, asyncio.TaskGroup() as group:
+                for sha256, (path, place) in lacking.items():
+                    group.create_task(self._bring_one(sftp, sha256, path, place))
+        except ExceptionGroup as several:
+            raise several.exceptions[0] from None
         except asyncssh.SFTPError as error:
-            raise OSError(f"{size[0]} can't be written on {self.host.name}: {error.reason}") from None
+            raise OSError(f"files can't be written on {self.host.name}: {error.reason}") from None
         except (asyncssh.Error, ConnectionError) as error:
-            raise self._failed(Silent(f"the connection to {self.host.name} broke: {error}", is_certain=True)) from None
-        kept = await self.ask("keep", within=60.0, draft=draft, path=place["path"], sha256=sha256)
+            raise self._broken(error) from None
+
+    async def _bring_one(self, sftp: asyncssh.SFTPClient, sha256: str, path: str, place: str) -> None:
+        name, draft = os.path.basename(path), f"{place}.{os.urandom(4).hex()}"
+        try:
+            await sftp.put(path, draft)
+        except asyncssh.SFTPError as error:
+            raise OSError(f"{name} can't be written on {self.host.name}: {error.reason}") from None
+        except (asyncssh.Error, ConnectionError) as error:
+            raise self._broken(error) from None
+        kept = await self.ask("keep", within=60.0, draft=draft, path=place, sha256=sha256)
         if "error" in kept:
-            raise OSError(f"{size[0]} can't be kept on {self.host.name}: {kept['error']}")
+            raise OSError(f"{name} can't be kept on {self.host.name}: {kept['error']}")
+
+    def _broken(self, error: Exception) -> Silent:
+        return self._failed(Silent(f"the connection to {self.host.name} broke: {error}", is_certain=True))
 
     async def aclose(self) -> None:
         """End the connection."""
