@@ -6,6 +6,7 @@ import asyncio
 import json
 import logging
 import os
+import re
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
@@ -20,6 +21,7 @@ from tradewind.host.bare import program
 from tradewind.host.bare.ground import LOADER
 from tradewind.providers.ssh.parcel import SHARED, here_of
 from tradewind.providers.ssh.refusals import Places, Silent, Witness, options_for, words_for
+from tradewind.providers.ssh.sight import nonsense
 from tradewind.providers.ssh.skew import Skew
 
 logger = logging.getLogger("tradewind.ssh")
@@ -37,6 +39,9 @@ NOISE_LIMIT = 64 * 1024
 AHEAD_S = 900.0
 """How long a step may take of what is made before anything is ordered."""
 LINE_LIMIT = 16 * 1024 * 1024
+LATEST = 1e11
+"""No clock is set later than this, as a POSIX time."""
+GLIBC = re.compile(r"([0-9]{1,4}\.[0-9]{1,4})?")
 
 
 class Station:
@@ -62,7 +67,7 @@ class Station:
                     poke()
                 elif (future := self._waiting.pop(int(line["id"]), None)) is not None and not future.done():
                     future.set_result(line)
-        except (OSError, EOFError, ValueError, KeyError, TypeError, asyncssh.Error) as error:
+        except (OSError, EOFError, ValueError, KeyError, TypeError, OverflowError, asyncssh.Error) as error:
             logger.debug("a station is gone: %r", error)
         finally:
             self.hang_up()
@@ -82,7 +87,7 @@ class Station:
             line, self._rest = self._rest.split(b"\n", 1)
             try:
                 found = json.loads(line)
-            except ValueError:
+            except (ValueError, RecursionError):
                 found = None
             if isinstance(found, dict):
                 return found
@@ -172,10 +177,18 @@ class Line:
         station, answer = await self._ask("list", within, question)
         if "error" in answer:
             raise Silent(f"{self.host.name} can't read its records: {answer['error']}")
+        if "at" not in answer or not isinstance(answer.get("runs"), dict):
+            raise self._senseless(station)
         self._heard = answer["at"]
-        # It says what changed since it was asked last; another station says everything.
-        runs = {**station.runs, **answer["runs"]}
-        station.runs = {handle: facts for handle, facts in runs.items() if facts is not None}
+        for handle, facts in answer["runs"].items():
+            # It says what changed since it was asked last; another station says everything.
+            station.runs.pop(handle, None)
+            if facts is None:
+                continue
+            if why := nonsense(facts):
+                logger.warning("%s says something of run %s that makes no sense: %s", self.host.name, handle, why)
+                continue
+            station.runs[handle] = facts
         return station.runs
 
     async def _ask(self, verb: str, within: float, question: dict[str, Any]) -> tuple[Station, dict[str, Any]]:
@@ -189,8 +202,15 @@ class Line:
             raise self._failed(Silent(f"{self.host.name} didn't answer within {within:.0f} s")) from None
         except ConnectionError:
             raise self._failed(Silent(f"the connection to {self.host.name} broke")) from None
-        self.skew.heard(sent_at, float(answer["now"]), time.time())
+        try:
+            self.skew.heard(sent_at, _moment(answer), time.time())
+        except ValueError:
+            raise self._senseless(station) from None
         return station, answer
+
+    def _senseless(self, station: Station) -> Silent:
+        station.hang_up()
+        return self._failed(Silent(f"{self.host.name} answers, but what it says makes no sense"))
 
     async def station(self, within: float = OPEN_WITHIN_S) -> Station:
         """Return the open station, opening it where needed. Raises Silent, certainly before anything was asked."""
@@ -256,12 +276,12 @@ class Line:
             process.stdin.write(b"%d\n" % len(text) + text + head + b"\n")
         station = Station(connection, process)
         try:
-            hello = await station.line(NOISE_LIMIT)
+            hello = _checked(await station.line(NOISE_LIMIT))
         except (EOFError, ValueError) as error:
             said = bytes(await process.stderr.read(2000)).decode(errors="replace").strip().splitlines()
             raise Silent(_why_no_station(self.host, said, error), is_certain=True, is_lasting=True) from None
         station.hello = hello
-        self.skew.heard(sent_at, float(hello["now"]), time.time())
+        self.skew.heard(sent_at, _moment(hello), time.time())
         return station
 
     async def begin(self, software: Software) -> None:
@@ -348,6 +368,23 @@ async def within_s(work: Awaitable[T], seconds: float) -> T:
 
 def _name_and_size(path: str) -> tuple[str, int]:
     return os.path.basename(path), os.path.getsize(path)
+
+
+def _checked(hello: dict[str, Any]) -> dict[str, Any]:
+    """Return what a station says of its host. Raises ValueError where that can't be so."""
+    _moment(hello)
+    whole = {"root": "", "platform": "", "glibc": "", **hello}
+    if not all(isinstance(whole[key], str) for key in ("root", "platform")) or not GLIBC.fullmatch(str(whole["glibc"])):
+        raise ValueError("it says something else")
+    return whole
+
+
+def _moment(words: Mapping[str, Any]) -> float:
+    """Return the time of day there. Raises ValueError for what is none."""
+    now = words.get("now")
+    if not (isinstance(now, int | float) and 0 <= now < LATEST):
+        raise ValueError("it doesn't say what time it is")
+    return float(now)
 
 
 def _why_no_station(host: SshHost, said: list[str], error: Exception) -> str:
