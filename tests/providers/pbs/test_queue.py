@@ -14,7 +14,7 @@ from tradewind.providers.batch.offers import Choices, offers_for
 from tradewind.providers.batch.queue import Entry, Job, Site, Stage
 from tradewind.providers.pbs.queue import PbsQueue, is_torque, spell
 from tradewind.providers.pbs.reasons import ended, waiting
-from tradewind.providers.pbs.text import read_duration, read_size, read_time
+from tradewind.providers.pbs.text import read_duration, read_records, read_size, read_time
 
 CASES = Path(__file__).parent / "cases"
 PBS = PbsQueue()
@@ -160,6 +160,16 @@ def test_a_mark_is_read_wherever_the_line_was_broken_and_is_that_of_the_array() 
     assert entries["1200[].pbs01/2"].mark == "tradewind:desk-1:feed0001:tw-0a1b2c3d"
     assert entries["1200[].pbs01/3"].mark == "tradewind:desk-1:feed0001:tw-0a1b2c3d", "its own lists no variables"
     assert entries["1204.pbs01/0"].mark == "", "it isn't ours"
+
+
+def test_a_line_that_goes_on_is_no_attribute_however_it_looks() -> None:
+    text = "Job Id: 12.pbs01\n    job_state = R\n    comment = held by\n\tjob_state = Q\n    queue = workq\n"
+
+    assert read_records(text)["12.pbs01"] == {
+        "job_state": "R",
+        "comment": "held byjob_state = Q",
+        "queue": "workq",
+    }
 
 
 def test_times_are_those_of_the_run() -> None:
