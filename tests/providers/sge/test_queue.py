@@ -367,9 +367,10 @@ def test_what_a_site_has_is_written_as_settings_that_are_read() -> None:
     ("text", "nowhere", "unreachable"),
     [
         ("error: Please set the environment variable SGE_ROOT.", True, False),
+        ('error: cell directory "/opt/sge/nope" doesn\'t exist', True, False),
         ('critical error: unable to open "/opt/sge/default/common/bootstrap": No such file', True, False),
         ('error: unable to send message to qmaster using port 6444 on host "n0": got send error', False, True),
-        ("error: commlib error: can't connect to service (Connection refused)", False, True),
+        ("error: commlib error: got select error (Connection refused)", False, True),
         ('denied: job "99" does not exist', False, False),
     ],
 )

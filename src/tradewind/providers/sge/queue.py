@@ -70,6 +70,7 @@ class SgeQueue(Queue):
             f"-t 1-{job.count}",
             f"-o {job.log}-$TASK_ID" if job.mark else f"-o {job.log}",
             "-j y",
+            "-m n",
             "-terse",
             # What no queue could ever start would wait in silence for ever.
             "-w e",
@@ -129,7 +130,8 @@ class SgeQueue(Queue):
 
     def list_command(self, user: str) -> list[str]:
         """See :meth:`Queue.list_command`; ``$user`` is Grid Engine's own word for whoever asks."""
-        return ["qstat", "-u", "$user", "-xml"]
+        # All states are named: a user's own defaults may leave some out, and what isn't listed is taken to be gone.
+        return ["qstat", "-u", "$user", "-s", "prs", "-xml"]
 
     def read_list(self, text: str) -> Sequence[Entry]:
         """See :meth:`Queue.read_list`."""
