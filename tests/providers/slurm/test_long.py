@@ -2,16 +2,15 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
 
-from tests.providers.batch.rigs import SLURM
-from tests.providers.batch.test_faults import ask_besides, orders
-from tests.providers.slurm.conftest import ask, cancel
+from tests.providers.batch.rigs import SLURM, Rig
+from tests.providers.batch.test_faults import MINE, ask_besides, orders
 from tradewind.model.instance import InstanceStatus, ObservedInstance, Role
 from tradewind.providers.base import Handle, ProviderSettings
 from tradewind.providers.batch.rest import SELDOM_S
@@ -20,7 +19,6 @@ from tradewind.providers.slurm import SlurmProvider
 from tradewind.testing.provider_tests import launch
 
 pytestmark = [pytest.mark.rig, pytest.mark.timeout(300)]
-MINE = "installation-of-the-faults"
 
 
 class Counted:
@@ -38,11 +36,12 @@ class Counted:
 
 
 @pytest_asyncio.fixture
-async def provider(slurm: None, tmp_path: Path) -> AsyncIterator[SlurmProvider]:
+async def provider(stand: Callable[[Rig], None], tmp_path: Path) -> AsyncIterator[SlurmProvider]:
+    stand(SLURM)
     settings = ProviderSettings(installation=MINE, state_directory=str(tmp_path), options={"interface": "lo"})
     provider = SlurmProvider.from_settings(settings)
     yield provider
-    cancel(*(one.id for one in SLURM.of(MINE)))
+    SLURM.cancel(*(job.id for job in SLURM.of(MINE)))
     await provider.aclose()
 
 
@@ -96,7 +95,9 @@ async def test_a_bill_is_what_the_accounts_say(provider: SlurmProvider) -> None:
         await asyncio.sleep(0.5)
         one = await until(provider, handle, InstanceStatus.STOPPED)
 
-    line = ask("sacct", "-nPX", "--format=ElapsedRaw,AllocTRES", f"--jobs={handle.handle.partition('/')[0]}").strip()
+    line = SLURM.ask(
+        "sacct", "-nPX", "--format=ElapsedRaw,AllocTRES", f"--jobs={handle.handle.partition('/')[0]}"
+    ).strip()
     elapsed, _, tres = line.partition("|")
     assert one.started_at is not None
     assert one.stopped_at is not None
