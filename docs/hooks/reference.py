@@ -130,11 +130,12 @@ def _default(field: dataclasses.Field[Any]) -> str:
 
 def _field_docs(kind: type) -> dict[str, str]:
     """Return the docstring under each field, which Python itself doesn't keep."""
-    body = ast.parse(inspect.getsource(kind).lstrip()).body[0]
-    assert isinstance(body, ast.ClassDef)
     found = {}
-    for field, text in zip(body.body, body.body[1:], strict=False):
-        match field, text:
-            case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(doc))):
-                found[name] = doc
+    for owner in (one for one in reversed(kind.__mro__) if dataclasses.is_dataclass(one)):
+        body = ast.parse(inspect.getsource(owner).lstrip()).body[0]
+        assert isinstance(body, ast.ClassDef)
+        for field, text in zip(body.body, body.body[1:], strict=False):
+            match field, text:
+                case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(doc))):
+                    found[name] = doc
     return found

@@ -24,6 +24,7 @@
         ├── NoCapacity        → take the next offer
         ├── Rejected          → tell the user, in the infrastructure's own words
         └── Unavailable       → look again after ``retry_after``
+            └── StillPreparing  the same, and nothing is wrong: say what goes on
 
 A type exists where a caller decides differently. A message names the thing, the fact and the next step.
 """
@@ -165,3 +166,7 @@ class Unavailable(ProviderError):
     def __init__(self, message: str, retry_after: timedelta = timedelta(seconds=5)) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+
+
+class StillPreparing(Unavailable):
+    """The infrastructure is making ready what was asked. Decision: look again later, and tell that nothing is wrong."""

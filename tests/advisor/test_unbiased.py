@@ -17,9 +17,10 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from tests.advisor.asking import TODAY, asked
+from tradewind.advisor.bench import Bench, ranked
 from tradewind.advisor.fact import Better, Confidence, Fact, Field, FieldType, Kind, Source, Value
 from tradewind.advisor.judge import Standing, worth
-from tradewind.advisor.match import Advice, Bench, advise, ranked
+from tradewind.advisor.match import Advice, advise
 from tradewind.advisor.partner import Directory, Partner, PartnerKind
 from tradewind.advisor.questions import Questionnaire, QuestionType
 from tradewind.advisor.rules import Hurdle, Preference

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import pty
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from tests.cli.conftest import Run
@@ -175,3 +177,38 @@ def _read(descriptor: int) -> bytes:
         return os.read(descriptor, 65536)
     except OSError:  # the other side has closed its terminal
         return b""
+
+
+def test_what_would_change_is_told_by_question_in_lines_that_fit_the_terminal(run: Run) -> None:
+    told = run("advise", "--set", "hub=must", "--set", "admin=nobody", "--set", "pay=money", *DAY).stdout
+    part = told[told.index("What would change") : told.index("Left out")]
+
+    assert "  In which country is your group?" in part
+    assert "      Germany: EGI Notebooks" in part
+    assert max(map(len, part.splitlines())) <= 120
+
+
+def test_the_page_opens_with_the_answer_on_this_machine_alone() -> None:
+    words = ["advise", "--page", "--set", "hub=must", "--weight", "leave=5"]
+    environ = {**os.environ, "PYTHONUNBUFFERED": "1"} | {"SSH_CONNECTION": "no browser is opened"}
+    command = [sys.executable, "-c", "from tradewind.cli import main; main()", *words]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environ) as process:
+        try:
+            assert process.stdout is not None
+            said = process.stdout.readline()
+            url = said.split(",")[0].removeprefix("The page is at ")
+            root = url[: url.index("/advise")]
+            assert root.startswith("http://127.0.0.1:")
+            assert "~hub.must~w.leave.5" in url
+            with httpx.Client() as client:
+                answer = client.get(url)
+                assert "What to do first" in answer.text
+                assert client.get(f"{root}/static/advice.css").status_code == 200
+                assert "facts" in client.get(f"{root}/partners").text
+                assert client.get(f"{root}/anything").headers["location"] == "/advise"
+                assert client.get(f"{root}/advise/answer?a=1").status_code == 400
+                assert client.get(f"{root}/partners", headers={"Host": "evil.test"}).status_code == 403
+        finally:
+            process.send_signal(signal.SIGINT)
+            process.wait(10)
+    assert process.returncode == 0

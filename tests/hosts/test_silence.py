@@ -156,12 +156,12 @@ async def test_what_the_engine_does_not_reach_ends_before_it_is_given_up_whateve
 ) -> None:
     first, _, third = hosts.hosts
     with muted(GATEWAY) as address:
-        # A package, too: a host that an earlier test gave uv would need nothing of the index to make an empty one.
+        # A package, so that it asks the index even where the host has uv already.
         making = Software(
             environment=Environment(
                 python="3.11.0",
                 platform="linux-x86_64",
-                packages=(Package(name="never-answered", version="1"),),
+                packages=(Package(name="never-comes", version="1.0"),),
                 content_hash="cd" * 32,
                 indexes=(f"http://{address}/simple",),
             )

@@ -508,3 +508,25 @@ def test_a_receipt_leaves_other_clusters_aside() -> None:
         {"a": "0.12 USD"},
         "0.38 USD",
     )
+
+
+def test_a_price_that_the_accounts_tell_is_that_of_the_whole_usage_and_twice_the_same() -> None:
+    cluster, before = make_cluster(), make_instance(stopped_at=after(3600))
+    open_one = replace(make_usage(0, 3600), instance_id=before.id)
+    charged = Price(per_hour=Decimal(7), currency="SU")
+    told = replace(before, offer=replace(before.offer, price=charged))
+
+    (usage,) = settle(before, told, (open_one,), cluster)
+
+    assert (usage.sequence, usage.started_at, usage.stopped_at) == (0, open_one.started_at, open_one.stopped_at)
+    assert usage.price == charged
+    assert settle(told, told, (usage,), cluster) == ()
+
+
+def test_a_usage_keeps_its_own_price_where_nobody_told_another() -> None:
+    cluster, running = make_cluster(), make_instance()
+    moved = replace(make_usage(0, None), instance_id=running.id, price=Price(per_hour=Decimal(9), currency="USD"))
+
+    (usage,) = settle(running, replace(running, stopped_at=after(3600)), (moved,), cluster)
+
+    assert usage.price == moved.price

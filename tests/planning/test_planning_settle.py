@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime, timedelta
+from decimal import Decimal
 
 import pytest
 from hypothesis import given
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from planning_snapshots import NOW, T0, at, row, sight
 
 from tradewind.model.instance import Instance, InstanceEnd, InstanceStatus, ObservedInstance, Role
+from tradewind.model.money import Price
 from tradewind.planning.settle import LISTED_LATE, ON_ITS_WAY, Sighting, corrected, settle
 from tradewind.testing.strategies import instances, moments
 
@@ -95,7 +97,7 @@ def test_what_vanished_before_it_was_ever_listed_does_not_end_before_it_began(
     assert after.stopped_at == stopped_at
 
 
-AWAY = {"last": at(-3601), "remembers": timedelta(minutes=59), "alone": timedelta(seconds=150)}
+AWAY = {"last": at(-3601), "remembers": timedelta(minutes=59), "over_by": at(-3451)}
 
 
 @pytest.mark.parametrize(
@@ -105,7 +107,7 @@ AWAY = {"last": at(-3601), "remembers": timedelta(minutes=59), "alone": timedelt
         "launched, and never seen": ({"status": S.REQUESTED, "requested_at": at(-3700)}, (at(-3700), at(-3451))),
         "launched after the last look": (
             {"status": S.REQUESTED, "requested_at": at(-3600.5), "handle": "h"},
-            (at(-3600.5), at(-3450.5)),
+            (at(-3600.5), at(-3451)),
         ),
         "its order may have been carried out": (
             {"status": S.REQUESTED, "requested_at": at(-3601), "handle": None},
@@ -230,3 +232,24 @@ def test_what_a_queue_could_never_have_started_was_refused(wanted: bool, end: In
     after = settle(instance, seen, is_up=False, sighting=sighting())
     assert (after.status, after.end, after.started_at) == (S.STOPPED, end, None)
     assert after.detail == "its walltime is longer than is allowed"
+
+
+def test_what_the_accounts_charged_is_the_price_of_what_ended() -> None:
+    instance = row("w", status=S.RUNNING)
+    charged = Price(per_hour=Decimal(7), currency="SU")
+
+    after = settle(instance, sight(instance, S.STOPPED, charged=charged), is_up=False, sighting=sighting())
+
+    assert after.offer == replace(instance.offer, price=charged)
+
+
+def test_accounts_that_come_later_correct_times_price_and_words_once() -> None:
+    instance = row("w", status=S.RUNNING)
+    before = settle(instance, sight(instance, S.STOPPED, stopped_at=NOW), is_up=False, sighting=sighting())
+    charged = Price(per_hour=Decimal(7), currency="SU")
+    seen = sight(instance, S.STOPPED, stopped_at=at(-3), charged=charged, detail="its node failed")
+
+    after = corrected(before, seen, NOW)
+
+    assert (after.stopped_at, after.offer.price, after.detail) == (at(-3), charged, "its node failed")
+    assert corrected(after, seen, NOW) is after

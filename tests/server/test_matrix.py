@@ -59,7 +59,7 @@ clusters.dry_run            200   200   200 200 403    200    200    404   404  
 clusters.find               200   200   200 200 200    200    200    404   404      200  403      403    404
 clusters.view               200   200   200 200 200    200    200    404   404      200  403      403    404
 clusters.scale              204   204   204 403 403    403    403    404   404      403  204      403    404
-clusters.set_environment    204   204   204 403 403    403    403    404   404      403  204      403    404
+clusters.set_environment    403   403   204 403 403    403    403    404   404      403  403      403    404
 clusters.stop               204   204   204 403 403    403    403    404   404      403  204      403    404
 artifacts.deposit           200   200   200 200 403    200    200    404   404      403  200      403    404
 clusters.keys               403   403   200 403 403    403    403    404   404      403  403      403    404
@@ -110,6 +110,10 @@ logins.poll                 400   400   400 400 400    400    400    400   400  
 logins.with_hub             400   400   400 400 400    400    400    400   400      400  400      400    400
 logins.claim                403   403   403 403 403    403    403    403   403      403  403      403    403
 logins.sign_up              404   404   404 404 404    404    404    404   404      404  404      404    404
+advisor.partners            200   200   200 200 200    200    200    200   200      200  200      200    200
+advisor.partner             200   200   200 200 200    200    200    200   200      200  200      200    200
+advisor.questions           200   200   200 200 200    200    200    200   200      200  200      200    200
+advisor.advice              200   200   200 200 200    200    200    200   200      200  200      200    200
 """
 
 
@@ -158,6 +162,7 @@ SCALING = {"scaling": wire.dump(Scaling.fixed(2)), "dismiss": []}
 SOFTWARE = Environment(python="3.12.1", platform="linux-x86_64", packages=(), content_hash="c")
 BODIES = {"clusters.scale": SCALING, "clusters.set_environment": {"environment": wire.dump(SOFTWARE)}}
 """Of what is put to a cluster."""
+QUERIES = {"advisor.advice": {"a": "1~2026-11-01~hub.must"}}
 NEWCOMER = {"secret": "made-up", "name": "eve"}
 
 
@@ -197,6 +202,7 @@ async def ask(stage: Stage, operation: Operation, column: str) -> httpx.Response
         "environment": await environment_of(stage, f"e{number}" if operation.name == "environments.remove" else "kept"),
         "webhook": "made-up",
         "invitation": "made-up",
+        "partner": "coiled",
     }
     if operation.name == "people.remove":
         names["user"] = await spare(stage, number)
@@ -204,7 +210,12 @@ async def ask(stage: Stage, operation: Operation, column: str) -> httpx.Response
         stage.app.state.ending.set()
     user, label = WHO.get(column, ("olga", column))
     async with stage.client(None if column == "none" else user, label) as client:
-        return await client.request(operation.method, operation.path.format(**names), json=bodies.get(operation.name))
+        return await client.request(
+            operation.method,
+            operation.path.format(**names),
+            json=bodies.get(operation.name),
+            params=QUERIES.get(operation.name),
+        )
 
 
 async def cluster_of(stage: Stage, owner: str, name: str | None) -> str:

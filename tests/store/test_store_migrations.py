@@ -150,7 +150,7 @@ async def test_what_ran_before_the_upgrade_is_still_protected_by_its_name(empty_
 
 
 async def test_a_cookie_of_a_kind_that_nothing_knows_any_more_is_good_for_nothing(empty_url: str) -> None:
-    restore(OLD / empty_url.partition(":")[0] / "0004.sql", empty_url)
+    restore(OLD / empty_url.partition(":")[0] / "0003.sql", empty_url)
     raw(
         empty_url,
         "INSERT INTO tokens (id, secret_hash, user_id, label, scopes, created_at, expires_at) SELECT 'lentsession-7', "

@@ -53,6 +53,8 @@ class Reason:
     facts: tuple[Fact, ...] = ()
     unknown: tuple[str, ...] = ()
     """The fields nobody knows that it also depends on."""
+    unanswered: tuple[str, ...] = ()
+    """Of a doubt: the questions that were left open, and whose answer may end it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -101,6 +101,11 @@ def read_programme(tables: Mapping[str, Any], name: str) -> Programme:
     )
 
 
+def about(likely: float) -> Amount:
+    """Return an amount of which only the likely one is known."""
+    return Amount(least=likely / SPREAD, likely=likely, most=likely * SPREAD)
+
+
 def _amount(where: str, said: Any, units: Mapping[str, float]) -> Amount:
     found = QUANTITY.match(said) if isinstance(said, str) else None
     wanted = " or ".join(units)
@@ -115,7 +120,7 @@ def _amount(where: str, said: Any, units: Mapping[str, float]) -> Amount:
     except ValueError:
         raise BadRequest(f"{where} is {said!r}: that is no number.") from None
     if last is None:
-        return Amount(least=first / SPREAD, likely=first, most=first * SPREAD)
+        return about(first)
     if last < first:
         raise BadRequest(f"{where} is {said!r}: the first number is the smaller one.")
     return Amount(least=first, likely=(first + last) / 2, most=last)

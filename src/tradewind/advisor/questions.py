@@ -18,6 +18,8 @@ UNKNOWN = frozenset({"", "?", "unknown", "don't know", "dont know", "don’t kno
 """What stands for an open answer."""
 MOST = Decimal(10) ** 12
 """More than this is a slip of the hand, whatever is counted."""
+FINEST = 9
+"""Decimal places that a number may have."""
 
 
 class QuestionType(StrEnum):
@@ -231,12 +233,26 @@ def _several(question: Question, said: Any) -> list[Any]:
     raise BadRequest(f"{question.id}: it takes a list of words, not {said!r}.")
 
 
-def _number(question: Question, said: Any) -> Decimal:
+def plain_number(said: Any) -> Decimal | None:
+    """Return a number from 0 up that somebody may have meant; None for all else.
+
+    What is written with an exponent may be a number whose digits fill the memory once it is shown.
+    """
+    if isinstance(said, bool):
+        return None
     try:
-        number = Decimal(str(said).replace(",", "").strip()) if not isinstance(said, bool) else None
+        number = Decimal(str(said).replace(",", "").strip())
     except InvalidOperation:
-        number = None
-    if number is None or not number.is_finite() or not 0 <= number <= MOST:
+        return None
+    exponent = number.as_tuple().exponent
+    if not isinstance(exponent, int) or exponent < -FINEST or not 0 <= number <= MOST:
+        return None
+    return number
+
+
+def _number(question: Question, said: Any) -> Decimal:
+    number = plain_number(said)
+    if number is None:
         raise BadRequest(f"{question.id}: {said!r} is no number of {question.unit}; give one like 250, from 0 up.")
     return number
 

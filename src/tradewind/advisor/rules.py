@@ -140,14 +140,19 @@ class Rules:
     preferences: tuple[Preference, ...]
     conditions: tuple[Condition, ...]
 
+    def contradicted(self, answers: Mapping[str, Any], of: str = "") -> tuple[Contradiction, ...]:
+        """Return which rules say that answers can't both be so. With ``of``, those about that question alone."""
+        return tuple(
+            rule for rule in self.contradictions if (not of or of in rule.of) and rule.when.holds({}, answers) is True
+        )
+
     def check(self, answers: Mapping[str, Any], of: str = "") -> tuple[str, ...]:
         """Return what of the answers can't both be so, in words; empty where all can. With ``of``, of that alone."""
         return tuple(
-            f"{' and '.join(rule.of)} contradict {'each other' if len(rule.of) > 1 else 'itself'}: {rule.says}"
+            f"{' and '.join(rule.of)} contradict each other: {rule.says}"
             if len(rule.of) > 1
             else f"{rule.of[0]} contradicts itself: {rule.says}"
-            for rule in self.contradictions
-            if (not of or of in rule.of) and rule.when.holds({}, answers) is True
+            for rule in self.contradicted(answers, of)
         )
 
     def moved(self, weights: Mapping[str, Any]) -> dict[str, float]:

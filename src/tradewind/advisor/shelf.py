@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 
 from tradewind.advisor.estimate import Assumptions, read_assumptions
 from tradewind.advisor.expression import Grammar
+from tradewind.advisor.freedom.rules import Freedoms, read_freedoms
 from tradewind.advisor.partner import Directory
 from tradewind.advisor.questions import Questionnaire
 from tradewind.advisor.reading import (
@@ -50,15 +52,26 @@ def open_shelf() -> Shelf:
     partners = tuple(reader.partner(_text(file), file.name) for file in directory_files(HERE / "directory"))
     directory = Directory(fields=reader.fields, partners=partners)
     questions = read_questions(parsed(_text(HERE / "questions.toml"), "questions.toml"))
-    grammar = Grammar(
-        fields={name: field.words for name, field in reader.fields.items()},
-        questions={question.id: question.order for question in questions},
-        places=reader.places,
-    )
+    grammar = _grammar(reader, {question.id: question.order for question in questions})
     return Shelf(
         questionnaire=Questionnaire(questions=questions, places=reader.places, directory=directory),
         rules=read_rules(parsed(_text(HERE / "rules.toml"), "rules.toml"), grammar),
     )
+
+
+@functools.cache
+def open_freedoms() -> Freedoms:
+    """Return the rules by which a project's freedom is judged. Raises ConfigError."""
+    folder = HERE / "freedom"
+    rules = parsed(_text(folder / "rules.toml"), "freedom/rules.toml")
+    clients = parsed(_text(folder / "clients.toml"), "freedom/clients.toml")
+    return read_freedoms(rules, clients, _grammar(open_reader(), {}), open_shelf().directory)
+
+
+@functools.cache
+def open_words_of_moves() -> Mapping[str, Mapping[str, str]]:
+    """Return how each fact of an infrastructure is told to somebody who moves. Raises ConfigError."""
+    return parsed(_text(HERE / "freedom" / "ways.toml"), "freedom/ways.toml")
 
 
 def open_reader() -> Reader:
@@ -73,6 +86,11 @@ def open_reader() -> Reader:
 def directory_files(folder: Traversable) -> list[Traversable]:
     """Return the files of a directory of partners, by name."""
     return sorted((file for file in folder.iterdir() if file.name.endswith(".toml")), key=lambda file: file.name)
+
+
+def _grammar(reader: Reader, questions: Mapping[str, tuple[str, ...]]) -> Grammar:
+    fields = {name: field.words for name, field in reader.fields.items()}
+    return Grammar(fields=fields, questions=questions, places=reader.places)
 
 
 def _text(file: Traversable) -> str:

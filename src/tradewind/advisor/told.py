@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date
 from decimal import Decimal
 from typing import Any
 
 from tradewind.advisor.fact import Fact, Value
 from tradewind.advisor.judge import Reason
-from tradewind.advisor.match import Advice, Recommendation
+from tradewind.advisor.match import Advice
 from tradewind.advisor.pairs import Pair
 from tradewind.advisor.partner import Partner
-from tradewind.advisor.questions import Questionnaire
+from tradewind.advisor.questions import Question, Questionnaire, QuestionType
+from tradewind.advisor.recommendation import Recommendation
 
 PLACES = 4
 """Decimal places of a score."""
+NAMED = 3
+"""Names that stand in a line."""
 
 
 def told_value(value: Value | None) -> Any:
@@ -119,6 +122,32 @@ def told_advice(advice: Advice, questionnaire: Questionnaire) -> dict[str, Any]:
     }
 
 
+def told_questions(questionnaire: Questionnaire) -> list[dict[str, Any]]:
+    """Return every question, with what it may be answered."""
+    return [
+        {
+            "id": question.id,
+            "part": question.part,
+            "asks": question.asks,
+            "why": question.why,
+            "type": question.type.value,
+            "options": dict(question.options) or {tie: tie for tie in _ties(questionnaire, question)},
+            "unit": question.unit,
+        }
+        for question in questionnaire.questions
+    ]
+
+
+def _ties(questionnaire: Questionnaire, question: Question) -> tuple[str, ...]:
+    return questionnaire.ties() if question.type is QuestionType.TIES else ()
+
+
+def named(names: Sequence[str]) -> str:
+    """Return names in few words: three, and how many more; empty where there are none."""
+    shown = ", ".join(names[:NAMED])
+    return f"{shown} and {len(names) - NAMED} more" if len(names) > NAMED else shown
+
+
 def interests(partner: Partner) -> Mapping[str, int]:
     """Return who has something to gain from what is said of a partner, with the number of facts."""
     counted: dict[str, int] = {}
@@ -158,6 +187,7 @@ def _reason(reason: Reason, today: date) -> dict[str, Any]:
         "says": reason.says,
         "facts": [told_fact(fact, today) for fact in reason.facts],
         "unknown": list(reason.unknown),
+        **({"unanswered": list(reason.unanswered)} if reason.unanswered else {}),
     }
 
 

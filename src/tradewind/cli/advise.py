@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import sys
 from collections.abc import Iterable, Mapping
@@ -11,14 +12,18 @@ from typing import Any
 
 import click
 from rich.console import Console
+from rich.padding import Padding
 from rich.text import Text
 
+from tradewind.advisor.bench import turns
 from tradewind.advisor.judge import Reason
-from tradewind.advisor.match import Advice, Recommendation, advise
+from tradewind.advisor.link import Shared, write_link
+from tradewind.advisor.match import Advice, advise
 from tradewind.advisor.questions import Question, Questionnaire, QuestionType
 from tradewind.advisor.reading import parsed
+from tradewind.advisor.recommendation import Recommendation
 from tradewind.advisor.shelf import Shelf, open_shelf
-from tradewind.advisor.told import interests, told_advice
+from tradewind.advisor.told import interests, named, told_advice
 from tradewind.cli.partner import at_option, day
 from tradewind.cli.terminal import json_option, open_console, print_json
 from tradewind.errors import BadRequest
@@ -41,6 +46,7 @@ QUIET = "bright_black"
 @click.option("--weight", "weights", multiple=True, metavar="PREFERENCE=0..10", help="Move the weight of a preference.")
 @click.option("--questions", is_flag=True, help="Print all questions as a file of answers to fill in.")
 @click.option("--all", "everything", is_flag=True, help="Show every partner: those that fit, and why the others don't.")
+@click.option("--page", is_flag=True, help="Ask and answer as a page in your browser, on this machine alone.")
 @at_option
 @json_option
 def advise_(
@@ -49,6 +55,7 @@ def advise_(
     weights: tuple[str, ...],
     questions: bool,
     everything: bool,
+    page: bool,
     at: datetime | None,
     as_json: bool,
 ) -> None:
@@ -62,6 +69,12 @@ def advise_(
         click.echo(_form(shelf.questionnaire), nl=False)
         return
     given, moved = _given(file, sets, weights)
+    if page:
+        # A page is for who wants one: templates and a server take time that no other command should pay.
+        shared = Shared(day=day(None), answers=shelf.questionnaire.read(given), weights=shelf.rules.moved(moved))
+        link = f"?a={write_link(shared)}" if given or moved else ""
+        importlib.import_module("tradewind.cli.page").show_pages(f"/advise{'/answer' if link else ''}{link}")
+        return
     console = open_console()
     today = day(at)
     if file is None and not sets:
@@ -206,8 +219,7 @@ def _print(console: Console, advice: Advice, shelf: Shelf, *, everything: bool) 
     if advice.ask_first:
         console.print(Text("Worth a mail before you decide", style="bold"))
         for one in advice.ask_first if everything else advice.ask_first[:MOST_ASKED]:
-            doubts = "; ".join(reason.says.removeprefix("Ask: ").rstrip("?") for reason in one.to_ask)
-            console.print(f"  {one.partner.name}: is it so? {doubts}", soft_wrap=True)
+            console.print(f"  {one.partner.name}: is it so? {'; '.join(map(_doubt, one.to_ask))}", soft_wrap=True)
         console.print()
     _print_changes(console, advice, shelf.questionnaire)
     _print_excluded(console, advice, everything=everything)
@@ -250,7 +262,7 @@ def _print_one(console: Console, one: Recommendation, today: date) -> None:
     for condition in one.conditions:
         console.print(Text.assemble(("   ! ", "yellow"), condition), soft_wrap=True)
     for reason in one.to_ask:
-        console.print(Text.assemble(("   ? ", "yellow"), reason.says), soft_wrap=True)
+        console.print(Text.assemble(("   ? ", "yellow"), _doubt(reason)), soft_wrap=True)
     price = one.partner.facts.get("price")
     fee = "unknown: ask" if one.fee_per_month is None else f"{one.fee_per_month:,.0f} USD a month at least"
     machines = one.partner.facts.get("brings_machines")
@@ -268,6 +280,12 @@ def _print_one(console: Console, one: Recommendation, today: date) -> None:
     )
 
 
+def _doubt(reason: Reason) -> str:
+    """Return what isn't known, and which question left open may settle it."""
+    words = reason.says.removeprefix("Ask: ").rstrip("?")
+    return f"{words} (answer {' or '.join(reason.unanswered)})" if reason.unanswered else words
+
+
 def _facts(reason: Reason, today: date) -> str:
     facts = [
         f"{fact.field.replace('_', ' ')}: {fact.shown}{f' ({fact.note})' if fact.note else ''} [{fact.cited(today)}]"
@@ -281,16 +299,23 @@ def _facts(reason: Reason, today: date) -> str:
 def _print_changes(console: Console, advice: Advice, questionnaire: Questionnaire) -> None:
     if not advice.changes:
         return
-    by_result: dict[tuple[str, str], list[str]] = {}
-    for change in advice.changes:
-        first = ", ".join(partner.name for partner in change.first) or "no single one"
-        told = questionnaire.difference(change.question, advice.answers.get(change.question.id), change.answer)
-        by_result.setdefault((change.question.id, first), []).append(told)
+    found = turns(advice.changes)
     console.print(Text("What would change the first place", style="bold"))
-    for (question, first), answers in list(by_result.items())[:MOST_CHANGES]:
-        console.print(f"  {question} = {' or '.join(answers)}: {first}", soft_wrap=True)
-    if len(by_result) > MOST_CHANGES:
-        console.print(f"  and {len(by_result) - MOST_CHANGES} more; --json has all of them", style=QUIET)
+    before = None
+    for turn in found[:MOST_CHANGES]:
+        if turn.question is not before:
+            console.print(
+                Padding(
+                    Text.assemble(turn.question.asks, (f"  ({turn.question.id})", QUIET)), (0, 0, 0, 2), expand=False
+                )
+            )
+        before = turn.question
+        said = advice.answers.get(turn.question.id)
+        told = [questionnaire.difference(turn.question, said, answer) for answer in turn.answers]
+        first = named([partner.name for partner in turn.first]) or "nothing fits alone"
+        console.print(Padding(Text.assemble(f"{' / '.join(told)}: ", (first, "green")), (0, 0, 0, 6), expand=False))
+    if len(found) > MOST_CHANGES:
+        console.print(f"  and {len(found) - MOST_CHANGES} more; --json has all of them", style=QUIET)
     console.print()
 
 

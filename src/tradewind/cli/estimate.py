@@ -13,9 +13,10 @@ from rich.text import Text
 
 from tradewind.advisor.estimate import Estimate, WayCost
 from tradewind.advisor.estimate import estimate as estimated
-from tradewind.advisor.match import Recommendation, advise
+from tradewind.advisor.match import advise
 from tradewind.advisor.programme import EXAMPLE, Programme, read_programme
 from tradewind.advisor.reading import parsed
+from tradewind.advisor.recommendation import Recommendation
 from tradewind.advisor.shelf import Shelf, open_assumptions, open_shelf
 from tradewind.cli.terminal import json_option, now, open_console, print_json
 from tradewind.errors import BadRequest

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import click
 
 from tradewind import wire
-from tradewind.cli.terminal import comma
+from tradewind.cli.terminal import comma, has_browser
 from tradewind.client.answers import VERSION
 from tradewind.client.connection import Connection, Question
 from tradewind.client.credentials import (
@@ -184,17 +184,10 @@ def _token(connection: Connection, *, by_token: bool, no_browser: bool) -> Secre
         f"{wire.printable(pending.code)}.",
         err=True,
     )
-    if not no_browser and _has_browser():
+    if not no_browser and has_browser():
         webbrowser.open(pending.url)
     click.echo("Waiting …", err=True)
     return until_confirmed(connection, pending)
-
-
-def _has_browser() -> bool:
-    """Whether opening one can be of use; one in the terminal itself would take it away from us."""
-    if sys.platform.startswith("linux") and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
-        return False
-    return "SSH_CONNECTION" not in os.environ
 
 
 def _workspace(me: Me, wanted: str | None, *, asked: bool) -> str | None:

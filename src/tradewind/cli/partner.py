@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from datetime import date, datetime
 from pathlib import Path
 
@@ -29,10 +30,15 @@ def partner() -> None:
 
 
 @partner.command("list")
+@click.option("--page", is_flag=True, help="Show them with all facts as a page in your browser, on this machine alone.")
 @at_option
 @json_option
-def list_(at: datetime | None, as_json: bool) -> None:
+def list_(page: bool, at: datetime | None, as_json: bool) -> None:
     """List all partners of the directory."""
+    if page:
+        # A page is for who wants one: templates and a server take time that no other command should pay.
+        importlib.import_module("tradewind.cli.page").show_pages("/partners")
+        return
     today = day(at)
     partners = open_shelf().directory.partners
     if as_json:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import getpass
+import importlib
 import os
-import shutil
 import tomllib
 from pathlib import Path
 
@@ -14,9 +14,8 @@ import click
 from tradewind import wire
 from tradewind.cli.terminal import json_option, print_json
 from tradewind.config import config_file
-from tradewind.errors import BadRequest, NotSetUp
-from tradewind.providers.slurm.queue import PROGRAMS
-from tradewind.providers.slurm.setup import compose, survey
+from tradewind.errors import BadRequest
+from tradewind.providers.batch.setup import Survey, compose
 
 
 @click.group()
@@ -24,31 +23,38 @@ def setup() -> None:
     """Find out what an infrastructure has for you, and write it as settings."""
 
 
-@setup.command()
-@click.option("--write", is_flag=True, help="Add it to your settings file; by default it is printed.")
-@json_option
-def slurm(write: bool, as_json: bool) -> None:
-    """Ask Slurm for partitions, limits and accounts, and make the table [slurm] of it, with comments."""
-    missing = [program for program in PROGRAMS if shutil.which(program) is None]
-    if missing:
-        raise NotSetUp(f"{', '.join(missing)} isn't on this machine's PATH: run this on a login node of the cluster")
-    found = asyncio.run(survey(getpass.getuser(), os.environ))
-    if as_json:
-        print_json(wire.dump(found))
-        return
-    text = compose(found)
-    if not write:
-        click.echo(text, nl=False)
-        return
-    file = config_file()
-    _add(file, text)
-    click.echo(f"Written to {file}; `tradewind doctor` says whether it works.")
+def _ask(table: str, system: str) -> click.Command:
+    @setup.command(table, help=f"Ask {system} what it has for you, and make the table [{table}] of it, with comments.")
+    @click.option("--write", is_flag=True, help="Add it to your settings file; by default it is printed.")
+    @json_option
+    def one(write: bool, as_json: bool) -> None:
+        # The one that is asked for alone: providers don't know each other, and nobody pays for all.
+        asked = importlib.import_module(f"tradewind.providers.{table}.setup")
+        found: Survey = asyncio.run(asked.survey(getpass.getuser(), os.environ))
+        if as_json:
+            print_json(wire.dump(found))
+            return
+        text = compose(found)
+        if not write:
+            click.echo(text, nl=False)
+            return
+        file = config_file()
+        _add(file, text, table)
+        click.echo(f"Written to {file}; `tradewind doctor` says whether it works.")
+
+    return one
 
 
-def _add(file: Path, text: str) -> None:
+SYSTEMS = {"lsf": "LSF", "pbs": "PBS or Torque", "sge": "Grid Engine", "slurm": "Slurm"}
+"""By the table of the settings, which is the provider's name too."""
+for _table, _system in SYSTEMS.items():
+    _ask(_table, _system)
+
+
+def _add(file: Path, text: str, table: str) -> None:
     """Add a table to a settings file. Raises BadRequest where it has one already."""
     before = file.read_text(encoding="utf-8") if file.exists() else ""
-    if "slurm" in tomllib.loads(before):
-        raise BadRequest(f"{file} has a table [slurm] already: print the new one without --write and choose yourself")
+    if table in tomllib.loads(before):
+        raise BadRequest(f"{file} has a table [{table}] already: print the new one without --write and choose yourself")
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(f"{before.rstrip()}\n\n{text}" if before.strip() else text, encoding="utf-8")

@@ -145,6 +145,13 @@ def status_text(cluster: Cluster) -> Text:
     return Text(f"stopped: {cluster.stop_reason.value}", style=style)
 
 
+def has_browser() -> bool:
+    """Whether opening one can be of use; one in the terminal itself would take it away from us."""
+    if sys.platform.startswith("linux") and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
+        return False
+    return "SSH_CONNECTION" not in os.environ
+
+
 def comma(words: Iterable[str]) -> str:
     """Return words as a list for a person."""
     return ", ".join(words)

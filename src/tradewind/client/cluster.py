@@ -89,6 +89,8 @@ class Cluster(Running):
         Hard limit on what it may cost, such as "5 EUR"; it stops before it is passed.
     workspace, provider : str, optional
         Who shares and pays; where it runs. Default: from the settings.
+    backend_options : dict, optional
+        The provider's own settings for this cluster alone, such as ``{"account": "ocean", "walltime": "2 hours"}``.
     record_history, record_code : bool, optional
         Whether computations, and their code, are kept. Default: from the settings (yes, no).
     dask_config : dict, optional
@@ -154,6 +156,7 @@ class Cluster(Running):
         budget: str | float | None = None,
         workspace: str | None = None,
         provider: str | None = None,
+        backend_options: Mapping[str, Any] | None = None,
         record_history: bool | None = None,
         record_code: bool | None = None,
         dask_config: Mapping[str, Any] | None = None,

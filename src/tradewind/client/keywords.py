@@ -33,7 +33,6 @@ KNOWN_ELSEWHERE = frozenset(
         "allow_spark",
         "allow_ssh",
         "allow_ssh_from",
-        "backend_options",
         "batch_job_container",
         "batch_job_ids",
         "capacity_retry_timeout",
@@ -85,7 +84,7 @@ DEFAULTS: Mapping[str, Any] = {
             *("worker_gpu", "scheduler_options", "scheduler_cpu", "scheduler_memory", "scheduler_vm_types"),
             *("scheduler_gpu", "spot_policy", "region", "cluster_timeout", "orphan_timeout", "timeout"),
             *("shutdown_on_close", "environ", "tags", "budget", "workspace", "provider", "record_history"),
-            *("record_code", "dask_config", "package_sync_ignore", "package_sync_only"),
+            *("record_code", "dask_config", "backend_options", "package_sync_ignore", "package_sync_only"),
         ]
     ),
     "arm": False,
@@ -181,6 +180,7 @@ def spec_from(
         dask_config=_json("dask_config", given["dask_config"]),
         worker_options={k: v for k, v in _json("worker_options", given["worker_options"]).items() if k != "nthreads"},
         scheduler_options=_json("scheduler_options", given["scheduler_options"]),
+        backend_options=_json("backend_options", given["backend_options"]),
         working_directory=_working_directory() if shares_files else None,
         python_path=tuple(sys.path) if shares_files else (),
     )

@@ -4,8 +4,16 @@ Read from ``config.toml`` in the user's configuration directory, then from varia
 go one table down: ``TRADEWIND_LOCAL__PRICE_PER_HOUR=0.12``), which win. A keyword of a call wins over both.
 """
 
+from tradewind.config.batch import (
+    BatchSettings,
+    HtcondorSettings,
+    LsfSettings,
+    PbsSettings,
+    SgeSettings,
+    SlurmSettings,
+)
 from tradewind.config.places import artifact_file, cache_directory, config_file, data_directory
-from tradewind.config.reading import load_settings, parse_duration, parse_size
+from tradewind.config.reading import load_settings, parse_duration, parse_size, read_options
 from tradewind.config.settings import (
     FakeSettings,
     HistorySettings,
@@ -15,23 +23,27 @@ from tradewind.config.settings import (
     OidcSettings,
     ServeSettings,
     Settings,
-    Size,
-    SlurmSettings,
     SoftwareSettings,
     SshHost,
     SshSettings,
     WebhookSettings,
 )
+from tradewind.config.size import Size
 
 __all__ = [
+    "BatchSettings",
     "FakeSettings",
     "HistorySettings",
+    "HtcondorSettings",
     "JupyterHubSettings",
     "LocalSettings",
+    "LsfSettings",
     "MailSettings",
     "OidcSettings",
+    "PbsSettings",
     "ServeSettings",
     "Settings",
+    "SgeSettings",
     "Size",
     "SlurmSettings",
     "SoftwareSettings",
@@ -45,4 +57,5 @@ __all__ = [
     "load_settings",
     "parse_duration",
     "parse_size",
+    "read_options",
 ]

@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from tradewind.config.places import config_file
-from tradewind.config.settings import Settings, Size
+from tradewind.config.settings import Settings
+from tradewind.config.size import Size
 from tradewind.errors import ConfigError
 from tradewind.model.secret import Secret
 
@@ -66,6 +67,19 @@ def load_settings(file: Path | None = None, environ: Mapping[str, str] | None = 
                 nested = {part: nested}
             settings = _build(Settings, nested, f"the variable {variable}", (), base=settings)
     return settings
+
+
+def read_options(provider: str, given: Mapping[str, object], place: str) -> dict[str, object]:
+    """Return those settings of a provider's table that are ``given``, checked and converted as in the settings file.
+
+    Raises
+    ------
+    ConfigError
+        One isn't known, or a value can't be used; names it as being at ``place``, and says what would do.
+    """
+    kind = typing.get_type_hints(Settings)[provider]
+    table = _build(kind, given, place, ())
+    return {name: getattr(table, name) for name in given}
 
 
 def parse_duration(text: str | float) -> timedelta:

@@ -6,12 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from decimal import Decimal
-from typing import NewType
 
+from tradewind.config.batch import HtcondorSettings, LsfSettings, PbsSettings, SgeSettings, SlurmSettings
+from tradewind.config.size import Size
 from tradewind.model.secret import Secret
-
-Size = NewType("Size", int)
-"""Bytes; written as a number of them, or as text like "64 GiB"."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,40 +70,6 @@ class SshSettings:
     """File with the keys of hosts that are trusted; default your own. What isn't in it is refused."""
     config: str = "~/.ssh/config"
     """File with SSH settings, as users, ports and jump hosts; default your own."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SlurmSettings:
-    """The table ``[slurm]``: jobs of a Slurm cluster, submitted from one of its login nodes."""
-
-    partitions: tuple[str, ...] = ()
-    """Where jobs may run, ``["main"]``; default none named: the site's own default. The cheapest that fits is taken."""
-    account: str | None = None
-    """Whose allocation is charged; default None: your own default account."""
-    qos: str | None = None
-    """Quality of service; default None: that of your account."""
-    constraint: str | None = None
-    """Features that nodes must have, as "cpu"; default None."""
-    walltime: timedelta | None = None
-    """How long a job may run, as "4 hours"; default None: the partition's own default. Workers are replaced by then."""
-    cores: int | None = None
-    """Of a worker of which a call says nothing; default None: 4, or all of a node with fewer."""
-    memory: Size | None = None
-    """Of such a worker, as "16 GiB"; default None: the share of its node that its cores are."""
-    interface: str | None = None
-    """Network between nodes, as "ib0"; default None: that of the node's own name."""
-    scratch: str | None = None
-    """Directory on the node where workers spill, as "/tmp" or "$SLURM_TMPDIR"; default None: below ``directory``."""
-    directory: str | None = None
-    """Directory that all nodes see, for notes and logs; default None: in the data directory, below your home."""
-    directives: tuple[str, ...] = ()
-    """Further options of sbatch, as ["--exclusive"]; default none."""
-    prologue: tuple[str, ...] = ()
-    """Lines for the shell before Python starts, as ["module load cuda"]; default none."""
-    price_per_su: Decimal | None = None
-    """What a service unit costs in money; default None: the bill is in service units."""
-    currency: str = "USD"
-    """Of ``price_per_su``; default USD."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,6 +137,9 @@ class ServeSettings:
     """"text" for people or "json" for programs; default text."""
     open_metrics: bool = False
     """Whether everybody who reaches it may read /metrics; default false: this machine and operators may."""
+    open_advisor: bool = True
+    """Whether everybody who reaches it may read the advisor's pages, which hold nothing of anybody's workspace; default
+    true. "false" is for those alone who are signed in."""
     otlp_endpoint: str | None = None
     """Where OpenTelemetry traces go, as http://localhost:4318/v1/traces; default None sends none."""
 
@@ -257,7 +224,11 @@ class Settings:
     history: HistorySettings = field(default_factory=HistorySettings)
     software: SoftwareSettings = field(default_factory=SoftwareSettings)
     local: LocalSettings = field(default_factory=LocalSettings)
+    sge: SgeSettings = field(default_factory=SgeSettings)
     slurm: SlurmSettings = field(default_factory=SlurmSettings)
+    pbs: PbsSettings = field(default_factory=PbsSettings)
+    lsf: LsfSettings = field(default_factory=LsfSettings)
+    htcondor: HtcondorSettings = field(default_factory=HtcondorSettings)
     ssh: SshSettings = field(default_factory=SshSettings)
     fake: FakeSettings = field(default_factory=FakeSettings)
     serve: ServeSettings = field(default_factory=ServeSettings)

@@ -65,9 +65,13 @@ async def admit(spec: ClusterSpec, provider: Provider, catalogue: Catalogue) -> 
 
 
 async def foretold(planned: DryRun, provider: Provider) -> DryRun:
-    """Return a dry run with what its infrastructure says of when it would start."""
-    said = await asyncio.gather(*(provider.outlook(line.offer, line.count) for line in planned.instances))
+    """Return a dry run with what its infrastructure says of when it would start, and of what may still be spent."""
+    standing, *said = await asyncio.gather(
+        provider.standing(), *(provider.outlook(line.offer, line.count) for line in planned.instances)
+    )
     words = [f"{line.role}: {outlook}" for line, outlook in zip(planned.instances, said, strict=True) if outlook]
+    if standing:
+        words.append(f"{provider.name}: {standing}.")
     return replace(planned, notes=(*planned.notes, *words))
 
 
@@ -137,7 +141,7 @@ def _per_hour(planned: DryRun, currency: str) -> Decimal:
     return next((money.amount for money in planned.cost_per_hour.money if money.currency == currency), Decimal(0))
 
 
-def honoured(spec: ClusterSpec, provider: Provider) -> tuple[str, ...]:
+def honoured(spec: ClusterSpec, provider: Provider | type[Provider]) -> tuple[str, ...]:
     """Return a note for each wish that means nothing at this provider; raise for what would change the result.
 
     Moving a script from a cloud to a laptop changes ``provider`` alone, so a region is let pass with a note; other

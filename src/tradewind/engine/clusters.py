@@ -34,7 +34,7 @@ from tradewind.model.status import StatusPage
 from tradewind.model.views import Check, ClusterView, DryRun
 from tradewind.planning import budget, meter
 from tradewind.planning.access import Action, may
-from tradewind.planning.wishes import check_keepable, check_scaling, check_software, check_spec
+from tradewind.planning.wishes import check_compiled, check_keepable, check_scaling, check_software, check_spec
 from tradewind.providers.base import Provider
 from tradewind.store.idempotency import Once
 from tradewind.store.pages import Page
@@ -90,11 +90,11 @@ class Clusters:
         """Return what :meth:`create` would launch."""
         self._asker.refuse_unless(Action.CREATE_CLUSTER)
         check_spec(spec)
-        planned = await admit(spec, self._offered(spec.provider), self._engine.rounds.catalogue)
+        planned = await admit(spec, self._provider_for(spec), self._engine.rounds.catalogue)
         environment = await software_of(spec, planned, self._offered(spec.provider), self._store.environments)
         now = self._clock.now()
         await set_aside(planned, self._record(spec, "", now), self._store.money, now)
-        return await foretold(noted(planned, environment), self._offered(spec.provider))
+        return await foretold(noted(planned, environment), self._provider_for(spec))
 
     async def create(
         self, spec: ClusterSpec, *, environment: Environment | None = None, once: Once | None = None
@@ -106,7 +106,7 @@ class Clusters:
         check_software(environment, is_from_afar=self._asker.is_from_afar)
         if spec.workspace != self._asker.workspace:
             raise BadRequest(f"this is workspace {self._asker.workspace!r}, and the cluster is for {spec.workspace!r}")
-        planned = await admit(spec, self._offered(spec.provider), self._engine.rounds.catalogue)
+        planned = await admit(spec, self._provider_for(spec), self._engine.rounds.catalogue)
         if environment is not None and spec.software is None:
             mine = self._asker.caller.user
             environment = await self._deposits.found(as_ours(environment), spec.provider, mine)
@@ -150,9 +150,10 @@ class Clusters:
         self, cluster_id: str, environment: Environment | None = None, *, compiled: str = ""
     ) -> None:
         """Change what software the workers are to have; the rounds replace those that have another."""
-        cluster = await self._asker.mine(cluster_id, Action.CHANGE_CLUSTER)
+        # Whoever says what is installed runs code there, with the credentials of whoever it belongs to.
+        cluster = await self._asker.mine(cluster_id, Action.USE_CLUSTER)
         check_keepable(environment)
-        check_keepable(compiled)
+        check_compiled(compiled)
         check_software(environment, is_from_afar=self._asker.is_from_afar)
         if not cluster.status.is_live:
             raise BadRequest(f"cluster {cluster.name!r} has stopped ({cluster.stop_detail}); nothing runs on it again")
@@ -185,6 +186,15 @@ class Clusters:
             raise NotFound(f"cluster {cluster.name!r} has stopped ({cluster.stop_detail}); its keys are gone with it")
         authority = Authority(certificate=secrets.authority_certificate, key=secrets.authority_key)
         return authority.issue("client", self._clock.now())
+
+    def _provider_for(self, spec: ClusterSpec) -> Provider:
+        """Return who is asked for offers. Raises BadRequest for options that aren't the caller's to choose."""
+        if spec.backend_options and self._asker.is_from_afar:
+            raise BadRequest(
+                "backend_options are for an engine of your own: on a server its operator says how jobs are run and who "
+                "is charged, so leave them out"
+            )
+        return self._offered(spec.provider).configured(spec.backend_options)
 
     def _record(
         self, spec: ClusterSpec, cluster_id: str, now: datetime, environment: Environment | None = None

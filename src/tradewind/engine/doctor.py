@@ -102,6 +102,7 @@ async def _provider(name: str, provider_of: Callable[[str], Provider]) -> Check:
         provider = provider_of(name)
         offers = await provider.offers(Need())
         observed = await provider.observe()
+        standing = await provider.standing()
     except (NotSetUp, MissingExtra) as error:
         return Check(name=f"provider {name}", ok=True, fact="not set up", advice=f"If you want it: {error}.")
     except (ProviderError, TradewindError) as error:
@@ -114,4 +115,8 @@ async def _provider(name: str, provider_of: Callable[[str], Provider]) -> Check:
             f"offers {best.resources.cpus:g} cores, {best.resources.memory / GIB:.1f} GiB as {best.vm_type} ({price})"
         )
     alive = sum(o.status.is_live for o in observed)
-    return Check(name=f"provider {name}", ok=bool(offers), fact=f"{size}; {alive} instances of ours alive")
+    return Check(
+        name=f"provider {name}",
+        ok=bool(offers),
+        fact=f"{size}; {alive} instances of ours alive{standing and f'; {standing}'}",
+    )

@@ -37,6 +37,9 @@ class Task:
     """Where it listens: an address of this host that its cluster and its client reach."""
     is_fresh: bool = False
     """Whether the process that keeps it was started for it alone, with its variables."""
+    counts_silence: bool = False
+    """Whether it ends when its host wasn't heard of for long, though it may still reach others. Only for hosts that
+    note when they were heard (:class:`~tradewind.host.bare.silence.Silence`)."""
     farewell: tuple[tuple[str, ...], ...] = ()
     """Commands that its keeper runs when it has ended, as one that takes back what still waits in a queue."""
 
@@ -66,6 +69,10 @@ def python_command(module: str, descriptor: int) -> list[str]:
     return [sys.executable, "-P", "-c", program, str(descriptor)]
 
 
-def program_of(module: str, call: str) -> str:
-    """Return the text for ``python -P -c`` that makes ``call`` with the ``main`` of one of our modules."""
-    return f"import sys; sys.path.append({HOME!r}); from {module} import main; {call}"
+def program_of(module: str, call: str, *, home: str | None = HOME) -> str:
+    """Return the text for ``python -P -c`` that makes ``call`` with the ``main`` of one of our modules.
+
+    Where ``home`` is None, that Python has them among its packages.
+    """
+    found = "" if home is None else f"sys.path.append({home!r}); "
+    return f"import sys; {found}from {module} import main; {call}"

@@ -138,6 +138,8 @@ class ClusterSpec:
     """Keywords for ``distributed.Worker``; JSON values."""
     scheduler_options: Mapping[str, object] = field(default_factory=dict)
     """Keywords for ``distributed.Scheduler``; JSON values."""
+    backend_options: Mapping[str, object] = field(default_factory=dict)
+    """The provider's own settings, where this cluster's are other ones; JSON values."""
     working_directory: str | None = None
     """Where the caller stood; used by providers on the same file system."""
     python_path: tuple[str, ...] = ()

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from tradewind.model.money import Price
 from tradewind.model.offer import Offer
 
 
@@ -104,6 +105,8 @@ class ObservedInstance:
     """The infrastructure's own words on its state."""
     contact: Contact | None = None
     """Of a scheduler, once it listens."""
+    charged: Price | None = None
+    """What an hour of it was charged, by the infrastructure's accounts; None: as its offer says, as far as is known."""
     refused: bool = False
     """Whether it ended because it could never have started as it was asked for: ``detail`` says why. A queue takes
     what it then lets wait for ever."""

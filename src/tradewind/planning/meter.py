@@ -111,14 +111,23 @@ def settle(
         usage = replace(open_usage(cluster, after, last.sequence + 1), started_at=last.stopped_at)
     else:
         return ()
-    return (usage if after.stopped_at is None else close_usage(usage, after.stopped_at),)
+    return (usage if after.stopped_at is None else close_usage(_as_charged(usage, before, after), after.stopped_at),)
+
+
+def _as_charged(usage: Usage, before: Instance | None, after: Instance) -> Usage:
+    """Return the usage at the price that was charged, where that was told only now; else at its own."""
+    if before is None or before.offer.price == after.offer.price:
+        return usage
+    return replace(usage, price=after.offer.price)
 
 
 def _corrected(before: Instance, after: Instance, last: Usage | None, cluster: Cluster) -> tuple[Usage, ...]:
     """Return the one usage of an instance whose bill was complete, and turned out to be wrong."""
-    if after.stopped_at is None or (before.started_at, before.stopped_at) == (after.started_at, after.stopped_at):
+    bills = [(one.started_at, one.stopped_at, one.offer.price) for one in (before, after)]
+    if after.stopped_at is None or bills[0] == bills[1]:
         return ()
-    return (close_usage(last or open_usage(cluster, after), after.stopped_at),)
+    usage = _as_charged(last or open_usage(cluster, after), before, after)
+    return (close_usage(usage, after.stopped_at),)
 
 
 def burn_per_hour(usages: Iterable[Usage], now: datetime, currency: str) -> Money:

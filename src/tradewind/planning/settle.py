@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from tradewind.model.instance import Instance, InstanceEnd, InstanceStatus, ObservedInstance
+from tradewind.model.offer import Offer
 
 RUNNING, STOPPED = InstanceStatus.RUNNING, InstanceStatus.STOPPED
 RANK = {status: rank for rank, status in enumerate(InstanceStatus)}
@@ -29,8 +30,8 @@ class Sighting:
     """A launch younger than this may be missing from the list."""
     remembers: timedelta = timedelta(hours=1)
     """How long the list has what ended: after a longer pause it can't tell what lived meanwhile."""
-    alone: timedelta = timedelta(0)
-    """The longest that anything lives on when nobody asks after it."""
+    over_by: datetime | None = None
+    """When all must have ended that is forgotten; None is ``now``."""
 
 
 def settle(instance: Instance, seen: ObservedInstance | None, *, is_up: bool, sighting: Sighting) -> Instance:
@@ -75,7 +76,9 @@ def settle(instance: Instance, seen: ObservedInstance | None, *, is_up: bool, si
 
 
 def corrected(instance: Instance, seen: ObservedInstance, now: datetime) -> Instance:
-    """Return an instance that had ended by its row, with the times that its provider says; the same object if equal.
+    """Return an instance that had ended by its row, with the times and the price that its provider says.
+
+    The same object, where they are equal.
 
     The row was wrong: a list came late, or an order was given by an engine that had stood still for long. What the
     provider still lists is billed up to ``now``, and to its end once that is known. It stays STOPPED: who looks for
@@ -94,10 +97,14 @@ def corrected(instance: Instance, seen: ObservedInstance, now: datetime) -> Inst
     started_at = instance.started_at or seen.started_at or (now if seen.status.is_billed else None)
     if started_at is None or (is_over and seen.stopped_at is None):
         return instance
-    stopped_at = max(seen.stopped_at or now, started_at)
-    if (instance.started_at, instance.stopped_at) == (started_at, stopped_at):
+    stopped_at, offer = max(seen.stopped_at or now, started_at), _as_charged(instance, seen)
+    if (instance.started_at, instance.stopped_at, instance.offer) == (started_at, stopped_at, offer):
         return instance
-    return replace(instance, handle=seen.handle, started_at=started_at, stopped_at=stopped_at)
+    # What its accounts know of its end, they know better than whoever noticed it.
+    detail = seen.detail if seen.charged is not None and seen.detail else instance.detail
+    return replace(
+        instance, handle=seen.handle, started_at=started_at, stopped_at=stopped_at, offer=offer, detail=detail
+    )
 
 
 def abandoned(instance: Instance, now: datetime) -> Instance:
@@ -155,14 +162,15 @@ def _forgotten(instance: Instance, sighting: Sighting) -> Instance:
     """
     heard = _last_heard_of(instance, sighting)
     started_at = instance.started_at or instance.requested_at
+    over_by = max(heard, sighting.over_by or sighting.now)
     words = f"nobody looked for {_span(sighting.now - heard)}, and its provider doesn't list it any more"
     return replace(
         instance,
         status=InstanceStatus.STOPPED,
         started_at=started_at,
-        stopped_at=max(heard + sighting.alone, started_at),
+        stopped_at=max(over_by, started_at),
         end=InstanceEnd.VANISHED if instance.wanted else InstanceEnd.ASKED,
-        detail=f"{words}; it's billed for the {_span(sighting.alone)} that it may have lived since",
+        detail=f"{words}; it's billed for the {_span(over_by - heard)} that it may have lived since",
     )
 
 
@@ -184,7 +192,15 @@ def _ended(instance: Instance, seen: ObservedInstance, sighting: Sighting) -> In
         exit_code=seen.exit_code,
         end=_end_of(instance, seen),
         detail=seen.detail or instance.detail,
+        offer=_as_charged(instance, seen),
     )
+
+
+def _as_charged(instance: Instance, seen: ObservedInstance) -> Offer:
+    """Return its offer, at the price that the accounts say in its stead."""
+    if seen.charged is None or seen.charged == instance.offer.price:
+        return instance.offer
+    return replace(instance.offer, price=seen.charged)
 
 
 def _end_of(instance: Instance, seen: ObservedInstance) -> InstanceEnd:

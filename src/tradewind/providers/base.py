@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from typing import ClassVar, Self
 
 from tradewind.boot.process import Boot, Software
+from tradewind.errors import BadRequest
 from tradewind.model.cluster import ClusterSpec
 from tradewind.model.instance import Contact, Marks, ObservedInstance
 from tradewind.model.offer import Offer
@@ -110,6 +111,20 @@ class Provider(ABC):
             Its settings can't be used.
         """
 
+    def configured(self, options: Mapping[str, object]) -> Provider:
+        """Return this provider for one cluster whose ``backend_options`` stand in place of its settings.
+
+        It is asked for offers and given orders; what was launched is looked after by this one.
+
+        Raises
+        ------
+        BadRequest
+            It has no such settings, or they can't be other ones for one cluster.
+        """
+        if options:
+            raise BadRequest(f"provider {self.name!r} takes no backend_options: leave out {', '.join(sorted(options))}")
+        return self
+
     def check(self, spec: ClusterSpec) -> None:  # noqa: B027 - most providers can honour all that Capabilities covers
         """Raise :class:`~tradewind.errors.BadRequest` for what only this provider knows to be impossible."""
 
@@ -151,6 +166,10 @@ class Provider(ABC):
 
     async def outlook(self, offer: Offer, count: int) -> str:
         """Return when so many would start, in words; empty where nobody knows, or they start at once. For people."""
+        return ""
+
+    async def standing(self) -> str:
+        """Return what its user may still spend there, and with which priority, in words; empty where nobody says."""
         return ""
 
     def prepare(self) -> None:  # noqa: B027 - a hint, most providers have nothing to warm

@@ -14,6 +14,9 @@ PROVIDERS: Mapping[str, str] = MappingProxyType(
     {
         "fake": "tradewind.providers.fake:FakeProvider",
         "local": "tradewind.providers.local:LocalProvider",
+        "lsf": "tradewind.providers.lsf:LsfProvider",
+        "pbs": "tradewind.providers.pbs:PbsProvider",
+        "sge": "tradewind.providers.sge:SgeProvider",
         "slurm": "tradewind.providers.slurm:SlurmProvider",
         "ssh": "tradewind.providers.ssh:SshProvider",
     }
@@ -26,15 +29,13 @@ def known() -> tuple[str, ...]:
     return tuple(sorted(PROVIDERS))
 
 
-def open_provider(name: str, settings: ProviderSettings, *, providers: Mapping[str, str] = PROVIDERS) -> Provider:
-    """Return the provider of this name; imports it alone, starts nothing and uses no network.
+def find_provider(name: str, *, providers: Mapping[str, str] = PROVIDERS) -> type[Provider]:
+    """Return the class of this name, whose facts can be read without opening it; imports it alone.
 
     Parameters
     ----------
     name : str
         As in ``Cluster(provider=…)``.
-    settings : ProviderSettings
-        What it is made from.
     providers : mapping of str to str
         Where each one lives, as ``module:class``.
 
@@ -44,8 +45,6 @@ def open_provider(name: str, settings: ProviderSettings, *, providers: Mapping[s
         There is no provider of this name; the message lists those there are.
     MissingExtra
         A library it needs isn't installed; the message holds the command that installs it.
-    ConfigError
-        Its settings can't be used.
     """
     if name not in providers:
         near = difflib.get_close_matches(name.lower(), providers, n=1)
@@ -64,4 +63,26 @@ def open_provider(name: str, settings: ProviderSettings, *, providers: Mapping[s
             f"pip install 'tradewind[{name}]'"
         ) from error
     provider: type[Provider] = getattr(module, class_name)
-    return provider.from_settings(settings)
+    return provider
+
+
+def open_provider(name: str, settings: ProviderSettings, *, providers: Mapping[str, str] = PROVIDERS) -> Provider:
+    """Return the provider of this name; imports it alone, starts nothing and uses no network.
+
+    Parameters
+    ----------
+    name : str
+        As in ``Cluster(provider=…)``.
+    settings : ProviderSettings
+        What it is made from.
+    providers : mapping of str to str
+        Where each one lives, as ``module:class``.
+
+    Raises
+    ------
+    BadRequest, MissingExtra
+        As for :func:`find_provider`.
+    ConfigError
+        Its settings can't be used.
+    """
+    return find_provider(name, providers=providers).from_settings(settings)

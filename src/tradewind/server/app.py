@@ -20,6 +20,7 @@ from tradewind.engine.assembly import Assembly
 from tradewind.engine.clock import Clock
 from tradewind.errors import MissingExtra, TradewindError
 from tradewind.server import (
+    advisor,
     artifacts,
     budgets,
     clusters,
@@ -53,6 +54,7 @@ TABLES = (
     stream.table,
     people.table,
     logins.table,
+    advisor.table,
 )
 OPERATIONS: tuple[Operation, ...] = tuple(operation for table in TABLES for operation in table.operations)
 """Everything that can be asked, in the order it is documented."""
@@ -92,6 +94,7 @@ def create_app(assembly: Assembly, settings: Settings, *, public_url: str | None
     state.traces = _traces(settings.serve.otlp_endpoint)
     state.news = News(assembly.store, assembly.clock)
     state.ending = asyncio.Event()
+    state.advising = asyncio.Semaphore(advisor.AT_ONCE)
 
     for path, operations in by_path(OPERATIONS).items():
         app.add_route(path, _dispatch(operations), methods=[each.method for each in operations])

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import secrets
 import time
+from datetime import timedelta
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tradewind import __version__
-from tradewind.errors import TooMany
+from tradewind.errors import TooMany, Unavailable
 from tradewind.server import problems
 from tradewind.server.context import About, current
 from tradewind.server.limits import Limits
@@ -28,6 +30,8 @@ LONGEST_ADDRESS = 8 * 1024
 LARGEST_HEAD = 32 * 1024
 """Bytes of all headers of a request."""
 STATIC = "/static/{name}"
+LATER = timedelta(seconds=1)
+"""When to ask again, a server that has ended meanwhile."""
 
 HEADERS = (
     (b"x-content-type-options", b"nosniff"),
@@ -81,6 +85,12 @@ class Guard:
 
         try:
             await self._let_in(scope, receive, tell, about.request_id)
+        except asyncio.CancelledError:
+            if status:
+                raise
+            # The server ends and its grace is over. Whoever asked asks another one, with the same idempotency key.
+            error = Unavailable("this server ends; what you asked for may have been done all the same", LATER)
+            await problems.response_of(error, about.request_id)(scope, receive, tell)
         except Exception:
             log.exception("a fault of ours while answering %s %s", scope["method"], _route(scope))
             if status:

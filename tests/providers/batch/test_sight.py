@@ -75,6 +75,12 @@ def test_the_instance_says_why_it_ended_unless_somebody_ended_it(run: Run, said:
     assert observed(OVER, MARKS, run).detail == words
 
 
+def test_who_was_asked_to_end_didnt_end_by_itself_whatever_the_queue_makes_of_it(run: Run) -> None:
+    run.write_exit(Exit(stopped_at=NOW, exit_code=0, detail="was asked to end"))
+
+    assert observed(replace(OVER, words="ended by itself"), MARKS, run).detail == "was asked to end"
+
+
 def test_what_was_cancelled_while_it_waited_was_never_billed(run: Run) -> None:
     never_ran = replace(OVER, started_at=NOW, stopped_at=NOW)
 

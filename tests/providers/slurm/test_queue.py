@@ -13,9 +13,10 @@ from tradewind.errors import BadRequest, NoCapacity, ProviderError, Rejected, Un
 from tradewind.model.resources import GIB, Need, Range, Resources
 from tradewind.providers.batch.offers import Choices, expected, offers_for, units_per_hour
 from tradewind.providers.batch.queue import Job, Partition, Shape, Site, Stage
+from tradewind.providers.batch.setup import Survey, compose
 from tradewind.providers.slurm.queue import SlurmQueue, spell
 from tradewind.providers.slurm.reasons import HOPELESS, waiting
-from tradewind.providers.slurm.setup import Survey, compose, read_associations
+from tradewind.providers.slurm.setup import findings_of, read_associations
 from tradewind.providers.slurm.site import read_shapes, read_time
 
 CASES = Path(__file__).parent / "cases"
@@ -44,7 +45,7 @@ def site() -> Site:
 
 
 def test_one_submission_asks_for_all_workers() -> None:
-    script = QUEUE.script(JOB)
+    script = QUEUE.script(JOB, site())
 
     assert "#SBATCH --array=0-63\n" in script
     assert "#SBATCH --mem=3072M\n" in script
@@ -54,23 +55,23 @@ def test_one_submission_asks_for_all_workers() -> None:
 
 
 def test_what_waits_is_dropped_when_nobody_moves_its_last_moment() -> None:
-    assert "--deadline=now+15000seconds" in QUEUE.script(JOB)  # 10 minutes of waiting, 4 hours of running
-    assert "--deadline" not in QUEUE.script(replace(JOB, waits=None))
+    assert "--deadline=now+15000seconds" in QUEUE.script(JOB, site())  # 10 minutes of waiting, 4 hours of running
+    assert "--deadline" not in QUEUE.script(replace(JOB, waits=None), site())
 
 
 def test_workers_wait_for_their_scheduler_and_not_for_its_array() -> None:
-    assert "#SBATCH --dependency=after:12_0\n" in QUEUE.script(replace(JOB, after=("12", 0)))
+    assert "#SBATCH --dependency=after:12_0\n" in QUEUE.script(replace(JOB, after=("12", 0)), site())
 
 
 def test_a_prologue_runs_in_a_login_shell_before_the_instance() -> None:
-    script = replace(QUEUE, prologue=("module load cuda",)).script(JOB)
+    script = replace(QUEUE, prologue=("module load cuda",)).script(JOB, site())
 
     assert script.splitlines()[0] == "#!/bin/bash -l"
     assert script.index("module load cuda") < script.index("exec python")
 
 
 def test_options_of_the_settings_come_after_ours_and_win() -> None:
-    script = replace(QUEUE, directives=("--time=20",), account="lab", qos="low", constraint="cpu").script(JOB)
+    script = replace(QUEUE, directives=("--time=20",), account="lab", qos="low", constraint="cpu").script(JOB, site())
 
     assert script.index("--time=0-04:00:00") < script.index("--time=20")
     assert all(f"#SBATCH --{option}" in script for option in ("account=lab", "qos=low", "constraint=cpu"))
@@ -318,9 +319,8 @@ def test_slurms_forecast_is_read() -> None:
 
 
 def test_what_a_site_has_is_written_as_settings_that_are_read() -> None:
-    found = Survey(
-        site=site(), accounts=("lab", "root"), qos=("normal", "high"), interfaces=("ib0",), scratch=("/tmp",)
-    )
+    findings = findings_of(("lab", "root"), ("normal", "high"))
+    found = Survey(table="slurm", site=site(), findings=findings, interfaces=("ib0",), scratch=("/tmp",))
 
     text = compose(found)
 
@@ -333,7 +333,7 @@ def test_what_a_site_has_is_written_as_settings_that_are_read() -> None:
 
 
 def test_the_only_account_is_taken() -> None:
-    text = compose(Survey(site=site(), accounts=("lab",), qos=(), interfaces=(), scratch=()))
+    text = compose(Survey(table="slurm", site=site(), findings=findings_of(("lab",), ()), interfaces=(), scratch=()))
 
     assert tomllib.loads(text)["slurm"]["account"] == "lab"
 

@@ -15,7 +15,7 @@ from tradewind.engine.clock import Clock
 from tradewind.engine.depot import Depots
 from tradewind.engine.link import Access, AgentLink
 from tradewind.engine.rounds.software import software_for
-from tradewind.errors import NoCapacity, Rejected, Unavailable
+from tradewind.errors import BadRequest, NoCapacity, Rejected, StillPreparing, Unavailable
 from tradewind.model.cluster import Cluster
 from tradewind.model.events import Event, Level
 from tradewind.model.instance import Contact, Instance, InstanceEnd, Marks, Role
@@ -174,7 +174,8 @@ async def _launch_one(
     name = means.provider.name
     after = row
     try:
-        async for handle in means.provider.launch(order_for(cluster, row, means, signer, now, software)):
+        provider = means.provider.configured(cluster.spec.backend_options)
+        async for handle in provider.launch(order_for(cluster, row, means, signer, now, software)):
             after = replace(after, handle=handle.handle)
     except NoCapacity as error:
         words = wire.printable(str(error))
@@ -184,10 +185,13 @@ async def _launch_one(
             _event(cluster, now, "capacity.none", f"{name} has no room for {row.offer.vm_type}: {words}."),
             None,
         )
-    except Rejected as error:
+    except (Rejected, BadRequest) as error:
         words = wire.printable(str(error))
         ended = refused(row, InstanceEnd.REJECTED, words, means.clock.now())
         return ended, _event(cluster, now, "launch.rejected", f"{name} refused: {words}.", Level.ERROR), None
+    except StillPreparing as error:
+        said = _event(cluster, now, "launch.preparing", f"{name}: {wire.printable(str(error))}.", Level.INFO)
+        return after, said, error.retry_after
     except Unavailable as error:
         return (
             after,

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from tradewind import wire
 from tradewind.engine.clock import Clock
 from tradewind.errors import Unavailable
 from tradewind.model.cluster import ClusterSpec, Scaling
@@ -24,13 +25,17 @@ PATIENCE_S = 5.0
 """How long a provider may take to say what it offers; what it has is looked after meanwhile."""
 
 
+Question = tuple[str, Need, bool, str | None, str]
+"""Provider, need, whether on spot, region, options."""
+
+
 class Catalogue:
     """Offers for a cluster's roles, best first."""
 
     def __init__(self, provider_of: Callable[[str], Provider], clock: Clock) -> None:
         self._provider_of = provider_of
         self._clock = clock
-        self._known: dict[tuple[str, Need, bool, str | None], tuple[datetime, Sequence[Offer]]] = {}
+        self._known: dict[Question, tuple[datetime, Sequence[Offer]]] = {}
         self._chosen: dict[tuple[Need, SpotPolicy, bool], tuple[list[Sequence[Offer]], tuple[Choice, ...]]] = {}
         self._locks: dict[str, asyncio.Lock] = {}
 
@@ -66,11 +71,17 @@ class Catalogue:
         return known[1]
 
     async def _offers(self, spec: ClusterSpec, need: Need, *, spot: bool) -> Sequence[Offer]:
-        key = (spec.provider, need, spot, spec.region)
+        key = (
+            spec.provider,
+            need,
+            spot,
+            spec.region,
+            wire.dump_json(spec.backend_options) if spec.backend_options else "",
+        )
         known = self._fresh(key)
         if known is not None:
             return known
-        provider = self._provider_of(spec.provider)
+        provider = self._provider_of(spec.provider).configured(spec.backend_options)
         try:
             # One question at a time: when an answer is out of date, it is so for all rounds at once.
             async with asyncio.timeout(PATIENCE_S), self._locks.setdefault(spec.provider, asyncio.Lock()):
@@ -85,6 +96,6 @@ class Catalogue:
             raise Unavailable(f"{spec.provider} didn't say within {PATIENCE_S:.0f} s what it offers") from None
         return known
 
-    def _fresh(self, key: tuple[str, Need, bool, str | None]) -> Sequence[Offer] | None:
+    def _fresh(self, key: Question) -> Sequence[Offer] | None:
         known = self._known.get(key)
         return known[1] if known is not None and self._clock.now() < known[0] + FRESH else None

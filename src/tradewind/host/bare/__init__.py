@@ -12,12 +12,14 @@ from pathlib import Path
 
 PARTS = ("ground", "silence", "packing", "starter", "station")
 """In the order in which they are joined: each imports only from those before it."""
+CLERK = (*PARTS, "clerk")
+"""The same for a login node: of several ``main``, the last one is what runs."""
 
 
 @cache
-def program() -> bytes:
+def program(parts: tuple[str, ...] = PARTS) -> bytes:
     """Return the text that :data:`~tradewind.host.bare.ground.LOADER` runs; a line of JSON after it says as what."""
-    texts = [(Path(__file__).parent / f"{part}.py").read_text(encoding="utf-8") for part in PARTS]
+    texts = [(Path(__file__).parent / f"{part}.py").read_text(encoding="utf-8") for part in parts]
     return ("from __future__ import annotations\n\n" + "\n\n".join(map(_alone, texts)) + "\n\nmain()\n").encode()
 
 

@@ -12,6 +12,7 @@ import os
 import signal
 import socket
 import struct
+import subprocess
 import sys
 import tempfile
 import time
@@ -20,12 +21,14 @@ from typing import Any
 
 from tradewind.host.bare.ground import VARIABLE, iso, machine_boot, own_claim, read_json, remove, write
 
-SIGNALS = (signal.SIGTERM, signal.SIGINT)
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR2)
+"""By which an end is asked for; Grid Engine sends the last of them some time before it kills."""
 HEARD = "heard"
 """Touched, below the root of the records, as long as somebody looks after what runs there."""
 QUEUES_OWN = ("SLURM", "PBS_", "SGE_", "LSB_", "CUDA_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES", "GPU_DEVICE_ORDINAL")
 """Variables that the queue sets for this job: the caller's of the same name are of another one."""
 NODES_OWN = {"TMPDIR", "HOSTNAME", "PWD", "OLDPWD", "XDG_RUNTIME_DIR"}
+RUNS_WITHIN_S = 20.0
 ENDS_BEFORE_S = 10.0
 """How long before the queue would kill it an instance ends by itself, so that it can say why."""
 LEAVES_BEFORE = 0.1
@@ -51,6 +54,8 @@ def main(letter: str) -> None:
     if silent_s is not None and silent_s > order["alone_s"]:
         words = f"nobody has looked after it for {silent_s / 60:.0f} minutes, so it didn't start"
         _end(run, words)
+        # Nor is anybody there for those that wait behind it.
+        _run(order.get("end_all") or [])
         return
     try:
         order["task"]["address"] = address_of(order["interface"])
@@ -150,6 +155,15 @@ def environ_of(order: dict[str, Any]) -> dict[str, str]:
 def _end(run: str, words: str) -> None:
     end = {"stopped_at": iso(time.time()), "exit_code": None, "detail": words}
     write(os.path.join(run, "exit.json"), json.dumps(end))
+
+
+def _run(command: list[str]) -> None:
+    if not command:
+        return
+    try:
+        subprocess.run(command, stdin=subprocess.DEVNULL, timeout=RUNS_WITHIN_S, check=False)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        sys.stderr.write(f"{command[0]} couldn't be run: {error}\n")
 
 
 def _become(order: dict[str, Any]) -> None:

@@ -31,6 +31,7 @@ from tradewind.host.records import Records, read_json, write_json
 from tradewind.model.instance import Marks, Role
 
 KEPT_FOR = timedelta(days=7)
+OUT = "out"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,15 +109,17 @@ class Books:
             return
         yield from names
 
-    def write(self, batch: Batch, letters: Sequence[Mapping[str, Any]]) -> None:
-        """Write a submission down, before it is made."""
-        directory = self.batches / batch.id
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    def deliver(self, batch: str, letters: Sequence[Mapping[str, Any]]) -> None:
+        """Put letters where the jobs of a submission find them."""
+        (self.batches / batch).mkdir(mode=0o700, parents=True, exist_ok=True)
         for index, letter in enumerate(letters):
-            path = self.letter(batch.id, index)
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            descriptor = os.open(self.letter(batch, index), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
             with open(descriptor, "w", encoding="utf-8") as file:
                 json.dump(letter, file)
+
+    def write(self, batch: Batch) -> None:
+        """Write a submission down, before it is made."""
+        (self.batches / batch.id).mkdir(mode=0o700, parents=True, exist_ok=True)
         self._save(batch)
         for index, marks in enumerate(batch.marks):
             write_json(self.orders / marks.order, {"batch": batch.id, "index": index})
@@ -137,7 +140,7 @@ class Books:
 
     def log(self, batch: str) -> Path:
         """Return where the queue writes what a job says first, without its index."""
-        return self.batches / batch / "out"
+        return self.batches / batch / OUT
 
     def give_up(self, orders: Iterable[str]) -> None:
         """Take away what jobs would be told, so that they start nothing, and no keys lie about."""
@@ -146,9 +149,9 @@ class Books:
             if found is not None:
                 self.letter(*found).unlink(missing_ok=True)
 
-    def close(self, batch: str, ends: Sequence[Mapping[str, Any]]) -> None:
-        """Write down how all of a submission ended; nobody need ask the queue again."""
-        write_json(self.batches / batch / "ended.json", {"ends": list(ends)})
+    def close(self, batch: str, ends: Sequence[Mapping[str, Any]], *, is_told: bool = False) -> None:
+        """Write down how all of a submission ended; nobody need ask the queue again, nor, once told, its accounts."""
+        write_json(self.batches / batch / "ended.json", {"ends": list(ends), "is_told": is_told})
         for path in (self.batches / batch).glob("order-*.json"):
             path.unlink(missing_ok=True)
 
@@ -156,6 +159,11 @@ class Books:
         """Return how all of a submission ended, once that was written down."""
         data = read_json(self.batches / batch / "ended.json")
         return None if data is None else data["ends"]
+
+    def is_told(self, batch: str) -> bool:
+        """Whether the accounts have said what all of a submission took."""
+        data = read_json(self.batches / batch / "ended.json")
+        return data is not None and bool(data.get("is_told", True))
 
     def prune(self, now: datetime) -> None:
         """Remove what ended long ago."""

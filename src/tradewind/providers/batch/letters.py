@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import shlex
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 from tradewind.errors import Rejected
@@ -18,6 +15,7 @@ from tradewind.model.instance import Role
 from tradewind.providers.base import Order
 from tradewind.providers.batch.books import Batch, Books
 from tradewind.providers.batch.offers import partition_of
+from tradewind.providers.batch.place import Ground
 from tradewind.providers.batch.queue import Job, Queue, Site
 from tradewind.providers.batch.sight import mark_of
 
@@ -37,6 +35,12 @@ class Habits:
     scratch: str = ""
 
 
+def habits_of(table: Mapping[str, Any]) -> Habits:
+    """Return what the table of a system says of them."""
+    walltime: timedelta | None = table.get("walltime")
+    return Habits(walltime=walltime, interface=table.get("interface") or "", scratch=str(table.get("scratch") or ""))
+
+
 def walltime_of(order: Order, site: Site, habits: Habits, now: datetime) -> timedelta | None:
     """Return the time to ask for; None where nothing limits it.
 
@@ -53,25 +57,25 @@ def walltime_of(order: Order, site: Site, habits: Habits, now: datetime) -> time
         # Workers are replaced when their time is over; a scheduler can't be, so it asks for all that there is.
         asked = longest
     if habits.walltime is not None and longest is not None and habits.walltime > longest:
-        raise Rejected(too_long(habits.walltime, order.offer.vm_type, longest))
+        raise Rejected(too_long(habits.walltime, order.offer.vm_type, longest, site.part))
     if order.expires_at is not None:
         left = max(SPARE, order.expires_at - now + SPARE)
         asked = left if asked is None else min(asked, left)
     return asked if longest is None or asked is None else min(asked, longest)
 
 
-def too_long(walltime: timedelta, partition: str, longest: timedelta) -> str:
-    """Return the sentence on a walltime that no job of a partition may have."""
+def too_long(walltime: timedelta, name: str, longest: timedelta, part: str) -> str:
+    """Return the sentence on a walltime that no job of a part of the machine may have."""
     return (
-        f"a walltime of {walltime} is longer than the {longest} that partition {partition} allows: set a shorter "
-        "`walltime`, or name another partition"
+        f"a walltime of {walltime} is longer than the {longest} that {part} {name} allows: set a shorter "
+        f"`walltime`, or name another {part}"
     )
 
 
 def job_for(
     orders: Sequence[Order],
     batch: Batch,
-    books: Books,
+    ground: Ground,
     queue: Queue,
     *,
     walltime: timedelta | None,
@@ -80,13 +84,14 @@ def job_for(
     """Return one submission for orders of the same cluster, role and offer."""
     first = orders[0]
     resources = first.offer.resources
-    program = program_of("tradewind.host.bare.queued", "main(sys.argv[1])")
-    start = shlex.join(["exec", sys.executable, "-P", "-c", program])
+    program = program_of("tradewind.host.bare.queued", "main(sys.argv[1])", home=ground.home)
+    start = shlex.join(["exec", ground.python, "-P", "-c", program])
+    books = Books(ground.root)
     letter = shlex.quote(str(books.batches / batch.id / "order-"))
     return Job(
         name=name_of(first.marks.cluster),
         mark=mark_of(first.marks.installation, batch.id, first.marks.cluster),
-        commands=(f'{start} {letter}"${{{queue.index_variable}}}".json',),
+        commands=(f'{start} {letter}"{queue.index_in_shell}".json',),
         log=str(books.log(batch.id)),
         count=len(orders),
         cpus=max(1, int(resources.cpus)),
@@ -105,7 +110,7 @@ def name_of(cluster: str) -> str:
 
 
 def letter_for(
-    order: Order, root: Path, queue: Queue, habits: Habits, walltime: timedelta | None, environ: Mapping[str, str]
+    order: Order, ground: Ground, queue: Queue, habits: Habits, walltime: timedelta | None
 ) -> dict[str, Any]:
     """Return what a job is told, ready for JSON. It holds secrets.
 
@@ -113,38 +118,38 @@ def letter_for(
     ----------
     order : Order
         What to launch.
-    root : Path
-        Of the records, as every node sees it.
+    ground : Ground
+        What it stands on.
     queue : Queue
         Where it waits.
     habits : Habits
         How jobs are run here.
     walltime : timedelta, optional
         What the queue was asked for.
-    environ : mapping
-        The caller's variables.
     """
     boot = order.boot
     ends = [end for end in (order.expires_at, boot.expires_at) if end is not None]
     expires_at = min(ends, default=None)
-    address = boot.scheduler_address or (order.cluster_contact.scheduler if order.cluster_contact else None)
-    farewell: tuple[tuple[str, ...], ...] = ()
-    if order.marks.role is Role.SCHEDULER:
-        # What still waits in the queue would start for nobody, be it days later.
-        farewell = (tuple(queue.end_all_command(name_of(order.marks.cluster), str(os.getuid()))),)
+    known = boot.scheduler_address or (order.cluster_contact.scheduler if order.cluster_contact else None)
+    # What we know may be a tunnel's end; those there find a scheduler's own note.
+    address = known if ground.is_here else None
+    # What still waits in the queue would start for nobody, be it days later.
+    end_all = queue.end_all_command(name_of(order.marks.cluster), ground.user)
+    farewell = (tuple(end_all),) if order.marks.role is Role.SCHEDULER else ()
     task = Task(
-        root=root,
+        root=ground.root,
         marks=order.marks,
         boot=replace(boot, expires_at=expires_at, scheduler_address=address),
         expires_at=expires_at,
         address="",
         farewell=farewell,
     )
-    theirs = {name: value for name, value in environ.items() if not name.startswith(OURS)}
+    theirs = {name: value for name, value in ground.environ.items() if not name.startswith(OURS)}
     return {
-        "root": str(root),
+        "root": str(ground.root),
         "order": order.marks.order,
         "marks": {key: str(value) for key, value in asdict(order.marks).items()},
+        "end_all": list(end_all),
         "alone_s": boot.orphan_timeout_s,
         "ends_at": expires_at.timestamp() if expires_at is not None else None,
         "walltime_s": walltime.total_seconds() if walltime is not None else None,
@@ -152,5 +157,5 @@ def letter_for(
         "scratch": habits.scratch,
         "variables": {**theirs, **ONE_THREAD, **AS_DASK, **boot.environ},
         "task": write_letter(task),
-        "keeper": program_of("tradewind.host.__main__", "main()"),
+        "keeper": program_of("tradewind.host.__main__", "main()", home=ground.home),
     }

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 from tradewind.errors import BadRequest
 from tradewind.model.money import Price
@@ -37,6 +38,25 @@ class Choices:
     """What a service unit costs in money; None counts service units themselves."""
     currency: str = "USD"
 
+    def price_of(self, units: Decimal) -> Price:
+        """Return the price of an hour that takes so many service units."""
+        if self.price_per_su is None:
+            return Price(per_hour=units, currency=SU)
+        return Price(per_hour=units * self.price_per_su, currency=self.currency)
+
+
+def choices_of(table: Mapping[str, Any], *, provider: str, part: str) -> Choices:
+    """Return what the table of a system says; ``part`` is what the system calls a part of the machine."""
+    price = table.get("price_per_su")
+    return Choices(
+        provider=provider,
+        partitions=tuple(table.get(f"{part}s", ())),
+        cpus=table.get("cores"),
+        memory=table.get("memory"),
+        price_per_su=None if price is None else Decimal(str(price)),
+        currency=str(table.get("currency", "USD")),
+    )
+
 
 def offers_for(need: Need, site: Site, choices: Choices) -> tuple[Offer, ...]:
     """Return a share of a node of each partition that may be used, in the order to try them.
@@ -49,7 +69,7 @@ def offers_for(need: Need, site: Site, choices: Choices) -> tuple[Offer, ...]:
     partitions = _usable(need, site, choices)
     found = [offer for partition in partitions if (offer := _offer(need, partition, choices)) is not None]
     if not found:
-        raise BadRequest(_too_much(need, partitions))
+        raise BadRequest(_too_much(need, partitions, site.part))
     return tuple(sorted(found, key=lambda offer: offer.price.per_hour if offer.price is not None else Decimal(0)))
 
 
@@ -108,7 +128,7 @@ def _usable(need: Need, site: Site, choices: Choices) -> list[Partition]:
     missing = [name for name in asked if name not in known]
     if missing:
         names = ", ".join(sorted(known)) or "none at all"
-        raise BadRequest(f"there is no partition {missing[0]!r} here; there are: {names}")
+        raise BadRequest(f"there is no {site.part} {missing[0]!r} here; there are: {names}")
     if asked:
         return [known[name] for name in asked]
     return [one for one in site.partitions if one.is_default] or list(site.partitions)
@@ -123,10 +143,9 @@ def _offer(need: Need, partition: Partition, choices: Choices) -> Offer | None:
     # The smallest node that will do decides the share: it is what most jobs can start on.
     shape, resources = min(fitting, key=lambda pair: (pair[1].cpus, pair[1].memory, pair[0].cpus))
     units = units_per_hour(partition, resources)
-    price = Price(per_hour=units, currency=SU)
+    price = choices.price_of(units)
     notes = [f"{partition.name} has {_nodes(partition)}"]
     if choices.price_per_su is not None:
-        price = Price(per_hour=units * choices.price_per_su, currency=choices.currency)
         notes.append(
             f"{units.normalize():f} SU an hour at {choices.price_per_su.normalize():f} {choices.currency} each"
         )
@@ -174,7 +193,7 @@ def _nodes(partition: Partition) -> str:
     return ", ".join(kinds) or "no node that runs anything now"
 
 
-def _too_much(need: Need, partitions: Sequence[Partition]) -> str:
+def _too_much(need: Need, partitions: Sequence[Partition], part: str) -> str:
     asked = []
     if need.cpus.minimum is not None:
         asked.append(f"{need.cpus.minimum:g} cores")
@@ -184,6 +203,6 @@ def _too_much(need: Need, partitions: Sequence[Partition]) -> str:
         asked.append(f"{need.gpus} {need.gpu_type or ''} GPUs".replace("  ", " "))
     down = [partition.name for partition in partitions if not partition.is_up]
     if len(down) == len(partitions):
-        return f"{', '.join(down)} takes no jobs at the moment; name another partition"
+        return f"{', '.join(down)} takes no jobs at the moment; name another {part}"
     has = "; ".join(f"{partition.name} has {_nodes(partition)}" for partition in partitions)
-    return f"no node has {' and '.join(asked) or 'what is asked for'}: {has}; ask for less, or name another partition"
+    return f"no node has {' and '.join(asked) or 'what is asked for'}: {has}; ask for less, or name another {part}"

@@ -3,33 +3,38 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import os
 import threading
 import time
+from abc import abstractmethod
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar, Self, TypeVar, cast
 
-from tradewind.errors import BadRequest, NotSetUp, Rejected, Unavailable
-from tradewind.host.bare.ground import VARIABLE, last_lines
+from tradewind.config import read_options
+from tradewind.errors import BadRequest, ConfigError, MissingExtra, NotSetUp, Rejected, Unavailable
+from tradewind.host.bare.ground import VARIABLE
 from tradewind.host.records import SAFE
 from tradewind.model.cluster import ClusterSpec
-from tradewind.model.instance import Marks, ObservedInstance, Role
+from tradewind.model.instance import Contact, InstanceStatus, Marks, ObservedInstance, Role
 from tradewind.model.offer import Offer
-from tradewind.model.resources import Need
+from tradewind.model.resources import Need, Resources
 from tradewind.providers.base import Capabilities, Handle, Order, Provider, ProviderSettings
-from tradewind.providers.batch.books import KEPT_FOR, Batch, Books
-from tradewind.providers.batch.letters import Habits, too_long
-from tradewind.providers.batch.offers import Choices, expected, offers_for, partition_of
+from tradewind.providers.batch.books import KEPT_FOR, OUT, Batch, Books
+from tradewind.providers.batch.ledger import Ledger
+from tradewind.providers.batch.letters import Habits, habits_of, too_long
+from tradewind.providers.batch.offers import Choices, choices_of, expected, offers_for, partition_of
+from tradewind.providers.batch.place import Here, Place
 from tradewind.providers.batch.queue import Entry, Job, Queue, Site, Stage
-from tradewind.providers.batch.runner import Runner
+from tradewind.providers.batch.recall import WITHIN_S, Recall
+from tradewind.providers.batch.runner import Runner, require
 from tradewind.providers.batch.sight import (
     from_data,
     handle_of,
-    mark_of,
     never,
     observed,
     read_handle,
@@ -39,14 +44,21 @@ from tradewind.providers.batch.sight import (
 from tradewind.providers.batch.submit import Submitter, Where
 
 logger = logging.getLogger("tradewind.batch")
+P = TypeVar("P", bound="BatchProvider")
 
 SITE_FOR_S = 20.0
 """How long what there is counts as known."""
-LIST_WITHIN_S = 4.5
-"""Less than the engine waits for a list."""
+ACCOUNTS_WITHIN_S = 1.5
+"""How long a list waits for the accounts of what has just ended: mostly they are there, and a bill is right at once."""
 AT_A_TIME = 500
 """Jobs named in one command: a line of arguments has an end."""
-LOOK_FIRST_S, LOOK_LAST_S = 0.03, 1.0
+FIXED = frozenset(
+    {
+        *("directory", "price_per_su", "currency"),
+        *("login", "key", "known_hosts", "ssh_config", "environment", "tunnel"),
+    }
+)
+"""Settings that are the same for all clusters: where notes lie and who is asked, and what is billed."""
 
 
 class BatchProvider(Provider):
@@ -58,8 +70,8 @@ class BatchProvider(Provider):
         Its own table of the settings.
     queue : Queue
         The system's dialect.
-    runner : Runner
-        Runs its commands.
+    place : Place
+        Where they are run, and what the nodes share with us.
     choices : Choices
         What the settings say of sizes and prices.
     habits : Habits
@@ -81,18 +93,21 @@ class BatchProvider(Provider):
     )
 
     def __init__(
-        self, settings: ProviderSettings, *, queue: Queue, runner: Runner, choices: Choices, habits: Habits
+        self, settings: ProviderSettings, *, queue: Queue, place: Place, choices: Choices, habits: Habits
     ) -> None:
+        self._settings = settings
         self._installation = settings.installation
         self._queue = queue
-        self._runner = runner
+        self._place = place
+        self._runner = place.runner
         self._choices = choices
         self._habits = habits
-        root = str(settings.options.get("directory") or "") or os.path.join(settings.state_directory, self.name)
-        self._books = Books(Path(root).expanduser().absolute())
-        self._submitter = Submitter(queue, runner, self._books, habits, site=self._site, listed=self._list)
+        self._books = place.books
+        self._submitter = Submitter(queue, place, self._books, habits, site=self._site, listed=self._list)
+        self._recall = Recall(queue, place.runner, self._books, self._installation)
         self._known_site: tuple[float, Site] | None = None
         self._batches: dict[str, Batch] = {}
+        self._ledger = Ledger(queue, place.runner, place.books, choices.price_of)
         self._ended: dict[str, tuple[ObservedInstance, ...]] = {}
         """Of submissions that are over: the dead don't change."""
         self._dead: dict[Where, ObservedInstance] = {}
@@ -101,8 +116,71 @@ class BatchProvider(Provider):
         """Why, by handle."""
         self._held_at: dict[str, float] = {}
         """When a waiting submission's last moment was moved, by the monotonic clock."""
-        self._watches: dict[str, asyncio.Task[None]] = {}
         self._pokes: list[Callable[[], None]] = []
+        self._variants: dict[str, Self] = {}
+        """Of clusters with settings of their own, by these."""
+
+    def configured(self, options: Mapping[str, object]) -> Self:
+        """Return this provider with other settings for one cluster. Raises BadRequest for what can't be one."""
+        if not options:
+            return self
+        key = json.dumps(options, sort_keys=True)
+        if key not in self._variants:
+            fixed = sorted(FIXED & set(options))
+            if fixed:
+                raise BadRequest(
+                    f"backend_options: {', '.join(fixed)} is the same for all clusters of an installation: "
+                    f"set it in the table [{self.name}] of the settings file"
+                )
+            try:
+                given = read_options(self.name, options, "backend_options")
+            except ConfigError as error:
+                raise BadRequest(str(error)) from None
+            table = {**self._settings.options, **given}
+            # Where it is run and what is written down there are shared, so that one list is of all.
+            variant = type(self)(
+                replace(self._settings, options=table),
+                queue=self.dialect(table),
+                place=self._place,
+                choices=choices_of(table, provider=self.name, part=self._queue.part),
+                habits=habits_of(table),
+            )
+            variant._pokes = self._pokes
+            self._variants[key] = variant
+        return self._variants[key]
+
+    @classmethod
+    @abstractmethod
+    def dialect(cls, table: Mapping[str, Any]) -> Queue:
+        """Return the system, as its table of the settings has it."""
+
+    @classmethod
+    def from_settings(cls, settings: ProviderSettings) -> Self:
+        """Return the provider; asks nothing yet.
+
+        Raises
+        ------
+        NotSetUp
+            This machine has none of the system's commands.
+        MissingExtra
+            It is to be reached by SSH, and the library for that isn't installed.
+        """
+        table = cast("dict[str, Any]", settings.options)
+        queue = cls.dialect(table)
+        made = cls
+        if table.get("login"):
+            made, place = _from_afar(cls), _login_node(cls.name, settings, queue)
+        else:
+            require(queue)
+            root = str(table.get("directory") or "") or os.path.join(settings.state_directory, cls.name)
+            place = Here(Books(Path(root).expanduser().absolute()), Runner(queue.prints))
+        return made(
+            settings,
+            queue=queue,
+            place=place,
+            choices=choices_of(table, provider=cls.name, part=queue.part),
+            habits=habits_of(table),
+        )
 
     def check(self, spec: ClusterSpec) -> None:
         """Refuse what can't run there.
@@ -133,11 +211,12 @@ class BatchProvider(Provider):
             partition = partition_of(site, offer.vm_type)
             longest = partition.longest_time if partition is not None else None
             if walltime is not None and longest is not None and walltime > longest:
-                raise BadRequest(too_long(walltime, offer.vm_type, longest))
+                raise BadRequest(too_long(walltime, offer.vm_type, longest, site.part))
         return found
 
     async def _site(self) -> Site:
         if self._known_site is None or time.monotonic() - self._known_site[0] > SITE_FOR_S:
+            await self._place.open()
             said = await asyncio.gather(*(self._runner.run(command) for command in self._queue.site_commands()))
             for one in said:
                 if one.code and self._queue.is_nowhere(one.error):
@@ -155,8 +234,36 @@ class BatchProvider(Provider):
         command = self._queue.forecast_command()
         if command is None:
             return ""
-        resources = offer.resources
-        job = Job(
+        job = self._example(offer.resources, offer.vm_type)
+        try:
+            said = await self._runner.run(command, text=self._queue.script(job, await self._site()))
+        except Unavailable as error:
+            logger.info("when jobs would start isn't known: %s", error)
+            return ""
+        if said.code:
+            raise BadRequest(str(self._queue.refusal(said.error or said.out, job, await self._site())))
+        at = self._queue.read_forecast(said.error + said.out)
+        return "" if at is None else expected(at, datetime.now(UTC), offer, count, self._queue.name)
+
+    async def standing(self) -> str:
+        """Return what of the allocation is left, and one's fair share, as far as the system reckons them."""
+        try:
+            command = self._queue.standing_command(await self._place.user())
+            said = await self._runner.run(command) if command is not None else None
+        except (Unavailable, ConfigError) as error:
+            logger.info("what may still be spent isn't known: %s", error)
+            return ""
+        return "" if said is None or said.code else self._queue.read_standing(said.out)
+
+    async def script_for(self, resources: Resources, count: int = 1) -> str:
+        """Return the script that ``count`` jobs of this size are submitted with, for people to look at."""
+        job = self._example(resources, next(iter(self._choices.partitions), None))
+        return self._queue.script(
+            replace(job, name="tw-example", count=count, commands=("exec …",), log="out"), await self._site()
+        )
+
+    def _example(self, resources: Resources, part: str | None) -> Job:
+        return Job(
             name="tw-outlook",
             mark="",
             commands=("true",),
@@ -165,18 +272,9 @@ class BatchProvider(Provider):
             cpus=max(1, int(resources.cpus)),
             memory=resources.memory,
             gpus=resources.gpus,
-            queue=offer.vm_type,
+            queue=part,
             walltime=self._habits.walltime,
         )
-        try:
-            said = await self._runner.run(command, text=self._queue.script(job))
-        except Unavailable as error:
-            logger.info("when jobs would start isn't known: %s", error)
-            return ""
-        if said.code:
-            raise BadRequest(str(self._queue.refusal(said.error or said.out, job, await self._site())))
-        at = self._queue.read_forecast(said.error + said.out)
-        return "" if at is None else expected(at, datetime.now(UTC), offer, count, self._queue.name)
 
     # Launching
 
@@ -188,21 +286,8 @@ class BatchProvider(Provider):
                 raise Rejected(f"{name!r} is no plain file name, as a run directory needs")
         job, index = await self._submitter.submit(order)
         if marks.role is Role.SCHEDULER:
-            self._watch(marks.order)
+            self._place.watch(marks.order, self._poke)
         yield Handle(order=marks.order, handle=handle_of(job, index, marks.order))
-
-    def _watch(self, order: str) -> None:
-        """Poke as soon as a scheduler has left a note of where it listens, or of its end."""
-        if order not in self._watches:
-            self._watches[order] = asyncio.create_task(self._look_for(order))
-
-    async def _look_for(self, order: str) -> None:
-        run, wait_s = self._books.records.run(order), LOOK_FIRST_S
-        while not (run.noted("contact.json") or run.noted("exit.json")):
-            await asyncio.sleep(wait_s)
-            wait_s = min(wait_s * 1.01, LOOK_LAST_S)
-        self._watches.pop(order, None)
-        self._poke()
 
     # Looking
 
@@ -211,8 +296,8 @@ class BatchProvider(Provider):
         # Before the queue is asked: what is submitted meanwhile isn't missing from an older list.
         await asyncio.to_thread(self._load)
         expected = tuple(batch for batch in self._batches.values() if batch.job is not None)
-        entries = await self._list()
-        await asyncio.to_thread(self._books.hear)
+        entries = await self._recall.explained(await self._list())
+        await self._place.look([marks.order for batch in expected for marks in batch.marks])
         listed = {(entry.job, entry.index): entry for entry in entries}
         absent = [
             (batch, index)
@@ -220,14 +305,24 @@ class BatchProvider(Provider):
             for index in range(len(batch.marks))
             if (batch.job, index) not in listed and (batch.job, index) not in self._dead
         ]
-        listed |= await self._recalled(absent)
+        listed |= await self._recall.recalled(absent)
         seen = await asyncio.to_thread(self._seen, listed)
+        await self._ledger.correct(self._ended, within_s=ACCOUNTS_WITHIN_S)
         await self._give_up_hope()
         await self._hold(entries)
+        seen = [one if one.contact is None else await self._near(one, one.contact) for one in seen]
         return (*seen, *(one for ends in self._ended.values() for one in ends))
 
+    async def _near(self, seen: ObservedInstance, contact: Contact) -> ObservedInstance:
+        """Return a scheduler with the addresses by which this machine reaches it."""
+        try:
+            return replace(seen, contact=await self._place.near(contact))
+        except OSError as error:
+            return replace(seen, contact=None, status=InstanceStatus.STARTING, detail=str(error))
+
     async def _list(self) -> Sequence[Entry]:
-        said = await self._runner.run(self._queue.list_command(str(os.getuid())), patience_s=LIST_WITHIN_S)
+        command = self._queue.list_command(await self._place.user())
+        said = await self._runner.run(command, patience_s=WITHIN_S)
         if said.code:
             raise Unavailable(f"{self._queue.name} doesn't answer: {said.error.strip()[:300]}")
         return self._queue.read_list(said.out)
@@ -244,6 +339,8 @@ class BatchProvider(Provider):
                 self._ended[name] = tuple(
                     one for one in map(from_data, closed) if one.marks.installation == self._installation
                 )
+                if not self._books.is_told(name):
+                    self._ledger.expect(name, self._ended[name])
                 continue
             batch = self._books.batch(name)
             if batch is not None and batch.marks[0].installation == self._installation:
@@ -278,31 +375,11 @@ class BatchProvider(Provider):
     def _close(self, batch: Batch, dead: Sequence[ObservedInstance]) -> None:
         self._books.close(batch.id, [to_data(one) for one in dead])
         self._ended[batch.id] = tuple(dead)
+        self._ledger.expect(batch.id, dead)
         self._batches.pop(batch.id, None)
+        self._place.closed(batch.id)
         for index in range(len(batch.marks)):
             self._dead.pop((batch.job or "", index), None)
-
-    async def _recalled(self, absent: Sequence[tuple[Batch, int]]) -> dict[Where, Entry]:
-        """Return what became of jobs that the queue doesn't list any more."""
-        jobs = sorted({batch.job for batch, _ in absent if batch.job is not None})
-        command = self._queue.recall_command(jobs) if jobs else None
-        told: dict[Where, Entry] = {}
-        if command is not None:
-            try:
-                said = await self._runner.run(command, patience_s=LIST_WITHIN_S)
-            except Unavailable as error:
-                logger.info("what became of older jobs isn't known: %s", error)
-            else:
-                told = {(e.job, e.index): e for e in self._queue.read_recalled(said.out)} if not said.code else {}
-        found: dict[Where, Entry] = {}
-        for batch, index in absent:
-            entry = told.get((batch.job or "", index))
-            if entry is None or entry.stage is not Stage.OVER:  # the accounts are late, or there are none
-                run = self._books.records.run(batch.marks[index].order)
-                entry = _forgotten(batch, index, ran=run.noted("instance.json"))
-            mark = mark_of(self._installation, batch.id, batch.cluster)
-            found[entry.job, index] = replace(entry, mark=mark)
-        return found
 
     async def _give_up_hope(self) -> None:
         """Take back what waits for what will never be; its reason was noticed."""
@@ -338,7 +415,7 @@ class BatchProvider(Provider):
         found = [read for handle in handles if (read := read_handle(handle)) is not None]
         if not found:
             return
-        await asyncio.to_thread(self._books.give_up, [order for _, _, order in found if SAFE.fullmatch(order)])
+        await self._place.give_up([order for _, _, order in found if SAFE.fullmatch(order)])
         jobs = list(dict.fromkeys((job, index) for job, index, _ in found))
         for start in range(0, len(jobs), AT_A_TIME):
             said = await self._runner.run(self._queue.end_command(jobs[start : start + AT_A_TIME]))
@@ -350,22 +427,18 @@ class BatchProvider(Provider):
         read = read_handle(handle)
         if read is None or not SAFE.fullmatch(read[2]):
             return ()
-        order = read[2]
-        log = self._books.records.run(order).directory / "log"
-        found = await asyncio.to_thread(last_lines, str(log), lines)
-        where = self._books.find(order)
-        if not found and where is not None:
-            first = f"{self._books.log(where[0])}-{where[1]}"
-            found = await asyncio.to_thread(last_lines, first, lines)
-        return tuple(found)
+        where = self._books.find(read[2])
+        first = "" if where is None else self._queue.log_of(os.path.join(where[0], OUT), where[1])
+        return tuple(await self._place.tail(read[2], first, lines))
 
     async def aclose(self) -> None:
         """Wait for what is being submitted; jobs stay. Nobody is poked any more."""
         self._pokes.clear()
-        for watch in list(self._watches.values()):
-            watch.cancel()
-        await asyncio.gather(*self._watches.values(), return_exceptions=True)
+        for variant in self._variants.values():
+            await variant._submitter.aclose()
         await self._submitter.aclose()
+        await self._ledger.aclose()
+        await self._place.aclose()
 
     def prepare(self) -> None:
         """Forget what ended long ago."""
@@ -388,9 +461,18 @@ def _stray(entry: Entry, mark: tuple[str, str, str]) -> Marks:
     return Marks(installation=mark[0], workspace="", cluster=mark[2], instance=name, order=name, role=Role.WORKER)
 
 
-def _forgotten(batch: Batch, index: int, *, ran: bool) -> Entry:
-    # Of what is cancelled before it starts, a queue may keep nothing.
-    words = (
-        "the queue doesn't list it any more, and it left no word of its end" if ran else "was cancelled while it waited"
-    )
-    return Entry(job=batch.job or "", index=index, mark="", stage=Stage.OVER, words=words)
+def _from_afar(provider: type[P]) -> type[P]:
+    """Return the same provider for a login node: its machines don't see our directories, and are given software."""
+    can = replace(provider.capabilities, same_file_system=False, software=True)
+    return cast("type[P]", type(provider.__name__, (provider,), {"capabilities": can}))
+
+
+def _login_node(name: str, settings: ProviderSettings, queue: Queue) -> Place:
+    try:
+        # Whoever is on the login node doesn't pay for what it takes to reach it.
+        from tradewind.providers.batch.login import LoginNode  # noqa: PLC0415
+    except ModuleNotFoundError as error:
+        raise MissingExtra(
+            f"[{name}] login needs the library {error.name!r}, which isn't installed: pip install 'tradewind[ssh]'"
+        ) from error
+    return LoginNode(name, settings, queue.prints)

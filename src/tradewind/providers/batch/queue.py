@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import Enum
+from types import MappingProxyType
+from typing import ClassVar
 
 from tradewind.errors import ProviderError
 
@@ -51,6 +53,21 @@ class Stage(Enum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Account:
+    """What a job that ended took, by the queue's accounts. None: they don't say."""
+
+    units: Decimal | None = None
+    """Service units that an hour of it was charged."""
+    cpus: int = 0
+    """How many it had; 0 where that isn't known, as for ``memory``."""
+    memory: int = 0
+    """Bytes that it had."""
+    cpu_time: timedelta | None = None
+    peak_memory: int | None = None
+    """Bytes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
     """One job, as a queue lists it."""
 
@@ -66,6 +83,7 @@ class Entry:
     started_at: datetime | None = None
     stopped_at: datetime | None = None
     exit_code: int | None = None
+    account: Account | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,22 +127,46 @@ class Site:
     """What there is."""
 
     partitions: Sequence[Partition]
+    part: str = "partition"
+    """What the system calls a part of the machine: partition, queue."""
+    ways: Mapping[str, str] = field(default_factory=dict)
+    """How things are asked for there, where that differs from site to site; for the dialect alone."""
 
 
 class Queue(ABC):
-    """A batch system: builds its commands and reads its answers; runs nothing."""
+    """A batch system: builds its commands and reads its answers; runs nothing.
 
-    name: str
-    index_variable: str
-    """Environment variable that tells a job its index."""
+    A new system is a folder with one of these, a provider that makes it from its table of the settings, and a ``setup``
+    that looks around.
+    """
+
+    name: ClassVar[str]
+    programs: ClassVar[Sequence[str]]
+    """Commands without which nothing works."""
+    prints: ClassVar[Mapping[str, str]] = MappingProxyType({})
+    """Variables for every command, so that it answers in a form that can be read."""
+    part: ClassVar[str] = "partition"
+    """What it calls a part of the machine; its plural is the key of the settings that names those to use."""
+    index_in_shell: ClassVar[str]
+    """What a job's shell makes its index of, counted from 0."""
+    first_index: ClassVar[int] = 0
+    """What the system itself calls the first of several."""
+    waits_for_starts: ClassVar[bool] = True
+    """Whether a job can wait for another's start; where it can't, ``Job.after`` is None."""
+    tells_within: ClassVar[timedelta] = timedelta(0)
+    """How late its accounts may be: what is listed no more and left no word isn't said to have ended before."""
+
+    def log_of(self, log: str, index: int) -> str:
+        """Return the file of ``Job.log`` that a job of this index writes."""
+        return f"{log}-{index + self.first_index}"
 
     @abstractmethod
     def submit_command(self) -> list[str]:
         """Return the command that takes a script on its standard input."""
 
     @abstractmethod
-    def script(self, job: Job) -> str:
-        """Return the script of a submission; it holds no secret."""
+    def script(self, job: Job, site: Site) -> str:
+        """Return the script of a submission; it holds no secret. Raises Rejected for what can't be asked for."""
 
     @abstractmethod
     def read_submitted(self, text: str) -> str:
@@ -149,6 +191,30 @@ class Queue(ABC):
     @abstractmethod
     def read_recalled(self, text: str) -> Sequence[Entry]:
         """Return what it tells."""
+
+    def explain_command(self, job: str) -> list[str] | None:
+        """Return the command that tells why a hopeless job can't start; None where the list has told already."""
+        return None
+
+    def read_explained(self, text: str) -> str:
+        """Return what it tells; empty where it says nothing."""
+        return ""
+
+    def account_command(self, jobs: Sequence[str]) -> list[str] | None:
+        """Return the command that tells what submissions took that are over; None where nobody keeps accounts."""
+        return None
+
+    def read_accounts(self, text: str) -> Sequence[Entry]:
+        """Return each job that the accounts know to be over, with its times and what it took."""
+        return ()
+
+    def standing_command(self, user: str) -> list[str] | None:
+        """Return the command that tells what ``user`` may still spend, and with which priority; None: nothing does."""
+        return None
+
+    def read_standing(self, text: str) -> str:
+        """Return what it tells, in words; empty where nothing is limited and nothing reckoned."""
+        return ""
 
     @abstractmethod
     def end_command(self, jobs: Sequence[tuple[str, int]]) -> list[str]:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
-from tradewind.errors import Unavailable
+from tradewind.errors import NotSetUp, Unavailable
+from tradewind.providers.batch.queue import Queue
 
 PATIENCE_S = 20.0
 """How long a command may take: a busy controller takes ten seconds, and one that is gone keeps everybody waiting."""
@@ -16,6 +19,16 @@ KEPT = frozenset({"PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "KRB5CCNAM
 KEPT_BEGINNINGS = ("LC_", "SLURM_CONF", "SLURM_CLUSTERS", "SGE_", "PBS_CONF", "PBS_DEFAULT", "LSF_", "CONDOR_CONFIG")
 """Everything else stays out: within a job (a notebook of JupyterHub) there are variables that change what commands do,
 and a queue keeps what a submission has in its environment, where a cloud's keys may stand."""
+
+
+def require(queue: Queue | type[Queue]) -> None:
+    """Raise NotSetUp where this machine has not all of a system's commands."""
+    missing = [program for program in queue.programs if shutil.which(program) is None]
+    if missing:
+        raise NotSetUp(
+            f"{', '.join(missing)} isn't on this machine's PATH ({os.environ.get('PATH', '')}): run this on a login "
+            f"node of the cluster, or load the module that has {queue.name}'s commands"
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,17 +40,8 @@ class Said:
     error: str
 
 
-class Runner:
-    """Runs commands as the user, in a clean environment.
-
-    Parameters
-    ----------
-    variables : mapping
-        Set for every command.
-    """
-
-    def __init__(self, variables: Mapping[str, str]) -> None:
-        self._variables = dict(variables)
+class CommandRunner(Protocol):
+    """Runs commands of a batch system, as the user."""
 
     async def run(
         self, command: Sequence[str], *, text: str = "", keeps: Sequence[int] = (), patience_s: float = PATIENCE_S
@@ -60,6 +64,24 @@ class Runner:
         Unavailable
             It isn't there, or took too long; it may have done what it was asked.
         """
+
+
+class Runner:
+    """Runs them on this machine, in a clean environment.
+
+    Parameters
+    ----------
+    variables : mapping
+        Set for every command.
+    """
+
+    def __init__(self, variables: Mapping[str, str]) -> None:
+        self._variables = dict(variables)
+
+    async def run(
+        self, command: Sequence[str], *, text: str = "", keeps: Sequence[int] = (), patience_s: float = PATIENCE_S
+    ) -> Said:
+        """See :meth:`CommandRunner.run`."""
         try:
             process = await asyncio.create_subprocess_exec(
                 *command,

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 from tradewind.host.bare.starter import ASKED
 from tradewind.host.records import Run
 from tradewind.model.instance import InstanceStatus, Marks, ObservedInstance, Role
+from tradewind.model.money import Price
 from tradewind.providers.batch.queue import Entry, Stage
 
 VERSION = "tradewind"
+BY_ITSELF = "ended by itself"
+"""What a queue says of a job that it didn't end, as far as it knows."""
 
 
 def mark_of(installation: str, batch: str, cluster: str) -> str:
@@ -73,8 +77,10 @@ def _over(entry: Entry, marks: Marks, run: Run, handle: str) -> ObservedInstance
 
 
 def _why(entry: Entry, said: str) -> str:
-    # The instance knows best why it ended, unless somebody ended it: who that was, the queue knows.
-    return said if said and said != ASKED else entry.words or said
+    # The instance knows best why it ended, unless somebody ended it: who that was, a queue may know.
+    if said == ASKED:
+        return said if entry.words in {"", BY_ITSELF} else entry.words
+    return said or entry.words
 
 
 def never(seen: ObservedInstance, why: str) -> ObservedInstance:
@@ -99,6 +105,7 @@ def to_data(seen: ObservedInstance) -> dict[str, Any]:
         "exit_code": seen.exit_code,
         "detail": seen.detail,
         "refused": seen.refused,
+        "charged": None if seen.charged is None else [str(seen.charged.per_hour), seen.charged.currency],
     }
 
 
@@ -111,9 +118,14 @@ def from_data(data: dict[str, Any]) -> ObservedInstance:
         exit_code=data["exit_code"],
         detail=data["detail"],
         refused=data["refused"],
+        charged=_price(data.get("charged")),
         started_at=_time(data["started_at"]),
         stopped_at=_time(data["stopped_at"]),
     )
+
+
+def _price(data: list[str] | None) -> Price | None:
+    return None if data is None else Price(per_hour=Decimal(data[0]), currency=data[1])
 
 
 def _time(text: str | None) -> datetime | None:

@@ -18,8 +18,8 @@ from tradewind.providers.base import Order
 from tradewind.providers.batch.books import Batch, Books
 from tradewind.providers.batch.letters import Habits, job_for, letter_for, walltime_of
 from tradewind.providers.batch.offers import has_room_now
+from tradewind.providers.batch.place import Ground, Place
 from tradewind.providers.batch.queue import Entry, Queue, Site, Stage
-from tradewind.providers.batch.runner import Runner
 from tradewind.providers.batch.sight import read_mark
 
 logger = logging.getLogger("tradewind.batch")
@@ -35,8 +35,8 @@ class Submitter:
     ----------
     queue : Queue
         The dialect.
-    runner : Runner
-        Runs its commands.
+    place : Place
+        Where it is submitted.
     books : Books
         Where it is written down first.
     habits : Habits
@@ -48,7 +48,7 @@ class Submitter:
     def __init__(
         self,
         queue: Queue,
-        runner: Runner,
+        place: Place,
         books: Books,
         habits: Habits,
         *,
@@ -56,7 +56,7 @@ class Submitter:
         listed: Callable[[], Awaitable[Sequence[Entry]]],
     ) -> None:
         self._queue = queue
-        self._runner = runner
+        self._place = place
         self._books = books
         self._habits = habits
         self._site = site
@@ -93,9 +93,11 @@ class Submitter:
                 await self._submit_kind(kind)
 
     async def _submit_kind(self, kind: Sequence[tuple[Order, asyncio.Future[Where]]]) -> None:
+        orders = [order for order, _ in kind]
         try:
-            async with self._alone() as lock:
-                where = await self._submitted([order for order, _ in kind], lock)
+            ground = await self._place.furnish(orders[0])
+            async with self._alone() as lock, self._place.alone():
+                where = await self._submitted(orders, ground, lock)
         except Exception as error:
             for _, answer in kind:
                 if not answer.done():
@@ -120,7 +122,7 @@ class Submitter:
         finally:
             os.close(lock)
 
-    async def _submitted(self, orders: Sequence[Order], lock: int) -> list[Where]:
+    async def _submitted(self, orders: Sequence[Order], ground: Ground, lock: int) -> list[Where]:
         """Return where each order is; submits those that nobody has."""
         known: dict[str, Where] = {}
         new: dict[str, Order] = {}
@@ -131,7 +133,7 @@ class Submitter:
             else:
                 new[order.marks.order] = order
         if new:
-            known |= await self._make(list(new.values()), lock)
+            known |= await self._make(list(new.values()), ground, lock)
         return [known[order.marks.order] for order in orders]
 
     async def _known(self, order: Order) -> Where | None:
@@ -154,7 +156,7 @@ class Submitter:
         assert batch.job is not None
         return batch.job, index
 
-    async def _make(self, orders: Sequence[Order], lock: int) -> dict[str, Where]:
+    async def _make(self, orders: Sequence[Order], ground: Ground, lock: int) -> dict[str, Where]:
         now, site, first = datetime.now(UTC), await self._site(), orders[0]
         walltime = walltime_of(first, site, self._habits, now)
         ids = "\n".join(order.marks.order for order in orders)
@@ -167,14 +169,14 @@ class Submitter:
             holds_s=first.boot.orphan_timeout_s + walltime.total_seconds() if walltime is not None else None,
         )
         after = await self._scheduler_to_wait_for(first, site)
-        job = job_for(orders, batch, self._books, self._queue, walltime=walltime, after=after)
-        letters = [
-            letter_for(order, self._books.root, self._queue, self._habits, walltime, os.environ) for order in orders
-        ]
-        self._books.write(batch, letters)
-        self._books.hear()
+        job = job_for(orders, batch, ground, self._queue, walltime=walltime, after=after)
+        script = self._queue.script(job, site)
+        letters = [letter_for(order, ground, self._queue, self._habits, walltime) for order in orders]
+        await self._place.deliver(batch.id, letters)
+        self._books.write(batch)
+        await self._place.look(())
         # Where no answer comes it may have it; whoever gives the order again looks first.
-        said = await self._runner.run(self._queue.submit_command(), text=self._queue.script(job), keeps=(lock,))
+        said = await self._place.runner.run(self._queue.submit_command(), text=script, keeps=(lock,))
         if said.code:
             refusal = self._queue.refusal(said.error or said.out, job, site)
             if not isinstance(refusal, Unavailable):
@@ -188,10 +190,10 @@ class Submitter:
     async def _scheduler_to_wait_for(self, order: Order, site: Site) -> Where | None:
         """Return the job of a cluster's scheduler, where that may start much later than its workers would."""
         cores = int(order.offer.resources.cpus) + 1
-        if order.marks.role is Role.SCHEDULER or order.cluster_contact is not None:
+        if order.marks.role is Role.SCHEDULER or order.cluster_contact is not None or not self._queue.waits_for_starts:
             return None
         if has_room_now(site, order.offer.vm_type, cores):
-            return None  # they start at the same time, a second sooner than Slurm looks at dependencies
+            return None  # they start at the same time, a second sooner than the queue looks at who waits for whom
         entries = await self._listed()
         for entry in entries:
             mark = read_mark(entry.mark)

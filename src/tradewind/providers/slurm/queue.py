@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import ClassVar
 
 from tradewind.errors import ProviderError, Unavailable
 from tradewind.providers.batch.queue import Entry, Job, Partition, Queue, Site, Stage
+from tradewind.providers.slurm import accounts
 from tradewind.providers.slurm.reasons import HOPELESS, ended, waiting
 from tradewind.providers.slurm.refusals import NOWHERE, UNREACHABLE, refusal
 from tradewind.providers.slurm.site import read_partitions, read_shapes
@@ -16,8 +18,6 @@ from tradewind.providers.slurm.site import read_partitions, read_shapes
 LIST_FORMAT = "%i|%T|%S|%e|%r|%k"
 RECALL_FORMAT = "JobID,State,ExitCode,Start,End,Comment"
 MIB = 1024**2
-PROGRAMS = ("sbatch", "squeue", "scancel", "sinfo", "scontrol")
-"""What must be there; without ``sacct`` less is known of what ended long ago."""
 STAGES = {
     "PENDING": Stage.WAITING,
     "REQUEUED": Stage.WAITING,
@@ -46,14 +46,19 @@ class SlurmQueue(Queue):
     constraint: str | None = None
     directives: tuple[str, ...] = ()
     prologue: tuple[str, ...] = ()
-    name: str = "Slurm"
-    index_variable: str = "SLURM_ARRAY_TASK_ID"
+
+    name: ClassVar[str] = "Slurm"
+    programs: ClassVar[Sequence[str]] = ("sbatch", "squeue", "scancel", "sinfo", "scontrol")
+    """Without ``sacct`` less is known of what ended long ago."""
+    # Times as seconds since 1970, since Slurm's own form has no zone; and no list of array indices cut short.
+    prints: ClassVar[Mapping[str, str]] = {"SLURM_TIME_FORMAT": "%s", "SLURM_BITSTR_LEN": "0"}
+    index_in_shell: ClassVar[str] = "${SLURM_ARRAY_TASK_ID}"
 
     def submit_command(self) -> list[str]:
         """See :meth:`Queue.submit_command`."""
         return ["sbatch", "--parsable"]
 
-    def script(self, job: Job) -> str:
+    def script(self, job: Job, site: Site) -> str:
         """See :meth:`Queue.script`."""
         options = [
             f"--job-name={job.name}",
@@ -122,6 +127,22 @@ class SlurmQueue(Queue):
     def read_recalled(self, text: str) -> Sequence[Entry]:
         """See :meth:`Queue.read_recalled`."""
         return [entry for line in text.splitlines() for entry in _recalled(line)]
+
+    def account_command(self, jobs: Sequence[str]) -> list[str] | None:
+        """See :meth:`Queue.account_command`."""
+        return accounts.command(jobs)
+
+    def read_accounts(self, text: str) -> Sequence[Entry]:
+        """See :meth:`Queue.read_accounts`."""
+        return accounts.read_accounts(text)
+
+    def standing_command(self, user: str) -> list[str] | None:
+        """See :meth:`Queue.standing_command`."""
+        return accounts.standing_command(user)
+
+    def read_standing(self, text: str) -> str:
+        """See :meth:`Queue.read_standing`."""
+        return accounts.told(accounts.read_standings(text), self.account)
 
     def end_command(self, jobs: Sequence[tuple[str, int]]) -> list[str]:
         """See :meth:`Queue.end_command`."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from tradewind.providers.batch.sight import BY_ITSELF
+
 WAITS: Mapping[str, str] = {
     "None": "Slurm hasn't looked at it yet",
     "Priority": "jobs of others with a higher priority go first",
@@ -82,7 +84,7 @@ HOPELESS = frozenset(
 ENDS: Mapping[str, str] = {
     "BOOT_FAIL": "its node couldn't be started",
     "CANCELLED": "was cancelled",
-    "COMPLETED": "ended by itself",
+    "COMPLETED": BY_ITSELF,
     "DEADLINE": "it could no longer start in time, so Slurm dropped it",
     "FAILED": "failed; its log says more",
     "NODE_FAIL": "its node failed",

@@ -121,10 +121,24 @@ class Line:
         Where the keys of known hosts and the user's SSH settings stand.
     poke : callable
         Called when something may have changed on the host.
+    text : bytes, optional
+        The program at the other end; default a station.
+    head : mapping, optional
+        Told to it first.
     """
 
-    def __init__(self, host: SshHost, places: Places, poke: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        host: SshHost,
+        places: Places,
+        poke: Callable[[], None],
+        *,
+        text: bytes | None = None,
+        head: Mapping[str, Any] | None = None,
+    ) -> None:
         self.host = host
+        self._text = program() if text is None else text
+        self._head = {"as": "station", "root": host.directory, **(head or {})}
         self.skew = Skew()
         self._places = places
         self._poke = poke
@@ -236,8 +250,7 @@ class Line:
     async def _greeted(self, connection: asyncssh.SSHClientConnection) -> Station:
         """Start the station's program and hear its first line."""
         process = await connection.create_process(f"exec {self.host.python} -I -u -c '{LOADER}'", encoding=None)
-        text = program()
-        head = json.dumps({"as": "station", "root": self.host.directory}).encode()
+        text, head = self._text, json.dumps(self._head).encode()
         sent_at = time.time()
         with suppress(BrokenPipeError):  # what became of it is said below
             process.stdin.write(b"%d\n" % len(text) + text + head + b"\n")

@@ -105,6 +105,7 @@ def parcel(
         boot=replace(boot, expires_at=expires_at, scheduler_address=address),
         expires_at=expires_at,
         address=host.address,
+        counts_silence=True,
     )
     making: dict[str, Any] | None = None
     if host.environment is None and software is not None:

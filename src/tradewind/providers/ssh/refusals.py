@@ -118,7 +118,13 @@ def _known(places: Places) -> Any:
 
 def _unknown_key(host: SshHost, witness: Witness, places: Places) -> str:
     port = host.port or 22
-    shown = f"{witness.kind} {witness.fingerprint}" if witness.fingerprint else "one of no use"
+    if not witness.fingerprint:
+        return (
+            f"a jump host on the way to {host.name} shows a key that isn't known, so it may be anybody: "
+            f"`ssh {f'-p {host.port} ' if host.port else ''}{f'{host.user}@' if host.user else ''}{host.address} true` "
+            "shows it, and trusts it once you have compared it"
+        )
+    shown = f"{witness.kind} {witness.fingerprint}"
     entry = host.address if port == 22 else f"[{host.address}]:{port}"
     file = shlex.quote(places.known_hosts)
     try:

@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Awaitable, Callable, Mapping
-from datetime import datetime
 from importlib import resources
 from typing import Any
 from urllib.parse import parse_qsl, quote
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from tradewind.errors import BadRequest, SignInNeeded, TradewindError
-from tradewind.model.computation import Computation
 from tradewind.model.people import Signed
-from tradewind.model.resources import GIB
 from tradewind.server import auth, body, problems
 from tradewind.server.context import request_id
+from tradewind.server.pages.template import render
 from tradewind.server.sessions import refuse_strangers
 
 Page = Callable[[Request], Awaitable[Response]]
@@ -33,23 +30,11 @@ FORM = "application/x-www-form-urlencoded"
 MOST_FIELDS = 50
 STATIC = {
     "style.css": "text/css; charset=utf-8",
+    "advice.css": "text/css; charset=utf-8",
     "secret.js": "text/javascript; charset=utf-8",
     "live.js": "text/javascript; charset=utf-8",
     "icon.svg": "image/svg+xml",
 }
-
-_templates = Environment(
-    loader=PackageLoader("tradewind.server.pages"),
-    autoescape=True,
-    undefined=StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-)
-_templates.filters["day"] = lambda moment: "never" if moment is None else f"{moment:%Y-%m-%d}"
-_templates.filters["minute"] = lambda moment: "never" if moment is None else f"{moment:%Y-%m-%d %H:%M} UTC"
-_templates.filters["gib"] = lambda size: f"{size / GIB:.0f} GiB"
-_templates.filters["took"] = lambda computation, now: _took(computation, now)
-_templates.filters["a"] = lambda word: f"{'an' if str(word)[0] in 'aeiou' else 'a'} {word}"
 
 
 def show(
@@ -70,8 +55,12 @@ def show(
     **values
         What the template shows; all of it is escaped.
     """
-    text = _templates.get_template(template).render(
-        signed=signed, settings=request.app.state.settings, public_url=request.app.state.public_url, **values
+    text = render(
+        template,
+        signed=signed,
+        settings=request.app.state.settings,
+        public_url=request.app.state.public_url,
+        **values,
     )
     return Response(text, status, headers={"Content-Security-Policy": POLICY}, media_type="text/html")
 
@@ -134,13 +123,6 @@ async def static(request: Request) -> Response:
 @functools.cache
 def _static(name: str) -> bytes:
     return resources.files("tradewind.server.pages").joinpath("static", name).read_bytes()
-
-
-def _took(computation: Computation, now: datetime) -> str:
-    if computation.started_at is None:
-        return ""
-    seconds = ((computation.stopped_at or now) - computation.started_at).total_seconds()
-    return f"{seconds:.1f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
 
 
 def _error(request: Request, status: int, words: str) -> Response:

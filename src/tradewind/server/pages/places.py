@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from starlette.requests import Request
 from starlette.responses import Response
 
-from tradewind.server.pages import overview, own, signing
+from tradewind.server.pages import advice, overview, own, signing
 from tradewind.server.pages.frame import static
 
 Answer = Callable[[Request], Awaitable[Response]]
@@ -37,6 +37,11 @@ _PLACES: Mapping[str, tuple[Answer, tuple[str, ...]]] = {
     "/workspaces/{workspace}/invitations": (own.invite, WRITE),
     "/workspaces/{workspace}/invitations/{invitation}/withdraw": (own.withdraw, WRITE),
     "/workspaces/{workspace}/members/{user}": (own.change_member, WRITE),
+    "/advise": (advice.advise, READ),
+    "/advise/answer": (advice.answer, READ),
+    "/partners": (advice.partners, READ),
+    "/partners/compare": (advice.compare, READ),
+    "/partners/{partner}": (advice.partner, READ),
     "/static/{name}": (static, READ),
 }
 

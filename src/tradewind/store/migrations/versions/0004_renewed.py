@@ -1,4 +1,4 @@
-"""What instances were started with, what runs a named environment, who is at a door, and what is tried in vain."""
+"""What instances were started with and how newer software fares, who runs a named environment, who is at a door."""
 
 import json
 from typing import Literal
@@ -19,12 +19,18 @@ def upgrade() -> None:
     op.add_column("instances", sa.Column("equipment", sa.Text(), nullable=False, server_default=""))
     op.add_column("clusters", sa.Column("tries", sa.Integer(), nullable=False, server_default="0"))
     op.add_column("tokens", sa.Column("session_of", sa.Text()))
-    _name_environments()
+    _give_columns()
+    # What a browser held that came in by another system's token once had a kind of its own, which nothing knows any
+    # more: taken for a token, the text of that cookie would open what a browser's may not. Who held one signs in anew.
+    # As of its beginning, which the database has in its own words for times.
+    op.execute("UPDATE tokens SET revoked_at = created_at WHERE id LIKE 'lentsession-%' AND revoked_at IS NULL")
 
 
 def downgrade() -> None:
     """Drop them."""
     with op.batch_alter_table("clusters") as table:
+        table.drop_column("trials_failed")
+        table.drop_column("trials_of")
         table.drop_column("environment_name")
     with op.batch_alter_table("environments") as table:
         table.drop_column("size")
@@ -33,8 +39,8 @@ def downgrade() -> None:
     op.drop_column("instances", "equipment")
 
 
-def _name_environments() -> None:
-    """Give what runs a named environment, and the room one takes, columns of their own; fill them for what lives."""
+def _give_columns() -> None:
+    """Add columns to tables that others point at, and fill them for what lives."""
     connection = op.get_bind()
     # SQLite puts a new column behind the table's constraints: rebuilt, a table is as if it had been made so.
     recreate: Literal["always", "never"] = "always" if connection.dialect.name == "sqlite" else "never"
@@ -42,6 +48,8 @@ def _name_environments() -> None:
         table.add_column(sa.Column("size", sa.Integer(), nullable=False, server_default="0"))
     with op.batch_alter_table("clusters", recreate=recreate) as table:
         table.add_column(sa.Column("environment_name", sa.Text()))
+        table.add_column(sa.Column("trials_of", sa.Text(), nullable=False, server_default=""))
+        table.add_column(sa.Column("trials_failed", sa.Integer(), nullable=False, server_default="0"))
     # They are JSON, which is ASCII nearly everywhere: as many bytes as characters.
     connection.execute(sa.text("UPDATE environments SET size = length(environments) WHERE deleted_at IS NULL"))
     # Only of those that still run, somebody asks.

@@ -1,0 +1,170 @@
+"""Where jobs are submitted from, and what of it they share with us: this machine, or a login node."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tradewind.host.bare.ground import last_lines
+from tradewind.host.task import HOME
+from tradewind.model.instance import Contact
+from tradewind.providers.base import Order
+from tradewind.providers.batch.books import Books
+from tradewind.providers.batch.runner import CommandRunner
+
+LOOK_FIRST_S, LOOK_LAST_S = 0.03, 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ground:
+    """What a job stands on."""
+
+    root: Path
+    """Of letters and notes, as every node sees it."""
+    python: str
+    """What runs it, as every node sees it."""
+    is_here: bool = True
+    """Whether it is ours as well: then addresses that we know mean the same there, and Tradewind is where ours is."""
+    environ: Mapping[str, str]
+    """The caller's variables, where they mean anything to a node."""
+    user: str
+    """Whose jobs they are."""
+
+    @property
+    def home(self) -> str | None:
+        """The directory that Tradewind is imported from; None: it is among the packages of ``python``."""
+        return HOME if self.is_here else None
+
+
+class Place(ABC):
+    """Runs commands, has letters delivered, and sees notes.
+
+    Parameters
+    ----------
+    books : Books
+        What this machine remembers; notes are seen in its records.
+    runner : CommandRunner
+        Runs the queue's commands there.
+    """
+
+    def __init__(self, books: Books, runner: CommandRunner) -> None:
+        self.books = books
+        self.runner = runner
+
+    @abstractmethod
+    async def open(self) -> None:
+        """Make ready to ask for what there is.
+
+        Raises
+        ------
+        ConfigError
+            It can't be reached as the settings say, and waiting won't help.
+        Unavailable
+            It can't be reached now.
+        """
+
+    @abstractmethod
+    async def user(self) -> str:
+        """Return whose jobs are ours, as the queue's commands know them. Raises Unavailable."""
+
+    @abstractmethod
+    async def furnish(self, order: Order) -> Ground:
+        """Return what a job of this order stands on, made where it isn't yet. Raises as ``launch`` does."""
+
+    @abstractmethod
+    async def deliver(self, batch: str, letters: Sequence[Mapping[str, Any]]) -> None:
+        """Put letters, which hold keys, where the jobs of a submission find them. Raises as ``launch`` does."""
+
+    @abstractmethod
+    async def look(self, orders: Sequence[str]) -> None:
+        """Have the notes of these in our records, and write down that somebody looks after them. Raises Unavailable."""
+
+    @abstractmethod
+    async def give_up(self, orders: Sequence[str]) -> None:
+        """Take away what these would be told, so that they start nothing, and no keys lie about. Raises Unavailable."""
+
+    @abstractmethod
+    async def tail(self, order: str, first: str, lines: int) -> Sequence[str]:
+        """Return the last lines that an instance wrote, or what the queue wrote to ``first`` below the batches."""
+
+    def alone(self) -> AbstractAsyncContextManager[None]:
+        """Return a context in which nobody else submits there, whatever machine they are on."""
+        return nullcontext()  # those of this machine are kept out by the lock of its books
+
+    @abstractmethod
+    def watch(self, order: str, poke: Callable[[], None]) -> None:
+        """Call ``poke`` once when a scheduler has left a note of where it listens, or of its end. A hint."""
+
+    async def near(self, contact: Contact) -> Contact:
+        """Return how this machine reaches a scheduler. Raises OSError where it can't; the message says why."""
+        return contact
+
+    def closed(self, batch: str) -> None:  # noqa: B027 - for what lies in our own books, the books have seen to that
+        """All of a submission has ended: nothing that it was told has to lie there any more."""
+
+    @abstractmethod
+    async def aclose(self) -> None:
+        """Let go of connections and of what looks."""
+
+
+class Here(Place):
+    """This machine, whose files and Python the nodes see."""
+
+    def __init__(self, books: Books, runner: CommandRunner) -> None:
+        super().__init__(books, runner)
+        self._watches: dict[str, asyncio.Task[None]] = {}
+
+    async def open(self) -> None:
+        """See :meth:`Place.open`."""
+
+    async def user(self) -> str:
+        """See :meth:`Place.user`."""
+        return str(os.getuid())
+
+    async def furnish(self, order: Order) -> Ground:
+        """See :meth:`Place.furnish`; the Python that you are in, in place."""
+        return Ground(root=self.books.root, python=sys.executable, environ=os.environ, user=str(os.getuid()))
+
+    async def deliver(self, batch: str, letters: Sequence[Mapping[str, Any]]) -> None:
+        """See :meth:`Place.deliver`."""
+        self.books.deliver(batch, letters)
+
+    async def look(self, orders: Sequence[str]) -> None:
+        """See :meth:`Place.look`: they leave their notes in our records themselves."""
+        await asyncio.to_thread(self.books.hear)
+
+    async def give_up(self, orders: Sequence[str]) -> None:
+        """See :meth:`Place.give_up`."""
+        await asyncio.to_thread(self.books.give_up, orders)
+
+    async def tail(self, order: str, first: str, lines: int) -> Sequence[str]:
+        """See :meth:`Place.tail`."""
+        log = self.books.records.run(order).directory / "log"
+        found = await asyncio.to_thread(last_lines, str(log), lines)
+        return found or (await asyncio.to_thread(last_lines, str(self.books.batches / first), lines) if first else ())
+
+    def watch(self, order: str, poke: Callable[[], None]) -> None:
+        """See :meth:`Place.watch`."""
+        if order not in self._watches:
+            self._watches[order] = asyncio.create_task(self._look_for(order, poke))
+
+    async def _look_for(self, order: str, poke: Callable[[], None]) -> None:
+        run, wait_s = self.books.records.run(order), LOOK_FIRST_S
+        while not (run.noted("contact.json") or run.noted("exit.json")):
+            await asyncio.sleep(wait_s)
+            wait_s = min(wait_s * 1.01, LOOK_LAST_S)
+        self._watches.pop(order, None)
+        poke()
+
+    async def aclose(self) -> None:
+        """See :meth:`Place.aclose`."""
+        for watch in list(self._watches.values()):
+            watch.cancel()
+        await asyncio.gather(*self._watches.values(), return_exceptions=True)

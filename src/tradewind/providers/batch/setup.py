@@ -1,0 +1,120 @@
+"""What a site has for you, found by its own commands and written as settings with comments."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+from tradewind.errors import Unavailable
+from tradewind.model.resources import GIB
+from tradewind.providers.batch.queue import Partition, Queue, Site
+from tradewind.providers.batch.runner import Runner
+
+FAST = ("ib", "hsn", "opa", "bond")
+"""How interfaces of fast networks begin: InfiniBand, Slingshot, Omni-Path, several as one."""
+SCRATCH_VARIABLES = ("SLURM_TMPDIR", "LOCAL_SCRATCH", "TMPDIR")
+LONG = timedelta(hours=4)
+"""A walltime that most queues start soon and that few workers outlive."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """A setting of one system alone."""
+
+    key: str
+    words: str
+    """What was found, a sentence."""
+    value: str
+    is_sure: bool
+    """Whether there is nothing to choose."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Survey:
+    """What was found."""
+
+    table: str
+    """Of the settings: the name of the provider."""
+    site: Site
+    findings: Sequence[Finding]
+    interfaces: Sequence[str]
+    """Of fast networks, on this machine: nodes usually have the same."""
+    scratch: Sequence[str]
+
+
+async def ask(queue: Queue, runner: Runner) -> Site:
+    """Return what there is. Raises Unavailable where the system doesn't answer."""
+    texts = []
+    for command in queue.site_commands():
+        said = await runner.run(command)
+        if said.code:
+            raise Unavailable(f"{queue.name} doesn't answer: {said.error.strip()[:300]}")
+        texts.append(said.out)
+    return queue.read_site(texts)
+
+
+def survey_of(table: str, site: Site, findings: Sequence[Finding], environ: Mapping[str, str]) -> Survey:
+    """Return a survey with what this machine shows by itself: networks and scratch."""
+    names = sorted(name for _, name in socket.if_nameindex() if name.startswith(FAST))
+    return Survey(table=table, site=site, findings=findings, interfaces=names, scratch=_scratch(environ))
+
+
+def compose(found: Survey) -> str:
+    """Return a table for the settings file: what is sure is set, what is a choice is a comment."""
+    lines = [f"# As `tradewind setup {found.table}` found it. Every line is optional.", f"[{found.table}]"]
+    lines += [f"# {_told(partition)}" for partition in found.site.partitions]
+    default = [one.name for one in found.site.partitions if one.is_default]
+    some = default or [one.name for one in found.site.partitions][:1]
+    lines.append(_setting(f"{found.site.part}s", json.dumps(some), is_sure=bool(default)))
+    for finding in found.findings:
+        lines += ["", f"# {finding.words}"]
+        lines.append(_setting(finding.key, json.dumps(finding.value), is_sure=finding.is_sure))
+    lines += ["", "# How long a worker may run; it is replaced by then. Shorter jobs often start sooner."]
+    lines.append(_setting("walltime", json.dumps(_walltime(found.site)), is_sure=False))
+    lines += ["", "# The network between nodes."]
+    if found.interfaces:
+        lines.append(_setting("interface", json.dumps(found.interfaces[0]), is_sure=len(found.interfaces) == 1))
+    else:
+        lines.append("# This machine shows no fast one, so that of the nodes' own names is taken.")
+    if found.scratch:
+        lines += ["", "# A disk of the node, for what workers spill."]
+        lines.append(_setting("scratch", json.dumps(found.scratch[0]), is_sure=False))
+    lines += ["", "# What a service unit costs, if bills are to be in money."]
+    lines += ['# price_per_su = "0.02"', '# currency = "EUR"']
+    return "\n".join(lines) + "\n"
+
+
+def _told(partition: Partition) -> str:
+    kinds = [
+        f"{shape.count} nodes of {shape.cpus} cores, {shape.memory / GIB:.4g} GiB"
+        + "".join(f" and {number} {kind or 'unnamed'} GPUs" for kind, number in shape.gpus.items())
+        for shape in partition.shapes
+    ]
+    longest = f"at most {partition.longest_time}" if partition.longest_time is not None else "without a time limit"
+    usual = f", {partition.default_time} unless you say" if partition.default_time is not None else ""
+    charges = f"; charges {partition.note}" if partition.note else ""
+    name = f"{partition.name} (the default)" if partition.is_default else partition.name
+    state = "" if partition.is_up else "; takes no jobs now"
+    return f"{name}: {', '.join(kinds) or 'no node that runs anything now'}; {longest}{usual}{charges}{state}"
+
+
+def _walltime(site: Site) -> str:
+    limits = [one.longest_time for one in site.partitions if one.is_default and one.longest_time is not None]
+    time = min([LONG, *limits])
+    minutes = int(time.total_seconds() // 60)
+    return f"{minutes // 60} hours" if minutes % 60 == 0 else f"{minutes} min"
+
+
+def _setting(name: str, value: str, *, is_sure: bool) -> str:
+    return f"{'' if is_sure else '# '}{name} = {value}"
+
+
+def _scratch(environ: Mapping[str, str]) -> tuple[str, ...]:
+    named = [f"${name}" for name in SCRATCH_VARIABLES if name in environ]
+    there = [place for place in ("/local/scratch", "/scratch/local", "/tmp") if os.access(Path(place), os.W_OK)]
+    return (*named, *there)

@@ -1,0 +1,189 @@
+"""The advisor's pages and their data: open to all or to who is signed in, and the same answer in both."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator
+from html import unescape
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.server.stage import API, Stage
+from tradewind.config import ServeSettings, Settings
+from tradewind.model.people import MemberRole
+
+LINK = "1~2026-11-01~hub.must~admin.nobody~pay.money~people.60"
+OPEN = [
+    "/advise",
+    f"/advise?a={LINK}",
+    f"/advise/answer?a={LINK}",
+    "/partners",
+    "/partners/2i2c",
+    "/partners/compare?partner=2i2c&partner=coiled",
+    f"{API}/partners",
+    f"{API}/partners/2i2c",
+    f"{API}/advice/questions",
+    f"{API}/advice?a={LINK}",
+]
+
+
+@pytest.fixture
+async def client(tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
+    """A stranger at a server as it is by default."""
+    stage = await Stage.open(tmp_path)
+    async with stage.client() as client:
+        yield client
+    await stage.aclose()
+
+
+@pytest.mark.parametrize("is_open", [True, False])
+async def test_the_operator_says_who_may_read_it(tmp_path: Path, is_open: bool) -> None:
+    stage = await Stage.open(tmp_path, Settings(serve=ServeSettings(open_advisor=is_open)))
+    await stage.workspace("lab", {"olga": MemberRole.OWNER})
+    async with stage.client() as stranger, stage.client("olga") as olga:
+        answers = {path: (await stranger.get(path), await olga.get(path)) for path in OPEN}
+    await stage.aclose()
+
+    for path, (strangers, olgas) in answers.items():
+        assert olgas.status_code == 200, path
+        if is_open:
+            assert strangers.status_code == 200, path
+        elif path.startswith(API):
+            assert strangers.status_code == 401, path
+        else:
+            assert strangers.status_code == 303, path
+            assert strangers.headers["location"].startswith("/sign-in?next="), path
+
+
+@pytest.mark.parametrize("path", OPEN)
+async def test_nobody_can_write_there(client: httpx.AsyncClient, path: str) -> None:
+    assert (await client.post(path)).status_code == 405
+
+
+async def test_a_form_leads_to_its_link_and_the_link_to_the_same_answer_as_its_data(client: httpx.AsyncClient) -> None:
+    form = "/advise/answer?a=1~2026-11-01&hub=must&admin=nobody&pay=money&people=60&country=&regions=&w.leave="
+    sent = await client.get(form)
+    page = await client.get(sent.headers["location"])
+    data = (await client.get(f"{API}/advice", params={"a": LINK})).json()
+
+    assert sent.status_code == 303
+    assert re.fullmatch(
+        r"/advise/answer\?a=1~[\d-]{10}~admin\.nobody~hub\.must~pay\.money~people\.60", sent.headers["location"]
+    )
+    first = data["ranked"][0]["name"]
+    assert f"<h1>{first} fits your group best</h1>" in page.text
+    for one in data["ranked"]:
+        assert one["name"] in unescape(page.text)
+
+
+async def test_an_old_link_says_when_it_was_made_and_what_it_is_answered_by(client: httpx.AsyncClient) -> None:
+    page = await client.get(f"/advise/answer?a={LINK}~colour.blue")
+
+    assert "This link was made on 2026-11-01" in page.text
+    assert re.search(r"by a directory that was last read on \d{4}-\d\d-\d\d", page.text)
+    assert "was left out: colour.blue" in page.text
+
+
+async def test_answers_that_cant_both_be_so_are_marked_at_both_questions(client: httpx.AsyncClient) -> None:
+    page = await client.get("/advise/answer?pay=nothing&budget_per_month=5&people=many")
+    text = unescape(page.text)
+
+    assert page.status_code == 400
+    assert "contradict each other: you pay with nothing, and you could spend money" in re.sub(r"<[^>]+>", "", text)
+    for question in ("pay", "budget_per_month", "people"):
+        asked = text[text.index(f'id="q-{question}"') :]
+        assert 'class="problem"' in asked[: asked.index("</p>\n</div>")], question
+    assert 'value="nothing" checked' in text, "what was filled in stays"
+    assert 'value="many"' in text
+
+
+async def test_a_contradictory_link_is_asked_again_and_not_answered(client: httpx.AsyncClient) -> None:
+    page = await client.get("/advise/answer?a=1~2026-11-01~pay.nothing~budget_per_month.5")
+
+    assert page.status_code == 400
+    assert "There is no answer yet" in page.text
+
+
+async def test_a_weight_that_is_moved_stands_in_the_link_and_one_left_alone_does_not(client: httpx.AsyncClient) -> None:
+    page = await client.get(f"/advise/answer?a={LINK}")
+    shown = dict(re.findall(r'name="w\.([\w-]+)"[^>]* value="([\d.]+)"', page.text))
+    sent = await client.get(
+        "/advise/answer", params={"a": LINK, **{f"w.{n}": w for n, w in shown.items()}, "w.leave": "9"}
+    )
+
+    assert len(shown) > 5
+    assert sent.headers["location"].endswith("~w.leave.9")
+    assert sent.headers["location"].count("~w.") == 1
+
+
+async def test_who_answers_nothing_is_told_that_it_says_nothing(client: httpx.AsyncClient) -> None:
+    page = await client.get("/advise/answer?a=1~2026-11-01")
+
+    assert page.status_code == 200
+    assert "There is no advice without an answer" in page.text
+
+
+async def test_no_honest_offer_is_said_with_what_is_nearest(client: httpx.AsyncClient) -> None:
+    link = "1~2026-11-01~hub.must~pay.money~admin.nobody~people.30~budget_per_month.200"
+    page = await client.get(f"/advise/answer?a={link}")
+
+    assert "<h1>No honest offer found</h1>" in page.text
+    assert "would fit, if not for one thing" in page.text
+
+
+async def test_a_filter_leaves_what_was_wanted(client: httpx.AsyncClient) -> None:
+    async def names(query: str) -> set[str]:
+        page = await client.get(f"/partners?{query}")
+        assert page.status_code == 200, page.text
+        return set(re.findall(r'name="partner" value="([\w-]+)"', page.text))
+
+    everything = await names("")
+    assert len(everything) >= 40
+    assert await names("kind=programme") | await names("kind=software") | await names("kind=platform") == everything
+    assert await names("state=usable") | await names("state=over") == everything
+    assert "nebari" in await names("state=over")
+    assert {"2i2c"} < await names("has=hub") < everything
+    assert "2i2c" in await names("words=jupyterhubs+non-profit")
+    assert await names("words=nothing+is+like+this") == set()
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/partners?kind=nice",
+        "/partners?has=status",
+        "/partners/compare?partner=2i2c",
+        "/partners/compare",
+        "/partners/compare?partner=2i2c&partner=coiled&partner=modal&partner=daskhub",
+        "/advise?a=2~x",
+        "/advise/answer?w.leave=often",
+        "/advise/answer?e.read=none",
+        "/advise/answer?" + "&".join(f"x{n}=1" for n in range(500)),
+    ],
+)
+async def test_what_cant_be_is_named_on_a_page(client: httpx.AsyncClient, path: str) -> None:
+    page = await client.get(path)
+
+    assert page.status_code == 400
+    assert 'role="alert"' in page.text
+
+
+async def test_every_fact_stands_there_with_its_source_its_age_and_who_gains(client: httpx.AsyncClient) -> None:
+    data = (await client.get(f"{API}/partners/2i2c")).json()
+    text = re.sub(r"\s+", " ", unescape(re.sub(r"<[^>]+>", "", (await client.get("/partners/2i2c")).text)))
+
+    for fact in data["facts"]:
+        assert f"read {fact['read_date']} (" in text
+        assert fact["source"]["code"] in text
+        assert f"Interest: {'; '.join(fact['interest'])}." in text
+    assert text.count("unverified") >= sum(fact["confidence"] == "unverified" for fact in data["facts"])
+
+
+async def test_the_directory_travels_packed(client: httpx.AsyncClient) -> None:
+    packed = await client.get("/partners", headers={"Accept-Encoding": "gzip"})
+    plain = await client.get("/partners", headers={"Accept-Encoding": "identity"})
+
+    assert packed.text == plain.text
+    assert int(packed.headers["content-length"]) * 8 < len(plain.content)
