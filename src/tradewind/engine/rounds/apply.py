@@ -15,6 +15,7 @@ from tradewind.engine.clock import Clock
 from tradewind.engine.depot import Depots
 from tradewind.engine.link import Access, AgentLink
 from tradewind.engine.rounds.software import software_for
+from tradewind.engine.rounds.told import Told
 from tradewind.errors import BadRequest, NoCapacity, Rejected, StillPreparing, Unavailable
 from tradewind.model.cluster import Cluster
 from tradewind.model.events import Event, Level
@@ -25,8 +26,6 @@ from tradewind.planning.snapshot import Plan
 from tradewind.providers.base import Order, Provider
 
 log = logging.getLogger(__name__)
-
-OURS = "tradewind"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +40,8 @@ class Means:
     authority: Authority
     depots: Depots
     """Where what machines fetch is kept, by workspace."""
+    told: Told
+    """What people needn't be told again."""
     paid_for: timedelta | None = None
     """How long a scheduler may live before anybody asks for its page; None: as long as its orphan timeout."""
 
@@ -162,7 +163,7 @@ def _refused(cluster: Cluster, rows: Sequence[Instance], means: Means, error: Re
 
 def _told(cluster: Cluster, words: str, means: Means) -> tuple[Event, ...]:
     """Return what a cluster's people are told of its depot, the first time."""
-    if not means.depots.is_news(cluster.id, words):
+    if not means.told.is_news(cluster.id, words):
         return ()
     return (_event(cluster, means.clock.now(), "software.depot", words),)
 
