@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from planning_snapshots import FIRST, NOW, SECOND, at, crew, page_of, running_cluster, sight, snapshot_of, worker
+from planning_snapshots import FIRST, NOW, SECOND, at, crew, page_of, row, running_cluster, sight, snapshot_of, worker
 from planning_values import usd
 
 from tradewind.model.cluster import Cluster, ClusterStatus, Intent, Lifetimes, ScaleMemory, StopReason
@@ -260,3 +260,30 @@ def test_what_was_asked_for_after_the_last_look_is_billed_from_then() -> None:
     decided = plan(snapshot_of(running_cluster(observed_at=heard), rows, observed=(), page=None), NOW)
 
     assert max(i.stopped_at or NOW for i in decided.instances) == later + UNASKED
+
+
+@pytest.mark.parametrize(
+    ("ordered_ago", "failed_ago", "is_up", "ended_ago"),
+    [
+        # Whoever gave an order a moment ago was there, so its scheduler was asked, and what is old may have lived.
+        (timedelta(minutes=5), None, False, timedelta(0)),
+        (timedelta(minutes=90), None, False, timedelta(minutes=90) - UNASKED),
+        (None, timedelta(minutes=90), False, timedelta(minutes=90) - UNASKED),
+        (None, None, True, timedelta(0)),
+    ],
+)
+def test_what_a_list_that_was_away_forgot_is_billed_for_as_long_as_its_scheduler_was_asked(
+    ordered_ago: timedelta | None, failed_ago: timedelta | None, is_up: bool, ended_ago: timedelta
+) -> None:
+    heard = NOW - AWAY
+    scheduler, gone = (replace(i, requested_at=heard, started_at=heard, running_at=heard) for i in crew(1))
+    rows = [scheduler, gone]
+    if ordered_ago is not None:
+        rows.append(row("young", status=InstanceStatus.REQUESTED, requested_at=NOW - ordered_ago, handle=None))
+    cluster = running_cluster(observed_at=heard, page_failed_at=None if failed_ago is None else NOW - failed_ago)
+
+    decided = plan(
+        snapshot_of(cluster, tuple(rows), observed=(sight(scheduler),), page=page_of(()) if is_up else None), NOW
+    )
+
+    assert next(i for i in decided.instances if i.id == gone.id).stopped_at == NOW - ended_ago

@@ -97,7 +97,7 @@ def test_what_vanished_before_it_was_ever_listed_does_not_end_before_it_began(
     assert after.stopped_at == stopped_at
 
 
-AWAY = {"last": at(-3601), "remembers": timedelta(minutes=59), "alone": timedelta(seconds=150)}
+AWAY = {"last": at(-3601), "remembers": timedelta(minutes=59), "over_by": at(-3451)}
 
 
 @pytest.mark.parametrize(
@@ -107,7 +107,7 @@ AWAY = {"last": at(-3601), "remembers": timedelta(minutes=59), "alone": timedelt
         "launched, and never seen": ({"status": S.REQUESTED, "requested_at": at(-3700)}, (at(-3700), at(-3451))),
         "launched after the last look": (
             {"status": S.REQUESTED, "requested_at": at(-3600.5), "handle": "h"},
-            (at(-3600.5), at(-3450.5)),
+            (at(-3600.5), at(-3451)),
         ),
         "its order may have been carried out": (
             {"status": S.REQUESTED, "requested_at": at(-3601), "handle": None},

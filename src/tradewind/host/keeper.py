@@ -35,6 +35,7 @@ from tradewind.host.task import Task
 ASKS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR2)
 """Signals that ask for an end; Grid Engine sends the last of them some time before it kills."""
 LOOK_EVERY_S = 0.2
+LISTEN_EVERY_S = 1.0
 GRACE_S = 2.0
 """Between asking a Dask process to end and killing it."""
 SWEEP_S = 5.0
@@ -131,7 +132,7 @@ class _Watch:
         expires_at = self.task.expires_at
         # Both clocks count: one that somebody sets must not prolong a life.
         deadline = None if expires_at is None else time.monotonic() + (expires_at - now_utc()).total_seconds()
-        silence = self._silence()
+        silence, listens_at = self._silence(), 0.0
         most = self._most_memory()
         process = psutil.Process(self.child)
         while True:
@@ -142,10 +143,11 @@ class _Watch:
                 return Exit(stopped_at=now_utc(), exit_code=ended, detail=self._why(ended))
             if _is_over(expires_at, deadline):
                 self._ask(f"its time was over: it was to end at {expires_at:%Y-%m-%d %H:%M:%S} UTC")
-            if silence is not None and (
-                words := silence.words(self.task.boot.orphan_timeout_s, str(self.run.directory))
-            ):
-                self._ask(words)
+            # Less often than the rest: its notes may lie on a file server that a thousand keepers ask.
+            if silence is not None and time.monotonic() >= listens_at:
+                listens_at = time.monotonic() + LISTEN_EVERY_S
+                if words := silence.words(self.task.boot.orphan_timeout_s, str(self.run.directory)):
+                    self._ask(words)
             if self.kill_at is not None and time.monotonic() >= self.kill_at:
                 self._kill("")
             with contextlib.suppress(psutil.NoSuchProcess):
@@ -156,8 +158,8 @@ class _Watch:
             self._sleep()
 
     def _silence(self) -> Silence | None:
-        """Return what is known of who asks after it; None where its keeper and who asks are one machine's."""
-        if not self.task.is_fresh:
+        """Return what is known of who asks after it; None where its host keeps no note of that."""
+        if not self.task.counts_silence:
             return None
         return Silence(str(self.task.root), self.task.marks.installation, machine_boot())
 

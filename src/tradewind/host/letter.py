@@ -23,6 +23,7 @@ def write_letter(task: Task) -> dict[str, Any]:
         "boot": boot,
         "expires_at": task.expires_at.isoformat() if task.expires_at is not None else None,
         "address": task.address,
+        "counts_silence": task.counts_silence,
         "farewell": [list(command) for command in task.farewell],
     }
 
@@ -37,5 +38,6 @@ def read_letter(data: Mapping[str, Any]) -> Task:
         expires_at=datetime.fromisoformat(expires_at) if expires_at is not None else None,
         address=data["address"],
         is_fresh=True,
+        counts_silence=data["counts_silence"],
         farewell=tuple(tuple(map(str, command)) for command in data.get("farewell", ())),
     )

@@ -114,7 +114,7 @@ def run_dask(task: Task, poke: int, keeper: int) -> int:
         return contact.scheduler
 
     def attach(scheduler: distributed.Scheduler, boot: Boot) -> Agent:
-        if task.is_fresh:
+        if task.counts_silence:
             Crew(scheduler, run.directory, task.address, boot.orphan_timeout_s)
         return attach_agent(scheduler, boot, host=task.address)
 
@@ -125,7 +125,7 @@ def run_dask(task: Task, poke: int, keeper: int) -> int:
         find_scheduler=find_scheduler,
         local_directory=str(run.scratch),
         host=task.address,
-        plugins=(Meets(run.directory, task.marks.instance, task.address),) if task.is_fresh else (),
+        plugins=(Meets(run.directory, task.marks.instance, task.address),) if task.counts_silence else (),
         # On another host the scheduler's software may still be on its way there.
         patience_s=task.boot.orphan_timeout_s if task.is_fresh else DEATH_TIMEOUT_S,
         # Where the kernel doesn't end us with our keeper (macOS), we look for it ourselves.

@@ -37,6 +37,9 @@ class Task:
     """Where it listens: an address of this host that its cluster and its client reach."""
     is_fresh: bool = False
     """Whether the process that keeps it was started for it alone, with its variables."""
+    counts_silence: bool = False
+    """Whether it ends when its host wasn't heard of for long, though it may still reach others. Only for hosts that
+    note when they were heard (:class:`~tradewind.host.bare.silence.Silence`)."""
     farewell: tuple[tuple[str, ...], ...] = ()
     """Commands that its keeper runs when it has ended, as one that takes back what still waits in a queue."""
 

@@ -98,7 +98,7 @@ def _settled(snapshot: Snapshot, now: datetime) -> tuple[tuple[Instance, ...], t
         last=snapshot.cluster.observed_at,
         list_lag=snapshot.list_lag,
         remembers=snapshot.remembers,
-        alone=_alone(snapshot),
+        over_by=_over_by(snapshot),
     )
     answered = snapshot.page is not None
     instances = tuple(
@@ -126,16 +126,18 @@ def _settled(snapshot: Snapshot, now: datetime) -> tuple[tuple[Instance, ...], t
     return instances, strays
 
 
-def _alone(snapshot: Snapshot) -> timedelta:
-    """Return how long what was there at the last look lives at most, if that was so long ago that it's forgotten."""
+def _over_by(snapshot: Snapshot) -> datetime:
+    """Return when what was there at the last look must have ended, if that was so long ago that it's forgotten."""
     cluster = snapshot.cluster
-    heard = max([cluster.observed_at or cluster.created_at, *(i.requested_at for i in snapshot.instances)])
-    if snapshot.looked_at - heard <= snapshot.remembers:
-        return timedelta(0)
+    looked_at = cluster.observed_at or cluster.created_at
+    if snapshot.page is not None or snapshot.looked_at - looked_at <= snapshot.remembers:
+        return snapshot.looked_at
+    # While the list was away, the page may have gone on answering, and orders have been given.
+    heard = max([looked_at, cluster.page_failed_at or looked_at, *(i.requested_at for i in snapshot.instances)])
     spans = [draw.paid_for(heard) for draw in _draws(replace(snapshot, observed=None), snapshot.instances, heard)]
     # The last look, and its scheduler's last being asked, may have been later than is written.
     unasked = snapshot.starts_within + UNWRITTEN + cluster.spec.lifetimes.orphan + snapshot.ends_within
-    return min([unasked, *(span for span in spans if span is not None)])
+    return min(heard + min([unasked, *(span for span in spans if span is not None)]), snapshot.looked_at)
 
 
 def _is_billed(observed: ObservedInstance | None) -> bool:

@@ -30,8 +30,8 @@ class Sighting:
     """A launch younger than this may be missing from the list."""
     remembers: timedelta = timedelta(hours=1)
     """How long the list has what ended: after a longer pause it can't tell what lived meanwhile."""
-    alone: timedelta = timedelta(0)
-    """The longest that anything lives on when nobody asks after it."""
+    over_by: datetime | None = None
+    """When all must have ended that is forgotten; None is ``now``."""
 
 
 def settle(instance: Instance, seen: ObservedInstance | None, *, is_up: bool, sighting: Sighting) -> Instance:
@@ -162,14 +162,15 @@ def _forgotten(instance: Instance, sighting: Sighting) -> Instance:
     """
     heard = _last_heard_of(instance, sighting)
     started_at = instance.started_at or instance.requested_at
+    over_by = max(heard, sighting.over_by or sighting.now)
     words = f"nobody looked for {_span(sighting.now - heard)}, and its provider doesn't list it any more"
     return replace(
         instance,
         status=InstanceStatus.STOPPED,
         started_at=started_at,
-        stopped_at=max(heard + sighting.alone, started_at),
+        stopped_at=max(over_by, started_at),
         end=InstanceEnd.VANISHED if instance.wanted else InstanceEnd.ASKED,
-        detail=f"{words}; it's billed for the {_span(sighting.alone)} that it may have lived since",
+        detail=f"{words}; it's billed for the {_span(over_by - heard)} that it may have lived since",
     )
 
 

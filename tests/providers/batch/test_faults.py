@@ -248,6 +248,19 @@ async def test_nothing_is_left_in_the_queue_when_the_caller_is_killed(
     await eventually(lambda: not live(rig, tmp_path), 15 + 60 + 15)
 
 
+async def test_what_is_looked_after_lives_on_long_past_its_orphan_timeout(
+    rig: Rig, caller: "subprocess.Popen[str]", tmp_path: Path
+) -> None:
+    read_until(caller, "workers", 5)
+    before = {one.id for one in live(rig, tmp_path) if not one.waits}
+
+    # Three times the orphan timeout; a host that counts its own silence would end all after two.
+    await asyncio.sleep(45)
+
+    assert ends(tmp_path) == []
+    assert before <= {one.id for one in live(rig, tmp_path) if not one.waits}
+
+
 @pytest.fixture
 def full(rig: Rig) -> Iterator[str]:
     """Have every core taken by somebody else."""

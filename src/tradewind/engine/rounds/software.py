@@ -127,4 +127,4 @@ def from_here(cluster: Cluster) -> Software | None:
     if brought:
         kept = tuple(package for package in environment.packages if package.name not in brought)
         environment = seal(replace(environment, packages=kept))
-    return Software(environment=environment, files=files)
+    return Software(environment=environment, files=files, base=base_of(environment))

@@ -29,6 +29,8 @@ QUEUES_OWN = ("SLURM", "PBS_", "SGE_", "LSB_", "CUDA_VISIBLE_DEVICES", "ROCR_VIS
 """Variables that the queue sets for this job: the caller's of the same name are of another one."""
 NODES_OWN = {"TMPDIR", "HOSTNAME", "PWD", "OLDPWD", "XDG_RUNTIME_DIR"}
 RUNS_WITHIN_S = 20.0
+LETTER_LIMIT = 1 << 30
+"""Bytes of an order: nobody but us writes those."""
 ENDS_BEFORE_S = 10.0
 """How long before the queue would kill it an instance ends by itself, so that it can say why."""
 LEAVES_BEFORE = 0.1
@@ -38,7 +40,7 @@ LEAVES_AT_MOST_S = 120.0
 
 def main(letter: str) -> None:
     """Take the order in the file ``letter`` and become its keeper; returns where there is nothing to do."""
-    order = read_json(letter)
+    order = read_json(letter, LETTER_LIMIT)
     if order is None:
         return  # it was given up, or another job of the same order has taken it
     run = os.path.join(order["root"], "runs", order["order"])
@@ -55,7 +57,7 @@ def main(letter: str) -> None:
         words = f"nobody has looked after it for {silent_s / 60:.0f} minutes, so it didn't start"
         _end(run, words)
         # Nor is anybody there for those that wait behind it.
-        _run(order.get("end_all") or [])
+        _run(order.get("end_all") or [], environ_of(order))
         return
     try:
         order["task"]["address"] = address_of(order["interface"])
@@ -157,11 +159,11 @@ def _end(run: str, words: str) -> None:
     write(os.path.join(run, "exit.json"), json.dumps(end))
 
 
-def _run(command: list[str]) -> None:
+def _run(command: list[str], environ: dict[str, str]) -> None:
     if not command:
         return
     try:
-        subprocess.run(command, stdin=subprocess.DEVNULL, timeout=RUNS_WITHIN_S, check=False)
+        subprocess.run(command, stdin=subprocess.DEVNULL, env=environ, timeout=RUNS_WITHIN_S, check=False)
     except (OSError, subprocess.TimeoutExpired) as error:
         sys.stderr.write(f"{command[0]} couldn't be run: {error}\n")
 

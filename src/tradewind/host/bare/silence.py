@@ -76,6 +76,7 @@ class Silence:
     def __init__(self, root: str, installation: str, boot: str) -> None:
         name = hashlib.sha256(installation.encode()).hexdigest()[:16]
         self.path = os.path.join(root, "asked", f"{name}-{boot}")
+        self._born_at = born_at()
 
     def begin(self) -> None:
         """Make room for the note, before there is anything that needs it. Raises OSError where there is none."""
@@ -105,7 +106,7 @@ class Silence:
         run : str
             Its run directory.
         """
-        asked = max(born_at(), self._heard_at() or 0.0)
+        asked = max(self._born_at, self._heard_at() or 0.0)
         path = os.path.join(run, "met")
         now = since_boot()
         if now < lives_until(asked, alone_s, joined_at(path), stamp_of(path)):
