@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import os
 import re
 import time
 from collections.abc import Awaitable, Callable, Mapping
@@ -17,7 +16,7 @@ import asyncssh
 from tradewind.config import SshHost
 from tradewind.host.bare import program
 from tradewind.host.bare.ground import LOADER
-from tradewind.providers.ssh.parcel import SHARED, here_of
+from tradewind.providers.ssh.freight import Freight
 from tradewind.providers.ssh.refusals import Places, Silent, Witness, options_for, words_for
 from tradewind.providers.ssh.sight import nonsense
 from tradewind.providers.ssh.skew import Skew
@@ -149,7 +148,7 @@ class Line:
         self._failure: Silent | None = None
         self._pause_s = 0.0
         self._next_try = 0.0
-        self._brought: dict[str, asyncio.Lock] = {}
+        self._freight = Freight(host.name, self.ask, self._connection, self._failed)
         self._heard: Any = None
         """Which answer to a look was heard last, in the host's words."""
 
@@ -280,49 +279,16 @@ class Line:
         self.skew.heard(sent_at, _moment(hello), time.time())
         return station
 
-    async def bring(self, files: dict[str, str]) -> dict[str, str]:
-        """Bring files over, each once, where the host doesn't see them; return where they lie there, by their sha256.
+    async def bring(self, files: Mapping[str, str]) -> dict[str, str]:
+        """Return where files lie there, by their sha256; see :meth:`Freight.bring`."""
+        return await self._freight.bring(files)
 
-        Values are paths of this machine; those that the host may see as well begin with ``file://``.
-
-        Raises
-        ------
-        Silent
-            The connection broke.
-        OSError
-            It isn't here, can't be written there, or arrived broken; the message says which.
-        """
-        if not files:
-            return {}
-        here = {sha256: here_of(address) for sha256, address in files.items()}
-        sizes = {sha256: _name_and_size(path) for sha256, path in here.items()}
-        shared = {sha256: here[sha256] for sha256, address in files.items() if address.startswith(SHARED)}
-        found = (await self.ask("have", files=sizes, shared=shared))["files"]
-        for sha256, place in found.items():
-            if not place["there"]:
-                async with self._brought.setdefault(sha256, asyncio.Lock()):
-                    await self._bring_one(sha256, here[sha256], sizes[sha256])
-        return {sha256: str(place["path"]) for sha256, place in found.items()}
-
-    async def _bring_one(self, sha256: str, path: str, size: tuple[str, int]) -> None:
-        place = (await self.ask("have", files={sha256: size}))["files"][sha256]
-        if place["there"]:
-            return  # another launch brought it while we waited
-        draft = f"{place['path']}.{os.urandom(4).hex()}"
-        station = await self.station()
-        try:
-            async with station.connection.start_sftp_client() as sftp:
-                await sftp.put(path, draft)
-        except asyncssh.SFTPError as error:
-            raise OSError(f"{size[0]} can't be written on {self.host.name}: {error.reason}") from None
-        except (asyncssh.Error, ConnectionError) as error:
-            raise self._failed(Silent(f"the connection to {self.host.name} broke: {error}", is_certain=True)) from None
-        kept = await self.ask("keep", within=60.0, draft=draft, path=place["path"], sha256=sha256)
-        if "error" in kept:
-            raise OSError(f"{size[0]} can't be kept on {self.host.name}: {kept['error']}")
+    async def _connection(self) -> asyncssh.SSHClientConnection:
+        return (await self.station()).connection
 
     async def aclose(self) -> None:
         """End the connection."""
+        await self._freight.aclose()
         tasks = [*self._listening, *([self._opening] if self._opening is not None else [])]
         if self._station is not None:
             self._station.hang_up()
@@ -336,10 +302,6 @@ class Line:
 async def within_s(work: Awaitable[T], seconds: float) -> T:
     """Return what ``work`` does. Raises TimeoutError where it takes longer."""
     return await asyncio.wait_for(work, seconds)
-
-
-def _name_and_size(path: str) -> tuple[str, int]:
-    return os.path.basename(path), os.path.getsize(path)
 
 
 def _checked(hello: dict[str, Any]) -> dict[str, Any]:
