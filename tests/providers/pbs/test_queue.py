@@ -297,6 +297,8 @@ def test_queues_have_their_limits_and_the_nodes_that_are_theirs() -> None:
     (shape,) = queues["workq"].shapes
     assert (shape.count, shape.cpus, shape.idle_cpus) == (2, 64, 62), "what is down isn't counted on"
     assert not queues["gpu"].is_up
+    assert queues["gpu"].default_time == timedelta(minutes=30), "what a queue doesn't say its server does"
+    assert queues["gpu"].longest_time == timedelta(hours=12)
     assert queues["gpu"].shapes[0].gpus == {"": 4}
 
 
