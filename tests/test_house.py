@@ -20,16 +20,18 @@ DOCS = sorted((ROOT / "docs").rglob("*.md"))
 COMMAND_BLOCK = re.compile(r"^```(?:bash|sh|shell|console)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 LONGEST_FILE = 500
-MOST_MODULES = 440
+MOST_MODULES = 490
 """Beside ``__init__.py``. Raise it knowingly: a bigger house is a slower read for everybody.
 
 With the shared server (33 modules behind HTTP, people, budgets, PostgreSQL) some 230 stand there, of about 140 lines
 each; with fewer, the same code would stand in files of two nouns. Packed environments and the stores they lie in took
 seven, batch queues ten, most of them shared by all queues; each further queue takes three to six, and a login node
-behind SSH four. The rest is room for the next providers, not for a second way to do a thing.
+behind SSH four, and what lasts in a queue (long waits, accounts, who follows whom) four; PBS, LSF and HTCondor took
+17, and dask-jobqueue's words for all of them four. The rest is room for the next providers, not for a second way to do
+a thing.
 
 The advisor (what fits a group, and what it would cost) is a second, small product in the same house: some 20 modules,
-20 more since it also reads projects and keeps reviews, and its pages.
+25 more since it also reads projects, tells of moves and keeps reviews, and its pages.
 """
 
 

@@ -158,6 +158,15 @@ def test_an_extra_costs_less_than_what_is_always_needed() -> None:
     assert one(well(pyproject__toml=extra), "closed-service").points == 2
 
 
+def test_what_the_files_of_packages_say_counts_before_imports() -> None:
+    extra = '[project]\nname = "x"\n[project.optional-dependencies]\ncloud = ["coiled>=1"]\n'
+    core = '[project]\nname = "x"\ndependencies = ["coiled>=1"]\n'
+    caught = "try:\n    import coiled\nexcept ImportError:\n    pass\n"
+
+    assert one(well(pyproject__toml=extra, run__py="import coiled"), "closed-service").points == 2
+    assert one(well(pyproject__toml=core, run__py=caught), "closed-service").points == 6
+
+
 def test_an_import_whose_absence_is_caught_is_an_extra() -> None:
     code = "try:\n    import coiled\nexcept ImportError:\n    coiled = None\n"
 

@@ -328,6 +328,38 @@ def test_a_killed_starter_takes_what_it_had_started(station: Asked) -> None:
     assert not left("o-kill")
 
 
+AHEAD = """
+import json, signal, sys, time
+order = json.load(sys.stdin)
+def end(*_):
+    open(order["ended"], "w").close()
+    sys.exit()
+signal.signal(signal.SIGTERM, end)
+open(order["began"], "w").close()
+time.sleep(100)
+"""
+
+
+def test_what_is_made_ahead_is_made_once_at_a_time_and_asked_to_end_with_the_line(tmp_path: Path) -> None:
+    asked = Asked(tmp_path / "root")
+    order = {name: str(tmp_path / name) for name in ("began", "ended")}
+    assert asked.ask("ahead", program=AHEAD, order=order)["begun"] is True
+    assert asked.ask("ahead", program=AHEAD, order=order)["begun"] is False
+    until = time.monotonic() + 10
+    while not (tmp_path / "began").exists():
+        assert time.monotonic() < until
+        time.sleep(0.02)
+    assert asked.ask("list")["runs"] == {}, "it is no instance"
+
+    assert asked.process.stdin is not None
+    asked.process.stdin.close()
+
+    assert asked.process.wait(10) == 0
+    while not (tmp_path / "ended").exists():
+        assert time.monotonic() < until + 10
+        time.sleep(0.02)
+
+
 def test_what_it_started_outlives_the_line(tmp_path: Path) -> None:
     first = Asked(tmp_path)
     start(first, order("o-1", SLEEPS))

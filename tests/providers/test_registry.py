@@ -22,7 +22,9 @@ def test_every_name_in_the_table_is_known_and_is_the_name_of_its_module():
     assert all(place.split(":")[0] == f"tradewind.providers.{name}" for name, place in PROVIDERS.items())
 
 
-@pytest.mark.parametrize(("name", "words"), [("Fake", "did you mean 'fake'"), ("zzz", "known are: fake, local")])
+@pytest.mark.parametrize(
+    ("name", "words"), [("Fake", "did you mean 'fake'"), ("zzz", "known are: fake, htcondor, local")]
+)
 def test_an_unknown_name_lists_the_known_and_the_nearest(name, words):
     with pytest.raises(BadRequest, match=words):
         open_provider(name, SETTINGS)

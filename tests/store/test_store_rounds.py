@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -26,7 +27,8 @@ from tradewind.model.cluster import ClusterStatus, Intent, Scaling
 from tradewind.model.environment import Environment
 from tradewind.model.instance import Contact, InstanceStatus
 from tradewind.store.access.audit import By
-from tradewind.store.store import Changes, Store
+from tradewind.store.records import Changes, Lease
+from tradewind.store.store import Store
 
 SECOND = timedelta(seconds=1)
 LEASE = 15 * SECOND
@@ -337,11 +339,30 @@ async def test_what_is_taken_in_vain_is_due_again_later_each_time_up_to_a_minute
     assert waits == [15, 30, 60, 60, 60]
 
 
+async def taken_in_vain(store: Store) -> Lease:
+    """Take a cluster three times, the last time now; each lease before ran out in a round that went wrong."""
+    for late in (2, 1, 0):
+        lease = await store.take_lease("c1", "h1", T0 - late * LEASE, T0 - late * LEASE + LEASE)
+    assert lease is not None
+    return lease
+
+
+async def test_whom_people_call_all_the_time_is_taken_over_as_soon_as_others_are(store: Store) -> None:
+    await store.create_cluster(make_cluster(), SECRETS)
+    now = T0
+    for number in range(8):
+        await store.change_intent("c1", partial(replace, scaling=Scaling.fixed(number)), now)
+        (lease,) = await store.take_due(now, "h1", now + LEASE)
+        await store.save(lease, Changes(wake_at=now + LEASE))
+        now += 5 * SECOND
+
+    dies_at = now - 5 * SECOND
+    assert await store.due(dies_at + LEASE, holder="h2") == ("c1",)
+
+
 async def test_once_a_round_went_well_a_cluster_isnt_put_off_for_longer_any_more(store: Store) -> None:
     await store.create_cluster(make_cluster(), SECRETS)
-    for _ in range(3):
-        lease = await store.take_lease("c1", "h1", T0, T0 + LEASE)
-    assert lease is not None
+    await taken_in_vain(store)
 
     now = T0 + 2 * LEASE
     await store.renew_leases("h1", ("c1",), now, now + LEASE)
@@ -353,9 +374,7 @@ async def test_once_a_round_went_well_a_cluster_isnt_put_off_for_longer_any_more
 
 async def test_a_lease_renewed_in_the_middle_of_a_round_says_nothing_of_how_it_ends(store: Store) -> None:
     await store.create_cluster(make_cluster(), SECRETS)
-    for _ in range(3):
-        lease = await store.take_lease("c1", "h1", T0, T0 + LEASE)
-    assert lease is not None
+    lease = await taken_in_vain(store)
     await store.take_lease("c1", "h1", T0 + LEASE, T0 + 2 * LEASE, read=lease.revision)
 
     now = T0 + 10 * LEASE
@@ -367,9 +386,7 @@ async def test_a_lease_renewed_in_the_middle_of_a_round_says_nothing_of_how_it_e
 
 async def test_what_is_saved_in_a_round_that_may_still_go_wrong_doesnt_bring_a_cluster_forward(store: Store) -> None:
     await store.create_cluster(make_cluster(), SECRETS)
-    for _ in range(3):
-        lease = await store.take_lease("c1", "h1", T0, T0 + LEASE)
-    assert lease is not None
+    lease = await taken_in_vain(store)
 
     await store.save(lease, Changes(wake_at=T0 + LEASE))
 
@@ -379,9 +396,7 @@ async def test_what_is_saved_in_a_round_that_may_still_go_wrong_doesnt_bring_a_c
 
 async def test_what_people_want_of_a_cluster_that_is_put_off_makes_it_due_at_once(store: Store) -> None:
     await store.create_cluster(make_cluster(), SECRETS)
-    for _ in range(3):
-        lease = await store.take_lease("c1", "h1", T0, T0 + LEASE)
-    assert lease is not None
+    lease = await taken_in_vain(store)
 
     await store.change_intent("c1", to_five, T0 + SECOND)
     await store.save(lease, Changes(wake_at=T0 + LEASE))

@@ -45,7 +45,7 @@ def _ask(table: str, system: str) -> click.Command:
     return one
 
 
-SYSTEMS = {"lsf": "LSF", "pbs": "PBS or Torque", "sge": "Grid Engine", "slurm": "Slurm"}
+SYSTEMS = {"htcondor": "HTCondor", "lsf": "LSF", "pbs": "PBS or Torque", "sge": "Grid Engine", "slurm": "Slurm"}
 """By the table of the settings, which is the provider's name too."""
 for _table, _system in SYSTEMS.items():
     _ask(_table, _system)

@@ -120,12 +120,13 @@ class Sync:
             # Of a cluster with a named environment, that one's packages are what it is to have.
             differences = changed_packages(record.environment, environment) if record.spec.software is None else ()
             refuse_for_scheduler(differences)
+            # First what may be refused: nothing has changed until then.
+            target = await self._target(environment) if differences else None
             delivered = codes.Delivered(workers=len(observed()))
             # The first time also where nothing is new: from then on contents are compared, and not times.
             if change.files or not held.round or _places(code) != held.places:
                 delivered = await self._deliver(scheduler, code, change, held)
             if differences or any(name.endswith(COMPILED) for name in change.files):
-                target = await self._target(environment) if differences else None
                 restarted = await renew(self._session, target, compiled=compiled_in(code.contents))
             else:
                 restarted = await until_renewed(self._session)  # of a sync that broke off

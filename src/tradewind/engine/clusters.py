@@ -34,7 +34,7 @@ from tradewind.model.status import StatusPage
 from tradewind.model.views import Check, ClusterView, DryRun
 from tradewind.planning import budget, meter
 from tradewind.planning.access import Action, may
-from tradewind.planning.wishes import check_keepable, check_scaling, check_software, check_spec
+from tradewind.planning.wishes import check_compiled, check_keepable, check_scaling, check_software, check_spec
 from tradewind.providers.base import Provider
 from tradewind.store.idempotency import Once
 from tradewind.store.pages import Page
@@ -150,9 +150,10 @@ class Clusters:
         self, cluster_id: str, environment: Environment | None = None, *, compiled: str = ""
     ) -> None:
         """Change what software the workers are to have; the rounds replace those that have another."""
-        cluster = await self._asker.mine(cluster_id, Action.CHANGE_CLUSTER)
+        # Whoever says what is installed runs code there, with the credentials of whoever it belongs to.
+        cluster = await self._asker.mine(cluster_id, Action.USE_CLUSTER)
         check_keepable(environment)
-        check_keepable(compiled)
+        check_compiled(compiled)
         check_software(environment, is_from_afar=self._asker.is_from_afar)
         if not cluster.status.is_live:
             raise BadRequest(f"cluster {cluster.name!r} has stopped ({cluster.stop_detail}); nothing runs on it again")

@@ -99,6 +99,8 @@ class ObservedInstance:
     started_at: datetime | None = None
     """When billing began, by the infrastructure's clock; aware UTC."""
     stopped_at: datetime | None = None
+    ends_at: datetime | None = None
+    """When the infrastructure ends it, where it says so beforehand, as a queue does."""
     exit_code: int | None = None
     """Of its main process; negative is the number of the signal that ended it."""
     detail: str = ""

@@ -18,6 +18,7 @@ from tradewind.planning.reservations import covers, least_ahead, pay_ahead
 from tradewind.planning.settle import abandoned
 from tradewind.planning.snapshot import Launch, Plan, Snapshot
 from tradewind.planning.stop import DRAINED
+from tradewind.planning.succession import succeeded
 
 RETIRING = timedelta(seconds=30)
 """A worker that was asked to leave and is still on the page after this is ended."""
@@ -78,6 +79,8 @@ def keep_up(
     target = snapshot.page.adaptive_target if snapshot.page is not None else cluster.scale.wanted
     before, memory = cluster.scale, scale.wanted(_scaling(snapshot, cluster), cluster.scale, target, len(crew), now)
     cluster = replace(cluster, scale=memory) if memory != before else cluster
+    going = succeeded(snapshot, instances, crew, now)
+    crew = [i for i in crew if i.id not in going]
     renewal = renew(snapshot, cluster, instances, crew, now)
     leaving |= renewal.leaving
     crew, gap = [i for i in crew if i.id not in renewal.leaving], renewal.gap

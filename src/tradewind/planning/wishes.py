@@ -36,6 +36,7 @@ _NAME = re.compile(r"[\w][\w.-]{0,62}\Z")
 _WORD = re.compile(r"[\w][\w.-]{0,99}\Z")
 _CURRENCY = re.compile(r"[A-Z]{2,3}\Z")
 _SHA256 = re.compile(r"[0-9a-f]{64}\Z")
+_COMPILED = re.compile(r"[0-9a-f]{0,64}")
 _FILE_NAME = re.compile(r"[0-9A-Za-z_][0-9A-Za-z_.+!-]{0,199}\Z")
 
 
@@ -101,6 +102,12 @@ def check_software(environment: Environment | None, *, is_from_afar: bool) -> No
     check_artifacts(environment.artifacts)
     if is_from_afar:
         check_addresses(environment)
+
+
+def check_compiled(name: str) -> None:
+    """Raise BadRequest for what names compiled code and is no hash: it is written down with each instance."""
+    if not _COMPILED.fullmatch(name):
+        raise BadRequest(f"compiled code is named by a hash of at most 64 hex digits, and not by {name!r:.80}.")
 
 
 def check_artifacts(artifacts: Sequence[Artifact]) -> None:

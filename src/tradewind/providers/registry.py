@@ -13,6 +13,7 @@ from tradewind.providers.base import Provider, ProviderSettings
 PROVIDERS: Mapping[str, str] = MappingProxyType(
     {
         "fake": "tradewind.providers.fake:FakeProvider",
+        "htcondor": "tradewind.providers.htcondor:HtcondorProvider",
         "local": "tradewind.providers.local:LocalProvider",
         "lsf": "tradewind.providers.lsf:LsfProvider",
         "pbs": "tradewind.providers.pbs:PbsProvider",

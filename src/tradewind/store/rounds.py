@@ -65,7 +65,7 @@ def take_due(
         connection.execute(
             update(clusters)
             .where(clusters.c.id.in_([lease.cluster_id for lease in taken]))
-            .values(_taken(holder, until) | _put_off(now, until))
+            .values(_taken(holder, until) | _put_off(holder, now, until))
         )
     return taken
 
@@ -84,7 +84,7 @@ def take_lease(
         .values(_taken(holder, until))
     )
     if read is None:
-        statement = statement.values(_put_off(now, until))
+        statement = statement.values(_put_off(holder, now, until))
     else:
         # While nobody wrote since the holder looked, the wake-up is one of its own, and for others.
         is_read = and_(clusters.c.revision == read, clusters.c.wake_at < until)
@@ -245,7 +245,7 @@ def _taken(holder: str, until: datetime) -> rows.Values:
     }
 
 
-def _put_off(now: datetime, until: datetime) -> rows.Values:
+def _put_off(holder: str, now: datetime, until: datetime) -> rows.Values:
     """Return what makes a cluster wait that is taken, whatever becomes of the round.
 
     Its turn is over: those whose rounds always go wrong, or end the process, go to the end of the line, and are back
@@ -257,10 +257,12 @@ def _put_off(now: datetime, until: datetime) -> rows.Values:
     while waits[-1] < longest:
         waits.append(min(2 * waits[-1], longest))
     moments = [bindparam(None, now + wait, UtcTime) for wait in waits]
+    # Whoever comes back within its lease was called by people, or has just been here: nothing went wrong.
+    in_time = and_(clusters.c.lease_holder == holder, clusters.c.lease_until > now)
     then = case(*((clusters.c.tries == tries, moment) for tries, moment in enumerate(moments)), else_=moments[-1])
     return {
         "wake_at": case((clusters.c.wake_at < then, then), else_=clusters.c.wake_at),
-        "tries": clusters.c.tries + 1,
+        "tries": case((in_time, clusters.c.tries), else_=clusters.c.tries + 1),
     }
 
 

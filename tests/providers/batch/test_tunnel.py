@@ -153,3 +153,20 @@ async def test_two_addresses_have_two_ports_and_a_dashboard_on_a_node_s_loopback
     assert near.agent.startswith("https://127.0.0.1:")
     assert near.dashboard is None
     await tunnel.aclose()
+
+
+async def test_a_port_that_is_promised_to_another_address_is_not_given_away_while_nobody_listens(
+    far: Far, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tradewind.providers.batch.tunnel.PORTS", 3)
+    first = Tunnel(tmp_path, far.opens)
+    one = await first.lead("tls://n17:1")
+    await first.aclose()
+
+    later = Tunnel(tmp_path, far.opens)
+    others = {await later.lead("tls://n18:1"), await later.lead("tls://n19:1")}
+
+    assert one not in others
+    with pytest.raises(OSError, match="no port of this machine is free"):
+        await later.lead("tls://n20:1")
+    await later.aclose()

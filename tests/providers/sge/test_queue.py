@@ -195,6 +195,18 @@ def test_the_accounts_tell_how_each_task_ended() -> None:
     assert entries[1].exit_code == 3
 
 
+def test_the_accounts_tell_what_each_task_took() -> None:
+    block = "jobnumber 9\ntaskid 2\nstart_time Tue Nov 24 02:00:00 2026\nend_time Tue Nov 24 03:00:00 2026\nslots 4\n"
+    text = block + "failed 0\nexit_status 0\nru_maxrss 1.572MB\ncpu 7200.5s\n"
+
+    (entry,) = QUEUE.read_accounts(text)
+
+    assert entry.account is not None
+    assert (entry.account.cpus, entry.account.cpu_time) == (4, timedelta(seconds=7200.5))
+    assert entry.account.peak_memory == 1_572_000 * 1024, "qacct shows KiB as if they were bytes"
+    assert QUEUE.read_accounts(text.replace("Tue Nov 24 02:00:00 2026", "-/-")) == [], "it never ran"
+
+
 @pytest.mark.parametrize(
     ("failed", "code", "words"),
     [
@@ -245,7 +257,7 @@ def test_an_answer_without_an_id_is_no_success() -> None:
         ('Unable to run job: unknown resource "mem".\nExiting.', Rejected, "`qconf -sc`"),
         ('Unable to run job: denied: host "n1" is no submit host.\nExiting.', Rejected, "login node"),
         (
-            "Unable to run job: job rejected: Only 10 jobs are allowed per user (current job count: 10).\nExiting.",
+            "Unable to run job: job rejected: only 10 jobs are allowed per user (current job count: 10).\nExiting.",
             NoCapacity,
             "as many jobs as you may have",
         ),
@@ -355,9 +367,10 @@ def test_what_a_site_has_is_written_as_settings_that_are_read() -> None:
     ("text", "nowhere", "unreachable"),
     [
         ("error: Please set the environment variable SGE_ROOT.", True, False),
+        ('error: cell directory "/opt/sge/nope" doesn\'t exist', True, False),
         ('critical error: unable to open "/opt/sge/default/common/bootstrap": No such file', True, False),
         ('error: unable to send message to qmaster using port 6444 on host "n0": got send error', False, True),
-        ("error: commlib error: can't connect to service (Connection refused)", False, True),
+        ("error: commlib error: got select error (Connection refused)", False, True),
         ('denied: job "99" does not exist', False, False),
     ],
 )

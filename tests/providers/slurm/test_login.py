@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.providers.batch.rigs import SLURM
+from tests.providers.batch.test_faults import eventually
 from tests.providers.slurm import test_contract
 from tests.providers.slurm.conftest import cancel
-from tests.providers.slurm.test_faults import eventually, jobs
 from tests.providers.ssh import sshd as servers
 from tests.providers.ssh.sshd import Sshd
 from tradewind.providers.base import Provider, ProviderSettings
@@ -97,7 +98,7 @@ def caller(slurm: None, server: Sshd, environment: Path, tmp_path: Path) -> Iter
     yield process
     process.kill()
     process.wait()
-    cancel(*(line.split("|")[0] for line in live(tmp_path)))
+    cancel(*live(tmp_path))
 
 
 def live(directory: Path) -> list[str]:
@@ -105,7 +106,7 @@ def live(directory: Path) -> list[str]:
     found = set()
     for record in directory.glob("data/slurm-*/batches/*/batch.json"):
         found |= {name_of(marks["cluster"]) for marks in json.loads(record.read_text())["marks"]}
-    return [line for line in jobs("tradewind:") if line.split("|")[2] in found]
+    return [one.id for one in SLURM.of("tradewind:") if one.name in found]
 
 
 def results(caller: "subprocess.Popen[str]", count: int) -> list[str]:

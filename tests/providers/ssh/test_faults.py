@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from tradewind.errors import NoCapacity, ProviderError, Rejected, Unavailable
 from tradewind.model.environment import Artifact, Environment
 from tradewind.model.instance import InstanceStatus, Role
 from tradewind.model.offer import Offer
-from tradewind.model.resources import GIB, Need, Resources
+from tradewind.model.resources import GIB, Need, Range, Resources
 from tradewind.providers.base import Order
 
 from .cable import Cable
@@ -269,6 +270,20 @@ async def test_a_host_whose_key_is_not_known_is_refused_with_its_fingerprint_and
     with pytest.raises(Rejected, match="isn't known") as refused:
         await launch(lab.provider(known_hosts=str(tmp_path / "never-used-ssh" / "absent")), ordered())
     assert f"`mkdir -p -m 700 {tmp_path / 'never-used-ssh'} && ssh-keyscan" in str(refused.value)
+
+
+async def test_hosts_whose_keys_are_not_known_are_all_named_at_once_whatever_they_cost(
+    lab: Lab, tmp_path: Path
+) -> None:
+    (tmp_path / "known").write_text("")
+    hosts = [lab.host(f"ws{n}", price_per_hour=Decimal(n)) for n in (1, 2, 3)]
+    provider = lab.provider(*hosts, known_hosts=str(tmp_path / "known"))
+    offer = (await provider.offers(Need(cpus=Range(minimum=1, maximum=1))))[0]
+
+    with pytest.raises(Rejected) as refused:
+        await launch(provider, replace(ordered(Role.WORKER), offer=offer))
+
+    assert [f"the key of ws{n} isn't known" in str(refused.value) for n in (1, 2, 3)] == [True] * 3
 
 
 async def test_a_host_that_shows_another_key_than_before_is_refused_as_such(lab: Lab, tmp_path: Path) -> None:

@@ -57,7 +57,7 @@ def main(letter: str) -> None:
         words = f"nobody has looked after it for {silent_s / 60:.0f} minutes, so it didn't start"
         _end(run, words)
         # Nor is anybody there for those that wait behind it.
-        _run(order.get("end_all") or [])
+        _run(order.get("end_all") or [], environ_of(order))
         return
     try:
         order["task"]["address"] = address_of(order["interface"])
@@ -159,11 +159,11 @@ def _end(run: str, words: str) -> None:
     write(os.path.join(run, "exit.json"), json.dumps(end))
 
 
-def _run(command: list[str]) -> None:
+def _run(command: list[str], environ: dict[str, str]) -> None:
     if not command:
         return
     try:
-        subprocess.run(command, stdin=subprocess.DEVNULL, timeout=RUNS_WITHIN_S, check=False)
+        subprocess.run(command, stdin=subprocess.DEVNULL, env=environ, timeout=RUNS_WITHIN_S, check=False)
     except (OSError, subprocess.TimeoutExpired) as error:
         sys.stderr.write(f"{command[0]} couldn't be run: {error}\n")
 

@@ -36,6 +36,7 @@ from tradewind.host.bare.ground import (
     say,
     write,
 )
+from tradewind.host.bare.packing import dies_with_its_parent
 from tradewind.host.bare.silence import Silence, since_boot
 from tradewind.host.bare.starter import start
 
@@ -89,6 +90,8 @@ class Station:
         self.watched_at = 0.0
         """By the monotonic clock; set back where something was just started or asked to end."""
         self.children: list[subprocess.Popen[bytes]] = []
+        self.makers: list[subprocess.Popen[bytes]] = []
+        """What is made ahead of an order."""
         self.scope: Any = None
 
     def run(self) -> None:
@@ -122,7 +125,7 @@ class Station:
     def answer(self, question: dict[str, Any]) -> None:
         """Answer one question."""
         verbs = {"list": self.report, "start": self.start, "end": self.end, "announce": self.announce,
-                 "tail": self.tail, "have": self.have, "keep": self.keep}  # fmt: skip
+                 "tail": self.tail, "have": self.have, "keep": self.keep, "ahead": self.ahead}  # fmt: skip
         try:
             answer = verbs[question["verb"]](question)
         except OSError as error:
@@ -277,6 +280,30 @@ class Station:
         answer: dict[str, Any] = json.loads(line)
         self.watched_at = 0.0
         return answer
+
+    def ahead(self, question: dict[str, Any]) -> dict[str, Any]:
+        """Begin to make what an order will need, that is yet to come; it is no instance, and ends with this station."""
+        if any(child.poll() is None for child in self.makers):
+            return {"begun": False}
+        program, order = question["program"].encode(), {**question["order"], "cache": self.root}
+        child = subprocess.Popen(
+            [sys.executable, "-I", "-c", LOADER, "-", "tradewind", "ahead"],  # "-": its order comes as it did
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+            cwd="/",
+            # Asked and not killed, so that it ends what it has started and removes what is half made.
+            preexec_fn=lambda: dies_with_its_parent(signal.SIGTERM),
+        )
+        assert child.stdin is not None
+        self.makers = [child]
+        try:
+            child.stdin.write(b"%d\n" % len(program) + program + json.dumps(order).encode())
+            child.stdin.close()
+        except BrokenPipeError:
+            return {"begun": False}
+        return {"begun": True}
 
     def scope_command(self) -> list[str]:
         """Return what puts a process into a scope of its own, where that outlives this login; else nothing.

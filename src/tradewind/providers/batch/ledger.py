@@ -69,6 +69,10 @@ class Ledger:
         if ran and last is not None and datetime.now(UTC) - last < OLDEST and self._queue.account_command(["0"]):
             self._open.setdefault(batch, _Asking())
 
+    def is_due(self) -> bool:
+        """Whether there is something to ask about now."""
+        return any(asking.not_before <= time.monotonic() for asking in self._open.values())
+
     async def correct(self, ends: Ends, within_s: float) -> None:
         """Put into ``ends`` what the accounts say, as far as that is known within a moment; the rest comes later."""
         if self._asking is None or self._asking.done():

@@ -25,12 +25,14 @@ from tradewind.model.offer import Offer
 from tradewind.model.resources import Need, Resources
 from tradewind.providers.base import Capabilities, Handle, Order, Provider, ProviderSettings
 from tradewind.providers.batch.books import KEPT_FOR, OUT, Batch, Books
+from tradewind.providers.batch.holding import Holding
 from tradewind.providers.batch.ledger import Ledger
 from tradewind.providers.batch.letters import Habits, habits_of, too_long
 from tradewind.providers.batch.offers import Choices, choices_of, expected, offers_for, partition_of
 from tradewind.providers.batch.place import Here, Place
 from tradewind.providers.batch.queue import Entry, Job, Queue, Site, Stage
 from tradewind.providers.batch.recall import WITHIN_S, Recall
+from tradewind.providers.batch.rest import Rest
 from tradewind.providers.batch.runner import Runner, require
 from tradewind.providers.batch.sight import (
     from_data,
@@ -114,8 +116,11 @@ class BatchProvider(Provider):
         """Of submissions that go on."""
         self._hopeless: dict[str, str] = {}
         """Why, by handle."""
-        self._held_at: dict[str, float] = {}
-        """When a waiting submission's last moment was moved, by the monotonic clock."""
+        self._holding = Holding(queue, place.runner)
+        self._rest = Rest()
+        self._entries: Sequence[Entry] = ()
+        """What the queue listed last, and of which submissions there should have been something."""
+        self._listed: frozenset[str] = frozenset()
         self._pokes: list[Callable[[], None]] = []
         self._variants: dict[str, Self] = {}
         """Of clusters with settings of their own, by these."""
@@ -285,6 +290,7 @@ class BatchProvider(Provider):
             if not SAFE.fullmatch(name):
                 raise Rejected(f"{name!r} is no plain file name, as a run directory needs")
         job, index = await self._submitter.submit(order)
+        self._rest.wake()
         if marks.role is Role.SCHEDULER:
             self._place.watch(marks.order, self._poke)
         yield Handle(order=marks.order, handle=handle_of(job, index, marks.order))
@@ -296,8 +302,15 @@ class BatchProvider(Provider):
         # Before the queue is asked: what is submitted meanwhile isn't missing from an older list.
         await asyncio.to_thread(self._load)
         expected = tuple(batch for batch in self._batches.values() if batch.job is not None)
+        orders = [marks.order for batch in expected for marks in batch.marks]
+        kept = self._rest.good_enough()
+        if kept is not None and self._listed == {batch.id for batch in expected} and not self._ledger.is_due():
+            await self._place.look(orders)
+            await self._holding.hold(self._entries, self._batches)
+            self._watch(expected)
+            return kept
         entries = await self._recall.explained(await self._list())
-        await self._place.look([marks.order for batch in expected for marks in batch.marks])
+        await self._place.look(orders)
         listed = {(entry.job, entry.index): entry for entry in entries}
         absent = [
             (batch, index)
@@ -309,9 +322,20 @@ class BatchProvider(Provider):
         seen = await asyncio.to_thread(self._seen, listed)
         await self._ledger.correct(self._ended, within_s=ACCOUNTS_WITHIN_S)
         await self._give_up_hope()
-        await self._hold(entries)
+        await self._holding.hold(entries, self._batches)
         seen = [one if one.contact is None else await self._near(one, one.contact) for one in seen]
-        return (*seen, *(one for ends in self._ended.values() for one in ends))
+        found = (*seen, *(one for ends in self._ended.values() for one in ends))
+        self._entries, self._listed = entries, frozenset(batch.id for batch in expected)
+        self._rest.listed(found)
+        return found
+
+    def _watch(self, batches: Sequence[Batch]) -> None:
+        """While the queue is asked seldom, look out for schedulers that start, whoever launched them."""
+        for batch in batches:
+            order = batch.marks[0].order
+            run = self._books.records.run(order)
+            if batch.marks[0].role is Role.SCHEDULER and not (run.noted("contact.json") or run.noted("exit.json")):
+                self._place.watch(order, self._poke)
 
     async def _near(self, seen: ObservedInstance, contact: Contact) -> ObservedInstance:
         """Return a scheduler with the addresses by which this machine reaches it."""
@@ -389,25 +413,6 @@ class BatchProvider(Provider):
         if hopeless:
             await self.terminate(hopeless)
 
-    async def _hold(self, entries: Sequence[Entry]) -> None:
-        """Let what waits wait on: somebody looks after it."""
-        now, due = time.monotonic(), {}
-        for entry in entries:
-            mark = read_mark(entry.mark)
-            batch = self._batches.get(mark[1]) if mark is not None and entry.stage is Stage.WAITING else None
-            if batch is None or batch.holds_s is None:
-                continue
-            if now - self._held_at.setdefault(batch.id, now) >= batch.alone_s / 4:
-                due[batch.id] = batch
-        for batch in due.values():
-            assert batch.job is not None
-            assert batch.holds_s is not None
-            for command in self._queue.wait_on_commands([batch.job], timedelta(seconds=batch.holds_s)):
-                said = await self._runner.run(command)
-                if said.code:
-                    logger.info("job %s may not wait on: %s", batch.job, said.error.strip())
-            self._held_at[batch.id] = now
-
     # Ending
 
     async def terminate(self, handles: Sequence[str]) -> None:
@@ -415,6 +420,7 @@ class BatchProvider(Provider):
         found = [read for handle in handles if (read := read_handle(handle)) is not None]
         if not found:
             return
+        self._rest.wake()
         await self._place.give_up([order for _, _, order in found if SAFE.fullmatch(order)])
         jobs = list(dict.fromkeys((job, index) for job, index, _ in found))
         for start in range(0, len(jobs), AT_A_TIME):
@@ -451,6 +457,7 @@ class BatchProvider(Provider):
         self._pokes.append(poke)
 
     def _poke(self) -> None:
+        self._rest.wake()
         for poke in self._pokes:
             poke()
 

@@ -82,6 +82,8 @@ class Entry:
     """Whether it waits for what will never be."""
     started_at: datetime | None = None
     stopped_at: datetime | None = None
+    ends_at: datetime | None = None
+    """When the queue ends what runs."""
     exit_code: int | None = None
     account: Account | None = None
 

@@ -55,7 +55,13 @@ def observed(entry: Entry, marks: Marks, run: Run) -> ObservedInstance:
     elif contact is not None or (marks.role is Role.WORKER and run.noted("ready")):
         status = InstanceStatus.RUNNING
     return ObservedInstance(
-        marks=marks, handle=handle, status=status, started_at=entry.started_at, detail=entry.words, contact=contact
+        marks=marks,
+        handle=handle,
+        status=status,
+        started_at=entry.started_at,
+        detail=entry.words,
+        contact=contact,
+        ends_at=entry.ends_at,
     )
 
 

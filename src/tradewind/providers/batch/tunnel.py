@@ -8,6 +8,7 @@ import errno
 import logging
 import os
 import re
+import time
 import zlib
 from collections.abc import Awaitable
 from dataclasses import replace
@@ -22,6 +23,8 @@ logger = logging.getLogger("tradewind.batch")
 FIRST_PORT, PORTS = 20_000, 10_000
 """Below those that systems give to outgoing connections: one that nobody holds for a moment stays free."""
 TRIES = 50
+KEPT_S = 60 * 86400.0
+"""Longer than any scheduler lives: after that, a port is another's."""
 BLOCK = 256 * 1024
 Stream = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
@@ -81,9 +84,11 @@ class Tunnel:
                 with contextlib.suppress(OSError):  # the process that holds it carries what we send as well
                     self._servers[far] = await self._listen(noted, far)
             return noted
-        first = zlib.crc32(str(note).encode()) % PORTS
+        first, others = zlib.crc32(str(note).encode()) % PORTS, self._noted()
         for step in range(TRIES):
             port = FIRST_PORT + (first + step) % PORTS
+            if port in others:
+                continue
             try:
                 server = await self._listen(port, far)
             except OSError as error:
@@ -96,6 +101,16 @@ class Tunnel:
             self._servers[far] = server
             return port
         raise OSError(f"no port of this machine is free for a tunnel to {far[0]}:{far[1]}")
+
+    def _noted(self) -> set[int]:
+        """Return the ports that are promised to other addresses, whether anybody listens there now or not."""
+        oldest, found = time.time() - KEPT_S, set()
+        for note in self._directory.glob("[!.]*"):
+            if note.stat().st_mtime < oldest:
+                note.unlink(missing_ok=True)
+            elif (port := _read(note)) is not None:
+                found.add(port)
+        return found
 
     async def _listen(self, port: int, far: tuple[str, int]) -> asyncio.Server:
         def begin(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -10,6 +10,7 @@ from tradewind.providers.batch.queue import Partition, Shape
 from tradewind.providers.pbs.text import read_count, read_duration, read_records, read_size
 
 DOWN = re.compile(r"down|offline|unknown|stale|provisioning|maintenance|unresolvable|sleep", re.IGNORECASE)
+YES = {"True", "yes"}
 MIB = 1024**2
 
 
@@ -76,7 +77,7 @@ def read_queues(text: str, shapes: Mapping[str, Sequence[Shape]], *, default: st
             Partition(
                 name=name,
                 is_default=name == default,
-                is_up=facts.get("enabled", "True") == "True" and facts.get("started", "True") == "True",
+                is_up=all(facts.get(fact, "True") in YES for fact in ("enabled", "started")),
                 shapes=tuple(_capped(one, facts) for one in shapes.get(name) or shapes.get("", ())),
                 default_time=read_duration(facts.get("resources_default.walltime", "")),
                 longest_time=longest,

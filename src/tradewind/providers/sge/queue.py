@@ -11,8 +11,10 @@ from typing import ClassVar
 from xml.etree import ElementTree
 
 from tradewind.errors import ProviderError, Rejected, Unavailable
+from tradewind.providers.batch.ledger import is_over
 from tradewind.providers.batch.queue import Entry, Job, Queue, Site, Stage
-from tradewind.providers.sge.reasons import ended, reason, waiting
+from tradewind.providers.sge.accounts import FIRST, MARK, mark_in, read_moment, recalled
+from tradewind.providers.sge.reasons import reason, waiting
 from tradewind.providers.sge.refusals import NOWHERE, UNREACHABLE, refusal
 from tradewind.providers.sge.site import (
     Resource,
@@ -23,7 +25,6 @@ from tradewind.providers.sge.site import (
     read_partitions,
     read_queues,
     read_resources,
-    read_time,
 )
 
 MIB = 1024**2
@@ -32,8 +33,6 @@ SPARE = 2 * 1024**3
 """Bytes of address space that Python and its threads take and never use."""
 NOW = datetime(1970, 1, 1, tzinfo=UTC)
 """Of what would start at once: Grid Engine says that it would, and no time."""
-MARK = "+"
-"""Between the parts of a mark in a job's name, where no colon may stand; no id of ours has one."""
 SAMPLE = 100
 """Hosts that are asked what they have of what is counted: others of the same size have the same."""
 
@@ -56,7 +55,7 @@ class SgeQueue(Queue):
     prints: ClassVar[Mapping[str, str]] = {"TZ": "UTC", "SGE_SINGLE_LINE": "1", "SGE_LONG_QNAMES": "-1"}
     part: ClassVar[str] = "queue"
     index_in_shell: ClassVar[str] = "$((SGE_TASK_ID - 1))"
-    first_index: ClassVar[int] = 1
+    first_index: ClassVar[int] = FIRST
     waits_for_starts: ClassVar[bool] = False  # it knows waiting for an end alone
     tells_within: ClassVar[timedelta] = timedelta(seconds=25)  # accounts are written every 15 s, unless a site says
 
@@ -71,6 +70,7 @@ class SgeQueue(Queue):
             f"-t 1-{job.count}",
             f"-o {job.log}-$TASK_ID" if job.mark else f"-o {job.log}",
             "-j y",
+            "-m n",
             "-terse",
             # What no queue could ever start would wait in silence for ever.
             "-w e",
@@ -130,7 +130,8 @@ class SgeQueue(Queue):
 
     def list_command(self, user: str) -> list[str]:
         """See :meth:`Queue.list_command`; ``$user`` is Grid Engine's own word for whoever asks."""
-        return ["qstat", "-u", "$user", "-xml"]
+        # All states are named: a user's own defaults may leave some out, and what isn't listed is taken to be gone.
+        return ["qstat", "-u", "$user", "-s", "prs", "-xml"]
 
     def read_list(self, text: str) -> Sequence[Entry]:
         """See :meth:`Queue.read_list`."""
@@ -147,7 +148,15 @@ class SgeQueue(Queue):
 
     def read_recalled(self, text: str) -> Sequence[Entry]:
         """See :meth:`Queue.read_recalled`."""
-        return [entry for block in re.split(r"^=+\s*$", text, flags=re.MULTILINE) for entry in _recalled(block)]
+        return [entry for block in re.split(r"^=+\s*$", text, flags=re.MULTILINE) for entry in recalled(block)]
+
+    def account_command(self, jobs: Sequence[str]) -> list[str] | None:
+        """See :meth:`Queue.account_command`."""
+        return self.recall_command(jobs)
+
+    def read_accounts(self, text: str) -> Sequence[Entry]:
+        """See :meth:`Queue.read_accounts`."""
+        return [entry for entry in self.read_recalled(text) if is_over(entry)]
 
     def explain_command(self, job: str) -> list[str] | None:
         """See :meth:`Queue.explain_command`."""
@@ -241,11 +250,11 @@ def _listed(element: ElementTree.Element) -> Iterator[Entry]:
         yield Entry(
             job=facts.get("JB_job_number", ""),
             index=index,
-            mark=_mark(facts.get("JB_name", "")),
+            mark=mark_in(facts.get("JB_name", "")),
             stage=stage,
             words=words,
             is_hopeless=waits and "E" in state,
-            started_at=None if waits else _time(facts.get("JAT_start_time", "")),
+            started_at=None if waits else read_moment(facts.get("JAT_start_time", "")),
         )
 
 
@@ -259,52 +268,10 @@ def _stage(state: str) -> Stage:
     return Stage.READYING if "t" in state else Stage.RUNNING
 
 
-def _recalled(block: str) -> Iterator[Entry]:
-    facts = dict(line.strip().partition(" ")[::2] for line in block.splitlines() if line.strip())
-    facts = {key: value.strip() for key, value in facts.items()}
-    job, task = facts.get("jobnumber", ""), facts.get("taskid", "")
-    if not job or not task.isdigit():
-        return
-    began, stopped = _time(facts.get("start_time", "")), _time(facts.get("end_time", ""))
-    failed, code = _number(facts.get("failed", "")), _number(facts.get("exit_status", ""))
-    asked = re.search(r"\bh_rt=([\d:]+)", facts.get("category", ""))
-    lasted = stopped - began if began is not None and stopped is not None else None
-    walltime = read_time(asked[1]) if asked is not None else None
-    yield Entry(
-        job=job,
-        index=int(task) - SgeQueue.first_index,
-        mark=_mark(facts.get("jobname", "")),
-        stage=Stage.OVER,
-        words=ended(failed, code, lasted=lasted, walltime=walltime),
-        started_at=began,
-        stopped_at=stopped,
-        exit_code=code,
-    )
-
-
 def _indices(text: str) -> Iterator[int]:
     """Return the index of each task that ``4-9:1``, ``1,2`` or ``3`` names; none for what is no array, so not ours."""
     for part in text.split(","):
         found = re.fullmatch(r"(\d+)(?:-(\d+)(?::(\d+))?)?", part.strip())
         if found is not None:
             first, last, step = int(found[1]), int(found[2] or found[1]), int(found[3] or 1)
-            yield from (task - SgeQueue.first_index for task in range(first, last + 1, step))
-
-
-def _mark(name: str) -> str:
-    return name.partition(MARK)[2].replace(MARK, ":")
-
-
-def _number(text: str) -> int:
-    found = re.match(r"\d+", text)
-    return int(found[0]) if found is not None else 0
-
-
-def _time(text: str) -> datetime | None:
-    # "2026-11-24T01:48:59" of qstat, "Tue Nov 24 01:48:59 2026" of qacct; "-/-" of what never began.
-    for form in ("%Y-%m-%dT%H:%M:%S", "%a %b %d %H:%M:%S %Y", "%m/%d/%Y %H:%M:%S.%f", "%m/%d/%Y %H:%M:%S"):
-        try:
-            return datetime.strptime(text.strip(), form).replace(tzinfo=UTC)
-        except ValueError:
-            continue
-    return None
+            yield from (task - FIRST for task in range(first, last + 1, step))

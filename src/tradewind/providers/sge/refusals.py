@@ -14,11 +14,14 @@ UNREACHABLE = re.compile(
     re.IGNORECASE,
 )
 NOWHERE = re.compile(
-    r"set the environment variable SGE_ROOT|cell directory .* doesn't exist|critical error: Can.t open bootstrap"
-    r"|unable to open .*bootstrap|act_qmaster.*(No such file|not found|can't)|can.t (read|get).*act_qmaster",
+    r"set the environment variable SGE_ROOT|(cell|SGE_ROOT) directory .* doesn't exist"
+    r"|(unable to|can.t) open .*bootstrap|act_qmaster.*(No such file|not found|can't)|can.t (read|get).*act_qmaster",
     re.IGNORECASE,
 )
-FULL = re.compile(r"max_u_jobs|only allow a limit of|job rejected: .*(limit|maximum).* jobs|max_jobs", re.IGNORECASE)
+FULL = re.compile(
+    r"max_u_jobs|only \d+ jobs are allowed|only allow a limit of|job rejected: .*(limit|maximum).* jobs|max_jobs",
+    re.IGNORECASE,
+)
 
 
 def refusal(text: str, job: Job, site: Site, *, project: str | None) -> ProviderError:

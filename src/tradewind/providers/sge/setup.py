@@ -36,6 +36,6 @@ def findings_of(site: Site) -> tuple[Finding, ...]:
     for what, key in (("memory", "memory_resource"), ("gpu", "gpu_resource")):
         if what in site.ways:
             each = "each slot" if site.ways[f"{what} is per slot"] == "yes" else "the job"
-            words = f"{'Memory' if what == 'memory' else 'GPUs'} are counted by {site.ways[what]}, for {each}."
+            words = f"{'Memory is' if what == 'memory' else 'GPUs are'} counted by {site.ways[what]}, for {each}."
             found.append(Finding(key=key, words=words, value=site.ways[what], is_sure=False))
     return tuple(found)

@@ -222,6 +222,7 @@ def _listed(line: str) -> Iterator[Entry]:
             # Of what waits, Slurm shows when it is expected.
             started_at=None if waits else _time(started),
             stopped_at=_time(stopped) if stage is Stage.OVER else None,
+            ends_at=_time(stopped) if stage is Stage.RUNNING else None,
         )
 
 

@@ -24,14 +24,15 @@ async def survey(user: str, environ: Mapping[str, str]) -> Survey:
     require(queue)
     runner = Runner(queue.prints)
     site = await ask(queue, runner)
-    return survey_of("slurm", site, findings_of(*await _associations(runner, user)), environ)
+    findings = findings_of(*await _associations(runner, user), await _standing(queue, runner, user))
+    return survey_of("slurm", site, findings, environ)
 
 
-def findings_of(accounts: Sequence[str], qos: Sequence[str]) -> tuple[Finding, ...]:
+def findings_of(accounts: Sequence[str], qos: Sequence[str], standing: str = "") -> tuple[Finding, ...]:
     """Return what is said of the accounts that may be charged, and of one's qualities of service."""
     found = []
     if accounts:
-        words = f"You may charge: {', '.join(accounts)}."
+        words = f"You may charge: {', '.join(accounts)}." + (f" Now {standing}." if standing else "")
         found.append(Finding(key="account", words=words, value=accounts[0], is_sure=len(accounts) == 1))
     if len(qos) > 1:
         words = f"Your qualities of service: {', '.join(qos)}."
@@ -46,6 +47,14 @@ async def _associations(runner: Runner, user: str) -> tuple[tuple[str, ...], tup
     except Unavailable:
         return (), ()  # a site without accounting has no accounts
     return read_associations(said.out) if not said.code else ((), ())
+
+
+async def _standing(queue: SlurmQueue, runner: Runner, user: str) -> str:
+    try:
+        said = await runner.run(queue.standing_command(user) or [])
+    except Unavailable:
+        return ""
+    return queue.read_standing(said.out) if not said.code else ""
 
 
 def read_associations(text: str) -> tuple[tuple[str, ...], tuple[str, ...]]:

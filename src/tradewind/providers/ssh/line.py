@@ -13,6 +13,8 @@ from typing import Any, TypeVar
 
 import asyncssh
 
+from tradewind.boot import restore
+from tradewind.boot.process import Software
 from tradewind.config import SshHost
 from tradewind.host.bare import program
 from tradewind.host.bare.ground import LOADER
@@ -33,6 +35,8 @@ LONGEST_PAUSE_S = 30.0
 """Between tries to reach a host that doesn't answer."""
 NOISE_LIMIT = 64 * 1024
 """Bytes that a login shell may say before our program does."""
+AHEAD_S = 900.0
+"""How long a step may take of what is made before anything is ordered."""
 LINE_LIMIT = 16 * 1024 * 1024
 LATEST = 1e11
 """No clock is set later than this, as a POSIX time."""
@@ -278,6 +282,18 @@ class Line:
         station.hello = hello
         self.skew.heard(sent_at, _moment(hello), time.time())
         return station
+
+    async def begin(self, software: Software) -> None:
+        """Have the host begin to make what needs no file from here; where it can't, its order will say so."""
+        base = software.environment.content_hash
+        order = restore.order(software.environment, files={}, base=base, task="ahead", timeout_s=AHEAD_S)
+        try:
+            answer = await self.ask("ahead", program=restore.program(), order=order)
+        except Silent as silent:
+            logger.debug("nothing is made ahead: %s", silent)
+            return
+        if "error" in answer:
+            logger.debug("nothing is made ahead on %s: %s", self.host.name, answer["error"])
 
     async def bring(self, files: Mapping[str, str]) -> dict[str, str]:
         """Return where files lie there, by their sha256; see :meth:`Freight.bring`."""

@@ -11,8 +11,10 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from types import MappingProxyType
 from typing import ClassVar, Self
 
+from tradewind.boot.process import Software
 from tradewind.config import SshHost
 from tradewind.errors import BadRequest, NoCapacity, Rejected, StillPreparing, Unavailable
 from tradewind.host.bare.ground import VARIABLE
@@ -22,12 +24,13 @@ from tradewind.model.environment import Target
 from tradewind.model.instance import InstanceStatus, Marks, ObservedInstance
 from tradewind.model.offer import Offer
 from tradewind.model.resources import Need
+from tradewind.model.views import PlannedInstances
 from tradewind.providers.base import Capabilities, Handle, Order, Provider, ProviderSettings
 from tradewind.providers.ssh.inventory import Share, fits, hosts_from, share_of
 from tradewind.providers.ssh.known import Known, Memory, Placed
 from tradewind.providers.ssh.line import Line
 from tradewind.providers.ssh.news import News
-from tradewind.providers.ssh.offers import candidates, offers_for
+from tradewind.providers.ssh.offers import candidates, hosts_expected, offers_for
 from tradewind.providers.ssh.parcel import (
     LATEST_S,
     check_software,
@@ -164,6 +167,15 @@ class SshProvider(Provider):
             return
         self._machines[host.name] = Target(platform=str(hello["platform"]), glibc=str(hello["glibc"]))
 
+    async def expect(self, planned: Sequence[PlannedInstances], software: Software) -> None:
+        """Let the hosts that would take it begin to make what indexes have of ``software``."""
+
+        def in_order(one: PlannedInstances, besides: Mapping[str, Share]) -> list[SshHost]:
+            fitting = candidates(one.offer, one.role, self._hosts, self._machines)
+            return self._in_order(fitting, share_of(one.offer.resources, one.role), besides)
+
+        await asyncio.gather(*(self._lines[name].begin(software) for name in hosts_expected(planned, in_order)))
+
     # Launching
 
     async def launch(self, order: Order) -> AsyncIterator[Handle]:
@@ -208,7 +220,9 @@ class SshProvider(Provider):
             finally:
                 self._pending[place] -= share
         others = [self._silent.get(h.name) or NoCapacity(f"{h.name} is full") for h in fitting if h not in choice]
-        raise refusal_of(order.offer, [*refusals, *others])
+        here = {host.name for host in fitting}
+        beyond = [silent for name, silent in self._silent.items() if silent.is_lasting and name not in here]
+        raise refusal_of(order.offer, [*refusals, *others], beyond)
 
     def _out_of_reach(self, host: str, marks: Marks) -> Unavailable | Rejected:
         """Return what it means that an order is bound to a host which the settings don't name any more."""
@@ -222,10 +236,13 @@ class SshProvider(Provider):
         has = next((name for name, known in self._known.items() if order in known.runs), "")
         return has or self._memory.place_of(order)
 
-    def _in_order(self, hosts: Sequence[SshHost], share: Share) -> list[SshHost]:
+    def _in_order(
+        self, hosts: Sequence[SshHost], share: Share, besides: Mapping[str, Share] = MappingProxyType({})
+    ) -> list[SshHost]:
         """Return the hosts with room, in the order to try them."""
-        now = time.monotonic()
-        taken = {h.name: shares(self._of(h.name).runs) + self._pending.get(h.name, Share()) for h in hosts}
+        now, nothing = time.monotonic(), Share()
+        coming = {h.name: self._pending.get(h.name, nothing) + besides.get(h.name, nothing) for h in hosts}
+        taken = {h.name: shares(self._of(h.name).runs) + coming[h.name] for h in hosts}
 
         def used(host: SshHost) -> float:
             of = taken[host.name]

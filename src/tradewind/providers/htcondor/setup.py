@@ -1,0 +1,24 @@
+"""What a pool of HTCondor has for you."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from tradewind.providers.batch.runner import Runner, require
+from tradewind.providers.batch.setup import Survey, ask, survey_of
+from tradewind.providers.htcondor.queue import HtcondorQueue
+
+
+async def survey(user: str, environ: Mapping[str, str]) -> Survey:
+    """Ask the pool's own commands.
+
+    Raises
+    ------
+    NotSetUp
+        This machine has none of them.
+    Unavailable
+        HTCondor doesn't answer.
+    """
+    queue = HtcondorQueue()
+    require(queue)
+    return survey_of("htcondor", await ask(queue, Runner(queue.prints)), (), environ)
