@@ -43,6 +43,8 @@ class _Under:
     departed_at: float
     """By the loop's clock."""
     task: asyncio.Task[None]
+    is_again: bool
+    """Whether it was under way before."""
 
 
 @dataclass(slots=True)
@@ -131,6 +133,7 @@ class Freight:
     def _under_way(self, sha256: str, path: str, place: str) -> str:
         """Let a file depart, if it hasn't; one that failed stays until somebody has heard of it."""
         if sha256 not in self._going:
+            is_again = sha256 in self._drafts
             draft = self._drafts.setdefault(sha256, f"{place}.{os.urandom(4).hex()}")
             name, size = _name_and_size(path)
             self._going[sha256] = _Under(
@@ -138,6 +141,7 @@ class Freight:
                 size=size,
                 departed_at=asyncio.get_running_loop().time(),
                 task=asyncio.create_task(self._carry(sha256, path, draft, place)),
+                is_again=is_again,
             )
         return sha256
 
@@ -184,8 +188,9 @@ class Freight:
         del self._going[sha256], self._drafts[sha256]
 
     async def _send(self, sftp: asyncssh.SFTPClient, under: _Under, source: BinaryIO, draft: str) -> None:
-        with suppress(asyncssh.SFTPNoSuchFile):
-            await sftp.remove(draft)  # what an earlier connection may still be writing is another file then
+        if under.is_again:
+            with suppress(asyncssh.SFTPNoSuchFile):
+                await sftp.remove(draft)  # what an earlier connection may still be writing is another file then
         try:
             async with sftp.open(draft, "wb", block_size=0) as target, asyncio.TaskGroup() as blocks:
                 at = 0
