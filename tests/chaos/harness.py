@@ -147,7 +147,7 @@ class Chaos:
             await self._ask(dice, who, "DELETE", f"/clusters/{made['id']}")
 
     async def _change(self, dice: random.Random, who: str, cluster: str) -> None:
-        """Change what a cluster is to be: other code for its workers, another size, or, restless, one after the other."""
+        """Change what a cluster is to be: other code for its workers, another size, or many sizes in a row."""
         if dice.random() < 0.25:
             code = f"{dice.getrandbits(64):x}"
             await self._ask(dice, who, "PUT", f"{cluster}/environment", NewSoftware(compiled=code))
