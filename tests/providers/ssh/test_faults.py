@@ -339,6 +339,38 @@ async def test_a_login_shell_that_talks_disturbs_nobody(tmp_path: Path, environm
         await lab.aclose()
 
 
+HELLO = '"now": 1e9, "python": "3.11.0", "root": "/r", "platform": "linux-x86_64", "glibc": "2.36"'
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ["{}"],
+        ['{"now": "soon"}'],
+        ['{"now": NaN, "root": "/r"}'],
+        [f"{{{HELLO.replace('2.36', 'new')}}}"],
+        [f"{{{HELLO}}}", '{"id": 1}'],
+        [f"{{{HELLO}}}", '{"id": 1, "now": 1e999}'],
+        [f"{{{HELLO}}}", '{"id": 1, "now": 1e9, "at": 1, "runs": [1]}'],
+        [f"{{{HELLO}}}", '{"id": 1, "now": 1e9, "at": 1, "runs": {"o": {"claim": {"pid": 1}, "alive": true}}}'],
+        [f"{{{HELLO}}}", "[" * 30_000],
+    ],
+)
+async def test_a_host_whose_answers_make_no_sense_hides_no_other(lab: Lab, lines: list[str]) -> None:
+    liar = lab.directory / "liar"
+    said = "\n".join(lines)
+    liar.write_text(f"#!/bin/sh\ncat <<'END'\n{said}\nEND\nexec sleep 0.3\n")
+    liar.chmod(0o755)
+    bare = (lab.host("ws1", environment=None), lab.host("ws2", python=str(liar), environment=None))
+    assert "linux" in str(await lab.provider(*bare).offers(Need()))
+    provider = lab.provider(lab.host("ws1"), lab.host("ws2", python=str(liar)))
+    (handle,) = await launch(provider, ordered())
+    assert handle.handle.startswith("ws1/")
+    seen = await sight(provider, handle)
+    assert seen is not None
+    assert seen.status.is_live
+
+
 async def test_an_environment_without_tradewind_says_what_it_missed(lab: Lab) -> None:
     bare = lab.directory / "bare"
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(bare)], check=True)  # noqa: ASYNC221

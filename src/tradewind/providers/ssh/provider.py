@@ -16,7 +16,7 @@ from typing import ClassVar, Self
 
 from tradewind.boot.process import Software
 from tradewind.config import SshHost
-from tradewind.errors import BadRequest, NoCapacity, Rejected, Unavailable
+from tradewind.errors import BadRequest, NoCapacity, Rejected, StillPreparing, Unavailable
 from tradewind.host.bare.ground import VARIABLE
 from tradewind.host.records import KEPT_FOR, SAFE
 from tradewind.model.cluster import ClusterSpec
@@ -47,6 +47,7 @@ from tradewind.providers.ssh.sight import (
     met_by_schedulers,
     never_ran,
     never_seen,
+    nonsense,
     observed,
     shares,
     with_crews,
@@ -209,6 +210,9 @@ class SshProvider(Provider):
                     raise Unavailable(words) from None
                 self._memory.unplace(marks.order)
                 refusals.append(refusal)
+            except StillPreparing:
+                self._memory.unplace(marks.order)  # it hasn't been asked to start anything yet
+                raise
             else:
                 self._memory.take(marks.order, replace(placed, host=place))
                 yield Handle(order=marks.order, handle=handle_of(place, marks.order))
@@ -312,7 +316,10 @@ class SshProvider(Provider):
 
     def _of(self, name: str) -> Known:
         if name not in self._known:
-            self._known[name] = self._memory.load(name)
+            known = self._memory.load(name)
+            # An older version may have believed more.
+            known.runs = {handle: facts for handle, facts in known.runs.items() if not nonsense(facts)}
+            self._known[name] = known
         return self._known[name]
 
     def _seen_on(self, name: str, now: float) -> Iterator[ObservedInstance]:
@@ -323,12 +330,12 @@ class SshProvider(Provider):
             met = {pair: at for of in self._known.values() for pair, at in met_by_schedulers(of)}
             yield from self._unseen_on(name, known, silent, met, now)
         for facts in known.runs.values():
-            if facts["claim"]["marks"]["installation"] != self._installation:
-                continue
             try:
                 one = observed(name, facts, known.skew_s)
-            except (KeyError, ValueError, TypeError) as error:
+            except (KeyError, ValueError, TypeError, ArithmeticError) as error:
                 logger.warning("%s says something of a run that makes no sense: %r", name, error)
+                continue
+            if one.marks.installation != self._installation:
                 continue
             if silent is not None:
                 met_at = met.get((one.marks.cluster, one.marks.instance), 0.0)
