@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -169,9 +169,17 @@ async def _launch(cluster: Cluster, rows: Sequence[Instance], crew: Sequence[Ins
     waits = [wait for _, _, wait in done if wait is not None]
     return Outcome(
         instances=tuple(after for (after, _, _), before in zip(done, rows, strict=True) if after is not before),
-        events=(*said, *dict.fromkeys(event for _, event, _ in done if event is not None)),
+        events=(*said, *_once(event for _, event, _ in done if event is not None)),
         retry_after=max(waits, default=None),
     )
+
+
+def _once(events: Iterable[Event]) -> tuple[Event, ...]:
+    """Return the events without what many orders say, each a moment later than the other."""
+    found: dict[tuple[str, str], Event] = {}
+    for event in events:
+        found.setdefault((event.kind, event.message), event)
+    return tuple(found.values())
 
 
 def _refused(cluster: Cluster, rows: Sequence[Instance], means: Means, error: Rejected) -> Outcome:

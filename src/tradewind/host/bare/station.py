@@ -12,6 +12,7 @@ import hashlib
 import json
 import os
 import platform
+import re
 import select
 import shutil
 import signal
@@ -42,6 +43,10 @@ from tradewind.host.bare.starter import start
 NOTES = ("ready", "stopping")
 KEPT_DEAD = 200
 KEPT_FOR_S = 7 * 86400.0
+DRAFT = re.compile(r"\.[0-9a-f]{8}$")
+"""How a file's name ends that is still being brought."""
+DRAFT_FOR_S = 3600.0
+"""For how long nobody may have written to one that is."""
 CLAIM_WITHIN_S = 20.0
 LINGER = "/var/lib/systemd/linger"
 """Where systemd notes whose processes it keeps."""
@@ -364,6 +369,9 @@ class Station:
         for path in glob.glob(os.path.join(self.root, "asked", "*")):
             if os.stat(path).st_ctime < now - KEPT_FOR_S:
                 remove(path)
+        for path in glob.glob(os.path.join(self.root, "artifacts", "*", "*")):
+            if DRAFT.search(path) and os.stat(path).st_mtime < now - DRAFT_FOR_S:
+                remove(path)  # its connection broke on the way
         for place, (changed_at, directory) in enumerate(sorted(dead, reverse=True)):
             # A directory without a claim may be one that is being made right now.
             if changed_at < now - KEPT_FOR_S or (place >= KEPT_DEAD and changed_at < now - 60):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import os
 import re
 import time
 from collections.abc import Awaitable, Callable, Mapping
@@ -19,7 +18,7 @@ from tradewind.boot.process import Software
 from tradewind.config import SshHost
 from tradewind.host.bare import program
 from tradewind.host.bare.ground import LOADER
-from tradewind.providers.ssh.parcel import SHARED, here_of
+from tradewind.providers.ssh.freight import Freight
 from tradewind.providers.ssh.refusals import Places, Silent, Witness, options_for, words_for
 from tradewind.providers.ssh.sight import nonsense
 from tradewind.providers.ssh.skew import Skew
@@ -153,7 +152,7 @@ class Line:
         self._failure: Silent | None = None
         self._pause_s = 0.0
         self._next_try = 0.0
-        self._bringing = asyncio.Lock()
+        self._freight = Freight(host.name, self.ask, self._connection, self._failed)
         self._heard: Any = None
         """Which answer to a look was heard last, in the host's words."""
 
@@ -296,61 +295,16 @@ class Line:
         if "error" in answer:
             logger.debug("nothing is made ahead on %s: %s", self.host.name, answer["error"])
 
-    async def bring(self, files: dict[str, str]) -> dict[str, str]:
-        """Bring files over, each once, where the host doesn't see them; return where they lie there, by their sha256.
+    async def bring(self, files: Mapping[str, str]) -> dict[str, str]:
+        """Return where files lie there, by their sha256; see :meth:`Freight.bring`."""
+        return await self._freight.bring(files)
 
-        Values are paths of this machine; those that the host may see as well begin with ``file://``.
-
-        Raises
-        ------
-        Silent
-            The connection broke.
-        OSError
-            It isn't here, can't be written there, or arrived broken; the message says which.
-        """
-        if not files:
-            return {}
-        here = {sha256: here_of(address) for sha256, address in files.items()}
-        sizes = {sha256: _name_and_size(path) for sha256, path in here.items()}
-        shared = {sha256: here[sha256] for sha256, address in files.items() if address.startswith(SHARED)}
-        async with self._bringing:  # who comes second finds what the first one brought
-            found = (await self.ask("have", files=sizes, shared=shared))["files"]
-            lacking = [sha256 for sha256, place in found.items() if not place["there"]]
-            if lacking:
-                await self._bring({sha256: (here[sha256], str(found[sha256]["path"])) for sha256 in lacking})
-        return {sha256: str(place["path"]) for sha256, place in found.items()}
-
-    async def _bring(self, lacking: Mapping[str, tuple[str, str]]) -> None:
-        """Bring files from here to their places there, side by side: a far host's answers take a while."""
-        station = await self.station()
-        try:
-            async with station.connection.start_sftp_client() as sftp, asyncio.TaskGroup() as group:
-                for sha256, (path, place) in lacking.items():
-                    group.create_task(self._bring_one(sftp, sha256, path, place))
-        except ExceptionGroup as several:
-            raise several.exceptions[0] from None
-        except asyncssh.SFTPError as error:
-            raise OSError(f"files can't be written on {self.host.name}: {error.reason}") from None
-        except (asyncssh.Error, ConnectionError) as error:
-            raise self._broken(error) from None
-
-    async def _bring_one(self, sftp: asyncssh.SFTPClient, sha256: str, path: str, place: str) -> None:
-        name, draft = os.path.basename(path), f"{place}.{os.urandom(4).hex()}"
-        try:
-            await sftp.put(path, draft)
-        except asyncssh.SFTPError as error:
-            raise OSError(f"{name} can't be written on {self.host.name}: {error.reason}") from None
-        except (asyncssh.Error, ConnectionError) as error:
-            raise self._broken(error) from None
-        kept = await self.ask("keep", within=60.0, draft=draft, path=place, sha256=sha256)
-        if "error" in kept:
-            raise OSError(f"{name} can't be kept on {self.host.name}: {kept['error']}")
-
-    def _broken(self, error: Exception) -> Silent:
-        return self._failed(Silent(f"the connection to {self.host.name} broke: {error}", is_certain=True))
+    async def _connection(self) -> asyncssh.SSHClientConnection:
+        return (await self.station()).connection
 
     async def aclose(self) -> None:
         """End the connection."""
+        await self._freight.aclose()
         tasks = [*self._listening, *([self._opening] if self._opening is not None else [])]
         if self._station is not None:
             self._station.hang_up()
@@ -364,10 +318,6 @@ class Line:
 async def within_s(work: Awaitable[T], seconds: float) -> T:
     """Return what ``work`` does. Raises TimeoutError where it takes longer."""
     return await asyncio.wait_for(work, seconds)
-
-
-def _name_and_size(path: str) -> tuple[str, int]:
-    return os.path.basename(path), os.path.getsize(path)
 
 
 def _checked(hello: dict[str, Any]) -> dict[str, Any]:
@@ -395,5 +345,5 @@ def _why_no_station(host: SshHost, said: list[str], error: Exception) -> str:
             "[[ssh.hosts]] as python"
         )
     if "is needed, and this is" in last:
-        return f"{host.name} can't be used: {last}"
+        return f"{host.name} can't be used: {last}; write the path of another one there into [[ssh.hosts]] as python"
     return f"{host.name} let us in, but our program doesn't run there: {last}"

@@ -16,7 +16,7 @@ from typing import ClassVar, Self
 
 from tradewind.boot.process import Software
 from tradewind.config import SshHost
-from tradewind.errors import BadRequest, NoCapacity, Rejected, Unavailable
+from tradewind.errors import BadRequest, NoCapacity, Rejected, StillPreparing, Unavailable
 from tradewind.host.bare.ground import VARIABLE
 from tradewind.host.records import KEPT_FOR, SAFE
 from tradewind.model.cluster import ClusterSpec
@@ -210,6 +210,9 @@ class SshProvider(Provider):
                     raise Unavailable(words) from None
                 self._memory.unplace(marks.order)
                 refusals.append(refusal)
+            except StillPreparing:
+                self._memory.unplace(marks.order)  # it hasn't been asked to start anything yet
+                raise
             else:
                 self._memory.take(marks.order, replace(placed, host=place))
                 yield Handle(order=marks.order, handle=handle_of(place, marks.order))
