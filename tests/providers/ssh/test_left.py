@@ -1,9 +1,12 @@
 """Hosts that leave the settings while something runs on them."""
 
 import asyncio
+import threading
 import time
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,10 +16,11 @@ from tradewind.model.instance import InstanceStatus, Role
 from tradewind.model.offer import Offer
 from tradewind.model.resources import GIB, Resources
 from tradewind.providers.base import Order
-from tradewind.providers.ssh.known import Memory, Placed
+from tradewind.providers.ssh.known import Known, Memory, Placed
 from tradewind.providers.ssh.sight import gone_by
 
 from .conftest import Lab, launch, sight, until
+from .test_sight import facts
 
 LEFT = "isn't among"
 
@@ -62,6 +66,36 @@ async def test_an_order_that_a_host_may_have_that_left_the_settings_waits_until_
     assert seen[late.marks.order].stopped_at is not None
     assert seen[late.marks.order].stopped_at < datetime.now(UTC)
     assert lab.runs("ws1") == []
+
+
+async def test_a_host_that_left_costs_the_loop_nothing_and_is_forgotten_in_the_end(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    marks, days = ordered().marks, 86400.0
+    memory = Memory(lab.directory / "state" / "ssh")
+    for name, age_s in (("lately", 1 * days), ("long-ago", 9 * days)):
+        run = {**facts(), "claim": facts()["claim"] | {"marks": asdict(marks)}}
+        memory.save(name, Known(answered_at=time.time() - age_s, runs={"o-1": run}))
+    memory.place(marks.order, Placed(host="lately", at=time.time(), marks=marks))
+    readers: list[int] = []
+    opens = Path.read_text
+
+    def noting(path: Path, *args: Any, **kwargs: Any) -> str:
+        if path.parent.name == "orders":
+            readers.append(threading.get_ident())
+        return opens(path, *args, **kwargs)
+
+    monkeypatch.setattr(Path, "read_text", noting)
+    provider = lab.provider(lab.host("ws1"))
+
+    first = {one.handle.partition("/")[0] for one in await provider.observe()}
+    for _ in range(3):
+        later = {one.handle.partition("/")[0] for one in await provider.observe()}
+
+    assert (first, later) == ({"lately", "long-ago"}, {"lately"})
+    assert memory.hosts() == ("lately",)
+    assert len(readers) == 1, "each order is read once"
+    assert threading.get_ident() not in readers
 
 
 async def test_an_order_that_arrives_too_late_is_refused(lab: Lab) -> None:

@@ -143,6 +143,37 @@ def test_whatever_is_offered_fits_as_often_as_it_says_on_hosts_at_that_price(hos
                 assert 0 < offer.price.per_hour <= one.price_per_hour
 
 
+words = st.lists(st.sampled_from(("host", "a", "b", "c", "x", "y")), min_size=1, unique=True)
+labels = st.lists(st.lists(st.sampled_from(("x", "y")), unique=True), min_size=3, max_size=3)
+
+
+@given(words, labels, st.integers(1, 4))
+def test_of_words_that_mean_the_same_hosts_no_more_is_offered_than_fits(
+    words: list[str], labels: list[list[str]], cpus: int
+) -> None:
+    hosts = [replace(one, labels=tuple(of)) for one, of in zip(THREE, labels, strict=True)]
+    meant = {one.name for one in hosts if {"host", one.name, *one.labels} & {*words}}
+    size = Need(cpus=Range(minimum=cpus, maximum=cpus), memory=Range(minimum=GIB, maximum=GIB), count=100, least=1)
+    try:
+        offers = offers_for(replace(size, vm_types=tuple(words)), hosts)
+    except BadRequest:
+        assert any(word not in {"host", *"abc", *sum(labels, [])} for word in words)  # noqa: RUF017
+        return
+    assert sum(offer.room or 0 for offer in offers) == sum(one.cores // cpus for one in hosts if one.name in meant)
+
+
+def test_a_host_that_two_words_mean_is_offered_by_the_first() -> None:
+    hosts = (host("h1", 8, 32, labels=("lab", "big")), host("h2", 8, 32, labels=("lab",)))
+    size = Need(cpus=Range(minimum=2, maximum=2), memory=Range(minimum=8 * GIB, maximum=8 * GIB), count=20, least=1)
+
+    rooms = {
+        words: [(offer.vm_type, offer.room) for offer in offers_for(replace(size, vm_types=words), hosts)]
+        for words in (("lab", "big"), ("big", "lab"))
+    }
+
+    assert rooms == {("lab", "big"): [("lab", 8)], ("big", "lab"): [("big", 4), ("lab", 4)]}
+
+
 @pytest.mark.parametrize(
     ("tables", "words"),
     [

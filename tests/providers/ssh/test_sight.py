@@ -1,5 +1,6 @@
 """What is made of what a host says, and of what it doesn't."""
 
+import os
 from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -297,6 +298,23 @@ def test_another_process_knows_what_was_placed_and_taken(tmp_path: Path) -> None
     assert Memory(tmp_path).placed_since(0.0) == {"o-1": placed}
     Memory(tmp_path).take("o-1", placed)
     assert Memory(tmp_path).placed("o-1") == replace(placed, is_taken=True)
+
+
+def test_an_order_is_read_again_only_where_another_is_in_its_place(tmp_path: Path) -> None:
+    memory, placed = Memory(tmp_path), Placed(host="ws1", at=5.0)
+    for name in ("o-1", "o-2"):
+        memory.place(name, placed)
+    assert memory.placed_since(0.0) == {"o-1": placed, "o-2": placed}
+
+    for path in (tmp_path / "orders").iterdir():
+        stat = path.stat()
+        path.write_text("written over where it stands, by nobody of us")
+        os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    Memory(tmp_path).take("o-2", placed)
+
+    assert memory.placed_since(0.0) == {"o-1": placed, "o-2": replace(placed, is_taken=True)}
+    memory.unplace("o-1")
+    assert set(memory.placed_since(0.0)) == {"o-2"}
 
 
 def test_an_order_that_an_older_version_placed_is_still_bound_to_its_host(tmp_path: Path) -> None:

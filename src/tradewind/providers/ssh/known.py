@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import os
 import time
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -62,6 +63,8 @@ class Memory:
         self._orders = root / "orders"
         self._hosts = root / "hosts"
         self._saved: dict[str, tuple[float, dict[str, Any]]] = {}
+        self._read: dict[str, tuple[tuple[int, int], Placed | None]] = {}
+        """Orders as they were read, with what tells that they are still the same."""
 
     def place(self, order: str, placed: Placed) -> str:
         """Write down which host may have ``order``; return which one really may, where another was first."""
@@ -106,13 +109,29 @@ class Memory:
         return placed.host if placed is not None else ""
 
     def placed_since(self, moment: float) -> dict[str, Placed]:
-        """Return all orders that were placed after ``moment``, whichever process placed them."""
+        """Return all orders that were placed after ``moment``, whichever process placed them.
+
+        Each is read once, until another is in its place. May be called in any thread.
+        """
+        before = self._read
+        found: dict[str, tuple[tuple[int, int], Placed | None]] = {}
         try:
             with os.scandir(self._orders) as entries:
-                names = [e.name for e in entries if not e.name.startswith(".") and e.stat().st_mtime > moment]
+                for entry in entries:
+                    if entry.name.startswith("."):
+                        continue
+                    with suppress(FileNotFoundError):  # nobody has it any more
+                        stat = entry.stat()
+                        if stat.st_mtime > moment:
+                            version = (stat.st_ino, stat.st_mtime_ns)
+                            known = before.get(entry.name)
+                            if known is None or known[0] != version:
+                                known = version, self.placed(entry.name)
+                            found[entry.name] = known
         except FileNotFoundError:
             return {}
-        return {name: placed for name in names if (placed := self.placed(name)) is not None}
+        self._read = found
+        return {name: placed for name, (_, placed) in found.items() if placed is not None}
 
     def unplace(self, order: str) -> None:
         """Write down that nobody has it: it is certain that it was refused."""
@@ -121,6 +140,10 @@ class Memory:
     def hosts(self) -> tuple[str, ...]:
         """Return the names of all hosts of which something is remembered."""
         return tuple(sorted(path.stem for path in self._hosts.glob("[!.]*.json")))
+
+    def forget(self, host: str) -> None:
+        """Remember nothing of a host."""
+        (self._hosts / f"{host}.json").unlink(missing_ok=True)
 
     def load(self, host: str) -> Known:
         """Return what a host said last, perhaps to another process."""

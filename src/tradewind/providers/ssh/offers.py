@@ -28,7 +28,7 @@ def offers_for(
     """Return the shares of hosts that answer ``need``, cheapest first, unpriced last.
 
     Hosts of one platform where a share costs the same are one offer: which of them takes it is decided at launch, by
-    what is free.
+    what is free. Where several ``vm_types`` mean the same host, it is in offers of the first of them.
 
     Parameters
     ----------
@@ -45,13 +45,17 @@ def offers_for(
         It can never be had; the message says what the most is.
     """
     found: list[Offer] = []
+    given: set[str] = set()
+    """Hosts in offers of an earlier word: who adds up what there is room for must count each host once."""
     for word in need.vm_types or (ANY_HOST,):
         mine = called(word, hosts)
         if not mine:
             known = sorted({host.name for host in hosts} | {label for host in hosts for label in host.labels})
             raise BadRequest(f"no host is called {word!r} or has that label; known are: {', '.join(known)}")
         resources = _size(need, mine)
-        found += _grouped(need, word, resources, mine, machines)
+        able = [host for host in mine if host.name not in given and how_many(host, _whole(resources))]
+        found += _grouped(need, word, resources, able, machines)
+        given |= {host.name for host in able}
     return tuple(sorted(found, key=lambda o: (o.price is None, o.price.per_hour if o.price else Decimal(0))))
 
 
@@ -159,8 +163,6 @@ def _grouped(
     share = share_of(resources, role)
     groups: list[tuple[tuple[Price | None, str | None], list[SshHost]]] = []
     for host in hosts:
-        if not how_many(host, _whole(resources)):
-            continue
         kind = (_price(host, share, role), _platform(host, machines))
         group = next((group for known, group in groups if known == kind), None)
         if group is None:

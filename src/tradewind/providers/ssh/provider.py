@@ -59,8 +59,11 @@ TROUBLED_S = 300.0
 """For how long a host on which something ended before it ran is taken last."""
 START_WITHIN_S = 40.0
 STRAYS_EVERY_S = 2.0
+CALM_STRAYS_EVERY_S = 60.0
 STRAYS_S = 3 * 86400.0
 """How far back orders are looked through for what a silent host may have: longer than what is alone there lives."""
+KEPT_S = KEPT_FOR.total_seconds()
+"""How long it is told of what ended on a host that isn't among the settings any more."""
 LOOK_WITHIN_S = 3.0
 """Less than the engine waits for a list: a host that doesn't answer must not make all others seem silent."""
 
@@ -101,6 +104,7 @@ class SshProvider(Provider):
         self._strays: dict[str, Placed] = {}
         """Orders that were placed lately, perhaps by another process; read while a host is silent."""
         self._strays_read_at = 0.0
+        self._reading_strays = asyncio.Lock()
         places = Places(
             known_hosts=os.path.expanduser(str(options.get("known_hosts", "~/.ssh/known_hosts"))),
             config=os.path.expanduser(str(options.get("config", "~/.ssh/config"))),
@@ -281,14 +285,17 @@ class SshProvider(Provider):
         """
         await self._look_anew()
         now = time.time()
+        await self._read_strays(now)
         seen = [one for name in self._lines for one in self._seen_on(name, now)]
         if len(self._silent) == len(self._lines) and not any(one.status is InstanceStatus.STOPPED for one in seen):
             raise Unavailable("; ".join(silent.words for silent in self._silent.values()))
-        if not self._strays_read_at:
-            self._read_strays(now)
         remembered = {*self._memory.hosts(), *(placed.host for placed in self._strays.values())}
-        left = sorted(remembered - self._lines.keys())
-        seen += [one for name in left for one in self._seen_on(name, now)]
+        for name in sorted(remembered - self._lines.keys()):
+            on_it = list(self._seen_on(name, now))
+            if all(one.stopped_at is not None and one.stopped_at.timestamp() < now - KEPT_S for one in on_it):
+                self._memory.forget(name)
+                self._known.pop(name, None)
+            seen += on_it
         await self._news.tell(seen, self._silent)
         return seen
 
@@ -349,8 +356,6 @@ class SshProvider(Provider):
         self, name: str, known: Known, silent: Silent, met: Mapping[tuple[str, str], float], now: float
     ) -> Iterator[ObservedInstance]:
         """Yield what a silent host was given after it was last heard."""
-        if now > self._strays_read_at + STRAYS_EVERY_S:
-            self._read_strays(now)
         for order, placed in self._strays.items():
             if placed.host != name or order in known.runs or known.answered_at > placed.at + LATEST_S:
                 continue
@@ -358,8 +363,13 @@ class SshProvider(Provider):
                 met_at = met.get((placed.marks.cluster, placed.marks.instance), 0.0)
                 yield never_seen(order, placed, placed.marks, met_at, silent.words, now)
 
-    def _read_strays(self, now: float) -> None:
-        self._strays, self._strays_read_at = self._memory.placed_since(now - STRAYS_S), now
+    async def _read_strays(self, now: float) -> None:
+        """Learn what was placed lately: soon again where a host is silent, of which nobody else can say what it has."""
+        async with self._reading_strays:  # none may go on without what another is still reading
+            if now > self._strays_read_at + (STRAYS_EVERY_S if self._silent else CALM_STRAYS_EVERY_S):
+                # There may be thousands of orders, on a disk that may be slow.
+                self._strays = await asyncio.to_thread(self._memory.placed_since, now - STRAYS_S)
+                self._strays_read_at = now
 
     # Ending
 
