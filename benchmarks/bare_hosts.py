@@ -1,8 +1,14 @@
 """How long until a bare host, reached by SSH, has given a first result, beside what people do today; in turns.
 
-Each way gets a host of its own that never had anything: no package, no uv, no cache. ``uv pip install`` and ``pip
-install`` get the lock of the same environment and stop when it is installed; conda-pack when it is unpacked; a cluster
-when it has answered, with the scheduler, the worker and the caller's own code besides.
+Each way gets a host of its own that never had anything: no package, no uv, no cache. A cluster stops the clock when it
+has answered, with the scheduler, the worker and the caller's own code. uv stops it when the environment is installed,
+once with the whole lock as the caller has it (a private index, a repository, an editable project, brought to the host
+and built there; Tradewind as a wheel), once with the lines alone that the public index has: less than the cluster has.
+pip gets the latter; conda-pack packs here, and stops when it is unpacked there. What others get for nothing isn't
+counted: the program uv or pip itself, their copies of the projects, a Python that is there.
+
+``--environment plain`` (the default) is a caller with the Python of the hosts, whose lock uv can restore; ``conda`` one
+with packages of conda, which uv can't have: its lock is then the rest.
 
 ``PYTHONPATH=src:benchmarks:. python benchmarks/bare_hosts.py --pairs 3`` as root (needs uv, an index and git; a turn
 fetches some 500 MB)
@@ -29,6 +35,9 @@ from tests.hosts.caller import ROOT, Caller, caller
 RIG = Path("/var/tmp/tradewind-bare-hosts-benchmark")
 UV = shutil.which("uv", path=f"{Path(sys.executable).parent}:{os.environ['PATH']}") or "uv"
 CERTIFICATES = "SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt"
+OURS = "a cluster's first result"
+WHOLE = "`uv pip install` of the whole lock"
+PUBLIC = "`uv pip install` of its public lines"
 PROGRAM = """
 import json, time
 from tradewind import Cluster
@@ -132,14 +141,15 @@ def main() -> None:
     """Take turns, report."""
     parser = argparse.ArgumentParser(description="Seconds until a bare host is of use.")
     parser.add_argument("--pairs", type=int, default=3, help="how often each way is taken (default 3)")
+    parser.add_argument("--environment", choices=("plain", "conda"), default="plain", help="what the caller has")
     parser.add_argument("--megabits", type=int, help="a second that a host's line carries (default: all there is)")
     parser.add_argument("--json", type=Path, help="write the figures here too")
     options = parser.parse_args()
     taken: dict[str, list[float]] = {}
     with (
-        bare_hosts(4 * options.pairs, RIG) as hosts,
+        bare_hosts(5 * options.pairs, RIG) as hosts,
         tempfile.TemporaryDirectory(prefix="tradewind-caller-") as root,
-        caller(hosts, Path(root) / "caller") as scientist,
+        caller(hosts, Path(root) / "caller", has_conda=options.environment == "conda") as scientist,
     ):
         tools = Path(root) / "tools"
         subprocess.run([UV, "venv", "-q", tools], check=True)
@@ -148,11 +158,13 @@ def main() -> None:
         )
         ways = Ways(hosts, scientist, tools)
         each: Mapping[str, Callable[[BareHost], float]] = {
-            "a cluster's first result": ways.cluster,
-            "`uv pip install` of the lock alone": ways.uv,
-            "`pip install -r` of the lock alone": ways.pip,
-            "conda-pack: pack, copy, unpack": ways.conda_pack,
+            OURS: ways.cluster,
+            WHOLE: ways.uv_whole,
+            PUBLIC: ways.uv,
+            "`pip install -r` of its public lines": ways.pip,
         }
+        if options.environment == "conda":
+            each = {**each, "conda-pack: pack, copy, unpack": ways.conda_pack}
         free = iter(hosts.hosts)
         for _ in range(options.pairs):
             for name, way in each.items():
@@ -168,14 +180,17 @@ def main() -> None:
 
 def report(taken: Mapping[str, list[float]], to: Path | None) -> None:
     """Print the table, and keep it."""
-    ours, theirs = taken["a cluster's first result"], taken["`uv pip install` of the lock alone"]
     print(f"\n{machine()}\n\n| way | median | from | to |\n|---|--:|--:|--:|")
     for name, seconds in taken.items():
         print(f"| {name} | {statistics.median(seconds):.1f} s | {min(seconds):.1f} s | {max(seconds):.1f} s |")
-    ratio = statistics.median(a / b for a, b in zip(ours, theirs, strict=True))
-    print(f"\nA cluster's first result takes {ratio:.2f} times what uv alone takes, by the pairs' median.")
+    ratios = {
+        theirs: statistics.median(a / b for a, b in zip(taken[OURS], taken[theirs], strict=True))
+        for theirs in (WHOLE, PUBLIC)
+    }
+    for theirs, ratio in ratios.items():
+        print(f"\nA cluster's first result takes {ratio:.2f} times what {theirs} takes, by the pairs' median.")
     if to is not None:
-        to.write_text(json.dumps({"machine": machine(), "taken": taken, "ratio": ratio}, indent=1))
+        to.write_text(json.dumps({"machine": machine(), "taken": taken, "ratios": ratios}, indent=1))
 
 
 if __name__ == "__main__":

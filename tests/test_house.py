@@ -20,7 +20,7 @@ DOCS = sorted((ROOT / "docs").rglob("*.md"))
 COMMAND_BLOCK = re.compile(r"^```(?:bash|sh|shell|console)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 LONGEST_FILE = 500
-MOST_MODULES = 470
+MOST_MODULES = 490
 """Beside ``__init__.py``. Raise it knowingly: a bigger house is a slower read for everybody.
 
 With the shared server (33 modules behind HTTP, people, budgets, PostgreSQL) some 230 stand there, of about 140 lines
@@ -31,7 +31,7 @@ behind SSH four, and what lasts in a queue (long waits, accounts, who follows wh
 a thing.
 
 The advisor (what fits a group, and what it would cost) is a second, small product in the same house: some 20 modules,
-20 more since it also reads projects and keeps reviews, and its pages.
+25 more since it also reads projects, tells of moves and keeps reviews, and its pages.
 """
 
 

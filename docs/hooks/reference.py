@@ -1,7 +1,8 @@
 """Writes the parts of the reference that the program itself knows: commands and settings.
 
 A page asks for a part with a comment: ``<!-- commands: module:group -->``, ``<!-- settings: module:Class -->``.
-The pages are made from the code at each build, so they can't tell an older story than the code does.
+``<!-- moves: module -->`` is for what changes between each two ways to run clusters. The pages are made from the code
+at each build, so they can't tell an older story than the code does.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ from typing import Any
 
 ROOT = Path(__file__).parents[2]
 ROLE = re.compile(r":(?:attr|class|exc|func|meth|mod):<code>~?(?:[\w.]*\.)?(\w+)</code>")
-PART = re.compile(r"^<!-- (commands|settings): ?(.*?)-->$", re.MULTILINE)
+NOTHING = "nothing but the settings"
+PART = re.compile(r"^<!-- (commands|settings|moves): ?(.*?)-->$", re.MULTILINE)
 
 
 def on_startup(**_: Any) -> None:
@@ -32,7 +34,7 @@ def on_startup(**_: Any) -> None:
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
     """Fill in the parts this page asks for."""
-    makers = {"commands": commands, "settings": settings}
+    makers = {"commands": commands, "settings": settings, "moves": moves}
     return PART.sub(lambda found: makers[found[1]](found[2].strip()), markdown)
 
 
@@ -87,6 +89,32 @@ def settings(path: str) -> str:
     if root is None:
         return "This version has no settings."
     return "\n".join(_tables(root, ()))
+
+
+def moves(path: str) -> str:
+    """Return what changes on the way from each way to run clusters to each other, as ``module`` tells of them."""
+    ways = module(path)
+    if ways is None:
+        return "This version has one way to run clusters."
+    from tradewind.advisor.freedom.move import differences  # noqa: PLC0415 - only where there are moves to show
+    from tradewind.advisor.shelf import open_words_of_moves  # noqa: PLC0415
+    from tradewind.config import Settings  # noqa: PLC0415
+
+    known = {name: ways.way(name, Settings()) for name in ways.names()}
+    lines: list[str] = []
+    for there in known.values():
+        lines += [f"## To {there.name}", ""]
+        needed = [setting for setting in there.settings if setting.is_needed]
+        if needed:
+            lines += ["Set first:", "", *(f"- `{one.key}`: {one.meaning}" for one in needed), ""]
+        alike: dict[tuple[str, ...], list[str]] = {}
+        for here in known.values():
+            if here is not there:
+                told = tuple(one.says for one in differences(here, there, open_words_of_moves()))
+                alike.setdefault(told, []).append(here.name)
+        for told, names in alike.items():
+            lines += [f"**From {', '.join(names)}**", "", *(f"- {says}" for says in told or (NOTHING,)), ""]
+    return "\n".join(lines)
 
 
 def _tables(kind: type, keys: tuple[str, ...]) -> list[str]:

@@ -57,6 +57,13 @@ SHARED = st.builds(
     sizes=st.dictionaries(st.sampled_from(SIZES), st.decimals(min_value=0, max_value=10**6, places=2)),
 )
 
+BRIEF = st.lists(st.sampled_from(QUESTIONS.questions), max_size=6).flatmap(
+    lambda some: st.builds(
+        Shared, day=st.just(TODAY), answers=st.fixed_dictionaries({each.id: answers_to(each) for each in some})
+    )
+)
+"""Of those who answer little: few of them contradict themselves."""
+
 
 @given(SHARED)
 def test_a_link_says_all_that_was_answered_and_nothing_else(shared: Shared) -> None:

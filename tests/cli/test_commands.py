@@ -52,6 +52,7 @@ def test_every_command_of_the_table_exists_and_explains_itself() -> None:
 
 
 WRITING = {"delete", "backup", "restore", "export", "mentoring", "remove", "revoke", "set", "slurm", "stop", "use"}
+WRITING |= {"withdraw"}
 """What they change is said in a sentence; verbs that make something can say it as JSON too."""
 
 

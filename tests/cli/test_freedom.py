@@ -38,6 +38,18 @@ def test_bars_losses_reasons_and_fixes_stand_there(run: Run, well: Path) -> None
     assert 'rule = "closed-service"' in result.output
 
 
+def test_the_dearest_stand_first_and_the_rest_is_counted(run: Run, well: Path) -> None:
+    lines = [f"open('/home/user{number}/x')" for number in range(20)]
+    (well / "run.py").write_text("import coiled\n" + "\n".join(lines))
+
+    short = run("freedom", str(well), "--at", AT).output
+    whole = run("freedom", str(well), "--at", AT, "--all").output
+
+    assert short.index("-6  Coiled") < short.index("/home/user0")
+    assert "and 11 more, none dearer" in short
+    assert "/home/user9 " in whole
+
+
 def test_json_has_what_the_terminal_has(ask: Any, well: Path) -> None:
     (well / "run.py").write_text("x = open('s3://ice/b')\ny = open('gs://sst/d')\nz = open('s3://era/f')\n")
 
@@ -126,10 +138,13 @@ def test_a_folder_without_code_is_no_project(run: Run, tmp_path: Path) -> None:
     assert "holds no Python, notebook or file of packages" in result.output
 
 
-def test_one_file_can_be_asked_about(run: Run, well: Path) -> None:
-    (well / "run.py").write_text("import coiled")
+def test_of_one_file_nothing_is_said_that_stands_beside_it(ask: Any, tmp_path: Path) -> None:
+    (tmp_path / "run.py").write_text("import coiled")
 
-    assert "run.py:1" in run("freedom", str(well / "run.py"), "--at", AT).output
+    told = ask("freedom", str(tmp_path / "run.py"), "--at", AT)
+
+    assert {loss["rule"] for loss in told["losses"]} == {"closed-service", "history-with-service", "company-decides"}
+    assert told["questions"] == []
 
 
 def test_a_file_of_trade_offs_that_isnt_toml_is_named(run: Run, well: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import itertools
 from dataclasses import fields
 from pathlib import Path
@@ -46,9 +47,28 @@ def test_every_pair_is_told_and_the_way_back_tells_the_same_facts(here: str, the
     there_is = differences(one, other, open_words_of_moves())
     back_is = differences(other, one, open_words_of_moves())
 
-    assert there_is
+    assert {told.fact for told in there_is} == {fact for fact in one.facts if one.facts[fact] != other.facts[fact]}
     assert [difference.fact for difference in there_is] == [difference.fact for difference in back_is]
-    assert not {one.says for one in there_is} & {one.says for one in back_is}
+    assert not {told.says for told in there_is} & {told.says for told in back_is}
+
+
+def test_the_page_of_moves_is_made_of_the_same_words() -> None:
+    place = Path(__file__).parents[2] / "docs" / "hooks" / "reference.py"
+    spec = importlib.util.spec_from_file_location("reference_hook", place)
+    assert spec is not None
+    assert spec.loader is not None
+    hook = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(hook)
+
+    page = hook.on_page_markdown((place.parents[1] / "guides" / "moving.md").read_text())
+
+    assert "<!--" not in page
+    for here, there in PAIRS:
+        part = page.partition(f"## To {there}\n")[2].partition("## To ")[0]
+        told = differences(ways.way(here, Settings()), ways.way(there, Settings()), open_words_of_moves())
+        (own,) = [block for block in part.split("**From ")[1:] if here in block.partition("**")[0].split(", ")]
+        lines = [line[2:] for line in own.splitlines() if line.startswith("- ")]
+        assert lines == ([one.says for one in told] or [hook.NOTHING])
 
 
 @pytest.mark.parametrize("name", sorted(set(ways.names()) - {ways.SERVER}))
@@ -106,6 +126,16 @@ def test_a_line_that_must_change_is_named(
         assert [is_needed for text, is_needed in found if says in text] == [needed], found
 
 
+def test_of_several_keywords_that_are_refused_all_are_named(ask: Any, script: Any) -> None:
+    call = 'Cluster(spot_policy="spot", arm=True, worker_gpu=1, software="climate", nworkers=2)'
+
+    told = ask("freedom", script(call), "--move-to", "local", "--from", "ssh")
+
+    says = "\n".join(change["says"] for change in told["code"])
+    for word in ("no spot instances", "ARM", "no GPUs", "'climate'", "'nworkers'"):
+        assert word in says
+
+
 def test_paths_stay_where_folders_are_shared(ask: Any, script: Any) -> None:
     told = ask("freedom", script("Cluster(2)\nopen('/home/ada/x.nc')"), "--move-to", "slurm")
 
@@ -122,6 +152,17 @@ def test_settings_that_must_be_given_are_named_until_they_are(
 
     assert "ssh.hosts[].address: " in before
     assert "ssh.hosts[].address: " not in after
+
+
+def test_settings_of_the_same_name_are_taken_along(run: Run, script: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRADEWIND_SLURM__ACCOUNT", "ocean")
+    path = script("Cluster(n_workers=2)")
+
+    there = run("freedom", path, "--move-to", "pbs", "--from", "slurm").output
+    elsewhere = run("freedom", path, "--move-to", "local", "--from", "slurm").output
+
+    assert "slurm.account, which you have set, becomes pbs.account" in there
+    assert "slurm.account" not in elsewhere
 
 
 def test_settings_that_can_be_found_are_asked_for(run: Run, script: Any) -> None:

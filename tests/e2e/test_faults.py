@@ -238,3 +238,19 @@ def test_port_taken_is_named_and_leaves_nothing(home):
         with pytest.raises(ClusterStartError, match="port.*already in use"):
             Cluster(n_workers=1, scheduler_options={"port": port}, show_widget=False)
     eventually(lambda: not instances_of(home), 10, "nothing is left of it")
+
+
+def test_a_start_that_fails_shows_who_called_and_why_and_none_of_our_frames(caller, home):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        options = {"port": taken.getsockname()[1]}
+        program = caller(
+            f"from tradewind import Cluster\nCluster(n_workers=1, scheduler_options={options}, show_widget=False)"
+        )
+        _, shown = program.communicate(timeout=60)
+    assert shown.count('  File "') <= 3, shown
+    assert "During handling" not in shown
+    assert "direct cause" not in shown
+    assert "already in use" in shown.splitlines()[-1]
+    eventually(lambda: not instances_of(home), 10, "nothing is left of it")

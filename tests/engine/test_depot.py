@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import hashlib
 import json
+import os
+import threading
 import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
 
 from tradewind.boot.process import Publishing
 from tradewind.boot.restore.fetch import opened, put
@@ -206,6 +212,11 @@ async def test_an_archive_of_another_size_than_its_record_says_is_as_none(url: s
         '{"name": "NAME", "sha256": "short", "size": 10}',
         '{"name": "NAME", "sha256": "%s", "size": null}',
         '{"name": "NAME\\n", "sha256": "%s", "size": 10}',
+        '{"name": "NAME", "sha256": "%s", "size": 1e999}',
+        '{"name": "NAME", "sha256": "%s", "size": ' + "9" * 5000 + "}",
+        '{"name": "NAME", "sha256": "%s", "size": true}',
+        "[" * 9000,
+        '{"name": "NAME", "sha256": "%s", "size": 10, "more": ' + "[" * 9000,
         LONG_RECORD,
     ],
 )
@@ -280,38 +291,151 @@ async def test_a_store_that_refuses_is_quoted_in_one_line(
     assert "\n" not in str(caught.value)
 
 
-def test_a_store_that_can_not_be_opened_is_left_alone_for_a_while(
+async def test_a_store_that_can_not_be_opened_is_left_alone_for_a_while(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "depot").write_text("no directory")
     several = Depots(SoftwareSettings(artifacts_url=f"file://{tmp_path}/depot"))
     with pytest.raises(ConfigError) as first:
-        several.of("lab")
+        await several.of("lab")
     (tmp_path / "depot").unlink()
 
     with pytest.raises(ConfigError) as second:
-        several.of("lab")
+        await several.of("lab")
     assert str(second.value) == str(first.value)
     monkeypatch.setattr(depots, "TRIED_AGAIN_AFTER_S", 0.0)
-    assert several.of("lab") is not None
+    assert await several.of("lab") is not None
 
 
-def test_of_a_trouble_a_cluster_is_told_once_and_not_all_that_was_told_is_remembered() -> None:
-    several = Depots(SoftwareSettings())
+@pytest.fixture
+def away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """Return an environment in which nobody is signed in to any store."""
+    for name in list(os.environ):
+        if name.startswith(("AWS_", "AZURE_", "GOOGLE_")):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    return monkeypatch
 
-    assert [several.is_news("c1", "no disk") for _ in range(2)] == [True, False]
-    assert several.is_news("c1", "no net")
-    assert all(several.is_news(f"d{number}", "no disk") for number in range(depots.MOST_TOLD))
-    assert several.is_news("c1", "no disk"), "forgotten"
-    assert len(several._told) == depots.MOST_TOLD
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "The config profile (absent) could not be found"),
+        ("[profile absent\n", "Unable to parse config file"),
+        ("[profile absent]\nsource_profile = nobody\nrole_arn = arn:aws:iam::1:role/x\n", "nobody"),
+    ],
+)
+def test_a_sign_in_that_is_set_to_what_is_not_there_is_a_fault_of_the_settings(
+    away: pytest.MonkeyPatch, tmp_path: Path, text: str, words: str
+) -> None:
+    pytest.importorskip("boto3")
+    away.setenv("AWS_PROFILE", "absent")
+    away.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    (tmp_path / "config").write_text(text)
+
+    with pytest.raises(ConfigError, match="artifacts_url 's3://b/p' can't be used") as caught:
+        Depot("s3://b/p")
+    assert words in str(caught.value)
+    assert "\n" not in str(caught.value)
 
 
-def test_a_workspace_may_have_a_depot_of_its_own(tmp_path: Path) -> None:
+def service_account(directory: Path) -> str:
+    """Return the path of a key such as Google gives, made here: it signs, and opens nothing."""
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048).private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    facts = {
+        "type": "service_account",
+        "private_key": key.decode(),
+        "private_key_id": "1",
+        "client_email": "tests@none.invalid",
+        "client_id": "1",
+        "token_uri": "http://127.0.0.1:9/token",
+    }
+    path = directory / "key.json"
+    path.write_text(json.dumps(facts))
+    return str(path)
+
+
+@pytest.mark.parametrize("scheme", ["az", "gs"])
+async def test_a_key_of_azures_or_googles_signs_an_address_that_is_for_one_file(
+    away: pytest.MonkeyPatch, tmp_path: Path, scheme: str
+) -> None:
+    secret = base64.b64encode(b"k" * 32).decode()
+    away.setenv("AZURE_STORAGE_ACCOUNT_NAME", "lab")
+    away.setenv("AZURE_STORAGE_ACCOUNT_KEY", secret)
+    away.setenv("GOOGLE_APPLICATION_CREDENTIALS", service_account(tmp_path))
+
+    told = await Depot(f"{scheme}://things/prefix").publishing(CIRCLE, HASH)
+
+    address = urllib.parse.urlsplit(told.archive)
+    assert address.scheme == "https"
+    assert address.path.startswith("/things/prefix/packed/")
+    assert {"az": "sig=", "gs": "X-Goog-Signature="}[scheme] in address.query
+    assert secret not in told.archive
+
+
+def test_who_can_read_and_sign_nothing_is_told_what_signs(away: pytest.MonkeyPatch) -> None:
+    away.setenv("AZURE_STORAGE_ACCOUNT_NAME", "lab")
+    away.setenv("AZURE_STORAGE_SAS_KEY", "sv=2023-11-03&sp=rw&sig=c2VjcmV0")
+
+    with pytest.raises(OSError, match="AZURE_STORAGE_ACCOUNT_KEY, and no SAS token") as caught:
+        Depot("az://things/prefix")
+    assert "c2VjcmV0" not in str(caught.value)
+
+
+class Metadata(BaseHTTPRequestHandler):
+    """Gives a container's credentials, as clouds do, once it may."""
+
+    may = threading.Event()
+
+    def do_GET(self) -> None:
+        self.may.wait(10)
+        answer = {"AccessKeyId": "AKIA", "SecretAccessKey": "x", "Token": "y", "Expiration": "2099-01-01T00:00:00Z"}
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(json.dumps(answer).encode())
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def slow_sign_in(away: pytest.MonkeyPatch) -> Iterator[threading.Event]:
+    """Return what lets a sign-in to S3 go on."""
+    pytest.importorskip("boto3")
+    Metadata.may.clear()
+    running = ThreadingHTTPServer(("127.0.0.1", 0), Metadata)
+    threading.Thread(target=running.serve_forever, args=(0.05,)).start()
+    away.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", f"http://127.0.0.1:{running.server_port}/credentials")
+    yield Metadata.may
+    Metadata.may.set()
+    running.shutdown()
+    running.server_close()
+
+
+async def test_a_store_whose_sign_in_is_slow_opens_once_for_all_who_ask(
+    slow_sign_in: threading.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    several = Depots(SoftwareSettings(artifacts_url="s3://b/p"))
+    monkeypatch.setattr(depots, "ANSWER_WITHIN_S", 0.1)
+
+    asked = await asyncio.gather(several.of("lab"), several.of("other"), return_exceptions=True)
+    slow_sign_in.set()
+    monkeypatch.setattr(depots, "ANSWER_WITHIN_S", 10.0)
+    found = await asyncio.gather(several.of("lab"), several.of("other"))
+
+    assert ["sign-in doesn't answer" in str(error) for error in asked] == [True, True]
+    assert found[0] is found[1] is not None
+
+
+async def test_a_workspace_may_have_a_depot_of_its_own(tmp_path: Path) -> None:
     usual, other = f"file://{tmp_path}/usual", f"file://{tmp_path}/climate"
     both = Depots(SoftwareSettings(artifacts_url=usual, artifacts_urls={"climate": other}))
 
-    found = [both.of(name) for name in ("climate", "lab", "climate")]
+    found = [await both.of(name) for name in ("climate", "lab", "climate")]
 
     assert [one.url for one in found if one is not None] == [other, usual, other]
     assert found[0] is found[2]
-    assert Depots(SoftwareSettings()).of("lab") is None
+    assert await Depots(SoftwareSettings()).of("lab") is None

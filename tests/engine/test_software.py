@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import threading
+import time
+from collections.abc import Iterator
 from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -13,8 +18,10 @@ from tests.engine.stage import Stage
 from tradewind.config import SoftwareSettings, artifact_file
 from tradewind.engine import depot
 from tradewind.engine.depot import Depots
+from tradewind.engine.rounds import software as fetching
+from tradewind.engine.rounds.leases import RENEWED
 from tradewind.engine.rounds.software import from_here, software_for
-from tradewind.errors import Rejected
+from tradewind.errors import Rejected, Unavailable
 from tradewind.model.cluster import Cluster, ClusterSpec, ClusterStatus, Intent, ScaleMemory, Scaling
 from tradewind.model.environment import Artifact, Environment, Package, Source, seal
 from tradewind.testing.clock import START
@@ -200,6 +207,90 @@ async def test_what_was_deposited_and_what_lies_here_are_each_had_from_where_the
     assert f"/depot/artifacts/{kept.sha256}/" in found.software.files[kept.sha256]
     assert "/depot/deposits/" in found.software.files[WHEEL.sha256]
     assert found.software.files[WHEEL.sha256] != of_another.software.files[WHEEL.sha256]
+
+
+class Slow(BaseHTTPRequestHandler):
+    """A bucket that has nothing and takes everything, each a while after it was asked."""
+
+    after_s = 0.0
+
+    def do_HEAD(self) -> None:
+        self._answer(404)
+
+    def do_GET(self) -> None:
+        self._answer(404)
+
+    def do_PUT(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self._answer(200)
+
+    def _answer(self, status: int) -> None:
+        time.sleep(self.after_s)
+        self.send_response(status)
+        self.send_header("ETag", '"1"')
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def slow(monkeypatch: pytest.MonkeyPatch) -> Iterator[Depots]:
+    """Return a depot in a bucket that answers each question within its time."""
+    pytest.importorskip("obstore")
+    running = ThreadingHTTPServer(("127.0.0.1", 0), Slow)
+    threading.Thread(target=running.serve_forever, args=(0.05,)).start()
+    for name, value in {
+        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{running.server_port}",
+        "AWS_ACCESS_KEY_ID": "AKIATESTING",
+        "AWS_SECRET_ACCESS_KEY": "x",
+        "AWS_REGION": "us-east-1",
+    }.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(Slow, "after_s", 0.4)
+    yield Depots(SoftwareSettings(artifacts_url="s3://b/p"))
+    running.shutdown()
+    running.server_close()
+
+
+async def test_a_store_that_answers_each_question_in_time_and_all_of_them_too_late_holds_no_launch_up(
+    kept: Artifact, slow: Depots, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await slow.of("lab")  # open
+    monkeypatch.setattr(fetching, "SETTLED_WITHIN_S", 1.0)  # of 0.4 s for each of three
+    deposited, began = replace(WHEEL, is_deposited=True), time.monotonic()
+
+    found = await software_for(cluster(NUMPY, artifacts=(kept, deposited)), slow)
+
+    assert found is not None
+    assert "answers slowly" in found.trouble
+    assert time.monotonic() - began < 1.2
+    assert found.software.publishing is None
+    assert WHEEL.sha256 in found.software.files, "where it was deposited is signed, not asked"
+    assert found.software.files[kept.sha256]
+
+
+async def test_who_needs_what_was_deposited_waits_for_a_sign_in_that_is_slow_and_is_told(
+    kept: Artifact, slow: Depots, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("boto3")
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", f"{os.environ['AWS_ENDPOINT_URL']}/credentials")
+    monkeypatch.setattr(fetching, "SETTLED_WITHIN_S", 0.1)
+    ours, theirs = cluster(NUMPY, artifacts=(kept,)), cluster(NUMPY, artifacts=(replace(kept, is_deposited=True),))
+
+    found = await software_for(ours, slow)
+    with pytest.raises(Unavailable, match="answers slowly"):
+        await software_for(theirs, slow)
+
+    assert found is not None
+    assert found.trouble
+    assert found.software.files == {kept.sha256: str(artifact_file(kept))}
+
+
+def test_a_round_that_settles_its_software_has_time_left_to_launch() -> None:
+    assert depot.GIVEN_WITHIN_S < fetching.SETTLED_WITHIN_S < RENEWED.total_seconds()
 
 
 async def test_while_files_are_on_their_way_a_clusters_people_are_told_so_once(

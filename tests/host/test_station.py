@@ -138,6 +138,58 @@ def test_a_claim_is_one_that_our_own_records_read(station: Asked) -> None:
     assert Records(station.root).run("o-1").observe(claim).status is InstanceStatus.STARTING
 
 
+DEEP = "[" * 3000
+WRONG = (DEEP, "{}", "[]", "1e999", '{"pid": 1e999}', "\x00", " " * (1 << 20) + "{}")
+
+
+@pytest.mark.parametrize("name", ["instance.json", "exit.json", "contact.json", "crew.json"])
+def test_whatever_stands_in_one_run_the_others_are_told(station: Asked, name: str) -> None:
+    assert start(station, order("o-1", SLEEPS, cpus=0, memory=0))["claimed"] is True
+    mine = station.root / "runs" / "o-1" / "instance.json"
+    for number, text in enumerate(WRONG):
+        other = station.root / "runs" / f"o-wrong-{number}"
+        other.mkdir()
+        shutil.copy(mine, other / "instance.json")
+        (other / name).write_text(text)
+    strange = station.root / "runs" / "o-strange"
+    strange.mkdir()
+    if name != "instance.json":
+        shutil.copy(mine, strange / "instance.json")
+    os.mkfifo(strange / name)
+    runs = station.ask("list")["runs"]
+    assert runs["o-1"]["alive"] is True
+    assert all(facts[name.partition(".")[0]] in ({}, None) for run, facts in runs.items() if run != "o-1")
+    assert start(station, order("o-2", SLEEPS))["claimed"] is True
+    for path in station.root.glob("runs/o-[ws]*"):
+        shutil.rmtree(path)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"cpus": "all"},
+        {"memory": 1e999},
+        {"gpus": 7},
+        {"pid": "one"},
+        {"boot": None},
+        {"marks": {}},
+        {"marks": [1]},
+        {"started_at": "soon"},
+        {"alone_s": float("nan")},
+    ],
+)
+def test_a_claim_that_makes_no_sense_is_none(station: Asked, changed: dict[str, Any]) -> None:
+    assert start(station, order("o-1", SLEEPS))["claimed"] is True
+    claim = json.loads((station.root / "runs" / "o-1" / "instance.json").read_text())
+    other = station.root / "runs" / "o-wrong"
+    other.mkdir()
+    (other / "instance.json").write_text(json.dumps(claim | changed))
+    assert set(station.ask("list")["runs"]) == {"o-1"}
+    assert station.ask("end", handles=["o-wrong"], installation="x")
+    assert start(station, order("o-2", SLEEPS))["claimed"] is True
+    shutil.rmtree(other)
+
+
 def test_only_what_changed_is_told_again(station: Asked) -> None:
     start(station, order("o-1", SLEEPS))
     assert set(station.ask("list")["runs"]) == {"o-1"}
@@ -274,6 +326,38 @@ def test_a_killed_starter_takes_what_it_had_started(station: Asked) -> None:
     assert facts["exit"] is None
     time.sleep(0.1)
     assert not left("o-kill")
+
+
+AHEAD = """
+import json, signal, sys, time
+order = json.load(sys.stdin)
+def end(*_):
+    open(order["ended"], "w").close()
+    sys.exit()
+signal.signal(signal.SIGTERM, end)
+open(order["began"], "w").close()
+time.sleep(100)
+"""
+
+
+def test_what_is_made_ahead_is_made_once_at_a_time_and_asked_to_end_with_the_line(tmp_path: Path) -> None:
+    asked = Asked(tmp_path / "root")
+    order = {name: str(tmp_path / name) for name in ("began", "ended")}
+    assert asked.ask("ahead", program=AHEAD, order=order)["begun"] is True
+    assert asked.ask("ahead", program=AHEAD, order=order)["begun"] is False
+    until = time.monotonic() + 10
+    while not (tmp_path / "began").exists():
+        assert time.monotonic() < until
+        time.sleep(0.02)
+    assert asked.ask("list")["runs"] == {}, "it is no instance"
+
+    assert asked.process.stdin is not None
+    asked.process.stdin.close()
+
+    assert asked.process.wait(10) == 0
+    while not (tmp_path / "ended").exists():
+        assert time.monotonic() < until + 10
+        time.sleep(0.02)
 
 
 def test_what_it_started_outlives_the_line(tmp_path: Path) -> None:

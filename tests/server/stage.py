@@ -35,6 +35,8 @@ class Stage:
     world: FakeWorld
     app: Starlette
     users: dict[str, User] = field(default_factory=dict)
+    review: str = ""
+    """Id of one that is asked about."""
 
     @classmethod
     async def open(cls, directory: Path, settings: Settings | None = None) -> Stage:

@@ -6,13 +6,23 @@ import re
 from collections.abc import AsyncIterator
 from html import unescape
 from pathlib import Path
+from urllib.parse import unquote
 
 import httpx
 import pytest
+from hypothesis import given, settings
 
+from tests.advisor.asking import TODAY
+from tests.advisor.test_link import BRIEF, SHARED
 from tests.server.stage import API, Stage
+from tradewind.advisor.link import Shared, write_link
+from tradewind.advisor.shelf import open_shelf
 from tradewind.config import ServeSettings, Settings
 from tradewind.model.people import MemberRole
+from tradewind.server.advice.answering import answered
+from tradewind.server.advice.asking import filled
+from tradewind.server.advice.sheet import Sheet
+from tradewind.server.pages.template import render
 
 LINK = "1~2026-11-01~hub.must~admin.nobody~pay.money~people.60"
 OPEN = [
@@ -54,7 +64,7 @@ async def test_the_operator_says_who_may_read_it(tmp_path: Path, is_open: bool) 
             assert strangers.status_code == 401, path
         else:
             assert strangers.status_code == 303, path
-            assert strangers.headers["location"].startswith("/sign-in?next="), path
+            assert unquote(strangers.headers["location"]) == f"/sign-in?next={path}"
 
 
 @pytest.mark.parametrize("path", OPEN)
@@ -187,3 +197,29 @@ async def test_the_directory_travels_packed(client: httpx.AsyncClient) -> None:
 
     assert packed.text == plain.text
     assert int(packed.headers["content-length"]) * 8 < len(plain.content)
+
+
+@given(BRIEF | SHARED)
+@settings(max_examples=40, deadline=None)
+def test_whatever_was_answered_there_is_a_page_with_one_heading_and_every_link_on_it_opens(shared: Shared) -> None:
+    sheet = answered({"a": [write_link(shared)]}, TODAY)
+    assert isinstance(sheet, Sheet)
+    text = render(sheet.template, signed=None, public_url="https://tradewind.test", **sheet.values)
+
+    assert text.count("<h1>") == 1
+    assert sheet.status == (400 if "There is no answer yet" in text else 200)
+    for link in set(re.findall(r'href="/advise/answer\?a=([^"]+)"', text)):
+        other = filled(open_shelf(), {"a": [unquote(unescape(link))]}, TODAY)
+        assert not other.is_wrong, "no other answer that is proposed contradicts what was said"
+
+
+async def test_what_is_likely_to_cost_more_than_one_could_spend_is_marked(client: httpx.AsyncClient) -> None:
+    plain = await client.get("/advise/answer?a=1~2026-11-01~hub.must~pay.money~people.20")
+    poor = await client.get("/advise/answer?a=1~2026-11-01~hub.must~pay.money~people.20~budget_per_month.1900")
+    stored = await client.get("/advise/answer?a=1~2026-11-01~hub.must~pay.money~people.20~e.storage.1000")
+
+    assert "over your budget" not in plain.text
+    assert "over your budget" in poor.text
+    assert 'class="mark"' in poor.text
+    assert "results that are kept, 1000 TB" in stored.text
+    assert "These are guesses" not in stored.text

@@ -86,6 +86,13 @@ async def create(stage: Stage, user: str, *artifacts: Artifact, name: str = "c1"
         return await client.post(f"{API}/workspaces/lab/clusters", json=new(name) | software(*artifacts))
 
 
+async def told_of_depot(stage: Stage, cluster_id: str) -> list[str]:
+    """Return what ada reads of the depot among a cluster's events."""
+    async with stage.client("ada") as ada:
+        events = (await ada.get(f"{API}/workspaces/lab/clusters/{cluster_id}/events")).json()["items"]
+    return [one["event"]["message"] for one in events if one["event"]["kind"] == "software.depot"]
+
+
 def put(url: str, content: bytes = CONTENT) -> None:
     headers = {"Content-Type": "application/octet-stream"}
     urllib.request.urlopen(urllib.request.Request(url, data=content, method="PUT", headers=headers)).close()
@@ -209,6 +216,31 @@ async def test_without_a_store_that_signs_the_caller_is_told_to_bring_his_code_h
     assert told.json()["detail"]
     assert made.status_code == 400
     assert "can't read files of your computer" in made.json()["detail"]
+
+
+async def test_a_store_that_nobody_can_sign_in_to_stops_no_cluster_and_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("obstore")
+    pytest.importorskip("boto3")
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID", raising=False)
+    monkeypatch.setenv("AWS_PROFILE", "absent")
+    stage = await opened(tmp_path, "s3://b/p")
+    try:
+        told = await ask(stage, "ada", WHEEL)
+        made = (await create(stage, "ada")).json()
+        async with asyncio.timeout(10):
+            while not (said := await told_of_depot(stage, made["id"])):  # noqa: ASYNC110 - events are asked for
+                await asyncio.sleep(0.05)
+        machines = len(stage.world.machines)
+    finally:
+        await stage.aclose()
+
+    assert (told.status_code, told.json()["is_taken"]) == (200, False)
+    assert "(absent) could not be found" in told.json()["detail"]
+    assert machines
+    assert len(said) == 1
+    assert "(absent) could not be found" in said[0]
 
 
 async def test_an_admin_who_changes_anothers_software_deposits_nothing_for_them(stage: Stage) -> None:

@@ -110,6 +110,15 @@ logins.poll                 400   400   400 400 400    400    400    400   400  
 logins.with_hub             400   400   400 400 400    400    400    400   400      400  400      400    400
 logins.claim                403   403   403 403 403    403    403    403   403      403  403      403    403
 logins.sign_up              404   404   404 404 404    404    404    404   404      404  404      404    404
+reviews.list_all            200   200   200 200 200    200    200    200   200      200  403      403    200
+reviews.summary             200   200   200 200 200    200    200    200   200      200  403      403    200
+reviews.write               200   200   200 200 200    200    200    200   200      403  403      200    403
+reviews.withdraw            404   404   404 404 404    404    404    404   404      403  403      404    403
+reviews.decide              403   403   403 403 403    403    403    403   200      403  403      403    403
+reviews.answer              400   400   400 400 400    400    400    400   400      403  403      400    403
+reviews.speakers            200   200   200 200 200    200    200    200   200      200  403      403    200
+reviews.appoint             403   403   403 403 403    403    403    403   400      403  403      403    403
+reviews.dismiss             403   403   403 403 403    403    403    403   404      403  403      403    403
 advisor.partners            200   200   200 200 200    200    200    200   200      200  200      200    200
 advisor.partner             200   200   200 200 200    200    200    200   200      200  200      200    200
 advisor.questions           200   200   200 200 200    200    200    200   200      200  200      200    200
@@ -152,6 +161,11 @@ async def stage(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stage
         )
         row = insert(tables.computations).values(rows.computation_values(computation, "lab"))
         await stage.shared.assembly.store._transactions.write(lambda connection, row=row: connection.execute(row))
+    await stage.user("rita")  # who is in no workspace, and wrote a review that is published
+    async with stage.client("rita") as rita, stage.client("root") as root:
+        written = (await rita.put(f"{API}/partners/2i2c/review", json=REVIEW)).json()
+        await root.post(f"{API}/reviews/{written['id']}/decision", json={"publish": True})
+    stage.review = written["id"]
     yield stage
     stage.app.state.ending.set()
     await stage.aclose()
@@ -164,6 +178,7 @@ BODIES = {"clusters.scale": SCALING, "clusters.set_environment": {"environment":
 """Of what is put to a cluster."""
 QUERIES = {"advisor.advice": {"a": "1~2026-11-01~hub.must"}}
 NEWCOMER = {"secret": "made-up", "name": "eve"}
+REVIEW = {"used_for": "research", "used_from": "2024-01-01", "interest": "none", "points": {"ease": 4}}
 
 
 async def ask(stage: Stage, operation: Operation, column: str) -> httpx.Response:
@@ -191,6 +206,10 @@ async def ask(stage: Stage, operation: Operation, column: str) -> httpx.Response
         "logins.with_hub": {"token": "made-up"},
         "logins.claim": NEWCOMER,
         "logins.sign_up": NEWCOMER,
+        "reviews.write": REVIEW,
+        "reviews.decide": {"publish": True},
+        "reviews.answer": {"text": "Thank you."},
+        "reviews.appoint": {"user": "rita"},
     }
     names = {
         "workspace": "lab",
@@ -202,7 +221,8 @@ async def ask(stage: Stage, operation: Operation, column: str) -> httpx.Response
         "environment": await environment_of(stage, f"e{number}" if operation.name == "environments.remove" else "kept"),
         "webhook": "made-up",
         "invitation": "made-up",
-        "partner": "coiled",
+        "partner": "nebari" if operation.name == "reviews.withdraw" else "2i2c",
+        "review": stage.review,
     }
     if operation.name == "people.remove":
         names["user"] = await spare(stage, number)

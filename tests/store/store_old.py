@@ -145,6 +145,22 @@ NAMED: dict[str, dict[str, Any]] = {
     },
 }
 """The same from revision 0003 on."""
+REVIEWED: dict[str, dict[str, Any]] = {
+    "reviews": {
+        "id": "review-1",
+        "partner": "2i2c",
+        "user_id": "u1",
+        "user": "ada",
+        "written_at": T0,
+        "said": '{"used_for":"research","used_from":"2024-01-01","interest":"none","points":{"ease":4}}',
+        "status": "published",
+        "decided_by": "root",
+        "decided_at": T0,
+        "reason": "",
+    },
+    "speakers": {"partner": "2i2c", "user_id": "u2", "user": "bob", "appointed_by": "root", "appointed_at": T0},
+}
+"""The same from revision 0005 on."""
 
 
 async def fill_old(url: str) -> None:
@@ -155,7 +171,7 @@ async def fill_old(url: str) -> None:
     await store.aclose()
     engine, _ = database.connect(url)
     with engine.begin() as connection:
-        for table, row in (SHARED | NAMED).items():
+        for table, row in (SHARED | NAMED | REVIEWED).items():
             connection.execute(insert(schema.metadata.tables[table]), row)
     engine.dispose()
 

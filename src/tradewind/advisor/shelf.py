@@ -69,6 +69,13 @@ def open_freedoms() -> Freedoms:
 
 
 @functools.cache
+def open_metered() -> Mapping[str, tuple[str, ...]]:
+    """Return by which providers the use of a partner is metered, by the partner's id. Raises ConfigError."""
+    tables = parsed(_text(HERE / "metered.toml"), "metered.toml")
+    return {partner: tuple(providers) for partner, providers in tables.items()}
+
+
+@functools.cache
 def open_words_of_moves() -> Mapping[str, Mapping[str, str]]:
     """Return how each fact of an infrastructure is told to somebody who moves. Raises ConfigError."""
     return parsed(_text(HERE / "freedom" / "ways.toml"), "freedom/ways.toml")

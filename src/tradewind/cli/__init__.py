@@ -26,6 +26,7 @@ COMMANDS = {
         "What a group's computing would cost in a month, each way to run it.",
     ),
     "partner": ("tradewind.cli.partner:partner", "What is known of each infrastructure: list, show, compare, lint."),
+    "review": ("tradewind.cli.review:review", "What people who used a partner say of it: list, write, answer, …."),
     "freedom": ("tradewind.cli.freedom:freedom", "How free a project is to leave, line by line; what a move changes."),
     "setup": ("tradewind.cli.setup:setup", "Settings for an infrastructure, found by asking it."),
     "doctor": ("tradewind.cli.doctor:doctor", "Check this machine, the store and each provider."),

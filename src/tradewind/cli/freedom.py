@@ -26,6 +26,7 @@ from tradewind.errors import ConfigError
 QUIET = "bright_black"
 SHOWN_PLACES = 3
 MOST_UNREAD = 10
+MOST_LOSSES = 12
 
 
 @click.command("freedom")
@@ -147,8 +148,11 @@ def _print(console: Console, path: Path, report: Report, today: date, *, everyth
             ),
             soft_wrap=True,
         )
-    for loss in report.losses:
+    shown = report.losses if everything else report.losses[:MOST_LOSSES]
+    for loss in shown:
         _print_loss(console, loss, report, today, everything=everything)
+    if len(report.losses) > len(shown):
+        console.print(f"\nand {len(report.losses) - len(shown)} more, none dearer; --all shows them", style=QUIET)
     if report.accepted:
         console.print(Text("\nGiven up on purpose", style="bold"))
     for loss in report.accepted:

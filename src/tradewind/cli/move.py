@@ -127,17 +127,15 @@ def _changes(start: Start, to: str, settings: Settings) -> Iterator[CodeChange]:
         yield change(says, is_needed=True)
     if "provider" in start.computed:
         yield change("provider= is computed: see to it that it says so", is_needed=False)
-    try:
-        spec = spec_from(
-            {**DEFAULTS, **_meant(given)},
-            replace(settings, provider=provider),
-            default_name="moved",
-            shares_files=False,
-        )
-        for note in honoured(spec, find_provider(provider)):
-            yield change(note, is_needed=False)
-    except TradewindError as error:
-        yield change(str(error), is_needed=True)
+    # Each keyword alone: of several that are refused, all are named.
+    for name, value in given.items():
+        try:
+            keywords = {**DEFAULTS, **_meant({name: value})}
+            spec = spec_from(keywords, replace(settings, provider=provider), default_name="moved", shares_files=False)
+            for note in honoured(spec, find_provider(provider)):
+                yield change(note, is_needed=False)
+        except TradewindError as error:
+            yield change(str(error), is_needed=True)
     computed = [name for name in start.computed if name in WEIGHED]
     if computed:
         names = ", ".join(f"{name}=" if name != "**" else "**keywords" for name in computed)
@@ -223,6 +221,11 @@ def _settings_lines(here: Way, there: Way) -> Iterator[str]:
         yield f"`tradewind setup {there.name} --write` asks what there is, and writes the table [{there.name}]"
     for setting in needed:
         yield f"{setting.key}: {setting.meaning}"
+    known = {setting.key.partition(".")[2]: setting for setting in there.settings}
+    for setting in here.settings:
+        same = known.get(setting.key.partition(".")[2])
+        if setting.is_given and same is not None and not same.is_given:
+            yield f"{setting.key}, which you have set, becomes {same.key}; see whether its value means the same there"
     given = [setting.key for setting in there.settings if setting.is_given]
     if given:
         yield f"set already: {', '.join(given)}"

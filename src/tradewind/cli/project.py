@@ -45,7 +45,7 @@ def read_project(root: Path, freedoms: Freedoms) -> Project:
             looked.append(look_at(Document(path=relative, text=text), freedoms))
     if not looked and not unread:
         raise BadRequest(f"{root} holds no Python, notebook or file of packages; name the folder of a project.")
-    return Project(looked=tuple(looked), paths=tuple(paths), unread=tuple(unread))
+    return Project(looked=tuple(looked), paths=tuple(paths), unread=tuple(unread), is_whole=root.is_dir())
 
 
 def read_documents(root: Path) -> tuple[Document, ...]:

@@ -163,6 +163,12 @@ class Engine(Api, Protocol):
         False also of a server, which can't read the caller's files.
         """
 
+    def expect(self, provider: str, planned: DryRun, environment: Environment) -> None:
+        """Let machines begin with as much of the caller's software as they can get by themselves.
+
+        A hint, given while the rest of it is being built: returns at once, may do nothing.
+        """
+
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """Wait in this thread for ``coroutine``, one of the verbs."""
 

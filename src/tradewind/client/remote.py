@@ -108,6 +108,9 @@ class Remote:
         """Return False: a server can't read files of this machine, so there is no use in preparing them for it."""
         return False
 
+    def expect(self, provider: str, planned: DryRun, environment: Environment) -> None:
+        """Do nothing: a server begins with what is written down."""
+
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """Wait in this thread for ``coroutine``."""
         return self._loop.run(coroutine)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
 from collections.abc import Mapping
 from contextlib import suppress
@@ -21,9 +22,11 @@ from tradewind.client.forwarding import forwarding_for
 from tradewind.client.keywords import duration_from
 from tradewind.client.session import ENDS_WITHIN_S, Session
 from tradewind.client.sync import Sync
-from tradewind.errors import BadRequest
+from tradewind.errors import BadRequest, TradewindError
 from tradewind.model.cluster import ClusterSpec, ClusterStatus, Scaling
 from tradewind.model.usage import Receipt
+
+log = logging.getLogger("tradewind")
 
 CODE_FRAMES = "distributed.diagnostics.computations.nframes"
 WATCH_S = 0.5
@@ -85,6 +88,11 @@ class Running(distributed.deploy.Cluster):
             try:
                 with self._display.starting():
                     self.sync(self._start)
+            except TradewindError as error:
+                self._abort()
+                # What went wrong stands in its message; which of our frames it passed says nothing to who reads it.
+                log.debug("the start was given up", exc_info=error)
+                raise error.with_traceback(None) from None
             except BaseException:
                 self._abort()
                 raise

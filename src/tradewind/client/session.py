@@ -133,7 +133,13 @@ class Session:
         # Imported by who needs it alone: a local cluster's start is shorter than some imports.
         prepare = importlib.import_module("tradewind.client.software").prepare
         environment: Environment = await asyncio.to_thread(
-            prepare, self.spec, planned, self._public_indexes, is_streamed=self._streams, say=self._say
+            prepare,
+            self.spec,
+            planned,
+            self._public_indexes,
+            is_streamed=self._streams,
+            say=self._say,
+            while_building=lambda listed: self.api.expect(self.spec.provider, planned, listed),
         )
         if self._streams:
             environment = await self._left_here(environment)

@@ -108,6 +108,7 @@ def carried(
     *,
     with_modules: bool = True,
     say: Callable[[str], None] = log.warning,
+    while_building: Callable[[Environment], None] | None = None,
 ) -> Environment:
     """Return software with the files of it that no index has.
 
@@ -121,6 +122,8 @@ def carried(
         Whether plain modules of the working directory travel too.
     say : callable
         Told in a sentence what was done otherwise than usual.
+    while_building : callable, optional
+        See :func:`tradewind.boot.environment.carry.carry`.
 
     Raises
     ------
@@ -128,7 +131,12 @@ def carried(
         What is the caller's own can't be built, or not for those machines.
     """
     environment = carry(
-        wanted.environment, cache_directory(), public=public_indexes, with_modules=with_modules, say=say
+        wanted.environment,
+        cache_directory(),
+        public=public_indexes,
+        with_modules=with_modules,
+        say=say,
+        while_building=while_building,
     )
     check_carried(environment, wanted.target)
     return environment
@@ -142,12 +150,14 @@ def prepare(
     is_streamed: bool = False,
     here: Environment | None = None,
     say: Callable[[str], None] = log.info,
+    while_building: Callable[[Environment], None] | None = None,
 ) -> Environment:
     """Return the software with the files of it that no index has; what differs there is said in the log.
 
     Where it is streamed and nobody says what the machines are, they have software of their own: the caller's is left
-    as it is. ``here`` is what was captured, by default now; ``say`` is told in a sentence what takes long. Raises as
-    :func:`find` does, and where what is the caller's own can't be built, or not for those machines.
+    as it is. ``here`` is what was captured, by default now; ``say`` is told in a sentence what takes long, and
+    ``while_building`` what machines can begin with. Raises as :func:`find` does, and where what is the caller's own
+    can't be built, or not for those machines.
     """
     here = here if here is not None else capture()
     known = Target.oldest(line.offer.target for line in planned.instances)
@@ -155,7 +165,7 @@ def prepare(
     for note in wanted.notes():
         log.warning(note) if any(map(is_far, wanted.differences)) else log.info(note)
     say("Packing what no index has.")
-    return carried(wanted, public_indexes)
+    return carried(wanted, public_indexes, while_building=while_building)
 
 
 def anew(

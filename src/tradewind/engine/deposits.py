@@ -51,10 +51,11 @@ class Deposits:
         self._asker.refuse_unless(Action.CREATE_CLUSTER)
         check_keepable(wanted)
         check_artifacts(wanted.artifacts)
-        depot, circle = await self._depot(wanted.provider), self._circle_of(self._asker.caller.user)
-        if isinstance(depot, str):
-            return Deposit(is_taken=False, detail=depot)
+        circle = self._circle_of(self._asker.caller.user)
         try:
+            depot = await self._depot(wanted.provider)
+            if isinstance(depot, str):
+                return Deposit(is_taken=False, detail=depot)
             missing = await depot.lacking(circle, wanted.artifacts)
             urls = await asyncio.gather(*(depot.depositing(circle, one) for one in missing))
         except OSError as error:
@@ -71,13 +72,13 @@ class Deposits:
         is_from_afar = self._asker.is_from_afar
         artifacts = tuple(replace(one, is_deposited=is_from_afar) for one in environment.artifacts)
         if is_from_afar and artifacts:
-            depot = await self._depot(provider)
-            if isinstance(depot, str):
-                raise BadRequest(
-                    f"this server can't read files of your computer ({artifacts[0].file_name!r} for one), and {depot}. "
-                    f"Leave them out: {STREAMED}."
-                )
             try:
+                depot = await self._depot(provider)
+                if isinstance(depot, str):
+                    raise BadRequest(
+                        f"this server can't read files of your computer ({artifacts[0].file_name!r} for one), and "
+                        f"{depot}. Leave them out: {STREAMED}."
+                    )
                 missing = await depot.lacking(self._circle_of(owner), artifacts)
             except OSError as error:
                 raise Unavailable(str(error)) from None
@@ -89,13 +90,15 @@ class Deposits:
         return replace(environment, artifacts=artifacts)
 
     async def _depot(self, provider: str) -> Depot | str:
-        """Return where deposits for machines of a provider lie, or why there is no such place. Raises BadRequest."""
+        """Return where deposits for machines of a provider lie, or why there is no such place.
+
+        Raises BadRequest for such a provider, OSError where the place can't be used for now.
+        """
         can = self._offered(provider).capabilities
         if can.same_file_system or not can.runs_software:
             return f"what {provider!r} launches fetches none"
         try:
-            # Opening one imports libraries.
-            depot = await asyncio.to_thread(self._depots.of, self._asker.workspace)
+            depot = await self._depots.of(self._asker.workspace)
         except (ConfigError, MissingExtra) as error:
             return f"its store can't be used: {error}"
         if depot is None:

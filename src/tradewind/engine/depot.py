@@ -26,32 +26,30 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, urlsplit
-from urllib.request import url2pathname
+from urllib.parse import quote
 
+from tradewind import wire
 from tradewind.boot.process import Publishing
-from tradewind.boot.restore.addresses import bare
 from tradewind.config import SoftwareSettings
-from tradewind.errors import ConfigError, MissingExtra, Unavailable
+from tradewind.engine.bucket import check_signs, directory_of, first_line, opened
+from tradewind.errors import BadRequest, ConfigError, MissingExtra, Unavailable
 from tradewind.model.environment import Artifact
 
-SCHEMES = ("file", "s3", "gs", "az")
 READ_WITHIN = timedelta(hours=12)
 """How long an address may be read: machines may wait in a queue before they start."""
 WRITE_WITHIN = timedelta(hours=6)
 DEPOSIT_WITHIN = timedelta(minutes=15)
 """How long a caller from afar may begin to write."""
 ANSWER_WITHIN_S = 5.0
-"""For a question; a round of the engine has 15 s for everything."""
-GIVEN_WITHIN_S = 6.0
-"""How long a round waits for files on their way; after that they go on, and the round comes again."""
+"""For one question. Who asks several has an end of his own."""
+GIVEN_WITHIN_S = 3.0
+"""How long a round waits for files on their way; after that they go on, and the round comes again. Less than it has for
+all that it asks of a store, or it would never say that they are on their way."""
 AGAIN = timedelta(seconds=2)
 BELIEVED_FOR_S = 3600.0
 """How long a file that was there counts as being there: the store's own rules may end it."""
 TRIED_AGAIN_AFTER_S = 60.0
 """A store that couldn't be opened is left alone for so long: rounds come each few seconds."""
-MOST_TOLD = 1000
-"""Troubles that are remembered as told; beyond them the oldest may be told once more."""
 NAME = re.compile(r"[0-9a-f]{16}\.tar\.gz")
 SHA256 = re.compile(r"[0-9a-f]{64}")
 RECORD = "record.json"
@@ -64,6 +62,16 @@ class Packed:
 
     address: str
     """Where it is read; signed where that is needed."""
+    sha256: str
+    size: int
+    """Bytes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Record:
+    """What a machine says of the archive that it has put there."""
+
+    name: str
     sha256: str
     size: int
     """Bytes."""
@@ -83,12 +91,16 @@ class Depot:
         It isn't such a URL, or what it takes to use it isn't set.
     MissingExtra
         Who speaks with object stores isn't installed.
+    OSError
+        Its credentials can't sign addresses, or not now.
     """
 
     def __init__(self, url: str) -> None:
         self.url = url
-        self._directory = _directory_of(url)
-        self._obstore, self._store = _opened(url)
+        self._directory = directory_of(url)
+        self._obstore, self._store = opened(url)
+        if self._directory is None:
+            check_signs(url, self._obstore, self._store)
         self._there: dict[str, float] = {}  # until when that is believed, by the loop's clock
         self._going: dict[str, asyncio.Task[None]] = {}
 
@@ -125,7 +137,8 @@ class Depot:
                     del self._going[key]
             for task in going.values():
                 task.result()
-        return {sha256: await self._address("GET", key, READ_WITHIN) for sha256, key in keys.items()}
+        urls = await asyncio.gather(*(self._address("GET", key, READ_WITHIN) for key in keys.values()))
+        return dict(zip(keys, urls, strict=True))
 
     @property
     def takes_deposits(self) -> bool:
@@ -152,17 +165,16 @@ class Depot:
             answer = await self._ask(self._obstore.get_async(self._store, f"{place}/{RECORD}"))
             if answer.meta["size"] > LONGEST_RECORD:
                 return None
-            # Machines write this: nothing in it is believed that could name something else.
-            told = json.loads(bytes(await self._ask(answer.bytes_async())))
-            name, sha256, size = str(told["name"]), str(told["sha256"]), int(told["size"])
-        except (FileNotFoundError, ValueError, KeyError, TypeError):
+            record = wire.load_json(_Record, bytes(await self._ask(answer.bytes_async())))
+        except (FileNotFoundError, BadRequest):
             return None
-        if not NAME.fullmatch(name) or not SHA256.fullmatch(sha256):
+        # Machines write this: nothing in it is believed that could name something else.
+        if not NAME.fullmatch(record.name) or not SHA256.fullmatch(record.sha256):
             return None
-        if not await self._has(f"{place}/{name}", size):
+        if not await self._has(f"{place}/{record.name}", record.size):
             return None  # the store's own rules have ended it: who comes packs anew
-        address = await self._address("GET", f"{place}/{name}", READ_WITHIN)
-        return Packed(address=address, sha256=sha256, size=size)
+        address = await self._address("GET", f"{place}/{record.name}", READ_WITHIN)
+        return Packed(address=address, sha256=record.sha256, size=record.size)
 
     async def publishing(self, circle: tuple[str, ...], content_hash: str) -> Publishing:
         """Return where a machine may put a packed environment, under a name of its own."""
@@ -170,11 +182,11 @@ class Depot:
         if self._directory is not None:
             # Made here: a machine that doesn't find it sees another disk, and mustn't fill that.
             await asyncio.to_thread(os.makedirs, self._directory / place, exist_ok=True)
-        return Publishing(
-            archive=await self._address("PUT", f"{place}/{name}", WRITE_WITHIN),
-            record=await self._address("PUT", f"{place}/{RECORD}", WRITE_WITHIN),
-            name=name,
+        archive, record = await asyncio.gather(
+            self._address("PUT", f"{place}/{name}", WRITE_WITHIN),
+            self._address("PUT", f"{place}/{RECORD}", WRITE_WITHIN),
         )
+        return Publishing(archive=archive, record=record, name=name)
 
     def _on_its_way(self, key: str, path: Path, sha256: str) -> asyncio.Task[None]:
         """Return the task that brings a file; one that failed stays until somebody has heard of it."""
@@ -190,7 +202,7 @@ class Depot:
             try:
                 await self._told(self._obstore.put_async(self._store, key, path))
             except FileNotFoundError as error:  # the bucket isn't there
-                raise OSError(f"{self.url}: {_first_line(error)}") from None
+                raise OSError(f"{self.url}: {first_line(error)}") from None
         self._there[key] = asyncio.get_running_loop().time() + BELIEVED_FOR_S
         del self._going[key]
 
@@ -219,7 +231,7 @@ class Depot:
         except FileNotFoundError:
             raise
         except (self._obstore.exceptions.BaseError, OSError, ValueError) as error:
-            raise OSError(f"{self.url}: {_first_line(error)}") from None
+            raise OSError(f"{self.url}: {first_line(error)}") from None
 
 
 class Depots:
@@ -240,16 +252,8 @@ class Depots:
         self._installation = installation
         self._is_shared = is_shared
         self._depots: dict[str, Depot] = {}
-        self._unusable: dict[str, tuple[float, ConfigError | MissingExtra]] = {}
-        self._told: dict[tuple[str, str], None] = {}
-
-    def is_news(self, cluster_id: str, trouble: str) -> bool:
-        """Whether a cluster's people weren't told of this trouble yet; from now on they were."""
-        is_news = (cluster_id, trouble) not in self._told
-        self._told[cluster_id, trouble] = None
-        if len(self._told) > MOST_TOLD:
-            del self._told[next(iter(self._told))]
-        return is_news
+        self._opening: dict[str, asyncio.Task[Depot | Exception]] = {}
+        self._unusable: dict[str, tuple[float, Exception]] = {}
 
     def circle(self, workspace: str, owner: str) -> tuple[str, ...]:
         """Return who uses each other's archives: nobody but their own maker, since who packs decides what others run.
@@ -265,76 +269,48 @@ class Depots:
         """
         return depot.takes_deposits or not self._is_shared
 
-    def of(self, workspace: str) -> Depot | None:
-        """Return the depot of a workspace; None where it has none. Raises as :class:`Depot` does."""
+    async def of(self, workspace: str) -> Depot | None:
+        """Return the depot of a workspace; None where it has none. Raises as :class:`Depot` does.
+
+        One that opens slowly goes on opening after an OSError says so, and for all that asked.
+        """
         url = self._settings.artifacts_urls.get(workspace) or self._settings.artifacts_url
         if url is None:
             return None
-        if url not in self._depots:
-            self._depots[url] = self._opened(url)
-        return self._depots[url]
-
-    def _opened(self, url: str) -> Depot:
+        if url in self._depots:
+            return self._depots[url]
         at, error = self._unusable.get(url, (0.0, None))
-        if error is not None and time.monotonic() < at + TRIED_AGAIN_AFTER_S:
-            raise type(error)(str(error))
+        if error is None or time.monotonic() >= at + TRIED_AGAIN_AFTER_S:
+            if url not in self._opening:
+                self._opening[url] = asyncio.create_task(self._opened(url))
+            opening = self._opening[url]
+            if not (await asyncio.wait((opening,), timeout=ANSWER_WITHIN_S))[0]:
+                raise OSError(f"{url}: its sign-in doesn't answer within {ANSWER_WITHIN_S:.0f} s")
+            found = opening.result()
+            if isinstance(found, Depot):
+                return found
+            error = found
+        raise type(error)(str(error))
+
+    async def _opened(self, url: str) -> Depot | Exception:
+        """Return a depot, or why there is none, which is remembered for a while."""
         try:
-            return Depot(url)
-        except (ConfigError, MissingExtra) as error:
+            # Libraries are imported, and a sign-in may ask for credentials.
+            found = self._depots[url] = await asyncio.to_thread(Depot, url)
+        except (ConfigError, MissingExtra, OSError) as error:
             self._unusable[url] = time.monotonic(), error.with_traceback(None)
-            raise
+            return error
+        else:
+            return found
+        finally:
+            del self._opening[url]
 
 
 def check_urls(settings: SoftwareSettings) -> None:
     """Raise ConfigError for a store that is named as none can be; nothing is opened."""
     for url in (settings.artifacts_url, *settings.artifacts_urls.values()):
         if url is not None:
-            _directory_of(url)
-
-
-def _directory_of(url: str) -> Path | None:
-    """Return the directory that a ``file://`` URL names; None for any other. Raises ConfigError."""
-    forms = "file:///shared/depot, s3://bucket/prefix, gs://bucket/prefix or az://container/prefix"
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        raise ConfigError(f"artifacts_url is no address; write {forms}, without a password in it") from None
-    # A password with a "/" in it isn't in the netloc any more, so no prefix has an "@" either.
-    may_be_secret = parts.query or parts.fragment or (parts.scheme != "file" and "@" in url)
-    if parts.scheme not in SCHEMES or may_be_secret:
-        raise ConfigError(f"artifacts_url is {bare(url)!r}; write {forms}, without a password in it")
-    if parts.scheme != "file":
-        return None
-    if parts.netloc not in {"", "localhost"} or not parts.path.strip("/"):
-        raise ConfigError(f"artifacts_url is {url!r}; write the absolute path of a directory, as file:///shared/depot")
-    return Path(url2pathname(parts.path))
-
-
-def _opened(url: str) -> tuple[Any, Any]:
-    try:
-        import obstore
-        from obstore.store import from_url
-    except ImportError:
-        raise MissingExtra("artifacts_url needs obstore: pip install 'tradewind[software]'") from None
-    words: dict[str, Any] = {}
-    if url.startswith("file:"):
-        words["mkdir"] = True
-    else:
-        words["retry_config"] = {"max_retries": 3, "retry_timeout": timedelta(seconds=20)}
-        endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or ""
-        words["client_options"] = {"allow_http": url.startswith("s3:") and endpoint.startswith("http://")}
-    if url.startswith("s3:") and "AWS_ACCESS_KEY_ID" not in os.environ:
-        try:
-            # With boto3 there, profiles and sign-ins of the user's own settings count as they do everywhere.
-            from obstore.auth.boto3 import Boto3CredentialProvider
-
-            words["credential_provider"] = Boto3CredentialProvider()
-        except (ImportError, ValueError):
-            pass  # what else there is: a machine's or a pod's own identity
-    try:
-        return obstore, from_url(url, **words)
-    except (obstore.exceptions.BaseError, ValueError, OSError) as error:
-        raise ConfigError(f"artifacts_url {url!r} can't be used: {_first_line(error)}") from None
+            directory_of(url)
 
 
 def _place(circle: tuple[str, ...], content_hash: str) -> str:
@@ -354,8 +330,3 @@ def _check(path: Path, sha256: str) -> None:
         found = hashlib.file_digest(file, "sha256").hexdigest()
     if found != sha256:
         raise OSError(f"{path} isn't the file that was made: remove it and start the cluster anew")
-
-
-def _first_line(error: BaseException) -> str:
-    """Return what a store says, without what its library adds for its own makers."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:400].rstrip(": ")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import importlib
+import logging
 import os
 import threading
 from collections.abc import Coroutine
@@ -15,9 +16,12 @@ from concurrent.futures import Future
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from tradewind.boot.process import Software
 from tradewind.config import Settings, data_directory
 from tradewind.engine.access.identity import installation
 from tradewind.errors import TradewindError
+from tradewind.model.environment import Environment
+from tradewind.model.views import DryRun
 from tradewind.providers.base import Provider, ProviderSettings
 from tradewind.providers.registry import open_provider
 
@@ -32,6 +36,7 @@ if TYPE_CHECKING:
 else:
     Verbs = object  # the real ones are imported on the engine's thread, and found by __getattr__
 
+log = logging.getLogger("tradewind")
 T = TypeVar("T")
 ELSEWHERE = {
     "deposit": ("deposits", "deposit"),
@@ -88,6 +93,14 @@ class Solo(Verbs):
         """Return whether what a provider launches must be given the caller's software."""
         can = self._provider(provider).capabilities
         return can.runs_software and not can.same_file_system
+
+    def expect(self, provider: str, planned: DryRun, environment: Environment) -> None:
+        """Tell a provider what will be ordered soon; returns at once."""
+        software = self._settings.software
+        if software.artifacts_url or software.artifacts_urls:
+            return  # machines unpack there what another one has packed
+        hint = self._provider(provider).expect(planned.instances, Software(environment=environment))
+        asyncio.run_coroutine_threadsafe(hint, self._loop).add_done_callback(_note_fault)
 
     def __getattr__(self, verb: str) -> Any:
         """Return ``verb`` of who answers it, to be awaited on the caller's loop."""
@@ -192,3 +205,8 @@ class Solo(Verbs):
         opening = self._opening
         if opening is not None and opening.done() and not opening.exception():
             opening.result().engine.poke()
+
+
+def _note_fault(hint: Future[None]) -> None:
+    if not hint.cancelled() and (error := hint.exception()) is not None:
+        log.warning("a fault of ours, where machines were to begin early: %r", error)

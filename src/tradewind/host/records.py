@@ -273,7 +273,7 @@ def read_json(path: Path) -> dict[str, Any] | None:
     """Return the object in a file; None if there is no such file, or nothing that can be read in it."""
     try:
         data = json.loads(path.read_bytes())
-    except (FileNotFoundError, ValueError):
+    except (FileNotFoundError, ValueError, RecursionError):
         # A power cut leaves files empty; one of those must not hide all other instances.
         return None
     return data if isinstance(data, dict) else None

@@ -161,6 +161,6 @@ class UserChange:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Appointment:
-    """Who becomes owner of a workspace that has none left."""
+    """Who is given an office: owner of a workspace that has none left, or the voice of a partner."""
 
     user: str

@@ -8,12 +8,13 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import ClassVar, Self
 
-from tradewind.boot.process import Boot
+from tradewind.boot.process import Boot, Software
 from tradewind.errors import BadRequest
 from tradewind.model.cluster import ClusterSpec
 from tradewind.model.instance import Contact, Marks, ObservedInstance
 from tradewind.model.offer import Offer
 from tradewind.model.resources import Need
+from tradewind.model.views import PlannedInstances
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,6 +174,19 @@ class Provider(ABC):
 
     def prepare(self) -> None:  # noqa: B027 - a hint, most providers have nothing to warm
         """Get ready for a launch that is about to come. A hint: returns at once, may do nothing."""
+
+    async def expect(self, planned: Sequence[PlannedInstances], software: Software) -> None:  # noqa: B027 - a hint
+        """Begin to have there what instances like these will need, before any is ordered. A hint: may do nothing.
+
+        What it begins is no instance: nobody pays for it, and it ends by itself. Raises nothing that matters.
+
+        Parameters
+        ----------
+        planned : sequence of PlannedInstances
+            What is about to be ordered.
+        software : Software
+            As much of theirs as is known, without any file.
+        """
 
     def on_change(self, poke: Callable[[], None]) -> None:  # noqa: B027 - a hint, most infrastructures don't call back
         """Call ``poke`` when something may have changed. A hint for promptness, never the truth."""

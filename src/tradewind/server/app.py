@@ -31,6 +31,7 @@ from tradewind.server import (
     openapi,
     people,
     problems,
+    reviews,
     stream,
 )
 from tradewind.server.context import request_id
@@ -54,6 +55,7 @@ TABLES = (
     stream.table,
     people.table,
     logins.table,
+    reviews.table,
     advisor.table,
 )
 OPERATIONS: tuple[Operation, ...] = tuple(operation for table in TABLES for operation in table.operations)

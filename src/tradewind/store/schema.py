@@ -392,3 +392,37 @@ facts = Table(
     Column("name", Text, primary_key=True),
     Column("value", Text, nullable=False),
 )
+
+reviews = Table(
+    "reviews",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("partner", Text, nullable=False),
+    Column("user_id", Text, nullable=False),
+    Column("user", Text, nullable=False),
+    Column("written_at", UtcTime, nullable=False),
+    # What its writer said, and what we metered of it.
+    Column("said", Text, nullable=False),
+    Column("proof", Text),
+    Column("status", Text, nullable=False),
+    Column("decided_by", Text),
+    Column("decided_at", UtcTime),
+    Column("reason", Text, nullable=False),
+    Column("answer_by", Text),
+    Column("answered_at", UtcTime),
+    Column("answer", Text),
+    # Of one person there is one review of a partner: a second one takes its place.
+    Index(None, "partner", "user_id", unique=True),
+    Index(None, "status", "written_at"),
+)
+
+speakers = Table(
+    "speakers",
+    metadata,
+    Column("partner", Text, nullable=False),
+    Column("user_id", Text, nullable=False),
+    Column("user", Text, nullable=False),
+    Column("appointed_by", Text, nullable=False),
+    Column("appointed_at", UtcTime, nullable=False),
+    PrimaryKeyConstraint("partner", "user_id"),
+)

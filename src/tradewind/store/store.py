@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable, Collection, Sequence, Set
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tradewind.model.budget import Reservation
 from tradewind.model.cluster import Cluster, ClusterStatus, Intent
@@ -30,6 +33,9 @@ from tradewind.store.spending.money import Treasury
 from tradewind.store.sql import database
 from tradewind.store.sql.transactions import Transactions
 
+if TYPE_CHECKING:
+    from tradewind.store.reviews import Reviews
+
 __all__ = ["Changes", "ClusterSecrets", "Lease", "Loaded", "Page", "Store"]
 
 
@@ -52,6 +58,12 @@ class Store:
         self.idempotency = Idempotency(transactions)
         self.money = Treasury(transactions)
         self.outbox = Outbox(transactions)
+
+    @cached_property
+    def reviews(self) -> Reviews:
+        """What it knows of reviews; imported on first use, since only servers keep any."""
+        made: Reviews = importlib.import_module("tradewind.store.reviews").Reviews(self._transactions)
+        return made
 
     @property
     def place(self) -> str:

@@ -27,6 +27,7 @@ from tests.boot.environment.projects import (
 from tradewind.boot.environment import build, carry
 from tradewind.boot.environment.capture import capture
 from tradewind.boot.environment.carry import place_of
+from tradewind.engine.rounds.software import base_of
 from tradewind.errors import BadRequest
 from tradewind.model.environment import Artifact, Environment, Package
 
@@ -495,3 +496,18 @@ def test_this_python_can_build_with_pip_where_there_is_no_uv(desk: Desk, monkeyp
     assert desk.said == []
     assert sys.executable
     assert "mine/table.csv" in desk.names(environment, "mine-")
+
+
+def test_machines_are_told_once_what_they_can_begin_with_while_something_is_made(desk: Desk) -> None:
+    distribution(desk.site, "alpha")
+    editable(desk)
+    (desk.work / "plain.py").write_text("answer = 42")
+    told: list[Environment] = []
+
+    whole = desk.carry(while_building=told.append)
+    again = desk.carry(while_building=told.append)
+
+    assert [sorted(package.name for package in one.packages) for one in told] == [["alpha", "tradewind"]]
+    assert not told[0].artifacts
+    assert told[0].content_hash == base_of(whole), "a machine finds by it what it has made"
+    assert again == whole

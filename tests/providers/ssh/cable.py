@@ -15,6 +15,8 @@ class Cable:
         self.is_out = False
         self.is_deaf = False
         """Whether it swallows everything and tells nobody."""
+        self.speed: float | None = None
+        """Bytes a second that go to the host; None is as many as come."""
         self._server: asyncio.Server | None = None
         self._ends: set[asyncio.StreamWriter] = set()
 
@@ -56,6 +58,8 @@ class Cable:
                 if left is not None:
                     chunk = chunk[:left]
                     setattr(self, way, left - len(chunk))
+                if way == "up" and self.speed is not None:
+                    await asyncio.sleep(len(chunk) / self.speed)
                 writer.write(chunk)
                 await writer.drain()
                 if getattr(self, way) == 0:

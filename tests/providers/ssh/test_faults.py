@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from tradewind.errors import NoCapacity, ProviderError, Rejected, Unavailable
 from tradewind.model.environment import Artifact, Environment
 from tradewind.model.instance import InstanceStatus, Role
 from tradewind.model.offer import Offer
-from tradewind.model.resources import GIB, Resources
+from tradewind.model.resources import GIB, Need, Range, Resources
 from tradewind.providers.base import Order
 
 from .cable import Cable
@@ -271,6 +272,20 @@ async def test_a_host_whose_key_is_not_known_is_refused_with_its_fingerprint_and
     assert f"`mkdir -p -m 700 {tmp_path / 'never-used-ssh'} && ssh-keyscan" in str(refused.value)
 
 
+async def test_hosts_whose_keys_are_not_known_are_all_named_at_once_whatever_they_cost(
+    lab: Lab, tmp_path: Path
+) -> None:
+    (tmp_path / "known").write_text("")
+    hosts = [lab.host(f"ws{n}", price_per_hour=Decimal(n)) for n in (1, 2, 3)]
+    provider = lab.provider(*hosts, known_hosts=str(tmp_path / "known"))
+    offer = (await provider.offers(Need(cpus=Range(minimum=1, maximum=1))))[0]
+
+    with pytest.raises(Rejected) as refused:
+        await launch(provider, replace(ordered(Role.WORKER), offer=offer))
+
+    assert [f"the key of ws{n} isn't known" in str(refused.value) for n in (1, 2, 3)] == [True] * 3
+
+
 async def test_a_host_that_shows_another_key_than_before_is_refused_as_such(lab: Lab, tmp_path: Path) -> None:
     other = keygen(tmp_path / "another").with_suffix(".pub").read_text().split()
     (tmp_path / "known").write_text(f"[127.0.0.1]:{lab.server.port} {other[0]} {other[1]}\n")
@@ -322,6 +337,38 @@ async def test_a_login_shell_that_talks_disturbs_nobody(tmp_path: Path, environm
         (handle,) = await launch(lab.provider(), ordered())
         assert handle.handle.startswith("ws1/")
         await lab.aclose()
+
+
+HELLO = '"now": 1e9, "python": "3.11.0", "root": "/r", "platform": "linux-x86_64", "glibc": "2.36"'
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ["{}"],
+        ['{"now": "soon"}'],
+        ['{"now": NaN, "root": "/r"}'],
+        [f"{{{HELLO.replace('2.36', 'new')}}}"],
+        [f"{{{HELLO}}}", '{"id": 1}'],
+        [f"{{{HELLO}}}", '{"id": 1, "now": 1e999}'],
+        [f"{{{HELLO}}}", '{"id": 1, "now": 1e9, "at": 1, "runs": [1]}'],
+        [f"{{{HELLO}}}", '{"id": 1, "now": 1e9, "at": 1, "runs": {"o": {"claim": {"pid": 1}, "alive": true}}}'],
+        [f"{{{HELLO}}}", "[" * 30_000],
+    ],
+)
+async def test_a_host_whose_answers_make_no_sense_hides_no_other(lab: Lab, lines: list[str]) -> None:
+    liar = lab.directory / "liar"
+    said = "\n".join(lines)
+    liar.write_text(f"#!/bin/sh\ncat <<'END'\n{said}\nEND\nexec sleep 0.3\n")
+    liar.chmod(0o755)
+    bare = (lab.host("ws1", environment=None), lab.host("ws2", python=str(liar), environment=None))
+    assert "linux" in str(await lab.provider(*bare).offers(Need()))
+    provider = lab.provider(lab.host("ws1"), lab.host("ws2", python=str(liar)))
+    (handle,) = await launch(provider, ordered())
+    assert handle.handle.startswith("ws1/")
+    seen = await sight(provider, handle)
+    assert seen is not None
+    assert seen.status.is_live
 
 
 async def test_an_environment_without_tradewind_says_what_it_missed(lab: Lab) -> None:

@@ -1,5 +1,6 @@
 """What hosts offer, as a table; and that it can always be kept."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any
@@ -13,10 +14,11 @@ from tradewind.errors import BadRequest, ConfigError, NotSetUp
 from tradewind.model.cluster import ClusterSpec, Scaling
 from tradewind.model.instance import Role
 from tradewind.model.resources import GIB, Need, Range
+from tradewind.model.views import PlannedInstances
 from tradewind.providers.base import ProviderSettings
 from tradewind.providers.ssh import SshProvider
 from tradewind.providers.ssh.inventory import Share, fits, hosts_from, share_of
-from tradewind.providers.ssh.offers import candidates, offers_for
+from tradewind.providers.ssh.offers import candidates, hosts_expected, offers_for
 
 
 def host(name: str, cores: int, gib: int, **changed: Any) -> SshHost:
@@ -177,3 +179,30 @@ def test_a_name_of_software_is_refused_where_a_host_runs_an_environment_of_its_o
     provider.check(asked)
     with pytest.raises(BadRequest, match="ws1 runs the environment that its settings name, so software='climate'"):
         provider.check(replace(asked, software="climate"))
+
+
+@pytest.mark.parametrize(
+    ("workers", "expected"),
+    [(1, ["a"]), (2, ["a", "b"]), (9, ["a", "b", "c"])],
+)
+def test_as_many_hosts_are_expected_to_be_needed_as_would_be_taken(workers: int, expected: list[str]) -> None:
+    (offer,) = offers_for(Need(count=2), THREE)
+    planned = [
+        PlannedInstances(role=Role.SCHEDULER, count=1, offer=offers_for(Need(beside=True), THREE)[0], why=""),
+        PlannedInstances(role=Role.WORKER, count=workers, offer=offer, why=""),
+    ]
+
+    def in_order(one: PlannedInstances, taken: Mapping[str, Share]) -> list[SshHost]:
+        share = Share(cpus=8) if one.role is Role.WORKER else Share()
+        return [h for h in THREE if fits(h, share, taken.get(h.name, Share()))][:1]
+
+    found = hosts_expected(planned, in_order)
+
+    assert found == expected
+
+
+def test_hosts_that_have_an_environment_need_nothing() -> None:
+    has = host("has", 8, 32, environment="/opt/env")
+    (offer,) = offers_for(Need(count=1), [has])
+    planned = [PlannedInstances(role=Role.WORKER, count=1, offer=offer, why="")]
+    assert hosts_expected(planned, lambda one, taken: [has]) == []

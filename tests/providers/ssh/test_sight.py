@@ -17,6 +17,7 @@ from tradewind.providers.ssh.sight import (
     met_by_schedulers,
     never_ran,
     never_seen,
+    nonsense,
     observed,
     shares,
     with_crews,
@@ -64,6 +65,75 @@ def exited(detail: str = "ended by itself") -> dict[str, Any]:
 def test_a_run_is_seen_as_its_host_says(said: dict[str, Any], status: InstanceStatus, detail: str) -> None:
     seen = observed("ws1", said, 0.0)
     assert (seen.handle, seen.status, seen.detail, seen.started_at) == ("ws1/o-1", status, detail, NOW)
+
+
+def claimed(**changed: Any) -> dict[str, Any]:
+    said = facts()
+    return said | {"claim": said["claim"] | changed}
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        None,
+        [],
+        {},
+        {"claim": [1], "alive": True, "exit": None},
+        facts() | {"claim": {"pid": 1}},
+        claimed(marks=[]),
+        claimed(marks={"role": "worker"}),
+        claimed(marks=facts()["claim"]["marks"] | {"role": "spy"}),
+        claimed(marks=facts()["claim"]["marks"] | {"more": 1}),
+        claimed(pid=float("inf")),
+        claimed(started_at="soon"),
+        claimed(started_at="2026-01-02T03:04:05"),
+        claimed(cpus="all"),
+        claimed(memory=float("inf")),
+        claimed(memory=float("nan")),
+        claimed(gpus=3),
+        claimed(alone_s="for ever"),
+        claimed(alone_s=float("nan")),
+        claimed(alone_s=-1e300),
+        facts(exit="", alive=False),
+        facts(exit={}, alive=True),
+        facts(exit=exited() | {"stopped_at": "2026-01-02T03:04:05"}),
+        facts(exit=exited() | {"exit_code": 10**30}),
+        facts(notes=1),
+        facts(Role.SCHEDULER, contact=["x"]),
+        facts(Role.SCHEDULER, contact=CONTACT | {"agent": 1}),
+    ],
+)
+def test_what_can_not_be_a_runs_facts_is_told_from_what_can(said: Any) -> None:
+    assert nonsense(said)
+
+
+@pytest.mark.parametrize(
+    "said", [facts(), facts(Role.SCHEDULER, contact=CONTACT), facts(exit=exited(), alive=False), claimed(alone_s=None)]
+)
+def test_what_a_station_says_makes_sense(said: dict[str, Any]) -> None:
+    assert nonsense(said) == ""
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=5), inner, max_size=2),
+    max_leaves=4,
+)
+
+
+@given(st.sampled_from([*facts(), *(f"claim.{key}" for key in facts()["claim"])]), json_values, st.booleans())
+def test_what_makes_sense_can_be_made_use_of_whoever_wrote_it(place: str, value: Any, is_alive: bool) -> None:
+    said = facts(alive=is_alive, exit=None if is_alive else exited())
+    of, _, key = place.partition(".")
+    said[of] = said[of] | {key: value} if key else value
+    if nonsense(said):
+        return
+    seen = observed("ws1", said, 30.0)
+    for now in (0.0, 1e9, 1e10):
+        last_seen(seen, said, 1000.0, 0.0, "ws1 is away", now)
+    list(met_by_schedulers(Known(answered_at=1000.0, skew_s=30.0, runs={"o-1": said})))
+    never_ran(said)
+    shares({"o-1": said})
 
 
 def test_times_are_told_by_our_clock() -> None:

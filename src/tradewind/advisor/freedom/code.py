@@ -8,12 +8,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from tradewind.advisor.freedom.finding import Address, Document, Finding, Looked, Place, Unread, Use
-from tradewind.advisor.freedom.names import Imported, assigned, imports_of, whole_name
+from tradewind.advisor.freedom.names import Imported, Nodes, assigned, imports_of, whole_name
 from tradewind.advisor.freedom.rules import Freedoms
 from tradewind.advisor.freedom.texts import look_at_string
 
 ENDPOINTS = frozenset({"endpoint_url", "endpoint_override", "endpoint"})
 """Keywords after which ``s3://`` may be anybody's."""
+LOOKED_AT = (ast.Call, ast.Dict, ast.FunctionDef, ast.AsyncFunctionDef, ast.Attribute, ast.JoinedStr, ast.Constant)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,11 +49,12 @@ def look_at_pieces(path: str, pieces: list[Piece], freedoms: Freedoms) -> Looked
         tree = _parsed(piece, where, found)
         if tree is None:
             continue
-        imported, new = imports_of(tree)
+        nodes = list(ast.walk(tree))
+        imported, new = imports_of(nodes)
         behind |= new
-        behind = assigned(tree, behind)
+        behind = assigned(nodes, behind)
         _look_at_imports(imported, where, freedoms, found)
-        _look_at_nodes(tree, where, behind, freedoms, found)
+        _look_at_nodes(nodes, where, behind, freedoms, found)
     if found.has_endpoint:
         found.addresses = [_anywhere(address) for address in found.addresses]
     return Looked(
@@ -105,13 +107,14 @@ def _look_at_imports(imported: list[Imported], where: Place, freedoms: Freedoms,
                 found.findings.append(Finding(rule=rule.rule, what=known, place=place))
 
 
-def _look_at_nodes(tree: ast.Module, where: Place, behind: dict[str, str], freedoms: Freedoms, found: _Found) -> None:
+def _look_at_nodes(nodes: Nodes, where: Place, behind: dict[str, str], freedoms: Freedoms, found: _Found) -> None:
     platforms: set[str] = set()
-    documented = set(_docstrings(tree))
+    documented = set(_docstrings(nodes))
     joined: set[int] = set()
-    for node in ast.walk(tree):
-        line = getattr(node, "lineno", 1)
-        place = Place(path=where.path, cell=where.cell, line=line)
+    for node in nodes:
+        if not isinstance(node, LOOKED_AT):
+            continue
+        place = Place(path=where.path, cell=where.cell, line=getattr(node, "lineno", 1))
         match node:
             case ast.Call(func=function, keywords=keywords):
                 name = whole_name(function, behind)
@@ -170,9 +173,9 @@ def _platforms(name: str, freedoms: Freedoms) -> Iterator[str]:
             yield client.id
 
 
-def _docstrings(tree: ast.Module) -> Iterator[int]:
+def _docstrings(nodes: Nodes) -> Iterator[int]:
     """Yield the ids of strings that stand alone: they tell, and do nothing."""
-    for node in ast.walk(tree):
+    for node in nodes:
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
             yield id(node.value)
 

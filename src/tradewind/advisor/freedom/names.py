@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 CAUGHT = frozenset({"ImportError", "ModuleNotFoundError", "Exception"})
@@ -20,12 +20,16 @@ class Imported:
     """Whether its absence is caught."""
 
 
-def imports_of(tree: ast.AST) -> tuple[list[Imported], dict[str, str]]:
+Nodes = Sequence[ast.AST]
+"""All of a tree: walked once, since generated files have millions."""
+
+
+def imports_of(nodes: Nodes) -> tuple[list[Imported], dict[str, str]]:
     """Return what is imported, and the whole name behind each name; imports of one's own package are left out."""
     found: list[Imported] = []
     behind: dict[str, str] = {}
-    tried = set(_tried(tree))
-    for node in ast.walk(tree):
+    tried = set(_tried(nodes))
+    for node in nodes:
         match node:
             case ast.Import(names=names, lineno=line):
                 for alias in names:
@@ -46,18 +50,19 @@ def imports_of(tree: ast.AST) -> tuple[list[Imported], dict[str, str]]:
     return found, behind
 
 
-def assigned(tree: ast.AST, behind: Mapping[str, str]) -> dict[str, str]:
+def assigned(nodes: Nodes, behind: Mapping[str, str]) -> dict[str, str]:
     """Return ``behind`` with what is assigned from what is imported: ``app = modal.App()`` is ``modal.App()``."""
     known = dict(behind)
-    for node in ast.walk(tree):
+    roots = {one.partition(".")[0] for one in behind.values()}
+    for node in nodes:
         match node:
             case ast.Assign(targets=[ast.Name(id=target)], value=ast.Call() | ast.Attribute() as value):
                 name = whole_name(value, known)
-                if name.partition(".")[0].removesuffix("()") in {one.partition(".")[0] for one in behind.values()}:
+                if name.partition(".")[0].removesuffix("()") in roots:
                     known.setdefault(target, name)
             case ast.withitem(context_expr=ast.Call() as value, optional_vars=ast.Name(id=target)):
                 name = whole_name(value, known)
-                if name.partition(".")[0] in {one.partition(".")[0] for one in behind.values()}:
+                if name.partition(".")[0] in roots:
                     known.setdefault(target, name)
     return known
 
@@ -82,9 +87,9 @@ def whole_name(node: ast.expr, behind: Mapping[str, str]) -> str:
     return ".".join(reversed(parts)).replace(".()", "()")
 
 
-def _tried(tree: ast.AST) -> Iterator[int]:
+def _tried(nodes: Nodes) -> Iterator[int]:
     """Yield the ids of statements whose ImportError is caught."""
-    for node in ast.walk(tree):
+    for node in nodes:
         if not isinstance(node, ast.Try):
             continue
         caught = {

@@ -14,6 +14,7 @@ from tradewind.advisor.freedom.software import package_name
 
 HARMLESS = frozenset({"time", "timeit", "capture", "prun", "mprun", "memit", "px", "debug", "snakeviz"})
 """Cell magics under which the cell is Python all the same."""
+LONGEST = 500
 _INDENT = re.compile(r"\s*")
 _MAGIC = re.compile(r"\s*(?:[\w., ]+=\s*)?[%!](?=[\w%!./~{])")
 _TIMED = re.compile(r"(\s*(?:[\w., ]+=\s*)?)%time(?:it)?\s+(?=[A-Za-z_(])")
@@ -80,8 +81,9 @@ def plain_python(cell: str) -> str | None:
     for line in lines:
         indent = _INDENT.match(line)
         assert indent is not None
-        is_magic = goes_on or bool(_MAGIC.match(line) or _HELP.match(line))
-        timed = _TIMED.match(line)
+        short = line[:LONGEST]  # what is longer is data
+        is_magic = goes_on or bool(_MAGIC.match(short) or _HELP.match(short))
+        timed = _TIMED.match(short)
         if timed is not None and not goes_on:
             plain.append(line[: timed.end(1)] + line[timed.end() :])
             is_magic = False

@@ -10,7 +10,7 @@ from typing import Any
 
 from tradewind.advisor.freedom.code import parse
 from tradewind.advisor.freedom.finding import Document, Place
-from tradewind.advisor.freedom.names import assigned, imports_of, whole_name
+from tradewind.advisor.freedom.names import Nodes, assigned, imports_of, whole_name
 from tradewind.advisor.freedom.notebook import cells_of, plain_python
 from tradewind.advisor.freedom.rules import Freedoms
 
@@ -51,15 +51,16 @@ def starts_in(document: Document, freedoms: Freedoms) -> tuple[Start, ...]:
             tree = parse(text)
         except SyntaxError:
             continue
-        behind |= imports_of(tree)[1]
-        behind = assigned(tree, behind)
-        found.extend(_starts(tree, Place(path=document.path, cell=cell), behind, freedoms))
+        nodes = list(ast.walk(tree))
+        behind |= imports_of(nodes)[1]
+        behind = assigned(nodes, behind)
+        found.extend(_starts(nodes, Place(path=document.path, cell=cell), behind, freedoms))
     return tuple(found)
 
 
-def _starts(tree: ast.Module, where: Place, behind: Mapping[str, str], freedoms: Freedoms) -> Iterator[Start]:
+def _starts(nodes: Nodes, where: Place, behind: Mapping[str, str], freedoms: Freedoms) -> Iterator[Start]:
     rules = [rule for rule in freedoms.calls if rule.rule == "scattered-clusters"]
-    for node in ast.walk(tree):
+    for node in nodes:
         if not isinstance(node, ast.Call):
             continue
         name = whole_name(node.func, behind)

@@ -29,6 +29,8 @@ class Project:
     paths: tuple[str, ...]
     """Of all its files, read or not."""
     unread: tuple[Unread, ...] = ()
+    is_whole: bool = True
+    """Whether it is a project; of a single file nobody can say what is missing beside it."""
 
 
 def weigh(project: Project, pledge: Pledge, freedoms: Freedoms, today: date) -> Report:
@@ -49,8 +51,9 @@ def weigh(project: Project, pledge: Pledge, freedoms: Freedoms, today: date) -> 
     uses = [one for looked in project.looked for one in looked.uses]
     addresses = [one for looked in project.looked for one in looked.addresses]
     findings = [*_scattered(findings), *_far(addresses, pledge)]
-    findings += _missing(project, uses)
-    findings += _stated(pledge, today)
+    if project.is_whole:
+        findings += _missing(project)
+        findings += _stated(pledge, today)
     losses, questions = losses_of_services(uses, pledge, freedoms)
     losses = [*_losses(findings, freedoms), *_platforms(project.looked, uses, freedoms), *losses]
     good = tuple(one for one in pledge.accepted if today <= one.until)
@@ -60,7 +63,7 @@ def weigh(project: Project, pledge: Pledge, freedoms: Freedoms, today: date) -> 
         scores=tuple(_score(name, capped, freedoms) for name in freedoms.bars),
         losses=tuple(loss for loss in capped if loss.accepted is None),
         accepted=tuple(loss for loss in capped if loss.accepted is not None),
-        questions=(*questions, *_unsaid(pledge)),
+        questions=(*questions, *(_unsaid(pledge) if project.is_whole else ())),
         faults=(*pledge.faults, *_told(pledge.accepted, losses, today)),
         unread=(*project.unread, *(one for looked in project.looked for one in looked.unread)),
         files=len(project.looked),
@@ -94,7 +97,7 @@ def _far(addresses: Sequence[Address], pledge: Pledge) -> list[Finding]:
     return found
 
 
-def _missing(project: Project, uses: Sequence[Use]) -> list[Finding]:
+def _missing(project: Project) -> list[Finding]:
     """Return what the whole of a project has not."""
     first = Place(path=project.paths[0]) if project.paths else Place(path=".")
     names = [path.casefold() for path in project.paths if "/" not in path]

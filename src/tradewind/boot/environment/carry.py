@@ -9,8 +9,10 @@ import os
 import re
 import sys
 import tempfile
+import threading
 import zipfile
 from collections.abc import Callable, Collection, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
@@ -37,6 +39,12 @@ ADVICE = (
 )
 MODULES = "What is imported from the working directory and from PYTHONPATH"
 OUR_OWN = "tradewind"
+ALWAYS_TRAVEL = frozenset({Source.DIRECTORY, Source.EDITABLE, Source.VCS})
+"""Of a repository too: a machine has neither git nor the caller's keys, and would have to compile it."""
+AT_ONCE = 4
+"""Wheels that are made at the same time."""
+LOOK_S = 0.005
+"""Between looks whether a wheel has to be made or was made before."""
 OUR_NEEDS = ("msgspec", "setproctitle")
 """Of our own dependencies, those that a scheduler or a worker imports and ``distributed`` doesn't bring."""
 
@@ -57,6 +65,8 @@ class Carrier:
     """Names that the usual index has, exactly as they are here."""
     say: Callable[[str], None] = log.warning
     """Told in a sentence what was done otherwise than usual."""
+    before_making: Callable[[], None] = lambda: None
+    """Called before each file that has to be made."""
 
 
 def carry(
@@ -70,6 +80,7 @@ def carry(
     limit: int = LIMIT,
     with_modules: bool = True,
     say: Callable[[str], None] = log.warning,
+    while_building: Callable[[Environment], None] | None = None,
 ) -> Environment:
     """Return ``environment`` with the files that it needs besides what indexes have; they lie in ``cache``.
 
@@ -96,6 +107,8 @@ def carry(
         Whether plain modules of the working directory travel, beside packages.
     say : callable
         Told in a sentence what was done otherwise than usual.
+    while_building : callable, optional
+        Told once, where a file has to be made, what of the environment machines get without any.
 
     Raises
     ------
@@ -110,33 +123,72 @@ def carry(
         say=say,
     )
     installed = {one.name: one for one in carrier.found.installed}
-    if unsure := [installed[p.name] for p in environment.packages if p.name in installed and is_unsure(p, carrier)]:
-        carrier = replace(carrier, known=known(unsure) if known is not None else _not_private(unsure, carrier))
-    packages, artifacts = [], []
-    given: dict[Path, frozenset[str]] = {}
-    for package in environment.packages:
-        one = installed.get(package.name)
-        if one is None or package.source is Source.CONDA or not travels(package, one, carrier):
-            packages.append(package)
-            continue
-        artifact, version = wheel_of(one, carrier, limit)
-        artifacts.append(artifact)
-        if one.source is Source.EDITABLE and one.project is not None:
-            given[one.project.resolve()] = names_in(place_of(artifact, cache))
-        packages.append(replace(package, version=version, artifact=artifact.sha256, sha256=""))
+    is_making = threading.Event()
+    first = replace(carrier, before_making=is_making.set)
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        making = {
+            package: pool.submit(wheel_of, installed[package.name], first, limit)
+            for package in environment.packages
+            if package.name in installed and package.source in ALWAYS_TRAVEL
+        }
+        try:
+            # Indexes are asked while the first wheels are being made.
+            if unsure := [
+                installed[p.name] for p in environment.packages if p.name in installed and is_unsure(p, carrier)
+            ]:
+                carrier = replace(carrier, known=known(unsure) if known is not None else _not_private(unsure, carrier))
+            listed = _listed(environment, installed, carrier)
+            if while_building is not None:
+                carrier = replace(carrier, before_making=_once(lambda: while_building(listed)))
+                while not (has_begun := is_making.wait(LOOK_S)) and not all(wheel.done() for wheel in making.values()):
+                    continue
+                if has_begun:
+                    carrier.before_making()
+            stays, packages, artifacts = frozenset(listed.packages), [], []
+            given: dict[Path, frozenset[str]] = {}
+            for package in environment.packages:
+                if package in stays:
+                    packages.append(package)
+                    continue
+                one = installed[package.name]
+                artifact, version = making[package].result() if package in making else wheel_of(one, carrier, limit)
+                artifacts.append(artifact)
+                if one.source is Source.EDITABLE and one.project is not None:
+                    given[one.project.resolve()] = names_in(place_of(artifact, cache))
+                packages.append(replace(package, version=version, artifact=artifact.sha256, sha256=""))
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
     refuse_too_big("What travels", {a.file_name: a.size for a in artifacts}, limit, ADVICE)
     found = modules_to_carry(carrier, path, working_directory, given) if with_modules else {}
     plain = modules_zip(found, carrier, limit - sum(artifact.size for artifact in artifacts))
-    # What isn't PyPI's or public has travelled: a machine that asked those indexes would wait for nothing.
-    reachable = tuple(url for url in environment.indexes if url in PUBLIC or url in carrier.public)
     return seal(
         replace(
-            environment,
+            listed,
             packages=tuple(packages),
-            indexes=() if set(reachable) <= PUBLIC else reachable,
             artifacts=tuple(sorted([*artifacts, *plain], key=lambda artifact: artifact.file_name)),
         )
     )
+
+
+def _listed(environment: Environment, installed: Mapping[str, Installed], carrier: Carrier) -> Environment:
+    """Return what of ``environment`` machines get by themselves, and where."""
+    stays = [
+        package
+        for package in environment.packages
+        if (one := installed.get(package.name)) is None
+        or package.source is Source.CONDA
+        or not travels(package, one, carrier)
+    ]
+    # What isn't PyPI's or public travels: a machine that asked those indexes would wait for nothing.
+    reachable = tuple(url for url in environment.indexes if url in PUBLIC or url in carrier.public)
+    indexes = () if set(reachable) <= PUBLIC else reachable
+    return seal(replace(environment, packages=tuple(stays), indexes=indexes, artifacts=()))
+
+
+def _once(call: Callable[[], None]) -> Callable[[], None]:
+    calls = iter((call,))
+    return lambda: next(calls, lambda: None)()
 
 
 def _not_private(unsure: Sequence[Installed], carrier: Carrier) -> frozenset[str]:
@@ -176,8 +228,8 @@ def place_of(artifact: Artifact, cache: Path) -> Path:
 
 def travels(package: Package, one: Installed, carrier: Carrier) -> bool:
     """Whether a machine can't get a package by itself."""
-    if package.source in {Source.DIRECTORY, Source.EDITABLE, Source.VCS}:
-        return True  # of a repository: a machine has neither git nor the caller's keys, and would have to compile it
+    if package.source in ALWAYS_TRAVEL:
+        return True
     if package.source is Source.ARCHIVE:
         return not one.is_whole_address or not _is_reachable(package.url)
     if package.url:
@@ -327,6 +379,7 @@ def _kept(key: str, one: Installed | None, carrier: Carrier, make: Callable[[Pat
             return artifact, _version_of(artifact, one)
     except (OSError, ValueError, KeyError, TypeError):
         pass  # it was never made, or somebody cleaned up
+    carrier.before_making()
     carrier.cache.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=carrier.cache, prefix="making-") as directory:
         into = Path(directory) / "made"

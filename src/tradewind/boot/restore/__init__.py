@@ -26,6 +26,8 @@ PARTS = (
     "verify",
     "archive",
     "place",
+    "install",
+    "ahead",
     "prune",
     "packed",
     "run",
@@ -92,7 +94,8 @@ def order(
     indexes : tuple of str
         In place of the environment's, the first one first.
     task : str
-        ``restore``, or ``pack`` for later, when nothing waits.
+        ``restore``, ``pack`` for later, when nothing waits, or ``ahead`` for what isn't the caller's own of an
+        environment that is yet to be ordered: its ``base``.
     **limits : float or str
         ``timeout_s`` (3600) of one step, ``keep_days`` (14) and ``keep_bytes`` (20 GB) of what is unused in the cache,
         ``name``, which goes into the record, and ``base``, the hash of the packages that aren't the caller's own: what

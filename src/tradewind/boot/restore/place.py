@@ -53,11 +53,12 @@ class Place:
         return is_it
 
     def others(self) -> list[dict[str, Any]]:
-        """Return what is written of each environment that stands here."""
+        """Return what is written of each environment that stands here, and as ``directory`` where."""
         found = []
         for name in os.listdir(self.home):
-            with suppress(OSError, ValueError), open(os.path.join(self.home, name, MARKER), encoding="utf-8") as file:
-                found.append(json.load(file))
+            directory = os.path.join(self.home, name)
+            with suppress(OSError, ValueError), open(os.path.join(directory, MARKER), encoding="utf-8") as file:
+                found.append({**json.load(file), "directory": directory})
         return found
 
     def complete(self, facts: dict[str, object]) -> None:
@@ -91,11 +92,12 @@ class Place:
             number, is_locked = self._locked(report, timeout_s)
         except OSError as error:
             raise not_writable(self.home, error) from None
+        before = report.progress
         try:
             report.progress = self.progress if is_locked else ""
             yield number if is_locked else -1
         finally:
-            report.progress = ""
+            report.progress = before
             os.close(number)
 
     def _locked(self, report: Report, timeout_s: float) -> tuple[int, bool]:
@@ -127,7 +129,7 @@ class Place:
                     raise CantRestore(
                         "timeout", f"Another process makes this environment for more than {timeout_s:.0f} s"
                     ) from None
-                time.sleep(0.1)
+                time.sleep(0.03)
             except OSError as error:
                 if error.errno in NO_LOCKS:
                     return False

@@ -13,13 +13,13 @@ from contextlib import suppress
 from typing import Any
 
 from tradewind.boot.restore.addresses import without_passwords
-from tradewind.boot.restore.conda import install_conda
-from tradewind.boot.restore.packages import ask_uv, install_artifacts, install_pins, uv_environ
+from tradewind.boot.restore.ahead import make_ahead, take_ahead
+from tradewind.boot.restore.install import install_listed, share_compiled
+from tradewind.boot.restore.packages import install_artifacts
 from tradewind.boot.restore.packed import published, unpacked
 from tradewind.boot.restore.place import Place, making_of, not_writable
 from tradewind.boot.restore.prune import is_due, prune
 from tradewind.boot.restore.report import CantRestore, Report
-from tradewind.boot.restore.tools import find_python
 from tradewind.boot.restore.verify import verify
 
 KEEP_DAYS = 14
@@ -35,7 +35,12 @@ def main() -> None:
     try:
         order = _order()
         cache = os.path.expanduser(order.get("cache") or os.path.join("~", ".cache", "tradewind"))
-        answer = published(order, cache) if order.get("task") == "pack" else _restore(order, cache, report)
+        if order.get("task") == "pack":
+            answer = published(order, cache)
+        elif order.get("task") == "ahead":
+            answer = make_ahead(order, cache, report, float(order.get("timeout_s") or STEP_S))
+        else:
+            answer = _restore(order, cache, report)
     except CantRestore as error:
         report.say(failed=error.code, reason=str(error), detail=without_passwords(error.detail)[-4000:])
         sys.exit(1)
@@ -74,13 +79,13 @@ def _restore(order: Mapping[str, Any], cache: str, report: Report) -> dict[str, 
     if not place.is_complete():
         with place.held(report, timeout_s) as hold:
             if not place.is_complete():  # another made it while this one waited
-                way = _make(order, cache, place, report, hold)
+                way = _make(order, cache, place, report, hold, timeout_s)
     seconds = {**report.seconds, "all": round(time.monotonic() - began, 3)}
     python = os.path.join(place.directory, "bin", "python")
     return {"done": place.directory, "python": python, "way": way, "seconds": seconds}
 
 
-def _make(order: Mapping[str, Any], cache: str, place: Place, report: Report, hold: int) -> str:
+def _make(order: Mapping[str, Any], cache: str, place: Place, report: Report, hold: int, timeout_s: float) -> str:
     if hold >= 0:
         place.clear()
     base = str(order.get("base") or "")
@@ -88,10 +93,11 @@ def _make(order: Mapping[str, Any], cache: str, place: Place, report: Report, ho
     try:
         # Where the same packages were installed, uv's cache has them: faster than anything that is fetched.
         is_warm = bool(base) and any(one.get("base") == base and one["way"] == "install" for one in place.others())
-        if order.get("archive") and not is_warm and unpacked(order, cache, place, report, hold):
+        is_ahead = hold >= 0 and take_ahead(order, cache, place, report, timeout_s)
+        if order.get("archive") and not (is_warm or is_ahead) and unpacked(order, cache, place, report, hold):
             way = "archive"
         else:
-            _install(order, cache, place, report, hold)
+            _install(order, cache, place, report, hold, is_ahead=is_ahead)
             way = "install"
         with report.step("verify"):
             verify(order["environment"], place.beside)
@@ -120,21 +126,12 @@ def _prune(order: Mapping[str, Any], cache: str) -> None:
         os._exit(0)
 
 
-def _install(order: Mapping[str, Any], cache: str, place: Place, report: Report, hold: int) -> None:
-    environment = order["environment"]
+def _install(order: Mapping[str, Any], cache: str, place: Place, report: Report, hold: int, *, is_ahead: bool) -> None:
     making = making_of(order, cache, place, report, hold)
-    packages = [package for package in environment["packages"] if not package.get("artifact")]
-    conda = [package for package in packages if package.get("source") == "conda"]
-    if conda:
-        with report.step("conda", of=len(conda)):
-            install_conda(making, conda)
-    else:
-        with report.step("python"):
-            python = find_python(environment["python"], making.uv, uv_environ(cache), making.timeout_s)
-            words = ["venv", "--no-config", "--no-project", "--relocatable", "--python", python, place.beside]
-            ask_uv(making, words, "making the environment")
-    pins = [package for package in packages if package.get("source") != "conda"]
-    with report.step("packages", of=len(pins)):
-        install_pins(making, pins)
-    with report.step("artifacts", of=len(environment.get("artifacts") or [])):
+    if not is_ahead:
+        install_listed(making)
+        kin = [one for one in place.others() if order.get("base") and one.get("base") == order["base"]]
+        if kin:
+            share_compiled(kin[0]["directory"], place.beside)
+    with report.step("artifacts", of=len(making.environment.get("artifacts") or [])):
         install_artifacts(making)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,6 +17,9 @@ from tradewind.model.cluster import Cluster
 from tradewind.model.environment import Environment, seal
 
 OURS = "tradewind"
+SETTLED_WITHIN_S = 5.0
+"""For all that one round asks of a store: half a lease, 7.5 s, may be all there is left, and machines are launched in
+what remains of that."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,34 +42,52 @@ async def software_for(cluster: Cluster, depots: Depots) -> Found | None:
     Rejected
         No machine could be given it.
     Unavailable
-        Files are still on their way to the depot; ask again.
+        Files are still on their way to the depot, or it doesn't say where those are that were deposited; ask again.
     """
     software = from_here(cluster)
     if software is None:
         return None
     deposits = [one for one in software.environment.artifacts if one.is_deposited]
+    settled = asyncio.get_running_loop().time() + SETTLED_WITHIN_S
+    circle = depots.circle(cluster.spec.workspace, cluster.owner)
     try:
-        depot = await asyncio.to_thread(depots.of, cluster.spec.workspace)  # opening one imports libraries
+        async with _answered(settled):
+            depot = await depots.of(cluster.spec.workspace)
+            if depot is None:
+                if deposits:
+                    raise Rejected(f"the code of {cluster.owner} lies in a store that the settings don't name any more")
+                return Found(software=software)
+            urls = await asyncio.gather(*(depot.deposited(circle, one) for one in deposits))
     except (ConfigError, MissingExtra) as error:
         if deposits:
             raise Rejected(f"the code of {cluster.owner} can't be had from where it was put: {error}") from None
         return Found(software=software, trouble=str(error))
-    if depot is None:
-        if deposits:
-            raise Rejected(f"the code of {cluster.owner} lies in a store that the settings don't name any more")
-        return Found(software=software)
-    circle = depots.circle(cluster.spec.workspace, cluster.owner)
-    try:
-        addresses = {one.sha256: await depot.deposited(circle, one) for one in deposits}
     except OSError as error:
-        raise Unavailable(str(error), AGAIN) from None
+        if deposits:
+            raise Unavailable(str(error), AGAIN) from None
+        return Found(software=software, trouble=str(error))
+    addresses = {one.sha256: url for one, url in zip(deposits, urls, strict=True)}
     try:
-        software = replace(software, files=await depot.give(software.files), base=base_of(software.environment))
-        if depots.packs_into(depot):
-            software = await _packed(software, depot, circle)
+        async with _answered(settled):
+            software = replace(software, files=await depot.give(software.files), base=base_of(software.environment))
+            if depots.packs_into(depot):
+                software = await _packed(software, depot, circle)
         return Found(software=_with(software, addresses))
     except OSError as error:
         return Found(software=_with(software, addresses), trouble=str(error))
+
+
+@asynccontextmanager
+async def _answered(until: float) -> AsyncIterator[None]:
+    """Raise OSError where a store hasn't answered all that it is asked here by then, by the loop's clock.
+
+    It may answer each question in time and all of them too late: then machines must be launched without it.
+    """
+    try:
+        async with asyncio.timeout_at(until):
+            yield
+    except TimeoutError:
+        raise OSError(f"the store answers slowly, not all within {SETTLED_WITHIN_S:.0f} s") from None
 
 
 def _with(software: Software, files: Mapping[str, str]) -> Software:
@@ -105,4 +127,4 @@ def from_here(cluster: Cluster) -> Software | None:
     if brought:
         kept = tuple(package for package in environment.packages if package.name not in brought)
         environment = seal(replace(environment, packages=kept))
-    return Software(environment=environment, files=files)
+    return Software(environment=environment, files=files, base=base_of(environment))

@@ -10,7 +10,7 @@ import ast
 from functools import cache
 from pathlib import Path
 
-PARTS = ("ground", "silence", "packing", "starter", "station")
+PARTS = ("ground", "facts", "silence", "packing", "starter", "station")
 """In the order in which they are joined: each imports only from those before it."""
 CLERK = (*PARTS, "clerk")
 """The same for a login node: of several ``main``, the last one is what runs."""

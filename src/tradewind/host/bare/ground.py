@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import socket
+import stat
 import sys
 import time
 from datetime import datetime, timezone
@@ -16,6 +18,10 @@ ROOM = "room"
 """A file of each run, as large as its last words may be: given back to the disk before they are written, so that what
 ends because its disk is full can still say so."""
 ROOM_BYTES = 32768
+RECORD_LIMIT = 1 << 20
+"""Bytes of a record; one that is larger is none of ours."""
+ABSENT = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EACCES, errno.ELOOP, errno.ENXIO)
+"""Why there is no plain file to read; of other errors nobody knows what they hide."""
 
 # Python reads the program's length, then the program, from its standard input, where further lines follow. No single
 # quote, backslash or exclamation mark: every login shell takes it between single quotes.
@@ -66,34 +72,53 @@ def iso(moment: float) -> str:
     return datetime.fromtimestamp(moment, timezone.utc).isoformat()  # noqa: UP017 - Python 3.9 reads this
 
 
-def read_json(path: str) -> Any:
-    """Return what a file holds; None if there is no such file, or nothing that can be read in it."""
+def plain(path: str) -> Any:
+    """Return a file, open for bytes; None where there is none, or something that isn't a plain file."""
     try:
-        with open(path, "rb") as file:
-            return json.loads(file.read())
-    except (FileNotFoundError, NotADirectoryError, ValueError):
+        # A pipe in its place would have us wait for a writer.
+        file = open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK))  # noqa: SIM115
+    except OSError as error:
+        if error.errno in ABSENT:
+            return None
+        raise
+    if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        return file
+    file.close()
+    return None
+
+
+def read_json(path: str, limit: int = RECORD_LIMIT) -> Any:
+    """Return what a file holds; None if there is no such file, or nothing that can be read in ``limit`` bytes."""
+    file = plain(path)
+    if file is None:
+        return None
+    with file:
+        text = file.read(limit + 1)
+    try:
+        return json.loads(text) if len(text) <= limit else None
+    except (ValueError, RecursionError):
         return None
 
 
 def read_text(path: str) -> str:
     """Return a short text; empty where there is none."""
-    try:
-        with open(path, encoding="utf-8", errors="replace") as file:
-            return file.read(10_000).strip()
-    except (FileNotFoundError, NotADirectoryError):
+    file = plain(path)
+    if file is None:
         return ""
+    with file:
+        return str(file.read(10_000).decode(errors="replace").strip())
 
 
 def last_lines(path: str, lines: int) -> list[str]:
     """Return the last lines of a file, reading no more of it than 1 KiB for each; empty where there is none."""
-    try:
-        with open(path, "rb") as file:
-            size = file.seek(0, os.SEEK_END)
-            start = max(0, size - lines * 1024)
-            file.seek(start)
-            text = file.read().decode(errors="replace")
-    except (FileNotFoundError, NotADirectoryError):
+    file = plain(path)
+    if file is None:
         return []
+    with file:
+        size = file.seek(0, os.SEEK_END)
+        start = max(0, size - lines * 1024)
+        file.seek(start)
+        text = file.read(lines * 1024).decode(errors="replace")
     found = text.splitlines()
     return (found[1:] if start and len(found) > lines else found)[-lines:] if lines > 0 else []
 

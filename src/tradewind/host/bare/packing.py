@@ -54,10 +54,10 @@ def pack_later(directory: str, work: Any) -> None:
         os._exit(code)
 
 
-def dies_with_its_parent() -> None:
-    """Let the kernel kill this process when its parent ends."""
+def dies_with_its_parent(number: int = signal.SIGKILL) -> None:
+    """Let the kernel kill this process, or send it another signal, when its parent ends."""
     if LIBC is not None:
-        LIBC.prctl(1, signal.SIGKILL, 0, 0, 0)  # PR_SET_PDEATHSIG
+        LIBC.prctl(1, int(number), 0, 0, 0)  # PR_SET_PDEATHSIG
 
 
 def _is_up(directory: str) -> bool:

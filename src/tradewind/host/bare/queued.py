@@ -29,6 +29,8 @@ QUEUES_OWN = ("SLURM", "PBS_", "SGE_", "LSB_", "CUDA_VISIBLE_DEVICES", "ROCR_VIS
 """Variables that the queue sets for this job: the caller's of the same name are of another one."""
 NODES_OWN = {"TMPDIR", "HOSTNAME", "PWD", "OLDPWD", "XDG_RUNTIME_DIR"}
 RUNS_WITHIN_S = 20.0
+LETTER_LIMIT = 1 << 30
+"""Bytes of an order: nobody but us writes those."""
 ENDS_BEFORE_S = 10.0
 """How long before the queue would kill it an instance ends by itself, so that it can say why."""
 LEAVES_BEFORE = 0.1
@@ -38,7 +40,7 @@ LEAVES_AT_MOST_S = 120.0
 
 def main(letter: str) -> None:
     """Take the order in the file ``letter`` and become its keeper; returns where there is nothing to do."""
-    order = read_json(letter)
+    order = read_json(letter, LETTER_LIMIT)
     if order is None:
         return  # it was given up, or another job of the same order has taken it
     run = os.path.join(order["root"], "runs", order["order"])

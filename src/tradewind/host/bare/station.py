@@ -12,6 +12,7 @@ import hashlib
 import json
 import os
 import platform
+import re
 import select
 import shutil
 import signal
@@ -22,6 +23,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+from tradewind.host.bare.facts import claim_in, contact_in, crew_in, end_in
 from tradewind.host.bare.ground import (
     LOADER,
     VARIABLE,
@@ -29,18 +31,22 @@ from tradewind.host.bare.ground import (
     is_alive,
     last_lines,
     machine_boot,
-    read_json,
     read_text,
     remove,
     say,
     write,
 )
+from tradewind.host.bare.packing import dies_with_its_parent
 from tradewind.host.bare.silence import Silence, since_boot
 from tradewind.host.bare.starter import start
 
 NOTES = ("ready", "stopping")
 KEPT_DEAD = 200
 KEPT_FOR_S = 7 * 86400.0
+DRAFT = re.compile(r"\.[0-9a-f]{8}$")
+"""How a file's name ends that is still being brought."""
+DRAFT_FOR_S = 3600.0
+"""For how long nobody may have written to one that is."""
 CLAIM_WITHIN_S = 20.0
 LINGER = "/var/lib/systemd/linger"
 """Where systemd notes whose processes it keeps."""
@@ -84,6 +90,8 @@ class Station:
         self.watched_at = 0.0
         """By the monotonic clock; set back where something was just started or asked to end."""
         self.children: list[subprocess.Popen[bytes]] = []
+        self.makers: list[subprocess.Popen[bytes]] = []
+        """What is made ahead of an order."""
         self.scope: Any = None
 
     def run(self) -> None:
@@ -117,7 +125,7 @@ class Station:
     def answer(self, question: dict[str, Any]) -> None:
         """Answer one question."""
         verbs = {"list": self.report, "start": self.start, "end": self.end, "announce": self.announce,
-                 "tail": self.tail, "have": self.have, "keep": self.keep}  # fmt: skip
+                 "tail": self.tail, "have": self.have, "keep": self.keep, "ahead": self.ahead}  # fmt: skip
         try:
             answer = verbs[question["verb"]](question)
         except OSError as error:
@@ -148,19 +156,19 @@ class Station:
         if handle in self.buried:
             return self.buried[handle]
         directory = os.path.join(self.runs, handle)
-        claim = read_json(os.path.join(directory, "instance.json"))
+        claim = claim_in(directory)
         if claim is None or (claim["boot"] != self.boot and claim["host"] != socket.gethostname()):
             return None  # of another machine, on a shared disk
         # Asked before the exit is read: a keeper that ends in between has written it.
         alive = is_alive(claim, self.boot)
-        end = read_json(os.path.join(directory, "exit.json"))
+        end = end_in(directory)
         found = {
             "claim": claim,
             "alive": alive,
             "same_boot": claim["boot"] == self.boot,
             "exit": end,
-            "contact": read_json(os.path.join(directory, "contact.json")),
-            "crew": read_json(os.path.join(directory, "crew.json")),
+            "contact": contact_in(directory),
+            "crew": crew_in(directory),
             "notes": [name for name in NOTES if os.path.exists(os.path.join(directory, name))],
             "progress": read_text(os.path.join(directory, "progress")) if alive else "",
         }
@@ -179,12 +187,15 @@ class Station:
             if handle in self.buried:
                 continue
             directory = os.path.join(self.runs, handle)
-            claim = self.told.get(handle, {}).get("claim") or read_json(os.path.join(directory, "instance.json"))
+            claim = self.told.get(handle, {}).get("claim") or claim_in(directory)
             if claim is None or not is_alive(claim, self.boot):
                 continue
-            notes = set(os.listdir(directory))
+            try:
+                notes, changed_at = set(os.listdir(directory)), os.stat(directory).st_mtime_ns
+            except OSError:
+                continue  # the next look says what became of it
             is_up = "ready" in notes or "contact.json" in notes
-            looks[handle] = {"mtime": os.stat(directory).st_mtime_ns, "changing": not is_up or "stopping" in notes}
+            looks[handle] = {"mtime": changed_at, "changing": not is_up or "stopping" in notes}
         if looks != self.looks:
             self.looks = looks
             say({"poke": True})
@@ -270,6 +281,30 @@ class Station:
         self.watched_at = 0.0
         return answer
 
+    def ahead(self, question: dict[str, Any]) -> dict[str, Any]:
+        """Begin to make what an order will need, that is yet to come; it is no instance, and ends with this station."""
+        if any(child.poll() is None for child in self.makers):
+            return {"begun": False}
+        program, order = question["program"].encode(), {**question["order"], "cache": self.root}
+        child = subprocess.Popen(
+            [sys.executable, "-I", "-c", LOADER, "-", "tradewind", "ahead"],  # "-": its order comes as it did
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+            cwd="/",
+            # Asked and not killed, so that it ends what it has started and removes what is half made.
+            preexec_fn=lambda: dies_with_its_parent(signal.SIGTERM),
+        )
+        assert child.stdin is not None
+        self.makers = [child]
+        try:
+            child.stdin.write(b"%d\n" % len(program) + program + json.dumps(order).encode())
+            child.stdin.close()
+        except BrokenPipeError:
+            return {"begun": False}
+        return {"begun": True}
+
     def scope_command(self) -> list[str]:
         """Return what puts a process into a scope of its own, where that outlives this login; else nothing.
 
@@ -287,7 +322,7 @@ class Station:
         """Ask the keepers of these to end them."""
         self.watched_at = 0.0
         for handle in question["handles"]:
-            claim = read_json(os.path.join(self.runs, handle, "instance.json"))
+            claim = claim_in(os.path.join(self.runs, handle))
             if claim and claim["marks"]["installation"] == question["installation"] and is_alive(claim, self.boot):
                 try:
                     os.kill(claim["pid"], signal.SIGTERM)
@@ -327,13 +362,16 @@ class Station:
         dead = []
         for handle in self.handles():
             directory = os.path.join(self.runs, handle)
-            claim = read_json(os.path.join(directory, "instance.json"))
+            claim = claim_in(directory)
             if claim is None or not is_alive(claim, self.boot):
                 dead.append((os.stat(directory).st_mtime, directory))
         now = time.time()
         for path in glob.glob(os.path.join(self.root, "asked", "*")):
             if os.stat(path).st_ctime < now - KEPT_FOR_S:
                 remove(path)
+        for path in glob.glob(os.path.join(self.root, "artifacts", "*", "*")):
+            if DRAFT.search(path) and os.stat(path).st_mtime < now - DRAFT_FOR_S:
+                remove(path)  # its connection broke on the way
         for place, (changed_at, directory) in enumerate(sorted(dead, reverse=True)):
             # A directory without a claim may be one that is being made right now.
             if changed_at < now - KEPT_FOR_S or (place >= KEPT_DEAD and changed_at < now - 60):

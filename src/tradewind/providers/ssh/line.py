@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import os
+import re
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
@@ -13,11 +13,14 @@ from typing import Any, TypeVar
 
 import asyncssh
 
+from tradewind.boot import restore
+from tradewind.boot.process import Software
 from tradewind.config import SshHost
 from tradewind.host.bare import program
 from tradewind.host.bare.ground import LOADER
-from tradewind.providers.ssh.parcel import SHARED, here_of
+from tradewind.providers.ssh.freight import Freight
 from tradewind.providers.ssh.refusals import Places, Silent, Witness, options_for, words_for
+from tradewind.providers.ssh.sight import nonsense
 from tradewind.providers.ssh.skew import Skew
 
 logger = logging.getLogger("tradewind.ssh")
@@ -32,7 +35,12 @@ LONGEST_PAUSE_S = 30.0
 """Between tries to reach a host that doesn't answer."""
 NOISE_LIMIT = 64 * 1024
 """Bytes that a login shell may say before our program does."""
+AHEAD_S = 900.0
+"""How long a step may take of what is made before anything is ordered."""
 LINE_LIMIT = 16 * 1024 * 1024
+LATEST = 1e11
+"""No clock is set later than this, as a POSIX time."""
+GLIBC = re.compile(r"([0-9]{1,4}\.[0-9]{1,4})?")
 
 
 class Station:
@@ -58,7 +66,7 @@ class Station:
                     poke()
                 elif (future := self._waiting.pop(int(line["id"]), None)) is not None and not future.done():
                     future.set_result(line)
-        except (OSError, EOFError, ValueError, KeyError, TypeError, asyncssh.Error) as error:
+        except (OSError, EOFError, ValueError, KeyError, TypeError, OverflowError, asyncssh.Error) as error:
             logger.debug("a station is gone: %r", error)
         finally:
             self.hang_up()
@@ -78,7 +86,7 @@ class Station:
             line, self._rest = self._rest.split(b"\n", 1)
             try:
                 found = json.loads(line)
-            except ValueError:
+            except (ValueError, RecursionError):
                 found = None
             if isinstance(found, dict):
                 return found
@@ -144,7 +152,7 @@ class Line:
         self._failure: Silent | None = None
         self._pause_s = 0.0
         self._next_try = 0.0
-        self._brought: dict[str, asyncio.Lock] = {}
+        self._freight = Freight(host.name, self.ask, self._connection, self._failed)
         self._heard: Any = None
         """Which answer to a look was heard last, in the host's words."""
 
@@ -168,10 +176,18 @@ class Line:
         station, answer = await self._ask("list", within, question)
         if "error" in answer:
             raise Silent(f"{self.host.name} can't read its records: {answer['error']}")
+        if "at" not in answer or not isinstance(answer.get("runs"), dict):
+            raise self._senseless(station)
         self._heard = answer["at"]
-        # It says what changed since it was asked last; another station says everything.
-        runs = {**station.runs, **answer["runs"]}
-        station.runs = {handle: facts for handle, facts in runs.items() if facts is not None}
+        for handle, facts in answer["runs"].items():
+            # It says what changed since it was asked last; another station says everything.
+            station.runs.pop(handle, None)
+            if facts is None:
+                continue
+            if why := nonsense(facts):
+                logger.warning("%s says something of run %s that makes no sense: %s", self.host.name, handle, why)
+                continue
+            station.runs[handle] = facts
         return station.runs
 
     async def _ask(self, verb: str, within: float, question: dict[str, Any]) -> tuple[Station, dict[str, Any]]:
@@ -185,8 +201,15 @@ class Line:
             raise self._failed(Silent(f"{self.host.name} didn't answer within {within:.0f} s")) from None
         except ConnectionError:
             raise self._failed(Silent(f"the connection to {self.host.name} broke")) from None
-        self.skew.heard(sent_at, float(answer["now"]), time.time())
+        try:
+            self.skew.heard(sent_at, _moment(answer), time.time())
+        except ValueError:
+            raise self._senseless(station) from None
         return station, answer
+
+    def _senseless(self, station: Station) -> Silent:
+        station.hang_up()
+        return self._failed(Silent(f"{self.host.name} answers, but what it says makes no sense"))
 
     async def station(self, within: float = OPEN_WITHIN_S) -> Station:
         """Return the open station, opening it where needed. Raises Silent, certainly before anything was asked."""
@@ -252,57 +275,36 @@ class Line:
             process.stdin.write(b"%d\n" % len(text) + text + head + b"\n")
         station = Station(connection, process)
         try:
-            hello = await station.line(NOISE_LIMIT)
+            hello = _checked(await station.line(NOISE_LIMIT))
         except (EOFError, ValueError) as error:
             said = bytes(await process.stderr.read(2000)).decode(errors="replace").strip().splitlines()
             raise Silent(_why_no_station(self.host, said, error), is_certain=True, is_lasting=True) from None
         station.hello = hello
-        self.skew.heard(sent_at, float(hello["now"]), time.time())
+        self.skew.heard(sent_at, _moment(hello), time.time())
         return station
 
-    async def bring(self, files: dict[str, str]) -> dict[str, str]:
-        """Bring files over, each once, where the host doesn't see them; return where they lie there, by their sha256.
-
-        Values are paths of this machine; those that the host may see as well begin with ``file://``.
-
-        Raises
-        ------
-        Silent
-            The connection broke.
-        OSError
-            It isn't here, can't be written there, or arrived broken; the message says which.
-        """
-        if not files:
-            return {}
-        here = {sha256: here_of(address) for sha256, address in files.items()}
-        sizes = {sha256: _name_and_size(path) for sha256, path in here.items()}
-        shared = {sha256: here[sha256] for sha256, address in files.items() if address.startswith(SHARED)}
-        found = (await self.ask("have", files=sizes, shared=shared))["files"]
-        for sha256, place in found.items():
-            if not place["there"]:
-                async with self._brought.setdefault(sha256, asyncio.Lock()):
-                    await self._bring_one(sha256, here[sha256], sizes[sha256])
-        return {sha256: str(place["path"]) for sha256, place in found.items()}
-
-    async def _bring_one(self, sha256: str, path: str, size: tuple[str, int]) -> None:
-        place = (await self.ask("have", files={sha256: size}))["files"][sha256]
-        if place["there"]:
-            return  # another launch brought it while we waited
-        draft = f"{place['path']}.{os.urandom(4).hex()}"
-        station = await self.station()
+    async def begin(self, software: Software) -> None:
+        """Have the host begin to make what needs no file from here; where it can't, its order will say so."""
+        base = software.environment.content_hash
+        order = restore.order(software.environment, files={}, base=base, task="ahead", timeout_s=AHEAD_S)
         try:
-            async with station.connection.start_sftp_client() as sftp:
-                await sftp.put(path, draft)
-        except asyncssh.SFTPError as error:
-            raise OSError(f"{size[0]} can't be written on {self.host.name}: {error.reason}") from None
-        except (asyncssh.Error, ConnectionError) as error:
-            raise self._failed(Silent(f"the connection to {self.host.name} broke: {error}", is_certain=True)) from None
-        kept = await self.ask("keep", within=60.0, draft=draft, path=place["path"], sha256=sha256)
-        if "error" in kept:
-            raise OSError(f"{size[0]} can't be kept on {self.host.name}: {kept['error']}")
+            answer = await self.ask("ahead", program=restore.program(), order=order)
+        except Silent as silent:
+            logger.debug("nothing is made ahead: %s", silent)
+            return
+        if "error" in answer:
+            logger.debug("nothing is made ahead on %s: %s", self.host.name, answer["error"])
+
+    async def bring(self, files: Mapping[str, str]) -> dict[str, str]:
+        """Return where files lie there, by their sha256; see :meth:`Freight.bring`."""
+        return await self._freight.bring(files)
+
+    async def _connection(self) -> asyncssh.SSHClientConnection:
+        return (await self.station()).connection
 
     async def aclose(self) -> None:
         """End the connection."""
+        await self._freight.aclose()
         tasks = [*self._listening, *([self._opening] if self._opening is not None else [])]
         if self._station is not None:
             self._station.hang_up()
@@ -318,8 +320,21 @@ async def within_s(work: Awaitable[T], seconds: float) -> T:
     return await asyncio.wait_for(work, seconds)
 
 
-def _name_and_size(path: str) -> tuple[str, int]:
-    return os.path.basename(path), os.path.getsize(path)
+def _checked(hello: dict[str, Any]) -> dict[str, Any]:
+    """Return what a station says of its host. Raises ValueError where that can't be so."""
+    _moment(hello)
+    whole = {"root": "", "platform": "", "glibc": "", **hello}
+    if not all(isinstance(whole[key], str) for key in ("root", "platform")) or not GLIBC.fullmatch(str(whole["glibc"])):
+        raise ValueError("it says something else")
+    return whole
+
+
+def _moment(words: Mapping[str, Any]) -> float:
+    """Return the time of day there. Raises ValueError for what is none."""
+    now = words.get("now")
+    if not (isinstance(now, int | float) and 0 <= now < LATEST):
+        raise ValueError("it doesn't say what time it is")
+    return float(now)
 
 
 def _why_no_station(host: SshHost, said: list[str], error: Exception) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from types import MappingProxyType
 
@@ -13,8 +13,11 @@ from tradewind.model.instance import Role
 from tradewind.model.money import Price
 from tradewind.model.offer import Offer
 from tradewind.model.resources import GIB, Need, Resources
+from tradewind.model.views import PlannedInstances
 from tradewind.providers.ssh.inventory import ANY_HOST, Share, how_many, share_of
 
+InOrder = Callable[[PlannedInstances, Mapping[str, Share]], Sequence[SshHost]]
+"""Returns the hosts with room for one of these beside what others will take, the one that would take it first."""
 LEAST_MEMORY = 128 * 1024**2
 """With less than this a Dask process would be killed while it starts."""
 
@@ -68,6 +71,22 @@ def candidates(
         if how_many(host, _whole(offer.resources)) and _price(host, share, role) == offer.price
         if offer.target is None or _platform(host, machines) in {None, offer.target.platform}
     ]
+
+
+def hosts_expected(planned: Sequence[PlannedInstances], in_order: InOrder) -> list[str]:
+    """Return the hosts that would take what is planned, were it ordered now; not those with an environment of ours."""
+    taken: dict[str, Share] = {}
+    found: list[str] = []
+    for one in planned:
+        for _ in range(one.count):
+            choice = in_order(one, taken)
+            if not choice:
+                break
+            host = choice[0]
+            taken[host.name] = taken.get(host.name, Share()) + share_of(one.offer.resources, one.role)
+            if host.environment is None and host.name not in found:
+                found.append(host.name)
+    return found
 
 
 def _size(need: Need, hosts: Sequence[SshHost]) -> Resources:

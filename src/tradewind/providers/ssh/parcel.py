@@ -142,7 +142,7 @@ def parcel(
     }
 
 
-def refusal_of(offer: Offer, refusals: Sequence[Silent | NoCapacity]) -> ProviderError:
+def refusal_of(offer: Offer, refusals: Sequence[Silent | NoCapacity], beyond: Sequence[Silent] = ()) -> ProviderError:
     """Return what it means that no host took an order.
 
     Parameters
@@ -151,6 +151,8 @@ def refusal_of(offer: Offer, refusals: Sequence[Silent | NoCapacity]) -> Provide
         What was ordered.
     refusals : sequence
         Of each host that keeps such offers.
+    beyond : sequence
+        Of other hosts, what a person has to mend: said with the rest, so that all is mended at once.
     """
     if not refusals:
         return NoCapacity(f"no host keeps {offer.vm_type} at that price any more; the settings have changed")
@@ -158,4 +160,6 @@ def refusal_of(offer: Offer, refusals: Sequence[Silent | NoCapacity]) -> Provide
     words = "; ".join(dict.fromkeys(str(refusal) for refusal in refusals))
     if len(silent) < len(refusals):
         return NoCapacity(words)
-    return Rejected(words) if all(one.is_lasting for one in silent) else Unavailable(words)
+    if not all(one.is_lasting for one in silent):
+        return Unavailable(words)
+    return Rejected("; ".join(dict.fromkeys((words, *(str(one) for one in beyond)))))

@@ -11,10 +11,12 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from types import MappingProxyType
 from typing import ClassVar, Self
 
+from tradewind.boot.process import Software
 from tradewind.config import SshHost
-from tradewind.errors import BadRequest, NoCapacity, Rejected, Unavailable
+from tradewind.errors import BadRequest, NoCapacity, Rejected, StillPreparing, Unavailable
 from tradewind.host.bare.ground import VARIABLE
 from tradewind.host.records import KEPT_FOR, SAFE
 from tradewind.model.cluster import ClusterSpec
@@ -22,12 +24,13 @@ from tradewind.model.environment import Target
 from tradewind.model.instance import InstanceStatus, Marks, ObservedInstance
 from tradewind.model.offer import Offer
 from tradewind.model.resources import Need
+from tradewind.model.views import PlannedInstances
 from tradewind.providers.base import Capabilities, Handle, Order, Provider, ProviderSettings
 from tradewind.providers.ssh.inventory import Share, fits, hosts_from, share_of
 from tradewind.providers.ssh.known import Known, Memory, Placed
 from tradewind.providers.ssh.line import Line
 from tradewind.providers.ssh.news import News
-from tradewind.providers.ssh.offers import candidates, offers_for
+from tradewind.providers.ssh.offers import candidates, hosts_expected, offers_for
 from tradewind.providers.ssh.parcel import (
     LATEST_S,
     check_software,
@@ -44,6 +47,7 @@ from tradewind.providers.ssh.sight import (
     met_by_schedulers,
     never_ran,
     never_seen,
+    nonsense,
     observed,
     shares,
     with_crews,
@@ -163,6 +167,15 @@ class SshProvider(Provider):
             return
         self._machines[host.name] = Target(platform=str(hello["platform"]), glibc=str(hello["glibc"]))
 
+    async def expect(self, planned: Sequence[PlannedInstances], software: Software) -> None:
+        """Let the hosts that would take it begin to make what indexes have of ``software``."""
+
+        def in_order(one: PlannedInstances, besides: Mapping[str, Share]) -> list[SshHost]:
+            fitting = candidates(one.offer, one.role, self._hosts, self._machines)
+            return self._in_order(fitting, share_of(one.offer.resources, one.role), besides)
+
+        await asyncio.gather(*(self._lines[name].begin(software) for name in hosts_expected(planned, in_order)))
+
     # Launching
 
     async def launch(self, order: Order) -> AsyncIterator[Handle]:
@@ -197,6 +210,9 @@ class SshProvider(Provider):
                     raise Unavailable(words) from None
                 self._memory.unplace(marks.order)
                 refusals.append(refusal)
+            except StillPreparing:
+                self._memory.unplace(marks.order)  # it hasn't been asked to start anything yet
+                raise
             else:
                 self._memory.take(marks.order, replace(placed, host=place))
                 yield Handle(order=marks.order, handle=handle_of(place, marks.order))
@@ -204,7 +220,9 @@ class SshProvider(Provider):
             finally:
                 self._pending[place] -= share
         others = [self._silent.get(h.name) or NoCapacity(f"{h.name} is full") for h in fitting if h not in choice]
-        raise refusal_of(order.offer, [*refusals, *others])
+        here = {host.name for host in fitting}
+        beyond = [silent for name, silent in self._silent.items() if silent.is_lasting and name not in here]
+        raise refusal_of(order.offer, [*refusals, *others], beyond)
 
     def _out_of_reach(self, host: str, marks: Marks) -> Unavailable | Rejected:
         """Return what it means that an order is bound to a host which the settings don't name any more."""
@@ -218,10 +236,13 @@ class SshProvider(Provider):
         has = next((name for name, known in self._known.items() if order in known.runs), "")
         return has or self._memory.place_of(order)
 
-    def _in_order(self, hosts: Sequence[SshHost], share: Share) -> list[SshHost]:
+    def _in_order(
+        self, hosts: Sequence[SshHost], share: Share, besides: Mapping[str, Share] = MappingProxyType({})
+    ) -> list[SshHost]:
         """Return the hosts with room, in the order to try them."""
-        now = time.monotonic()
-        taken = {h.name: shares(self._of(h.name).runs) + self._pending.get(h.name, Share()) for h in hosts}
+        now, nothing = time.monotonic(), Share()
+        coming = {h.name: self._pending.get(h.name, nothing) + besides.get(h.name, nothing) for h in hosts}
+        taken = {h.name: shares(self._of(h.name).runs) + coming[h.name] for h in hosts}
 
         def used(host: SshHost) -> float:
             of = taken[host.name]
@@ -295,7 +316,10 @@ class SshProvider(Provider):
 
     def _of(self, name: str) -> Known:
         if name not in self._known:
-            self._known[name] = self._memory.load(name)
+            known = self._memory.load(name)
+            # An older version may have believed more.
+            known.runs = {handle: facts for handle, facts in known.runs.items() if not nonsense(facts)}
+            self._known[name] = known
         return self._known[name]
 
     def _seen_on(self, name: str, now: float) -> Iterator[ObservedInstance]:
@@ -306,12 +330,12 @@ class SshProvider(Provider):
             met = {pair: at for of in self._known.values() for pair, at in met_by_schedulers(of)}
             yield from self._unseen_on(name, known, silent, met, now)
         for facts in known.runs.values():
-            if facts["claim"]["marks"]["installation"] != self._installation:
-                continue
             try:
                 one = observed(name, facts, known.skew_s)
-            except (KeyError, ValueError, TypeError) as error:
+            except (KeyError, ValueError, TypeError, ArithmeticError) as error:
                 logger.warning("%s says something of a run that makes no sense: %r", name, error)
+                continue
+            if one.marks.installation != self._installation:
                 continue
             if silent is not None:
                 met_at = met.get((one.marks.cluster, one.marks.instance), 0.0)

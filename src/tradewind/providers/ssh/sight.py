@@ -23,6 +23,7 @@ It covers what we don't know of its last moments: a memory that is written every
 
 
 MET_LATELY_S = 60.0
+LONGEST_ALONE_S = 1e9
 
 
 def handle_of(host: str, order: str) -> str:
@@ -71,6 +72,31 @@ def observed(host: str, facts: Mapping[str, Any], skew_s: float) -> ObservedInst
         detail=f"on {host}: {words}" if words else f"on {host}",
         contact=Contact(**{key: contact[key] for key in ("scheduler", "agent", "dashboard")}) if contact else None,
     )
+
+
+def nonsense(facts: Any) -> str:
+    """Return why these can't be a run's facts; empty where they can.
+
+    Users' own code runs as who answers for a host, and so may answer itself. All that is made of facts later is made
+    here once, where what fails concerns this run alone.
+    """
+    try:
+        seen = observed("", facts, 0.0)
+        marks, contact = facts["claim"]["marks"], seen.contact
+        words = [*marks.values(), *((contact.scheduler, contact.agent) if contact is not None else ())]
+        if not all(isinstance(word, str) for word in words):
+            return "a word is none"
+        if any(moment is not None and moment.tzinfo is None for moment in (seen.started_at, seen.stopped_at)):
+            return "a moment has no time zone"
+        if not isinstance(seen.exit_code, int | None) or abs(seen.exit_code or 0) >= 2**31:
+            return "its exit code is none"
+        if not 0 <= float(facts["claim"].get("alone_s") or 0) <= LONGEST_ALONE_S:
+            return "nothing lives alone for so long"
+        shares({"": {**facts, "alive": True, "exit": None}})
+        never_ran(facts)
+    except (KeyError, ValueError, TypeError, AttributeError, ArithmeticError) as error:
+        return repr(error)
+    return ""
 
 
 def gone_by(last: float, alone_s: float) -> float:

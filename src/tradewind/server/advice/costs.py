@@ -43,6 +43,8 @@ class Way:
     bar: Markup
     parts: tuple[tuple[str, int], ...]
     """Where the money goes, in percent, the most first."""
+    is_over: bool
+    """Whether it is likely to cost more than the group could spend."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,26 +83,36 @@ def costs(
     known = {partner.name: partner for partner in shelf.directory}
     fit = {partner.name for partner in partners}
     shown = [cost for cost in found.ways if cost.way.name in fit or cost.way.name not in known]
+    budget: Decimal | None = answers.get("budget_per_month")
     most = max((cost.most.amount for cost in shown), default=Decimal(0)) or Decimal(1)
     return Costs(
         people=people,
         sizes=sizes,
         ways=tuple(
-            Way(cost=cost, partner=known.get(cost.way.name), bar=_bar(cost, most), parts=_parts(cost)) for cost in shown
+            Way(
+                cost=cost,
+                partner=known.get(cost.way.name),
+                bar=_bar(cost, most, budget),
+                parts=_parts(cost),
+                is_over=budget is not None and cost.likely.amount > budget,
+            )
+            for cost in shown
         ),
         estimate=found,
     )
 
 
-def _bar(cost: WayCost, most: Decimal) -> Markup:
-    """Return a bar as long as the likely cost, with a line over nine of ten months."""
+def _bar(cost: WayCost, most: Decimal, budget: Decimal | None) -> Markup:
+    """Return a bar as long as the likely cost, a line over nine of ten months, and a mark at what one could spend."""
     low, likely, high = (float(money.amount / most) * LENGTH for money in (cost.least, cost.likely, cost.most))
     words = escape(f"{cost.likely.amount:,.0f} US dollars a month, {cost.least.amount:,.0f} to {cost.most.amount:,.0f}")
+    mark = ""
+    if budget is not None and budget <= most:
+        mark = f'<rect class="mark" x="{float(budget / most) * LENGTH - 0.2:.2f}" y="0" width="0.5" height="10"/>'
     return Markup(  # noqa: S704 - numbers, and words that went through escape()
         f'<svg class="bar" viewBox="0 0 {LENGTH} 10" preserveAspectRatio="none" role="img" aria-label="{words}">'
-        f'<rect class="track" x="0" y="0" width="{LENGTH}" height="10"/>'
         f'<rect class="spent" x="0" y="0" width="{likely:.2f}" height="10"/>'
-        f'<rect class="span" x="{low:.2f}" y="4" width="{max(0.3, high - low):.2f}" height="2"/></svg>'
+        f'<rect class="span" x="{low:.2f}" y="4" width="{max(0.3, high - low):.2f}" height="2"/>{mark}</svg>'
     )
 
 

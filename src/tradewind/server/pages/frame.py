@@ -81,7 +81,8 @@ def page(answer: Page) -> Page:
             return await answer(request)
         except SignInNeeded as error:
             if request.method == "GET" and not request.url.path.startswith("/sign-in"):
-                return go(f"/sign-in?next={quote(request.url.path)}")
+                query = f"?{request.url.query}" if request.url.query else ""
+                return go(f"/sign-in?next={quote(request.url.path + query)}")
             return _error(request, 401, str(error))
         except TradewindError as error:
             return _error(request, problems.status_of(type(error)), str(error))
