@@ -123,6 +123,18 @@ async def test_notes_that_were_left_there_are_in_our_records_after_a_look(laptop
     assert time.time() - (laptop.there / "heard").stat().st_mtime < 5
 
 
+async def test_notes_whose_answer_was_lost_are_told_again(laptop: Laptop) -> None:
+    node = laptop.node()
+    await node.look(["order-1"])
+    (laptop.there / "runs" / "order-1").mkdir()
+    (laptop.there / "runs" / "order-1" / "ready").touch()
+    await node.ask("look", orders={"order-1": []}, closed=[], awaited=[])  # nobody keeps what it says
+
+    await node.look(["order-1"])
+
+    assert node.books.records.run("order-1").noted("ready")
+
+
 async def test_a_note_that_is_waited_for_pokes(laptop: Laptop) -> None:
     node, poked = laptop.node(), asyncio.Event()
     node.watch("order-1", poked.set)

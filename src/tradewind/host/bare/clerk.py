@@ -62,8 +62,8 @@ class Clerk(Station):
         self.makings: dict[str, Making] = {}
         self.awaited: set[str] = set()
         """Orders of which the next note is waited for."""
-        self.seen: dict[str, dict[str, str]] = {}
-        """What the other end was told of each order."""
+        self.known: dict[str, list[str]] = {}
+        """Which notes of these orders the other end has, as it said last."""
 
     def run(self) -> None:
         """Answer until nobody asks any more."""
@@ -174,23 +174,22 @@ class Clerk(Station):
         return {}
 
     def look(self, question: dict[str, Any]) -> dict[str, Any]:
-        """Say what notes were left since it was last asked; by asking, what runs is looked after."""
+        """Say what notes there are besides those that the other end has; by asking, what runs is looked after.
+
+        It says itself which it has: what was told once may never have arrived.
+        """
         heard = os.path.join(self.root, HEARD_NOTE)
         with open(heard, "a", encoding="utf-8"):
             os.utime(heard)
         for batch in question["closed"]:
             shutil.rmtree(os.path.join(self.batches, batch), ignore_errors=True)
-        changed: dict[str, dict[str, str]] = {}
-        for order in question["orders"]:
-            before = self.seen.get(order, {})
-            notes = {**before, **self.notes(order, before)}
-            if notes != before:
-                self.seen[order] = notes
-                changed[order] = {name: text for name, text in notes.items() if name not in before}
-        self.awaited = {o for o in question["awaited"] if not _is_settled(self.seen.get(o, {}))}
-        return {"notes": changed}
+        found = {order: self.notes(order, known) for order, known in question["orders"].items()}
+        if question["orders"]:
+            self.known = {order: [*known, *found[order]] for order, known in question["orders"].items()}
+        self.awaited = {order for order in question["awaited"] if not _is_settled(self.known.get(order, []))}
+        return {"notes": {order: notes for order, notes in found.items() if notes}}
 
-    def notes(self, order: str, known: dict[str, str]) -> dict[str, str]:
+    def notes(self, order: str, known: list[str]) -> dict[str, str]:
         """Return the notes that an instance has left, but for those that are known."""
         directory = os.path.join(self.runs, order)
         try:
@@ -204,8 +203,7 @@ class Clerk(Station):
         while True:
             time.sleep(LOOKED_AT_S)
             for order in list(self.awaited):
-                known = self.seen.get(order, {})
-                if _is_settled({**known, **self.notes(order, known)}):
+                if _is_settled([*self.notes(order, self.known.get(order, []))]):
                     self.awaited.discard(order)
                     self.tell({"poke": True})
 
@@ -300,7 +298,7 @@ class Making(threading.Thread):
             self.step = WORDS.get(str(words["step"]), str(words["step"])) + number
 
 
-def _is_settled(notes: dict[str, str]) -> bool:
+def _is_settled(notes: list[str]) -> bool:
     """Whether an instance is up or has ended."""
     return bool({"contact.json", "ready", "exit.json"} & set(notes))
 

@@ -159,12 +159,19 @@ class LoginNode(Place):
     async def look(self, orders: Sequence[str]) -> None:
         """See :meth:`Place.look`: what changed there is copied to our records."""
         closed, self._closed = self._closed, []
+        known = await asyncio.to_thread(self._notes_of, orders)
         try:
-            answer = await self.ask("look", orders=list(orders), closed=closed, awaited=list(self._awaited))
+            answer = await self.ask("look", orders=known, closed=closed, awaited=list(self._awaited))
         except Unavailable:
             self._closed += closed
             raise
         await asyncio.to_thread(self._keep, answer["notes"])
+
+    def _notes_of(self, orders: Sequence[str]) -> dict[str, list[str]]:
+        """Return the notes that our records have of those that haven't ended."""
+        runs = {order: self.books.records.run(order) for order in orders if SAFE.fullmatch(order)}
+        known = {order: [name for name in NOTES if run.noted(name)] for order, run in runs.items()}
+        return {order: names for order, names in known.items() if "exit.json" not in names}
 
     def _keep(self, notes: Mapping[str, Mapping[str, str]]) -> None:
         for order, some in notes.items():
