@@ -1,4 +1,4 @@
-"""The same numbers in every place: what `tradewind freedom examples/replicate.py --replicate local …` runs and compares.
+"""The same numbers in every place, as `tradewind freedom --replicate A --replicate B` runs and compares them.
 
 A pretend ocean of 24 years, its anomalies and its trend; printed with all their digits and as a hash of every bit. It
 says nothing of where it runs: that is said by settings.

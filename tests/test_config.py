@@ -42,6 +42,7 @@ BATCH: list[tuple[str, str, str, object]] = [
     ("ssh_config", '"~/.ssh/hpc.conf"', "~/.ssh/hpc.conf", "~/.ssh/hpc.conf"),
     ("environment", '"/apps/tw"', "/apps/tw", "/apps/tw"),
     ("tunnel", "false", "false", False),
+    ("python", '"/opt/py/bin/python3"', "/opt/py/bin/python3", "/opt/py/bin/python3"),
 ]
 """In the table of each batch system."""
 

@@ -348,6 +348,50 @@ def test_no_notebook_breaks_it(value: object) -> None:
     judged({"a.ipynb": json.dumps(value)})
 
 
+EVERYTHING = {
+    "run.py": """
+import boto3, coiled, ee, modal, pickle, planetary_computer
+from dask.distributed import LocalCluster
+
+@coiled.function(region="us-west-2")
+def work():
+    LocalCluster()
+    pickle.dump(planetary_computer.sign(ee.Image("arn:aws:iam::123456789012:role/x")), open("/home/jovyan/map.sid"))
+    S3FileSystem(requester_pays=True)
+
+URLS = ["s3://one/x", "s3://two/y", "gs://three/z"]
+""",
+    "other.py": "from dask_gateway import Gateway\nGateway()\n",
+    "requirements.txt": "--index-url https://pypi.lab.example/simple\ndask\n",
+    "Dockerfile": "FROM --platform=linux/amd64 databricksruntime/standard\n",
+    "CLA.md": "You assign your copyright to us.\n",
+    "freedom.toml": '[project]\nlogin = ["google"]\nfunded_until = 2026-12-31\n'
+    'services = ["nebari", "pangeo-forge-cloud", "nebari-infrastructure-core", "deafrica", "leap-hub"]\n',
+}
+
+
+def test_a_project_that_does_everything_wrong_loses_by_every_rule() -> None:
+    losing = {loss.rule.id for loss in judged(EVERYTHING).losses}
+    losing |= {loss.rule.id for loss in judged({"run.py": "1"}).losses}
+
+    assert losing == set(open_freedoms().rules)
+
+
+def test_no_bar_loses_more_than_it_has_and_no_rule_more_than_it_may() -> None:
+    report = judged(EVERYTHING)
+
+    assert all(score.left >= 0 for score in report.scores)
+    for rule in open_freedoms().rules.values():
+        assert sum(loss.points for loss in report.losses if loss.rule.id == rule.id) <= rule.most
+
+
+def test_what_nobody_knows_of_a_service_is_asked_and_not_lost() -> None:
+    report = well(run__py="import planetary_computer")
+
+    assert "closed-service" not in {loss.rule.id for loss in report.losses}
+    assert any(question.startswith("Planetary Computer (data): nobody knows") for question in report.questions)
+
+
 # ------------------------------------------------------------------ services, by what the directory knows
 
 

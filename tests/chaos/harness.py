@@ -21,7 +21,7 @@ from tests.postgres import Postgres
 from tradewind import wire
 from tradewind.engine.rounds.rounds import LEASE
 from tradewind.model.cluster import ClusterSpec, Lifetimes, Scaling
-from tradewind.model.exchange import NewCluster, Resize
+from tradewind.model.exchange import NewCluster, NewSoftware, Resize
 
 ANSWER_S = 8.0
 """How long a user waits for an answer."""
@@ -142,10 +142,20 @@ class Chaos:
             self.found.created += 1
             for _ in range(dice.randint(0, 3)):
                 await self._keep(dice, who, made["id"])
-                scaling = Scaling.fixed(dice.randint(0, self.run.workers + 1))
-                await self._ask(dice, who, "PUT", f"/clusters/{made['id']}/scaling", Resize(scaling=scaling))
+                await self._change(dice, who, f"/clusters/{made['id']}")
             await self._keep(dice, who, made["id"])
             await self._ask(dice, who, "DELETE", f"/clusters/{made['id']}")
+
+    async def _change(self, dice: random.Random, who: str, cluster: str) -> None:
+        """Change what a cluster is to be: other code for its workers, another size, or many sizes in a row."""
+        if dice.random() < 0.25:
+            code = f"{dice.getrandbits(64):x}"
+            await self._ask(dice, who, "PUT", f"{cluster}/environment", NewSoftware(compiled=code))
+            return
+        for _ in range(8 if dice.random() < 0.25 else 1):
+            scaling = Scaling.fixed(dice.randint(0, self.run.workers + 1))
+            await self._ask(dice, who, "PUT", f"{cluster}/scaling", Resize(scaling=scaling))
+            await asyncio.sleep(dice.uniform(0, 0.5))
 
     async def _keep(self, dice: random.Random, who: str, cluster_id: str) -> None:
         """Leave a cluster alone for a while, or until it was stopped for want of money."""

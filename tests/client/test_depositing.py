@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.client.servers import Replies, serving
+from tradewind.boot.restore import fetch
 from tradewind.client import depositing
 from tradewind.client.connection import Connection
 from tradewind.client.depositing import deposit
@@ -47,7 +48,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     place = artifact_file(WHEEL)
     place.parent.mkdir(parents=True)
     place.write_bytes(CONTENT)
-    monkeypatch.setattr(depositing, "FIRST_REST_S", 0.01)
+    monkeypatch.setattr(fetch, "FIRST_REST_S", 0.01)
 
 
 async def test_a_file_arrives_whole_and_that_is_said(caplog: pytest.LogCaptureFixture) -> None:
@@ -82,7 +83,7 @@ async def test_a_store_that_stumbles_is_asked_again() -> None:
     assert replies.asked[-1][3] == CONTENT, "from its start"
 
 
-@pytest.mark.parametrize(("status", "times"), [(403, 1), (500, 3)])
+@pytest.mark.parametrize(("status", "times"), [(403, 1), (500, 4)])
 async def test_a_store_that_refuses_is_told_and_the_code_goes_over_the_line(
     status: int, times: int, caplog: pytest.LogCaptureFixture
 ) -> None:

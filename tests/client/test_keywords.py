@@ -126,6 +126,7 @@ def test_cores_may_be_a_number_or_a_range(value: object, wanted: tuple[float, fl
         ({"dask_config": 7}, "dask_config=7 can't be used"),
         ({"worker_options": {"plugin": object()}}, "worker_options must hold plain values"),
         ({"worker_options": {"nthreads": 0}}, "nthreads=0 can't be used"),
+        ({"backend_options": ["account"]}, "backend_options=.* write a dict"),
     ],
 )
 def test_what_can_not_be_used_is_one_line_that_names_the_keyword(given: dict[str, object], words: str) -> None:

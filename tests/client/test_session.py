@@ -42,6 +42,7 @@ class Register:
     def __init__(self, record: Cluster, stops_after: int | None = None) -> None:
         self.record = record
         self.stops_after = stops_after
+        self.expected: list[Environment] = []
 
     async def find(self, name: str, *, live: bool = True) -> Cluster | None:
         return self.record if name == self.record.name and self.record.status.is_live else None
@@ -60,6 +61,9 @@ class Register:
 
     def needs_software(self, provider: str) -> bool:
         return provider == "far"
+
+    def expect(self, provider: str, planned: DryRun, environment: Environment) -> None:
+        self.expected.append(environment)
 
     async def dry_run(self, spec: ClusterSpec) -> DryRun:
         return DryRun(instances=(), cost_per_hour=Cost(), notes=())
@@ -120,6 +124,7 @@ async def test_what_no_index_has_travels_to_machines_that_do_not_see_our_files(
     assert bool(register.created_with.artifacts) is travels
     assert (register.created_with == capture()) is not travels
     assert (tmp_path / "cache").exists() is travels
+    assert [one.artifacts for one in register.expected] == [()] * travels, "told once, while it was being made"
 
 
 @pytest.mark.parametrize("is_taken", [True, False])

@@ -32,6 +32,9 @@ def there(name):
     return os.environ.get(name)
 
 if __name__ == "__main__":
+    planned = SLURMCluster.plan(n_workers=4)
+    lines = [(line.count, line.offer.vm_type, line.offer.resources.cpus) for line in planned.instances]
+    print("planned", lines, flush=True)
     cluster = SLURMCluster(job_extra_directives=["--nice=7"], show_widget=False)
     cluster.scale(jobs=1)
     client = Client(cluster)
@@ -68,6 +71,7 @@ def test_a_program_for_dask_jobqueue_runs_after_one_import_was_changed(slurm: No
     assert ran.returncode == 0, ran.stderr
     said = ran.stdout
     assert "result 42\n" in said
+    assert "(4, 'main', 1)]\n" in said, "a plan takes the same keywords"
     assert "prologue seen\n" in said
     assert "threads [1, 1]\n" in said, "a job of two cores and two processes is two workers of one"
     assert "minimum=2" in said, "as are the bounds"

@@ -430,16 +430,6 @@ async def test_a_store_whose_sign_in_is_slow_opens_once_for_all_who_ask(
     assert found[0] is found[1] is not None
 
 
-def test_of_a_trouble_a_cluster_is_told_once_and_not_all_that_was_told_is_remembered() -> None:
-    several = Depots(SoftwareSettings())
-
-    assert [several.is_news("c1", "no disk") for _ in range(2)] == [True, False]
-    assert several.is_news("c1", "no net")
-    assert all(several.is_news(f"d{number}", "no disk") for number in range(depots.MOST_TOLD))
-    assert several.is_news("c1", "no disk"), "forgotten"
-    assert len(several._told) == depots.MOST_TOLD
-
-
 async def test_a_workspace_may_have_a_depot_of_its_own(tmp_path: Path) -> None:
     usual, other = f"file://{tmp_path}/usual", f"file://{tmp_path}/climate"
     both = Depots(SoftwareSettings(artifacts_url=usual, artifacts_urls={"climate": other}))

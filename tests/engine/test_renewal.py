@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -10,8 +11,11 @@ from pathlib import Path
 import pytest
 
 from tests.engine.stage import Stage, bury, is_stopped, killed
+from tradewind.boot.process import Publishing
+from tradewind.config import SoftwareSettings
+from tradewind.engine.depot import Depots
 from tradewind.engine.rounds.rounds import LEASE
-from tradewind.model.cluster import ClusterStatus, Scaling
+from tradewind.model.cluster import Cluster, ClusterStatus, Scaling
 from tradewind.model.environment import Environment, Package, seal
 from tradewind.model.instance import Role
 from tradewind.planning.renewal import TRIALS
@@ -59,6 +63,13 @@ class Witness:
         return len(names) == CREW and not names & self.before
 
 
+def write(publishing: Publishing) -> None:
+    """Put an archive where a machine is told to, as it does."""
+    record = {"name": publishing.name, "sha256": "c" * 64, "size": 3}
+    for address, text in ((publishing.archive, "all"), (publishing.record, json.dumps(record))):
+        Path(address.removeprefix("file://")).write_text(text)
+
+
 async def up(stage: Stage, workers: int = CREW) -> Witness:
     await stage.create(scaling=Scaling.fixed(workers))
     await stage.store.equip("c1", OLD, stage.clock.now())
@@ -77,6 +88,46 @@ async def test_all_workers_are_replaced_and_the_bill_is_the_infrastructures_own(
     await stage.stop()
     await stage.go(engine, is_stopped)
     assert await stage.bill() == stage.truth()
+
+
+async def test_of_software_that_only_workers_get_the_first_of_them_packs_what_the_next_unpack(
+    stage: Stage, tmp_path: Path
+) -> None:
+    pytest.importorskip("obstore")
+    witness, engine = await up(stage), stage.engine("first")
+    engine.depots = Depots(SoftwareSettings(artifacts_url=f"file://{tmp_path}/depot"))
+    await stage.store.equip("c1", NEW, stage.clock.now())
+
+    def look(_: Cluster) -> bool:
+        for machine in stage.machines():
+            software = machine.boot.software
+            if software is not None and software.publishing is not None and machine.marks.instance not in packed:
+                packed.append(machine.marks.instance)
+                write(software.publishing)
+        return witness.is_done()
+
+    packed: list[str] = []
+    await stage.go(engine, look, most=200)
+
+    newer = sorted((m for m in stage.machines()), key=lambda m: m.marks.instance)
+    assert packed == [newer[0].marks.instance]
+    assert [bool(m.boot.software and m.boot.software.archive) for m in newer] == [False, True, True]
+
+
+async def test_where_the_scheduler_packs_no_worker_does(stage: Stage, tmp_path: Path) -> None:
+    pytest.importorskip("obstore")
+    engine = stage.engine("first")
+    engine.depots = Depots(SoftwareSettings(artifacts_url=f"file://{tmp_path}/depot"))
+    await stage.create(scaling=Scaling.fixed(1))
+    await stage.store.equip("c1", OLD, stage.clock.now())
+    await stage.up(engine)
+    await stage.scale(Scaling.fixed(2))
+    await stage.up(engine)
+
+    machines = [*stage.machines(role=Role.SCHEDULER), *stage.machines()]
+    given = [machine.boot.software for machine in machines]
+
+    assert [one is not None and one.publishing is not None for one in given] == [True, False, False]
 
 
 @pytest.mark.parametrize("at", AWAITS)

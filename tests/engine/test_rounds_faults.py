@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from tests.engine.stage import Stage, bury, is_running, is_stopped
+from tradewind.engine.rounds import leases, rounds
 from tradewind.engine.rounds.rounds import LEASE, Rounds
 from tradewind.model.cluster import ClusterStatus, Lifetimes, Scaling, StopReason
 from tradewind.model.instance import InstanceEnd, Role
@@ -126,6 +128,51 @@ async def test_an_infrastructure_that_is_away_for_a_time_holds_a_cluster_up_and_
     await stage.up(engine)
     assert len(stage.world.machines) == 3
     await end(stage, engine)
+
+
+@pytest.fixture
+def short(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let leases be so short that a test can wait for the end of one: it is a matter of the real clock."""
+    for module in (rounds, leases):
+        monkeypatch.setattr(module, "LEASE", timedelta(seconds=0.2))
+        monkeypatch.setattr(module, "RENEWED", timedelta(seconds=0.1))
+
+
+@pytest.mark.usefixtures("short")
+async def test_a_launch_that_outlasts_its_lease_is_told_once_and_asked_for_again(
+    stage: Stage, caplog: pytest.LogCaptureFixture
+) -> None:
+    await stage.create()
+    engine = stage.engine()
+    stage.world.arm(f.NeverAnswers(verbs=frozenset({"launch"}), times=9))  # three orders in three rounds
+
+    for _ in range(3):
+        assert await engine.round("c1") is None
+        stage.clock.advance(1)
+    assert stage.world.alive() == ()
+
+    told = [event for _, event in await stage.store.events("c1") if event.kind == "round.too_long"]
+    assert [event.message.partition(" took")[0] for event in told] == ["Launching on fake"]
+    assert caplog.text.count("the lease ran out while launching on fake") == 3
+    await stage.up(engine)
+    assert len(stage.world.machines) == 3
+
+
+@pytest.mark.usefixtures("short")
+async def test_who_has_taken_over_meanwhile_is_told_nothing_by_who_ran_out(stage: Stage) -> None:
+    await stage.create()
+    late, heir = stage.engine("A"), stage.engine("B")
+    stage.world.arm(f.NeverAnswers(verbs=frozenset({"launch"}), times=1))
+
+    going = asyncio.create_task(late.round("c1"))
+    while not any(call.verb == "launch" for call in stage.world.calls):  # noqa: ASYNC110 - the fake world calls nobody
+        await asyncio.sleep(0)
+    stage.clock.advance(1)
+    await heir.round("c1")
+    before = await stage.store.events("c1")
+
+    assert await going is None
+    assert await stage.store.events("c1") == before
 
 
 @pytest.mark.parametrize("verb", ["offers", "launch"])

@@ -82,6 +82,18 @@ async def test_a_name_that_is_taken_is_a_conflict(stage: Stage) -> None:
     assert second.json()["request_id"] == second.headers["x-request-id"]
 
 
+@pytest.mark.parametrize("path", ["clusters", "dry-runs"])
+async def test_who_is_charged_and_what_runs_before_a_job_is_the_operators_to_say(stage: Stage, path: str) -> None:
+    body = new("enso")
+    body["spec"]["backend_options"] = {"account": "somebody-elses", "prologue": ["touch /tmp/mine"]}
+    async with stage.client("mia") as mia:
+        answer = await mia.post(f"{LAB}/{path}", json=body)
+
+    assert answer.status_code == 400
+    assert "its operator says" in answer.json()["detail"]
+    assert stage.world.alive() == ()
+
+
 async def test_a_dry_run_launches_nothing(stage: Stage) -> None:
     async with stage.client("mia") as mia:
         answer = await mia.post(f"{LAB}/dry-runs", json=new())

@@ -243,11 +243,14 @@ async def test_a_store_that_nobody_can_sign_in_to_stops_no_cluster_and_is_told(
     assert "(absent) could not be found" in said[0]
 
 
-async def test_an_admin_who_changes_anothers_software_deposits_nothing_for_them(stage: Stage) -> None:
+async def test_what_an_owner_deposits_gets_into_no_cluster_of_another(stage: Stage) -> None:
     made = (await create(stage, "ada")).json()
     put((await ask(stage, "olga", WHEEL)).json()["uploads"][0]["url"])
+    place = f"{API}/workspaces/lab/clusters/{made['id']}/environment"
 
-    async with stage.client("olga") as olga:
-        answer = await olga.put(f"{API}/workspaces/lab/clusters/{made['id']}/environment", json=software(WHEEL))
+    async with stage.client("olga") as olga, stage.client("ada") as ada:
+        by_owner, by_herself = await olga.put(place, json=software(WHEEL)), await ada.put(place, json=software(WHEEL))
 
-    assert answer.status_code == 400
+    assert by_owner.status_code == 403
+    assert by_herself.status_code == 400
+    assert "isn't in the depot" in by_herself.json()["detail"]

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
 from tests.server.stage import API, Stage, new
 from tradewind import wire
 from tradewind.model.environment import Environment, Target, seal
-from tradewind.model.people import MemberRole
+from tradewind.model.exchange import NewEnvironment
+from tradewind.model.people import Caller, MemberRole
 
 ALL = f"{API}/workspaces/glacier/environments"
 
@@ -73,6 +76,29 @@ async def test_what_is_locked_for_four_platforms_of_a_thousand_packages_gets_a_n
     assert "larger body_limit" in elsewhere.json()["detail"]
     assert beyond.status_code == 413
     assert beyond.json()["detail"].endswith("which is the most this server reads here; send less")
+
+
+class Watched(tuple[Environment, ...]):
+    """Environments that know which threads have gone through them."""
+
+    by: ClassVar[set[int]] = set()
+
+    def __iter__(self) -> Iterator[Environment]:
+        self.by.add(threading.get_ident())
+        return super().__iter__()
+
+
+async def test_while_a_large_version_is_checked_others_get_their_answers(lab: Stage) -> None:
+    mia = Caller(user_id="u-mia", user="mia", workspace="glacier", role=MemberRole.MEMBER)
+    asked = wire.load(NewEnvironment, wanted())
+    Watched.by.clear()
+
+    await lab.shared.assembly.environments.as_(mia).create(
+        replace(asked, environments=Watched(asked.environments)),
+    )
+
+    assert Watched.by
+    assert threading.get_ident() not in Watched.by, "the thread that everybody's answers come from"
 
 
 async def test_a_hash_that_a_client_makes_up_counts_for_nothing(lab: Stage) -> None:

@@ -160,7 +160,7 @@ REVIEWED: dict[str, dict[str, Any]] = {
     },
     "speakers": {"partner": "2i2c", "user_id": "u2", "user": "bob", "appointed_by": "root", "appointed_at": T0},
 }
-"""The same from revision 0006 on."""
+"""The same from revision 0005 on."""
 
 
 async def fill_old(url: str) -> None:

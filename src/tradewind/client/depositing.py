@@ -8,11 +8,12 @@ import logging
 import threading
 import time
 import urllib.error
-import urllib.request
 from collections.abc import Callable
 from pathlib import Path
+from typing import IO, cast
 
 from tradewind import wire
+from tradewind.boot.restore.fetch import upload
 from tradewind.client.api import Engine
 from tradewind.config import artifact_file
 from tradewind.errors import NotFound
@@ -23,11 +24,8 @@ log = logging.getLogger("tradewind")
 
 AT_ONCE = 4
 """Files on their way at a time."""
-TRIES = 3
-"""Of one file, with 1 and 2 s between them."""
 SILENCE_S = 120.0
 """A store that has got a file and says nothing for this long has lost it."""
-FIRST_REST_S = 1.0
 SAID_EVERY_S = 5.0
 MIB = 2**20
 BROKEN = (OSError, http.client.HTTPException)  # among them what urllib raises
@@ -112,6 +110,10 @@ class _Counted:
         self._tell(len(block))
         return block
 
+    def take_back(self) -> None:
+        """Tell that nothing of it was read."""
+        self._tell(-self.sent)
+
     def close(self) -> None:
         self._file.close()
 
@@ -119,27 +121,23 @@ class _Counted:
 def _put(artifact: Artifact, url: str, tell: Callable[[int], None], stop: threading.Event) -> None:
     if not url.startswith(("https://", "http://")):  # a path would be one of this computer
         raise _Lost(f"{artifact.file_name} can't be uploaded: the server names an address that isn't on the web.")
-    for again in range(TRIES):
+    sent: list[_Counted] = []
+
+    def source() -> IO[bytes]:
+        if stop.is_set():
+            raise _Lost(f"{artifact.file_name}: nobody waits for it any more.")
+        for before in sent:  # what was sent in vain doesn't count
+            before.take_back()
         try:
-            file = _Counted(artifact_file(artifact), tell, stop)
+            sent[:] = [_Counted(artifact_file(artifact), tell, stop)]
         except OSError as error:  # of a cluster of long ago, or another computer: it isn't kept for ever
             raise _Lost(f"{artifact.file_name} isn't on this computer any more: {_words(error)}.") from None
-        headers = {
-            "Content-Length": str(artifact.size),
-            "Content-Type": "application/octet-stream",
-            "x-ms-blob-type": "BlockBlob",  # Azure wants to be told; no other store minds
-        }
-        request = urllib.request.Request(url, data=file, method="PUT", headers=headers)
-        try:
-            with urllib.request.urlopen(request, timeout=SILENCE_S):
-                return
-        except BROKEN as error:
-            tell(-file.sent)
-            refused = isinstance(error, urllib.error.HTTPError) and error.code < 500
-            if refused or again == TRIES - 1 or stop.wait(FIRST_REST_S * 2**again):
-                raise _Lost(f"{artifact.file_name} can't be uploaded: {_words(error)}.") from None
-        finally:
-            file.close()
+        return cast(IO[bytes], sent[0])
+
+    try:
+        upload(url, source, artifact.size, silence_s=SILENCE_S, rest=stop.wait)
+    except BROKEN as error:
+        raise _Lost(f"{artifact.file_name} can't be uploaded: {_words(error)}.") from None
 
 
 def _words(error: Exception) -> str:

@@ -40,6 +40,9 @@ class BatchSettings:
     """File with the keys of hosts that are trusted; default None: ~/.ssh/known_hosts."""
     ssh_config: str | None = None
     """File with SSH settings, as jump hosts; default None: ~/.ssh/config."""
+    python: str = "python3"
+    """With ``login``: Python 3.9 or newer on the login node, by path or name, that needs nothing installed; default
+    python3."""
     environment: str | None = None
     """With ``login``: directory of an environment there, with Tradewind in it, that jobs use as it is; default None:
     your own software is brought there."""

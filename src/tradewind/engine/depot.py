@@ -50,8 +50,6 @@ BELIEVED_FOR_S = 3600.0
 """How long a file that was there counts as being there: the store's own rules may end it."""
 TRIED_AGAIN_AFTER_S = 60.0
 """A store that couldn't be opened is left alone for so long: rounds come each few seconds."""
-MOST_TOLD = 1000
-"""Troubles that are remembered as told; beyond them the oldest may be told once more."""
 NAME = re.compile(r"[0-9a-f]{16}\.tar\.gz")
 SHA256 = re.compile(r"[0-9a-f]{64}")
 RECORD = "record.json"
@@ -256,15 +254,6 @@ class Depots:
         self._depots: dict[str, Depot] = {}
         self._opening: dict[str, asyncio.Task[Depot | Exception]] = {}
         self._unusable: dict[str, tuple[float, Exception]] = {}
-        self._told: dict[tuple[str, str], None] = {}
-
-    def is_news(self, cluster_id: str, trouble: str) -> bool:
-        """Whether a cluster's people weren't told of this trouble yet; from now on they were."""
-        is_news = (cluster_id, trouble) not in self._told
-        self._told[cluster_id, trouble] = None
-        if len(self._told) > MOST_TOLD:
-            del self._told[next(iter(self._told))]
-        return is_news
 
     def circle(self, workspace: str, owner: str) -> tuple[str, ...]:
         """Return who uses each other's archives: nobody but their own maker, since who packs decides what others run.

@@ -35,6 +35,8 @@ LEFT_OUT: Mapping[str, str] = MappingProxyType(
         "outbox": "notifications on their way",
         "idempotency": "answers kept for a day in case they are asked for again",
         "facts": "of the installation as a whole",
+        "reviews": "of the server as a whole, signed by people; `tradewind review export` takes them along",
+        "speakers": "of the server as a whole",
     }
 )
 """The tables that an export hasn't, and why."""

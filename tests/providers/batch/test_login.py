@@ -2,7 +2,9 @@
 
 import asyncio
 import os
+import shutil
 import socket
+import subprocess
 import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -164,12 +166,15 @@ async def test_two_laptops_don_t_submit_at_the_same_time(server: Sshd, laptop: L
 async def test_a_lock_outlasts_its_connection_for_as_long_as_the_command_runs(laptop: Laptop) -> None:
     one, other = laptop.node(), laptop.node()
     await other.hello()
-    done = laptop.directory / "done"
+    began, done = laptop.directory / "began", laptop.directory / "done"
     async with one.alone():
         submitting = asyncio.create_task(
-            one.runner.run(["sh", "-c", f"sleep 1.5; touch {done}"], keeps=(1,), patience_s=10)
+            one.runner.run(["sh", "-c", f"touch {began}; sleep 1.5; touch {done}"], keeps=(1,), patience_s=10)
         )
-        await asyncio.sleep(0.5)
+        until = time.monotonic() + 20
+        while not began.exists():
+            assert time.monotonic() < until
+            await asyncio.sleep(0.05)
         await one.line.aclose()
         with pytest.raises(Unavailable):
             await submitting
@@ -249,3 +254,39 @@ async def test_without_a_tunnel_nodes_are_reached_by_their_own_addresses(laptop:
     contact = Contact(scheduler="tls://n1:1", agent="https://n1:2")
 
     assert await laptop.node(tunnel=False).near(contact) == contact
+
+
+def python_of(*versions: str) -> str | None:
+    """Return a Python of one of these versions, where there is one."""
+    for version in versions:
+        found = [shutil.which(f"python{version}"), *Path.home().glob(f".pyenv/versions/{version}.*/bin/python3")]
+        for path in (str(one) for one in found if one is not None):
+            if not subprocess.run([path, "-c", ""], capture_output=True, check=False).returncode:
+                return path
+    return None
+
+
+OLD, OLDEST = python_of("3.8", "3.7", "3.6"), python_of("3.9")
+
+
+@pytest.mark.skipif(OLDEST is None, reason="there is no Python 3.9")
+async def test_python_3_9_is_new_enough_for_a_login_node(laptop: Laptop) -> None:
+    node = laptop.node(python=OLDEST)
+
+    await node.look(["order-1"])
+
+    assert (await node.runner.run(["echo", "hello"])).out == "hello\n"
+    assert str((await node.hello())["python"]).startswith("3.9.")
+
+
+@pytest.mark.skipif(OLD is None, reason="there is no Python older than 3.9")
+async def test_a_python_that_is_too_old_is_told_with_what_to_write(laptop: Laptop) -> None:
+    with pytest.raises(ConfigError, match=r"Python 3\.9 or newer is needed, and this is 3\..*into \[slurm\] as python"):
+        await laptop.node(python=OLD).open()
+
+
+async def test_a_directory_that_can_t_be_made_is_told(laptop: Laptop) -> None:
+    with pytest.raises(
+        ConfigError, match=r"\[slurm\] directory can't be used on 127\.0\.0\.1: /proc/ours can't be made"
+    ):
+        await laptop.node(directory="/proc/ours").open()

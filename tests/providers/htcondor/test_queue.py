@@ -54,6 +54,7 @@ def recalled() -> dict[str, Entry]:
 def unquoted(text: str) -> list[str]:
     """Return the arguments of a submit description as HTCondor's manual says they are read."""
     assert text[0] == text[-1] == '"'
+    assert '"' not in text[1:-1].replace('""', ""), "one alone would end the arguments"
     inside, found = text[1:-1].replace('""', '"'), []
     while inside:
         one = re.match(r"'((?:[^']|'')*)'(?: |$)", inside)

@@ -14,7 +14,7 @@ from tradewind.providers.batch.offers import Choices, offers_for
 from tradewind.providers.batch.queue import Entry, Job, Site, Stage
 from tradewind.providers.pbs.queue import PbsQueue, is_torque, spell
 from tradewind.providers.pbs.reasons import ended, waiting
-from tradewind.providers.pbs.text import read_duration, read_size, read_time
+from tradewind.providers.pbs.text import read_duration, read_records, read_size, read_time
 
 CASES = Path(__file__).parent / "cases"
 PBS = PbsQueue()
@@ -162,6 +162,16 @@ def test_a_mark_is_read_wherever_the_line_was_broken_and_is_that_of_the_array() 
     assert entries["1204.pbs01/0"].mark == "", "it isn't ours"
 
 
+def test_a_line_that_goes_on_is_no_attribute_however_it_looks() -> None:
+    text = "Job Id: 12.pbs01\n    job_state = R\n    comment = held by\n\tjob_state = Q\n    queue = workq\n"
+
+    assert read_records(text)["12.pbs01"] == {
+        "job_state": "R",
+        "comment": "held byjob_state = Q",
+        "queue": "workq",
+    }
+
+
 def test_times_are_those_of_the_run() -> None:
     entries = listed(PBS, "qstat")
 
@@ -287,6 +297,8 @@ def test_queues_have_their_limits_and_the_nodes_that_are_theirs() -> None:
     (shape,) = queues["workq"].shapes
     assert (shape.count, shape.cpus, shape.idle_cpus) == (2, 64, 62), "what is down isn't counted on"
     assert not queues["gpu"].is_up
+    assert queues["gpu"].default_time == timedelta(minutes=30), "what a queue doesn't say its server does"
+    assert queues["gpu"].longest_time == timedelta(hours=12)
     assert queues["gpu"].shapes[0].gpus == {"": 4}
 
 

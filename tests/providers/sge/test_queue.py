@@ -287,6 +287,16 @@ def test_a_queue_is_what_its_hosts_that_answer_have() -> None:
     assert (main.is_default, short.is_default) == (True, False)
 
 
+def test_a_host_with_too_much_load_counts_and_has_no_room_now() -> None:
+    loaded = case("qhost.xml").replace("name='state_string'></", "name='state_string'>a</")
+    there = QUEUE.read_site(
+        [case(f"{name}.txt") for name in ("resources", "queues", "environments", "hosts")] + [loaded]
+    )
+
+    (shape,) = there.partitions[0].shapes
+    assert (shape.count, shape.idle_cpus) == (2, 0)
+
+
 def test_a_host_has_what_others_of_its_size_are_said_to_have() -> None:
     assert "hostname              n1" in case("hosts.txt")
     assert "n2" not in case("hosts.txt")

@@ -2,16 +2,15 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Sequence
-from dataclasses import replace
+from collections.abc import AsyncIterator, Callable, Sequence
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
 
-from tests.providers.slurm.conftest import ask, cancel
-from tests.providers.slurm.test_faults import jobs, orders
+from tests.providers.batch.rigs import SLURM, Rig
+from tests.providers.batch.test_faults import MINE, ask_besides, orders
 from tradewind.model.instance import InstanceStatus, ObservedInstance, Role
 from tradewind.providers.base import Handle, ProviderSettings
 from tradewind.providers.batch.rest import SELDOM_S
@@ -20,7 +19,6 @@ from tradewind.providers.slurm import SlurmProvider
 from tradewind.testing.provider_tests import launch
 
 pytestmark = [pytest.mark.rig, pytest.mark.timeout(300)]
-MINE = "installation-of-the-faults"
 
 
 class Counted:
@@ -38,11 +36,12 @@ class Counted:
 
 
 @pytest_asyncio.fixture
-async def provider(slurm: None, tmp_path: Path) -> AsyncIterator[SlurmProvider]:
+async def provider(stand: Callable[[Rig], None], tmp_path: Path) -> AsyncIterator[SlurmProvider]:
+    stand(SLURM)
     settings = ProviderSettings(installation=MINE, state_directory=str(tmp_path), options={"interface": "lo"})
     provider = SlurmProvider.from_settings(settings)
     yield provider
-    cancel(*(line.split("|")[0] for line in jobs(MINE)))
+    SLURM.cancel(*(job.id for job in SLURM.of(MINE)))
     await provider.aclose()
 
 
@@ -59,8 +58,7 @@ async def until(provider: SlurmProvider, handle: Handle, status: InstanceStatus)
 async def test_what_has_waited_for_long_is_asked_about_seldom_and_looked_after_all_the_same(
     provider: SlurmProvider, tmp_path: Path
 ) -> None:
-    waits = ("--begin=now+1hour", "--deadline=now+100hours")
-    provider._submitter._queue = replace(provider._submitter._queue, directives=waits)
+    ask_besides(provider, SLURM.later)
     (order,) = await orders(provider, 1)
     handle = await launch(provider, order)
     counted = provider._runner = Counted(provider)
@@ -97,7 +95,9 @@ async def test_a_bill_is_what_the_accounts_say(provider: SlurmProvider) -> None:
         await asyncio.sleep(0.5)
         one = await until(provider, handle, InstanceStatus.STOPPED)
 
-    line = ask("sacct", "-nPX", "--format=ElapsedRaw,AllocTRES", f"--jobs={handle.handle.partition('/')[0]}").strip()
+    line = SLURM.ask(
+        "sacct", "-nPX", "--format=ElapsedRaw,AllocTRES", f"--jobs={handle.handle.partition('/')[0]}"
+    ).strip()
     elapsed, _, tres = line.partition("|")
     assert one.started_at is not None
     assert one.stopped_at is not None

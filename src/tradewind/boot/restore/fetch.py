@@ -11,7 +11,8 @@ import ssl
 import time
 import urllib.error
 import urllib.request
-from contextlib import suppress
+from collections.abc import Callable
+from contextlib import closing, suppress
 from typing import IO
 
 from tradewind.boot.restore.addresses import bare, opener_for
@@ -19,6 +20,7 @@ from tradewind.boot.restore.report import CantRestore
 
 TRIES = 4
 """Of one file, when the network breaks off or bytes are wrong; with 0.5, 1 and 2 s between them."""
+FIRST_REST_S = 0.5
 SILENCE_S = 30.0
 """Without a byte, then it counts as broken."""
 PUT_SILENCE_S = 300.0
@@ -60,7 +62,7 @@ def page_at(address: str, accept: str = "*/*") -> bytes:
             with opened(address, accept) as answer:
                 return answer.read()
         except (http.client.HTTPException, ConnectionError):
-            time.sleep(0.5 * 2**again)
+            time.sleep(FIRST_REST_S * 2**again)
     with opened(address, accept) as answer:
         return answer.read()
 
@@ -88,16 +90,49 @@ def put(path: str, address: str) -> None:
             with suppress(FileNotFoundError):
                 os.unlink(beside)
         return
-    with open(path, "rb") as file:
-        # Azure wants to be told of what kind a blob is; no other store minds.
-        headers = {
-            "Content-Length": str(os.path.getsize(path)),
-            "Content-Type": "application/octet-stream",
-            "x-ms-blob-type": "BlockBlob",
-        }
-        request = urllib.request.Request(address, data=file, method="PUT", headers=headers)
-        with urllib.request.urlopen(request, timeout=PUT_SILENCE_S):
-            pass
+    upload(address, lambda: open(path, "rb"), os.path.getsize(path))  # noqa: SIM115 - closed there, after each try
+
+
+def upload(
+    address: str,
+    source: Callable[[], IO[bytes]],
+    size: int,
+    *,
+    silence_s: float = PUT_SILENCE_S,
+    rest: Callable[[float], object] = time.sleep,
+) -> None:
+    """Write to an address that takes a PUT; again where a store stumbles, since what is put is large and made already.
+
+    Raises as :mod:`urllib` does at the last try, at once where the store refuses, and what ``source`` raises.
+
+    Parameters
+    ----------
+    address : str
+        Of http or https.
+    source : callable
+        Opens what is put, for each try; closed here.
+    size : int
+        Bytes.
+    silence_s : float
+        After so many seconds without a word a store counts as gone.
+    rest : callable
+        Called with seconds between two tries.
+    """
+    # Azure wants to be told of what kind a blob is; no other store minds.
+    headers = {"Content-Length": str(size), "Content-Type": "application/octet-stream", "x-ms-blob-type": "BlockBlob"}
+    for again in range(TRIES):
+        with closing(source()) as file:
+            request = urllib.request.Request(address, data=file, method="PUT", headers=headers)
+            try:
+                with urllib.request.urlopen(request, timeout=silence_s):
+                    return
+            except urllib.error.HTTPError as error:
+                if error.code < 500 or again == TRIES - 1:
+                    raise
+            except BROKEN:
+                if again == TRIES - 1:
+                    raise
+        rest(FIRST_REST_S * 2**again)
 
 
 def sha256_of(path: str) -> str:
@@ -142,7 +177,7 @@ def fetched(address: str, directory: str, name: str, sha256: str = "") -> str:
                     raise _unreachable(name, address, error) from None
             else:
                 return path
-            time.sleep(0.5 * 2**again)
+            time.sleep(FIRST_REST_S * 2**again)
     finally:
         with suppress(FileNotFoundError):
             os.unlink(beside)

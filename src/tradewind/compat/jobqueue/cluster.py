@@ -15,11 +15,13 @@ import dask.config
 from dask.utils import parse_bytes
 
 from tradewind.client.cluster import Cluster
+from tradewind.client.planned import Plan
 from tradewind.compat.jobqueue.translation import Translation, translate
 from tradewind.compat.jobqueue.words import SYSTEMS, System
 from tradewind.config import data_directory, load_settings
 from tradewind.errors import BadRequest
 from tradewind.model.resources import GIB, Resources
+from tradewind.model.views import DryRun
 
 OURS = frozenset(inspect.signature(Cluster.__init__).parameters) - {"self", "unknown", "provider"}
 """Keywords of ``Cluster``, which may be given beside."""
@@ -29,6 +31,23 @@ MOST = 200
 
 class NotTaken(UserWarning):
     """Keywords of dask-jobqueue that mean nothing here, by name, and what does their work."""
+
+
+class _Plan(Plan):
+    """``cluster.plan`` and ``SLURMCluster.plan(…)``; the latter takes the class's own keywords."""
+
+    def __get__(self, cluster: Cluster | None, owner: type[Cluster]) -> Any:
+        """Return the one or the other."""
+        if cluster is not None:
+            return super().__get__(cluster, owner)
+
+        def plan(n_workers: int | None = 0, **keywords: Any) -> DryRun:
+            """Return what the class with these keywords would launch, where, at what price, and why."""
+            system: System = owner._system
+            planned: DryRun = Cluster.plan(**translation(system, {"n_workers": n_workers, **keywords}).keywords)
+            return planned
+
+        return plan
 
 
 class JobQueueCluster(Cluster):
@@ -52,6 +71,7 @@ class JobQueueCluster(Cluster):
     """
 
     _system: ClassVar[System]
+    plan = _Plan()
 
     def __init__(self, n_workers: int | None = 0, **keywords: Any) -> None:
         made = translation(self._system, {"n_workers": n_workers, **keywords})

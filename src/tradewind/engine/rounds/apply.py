@@ -15,6 +15,7 @@ from tradewind.engine.clock import Clock
 from tradewind.engine.depot import Depots
 from tradewind.engine.link import Access, AgentLink
 from tradewind.engine.rounds.software import software_for
+from tradewind.engine.rounds.told import Told
 from tradewind.errors import BadRequest, NoCapacity, Rejected, StillPreparing, Unavailable
 from tradewind.model.cluster import Cluster
 from tradewind.model.events import Event, Level
@@ -25,8 +26,6 @@ from tradewind.planning.snapshot import Plan
 from tradewind.providers.base import Order, Provider
 
 log = logging.getLogger(__name__)
-
-OURS = "tradewind"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +40,8 @@ class Means:
     authority: Authority
     depots: Depots
     """Where what machines fetch is kept, by workspace."""
+    told: Told
+    """What people needn't be told again."""
     paid_for: timedelta | None = None
     """How long a scheduler may live before anybody asks for its page; None: as long as its orphan timeout."""
 
@@ -71,7 +72,7 @@ async def apply(plan: Plan, rows: Sequence[Instance], crew: Sequence[Instance], 
         Provider, agent, clock and keys.
     """
     launched, left, _ = await asyncio.gather(
-        _launch(plan.cluster, rows, means), _retire(plan, crew, means), _say_and_terminate(plan, means)
+        _launch(plan.cluster, rows, crew, means), _retire(plan, crew, means), _say_and_terminate(plan, means)
     )
     return Outcome(
         instances=(*launched.instances, *left.instances), events=launched.events, retry_after=launched.retry_after
@@ -106,8 +107,7 @@ def order_for(
         scheduler_address=None if is_scheduler or cluster.contact is None else cluster.contact.scheduler,
         record_history=spec.record_history,
         record_code=spec.record_code,
-        # One machine of a cluster packs what it made: the one that is there first.
-        software=software if software is None or is_scheduler else replace(software, publishing=None),
+        software=software,
     )
     marks = Marks(
         installation=means.installation,
@@ -122,7 +122,22 @@ def order_for(
     )
 
 
-async def _launch(cluster: Cluster, rows: Sequence[Instance], means: Means) -> Outcome:
+def packer(cluster: Cluster, rows: Sequence[Instance], crew: Sequence[Instance]) -> str | None:
+    """Return the id of the one of ``rows`` whose machine packs what it makes; None where another one does.
+
+    It is the one that is there first with this software: the scheduler, or where workers get other software than the
+    scheduler has, the first of them. Packing takes a while, and who comes meanwhile installs.
+    """
+    if scheduler := next((row.id for row in rows if row.role is Role.SCHEDULER), None):
+        return scheduler
+    ordered = {row.id for row in rows}
+    others = (one for one in crew if one.status.is_live and one.id not in ordered)
+    if not rows or any(one.equipment == cluster.intent.equipment for one in others):
+        return None
+    return rows[0].id
+
+
+async def _launch(cluster: Cluster, rows: Sequence[Instance], crew: Sequence[Instance], means: Means) -> Outcome:
     if not rows:
         return Outcome()
     places, signer = asyncio.Semaphore(means.provider.capabilities.launches_at_once), Signer(means.authority)
@@ -141,9 +156,14 @@ async def _launch(cluster: Cluster, rows: Sequence[Instance], means: Means) -> O
         words = f"artifacts_url can't be used: {words}; machines get files from here, and pack nothing."
         said = _told(cluster, words, means)
 
+    packs = packer(cluster, rows, crew)
+
     async def one(row: Instance) -> tuple[Instance, Event | None, timedelta | None]:
+        software = None if found is None else found.software
+        if software is not None and row.id != packs:
+            software = replace(software, publishing=None)
         async with places:
-            return await _launch_one(cluster, row, means, signer, None if found is None else found.software)
+            return await _launch_one(cluster, row, means, signer, software)
 
     done = await asyncio.gather(*(one(row) for row in rows))
     waits = [wait for _, _, wait in done if wait is not None]
@@ -170,7 +190,7 @@ def _refused(cluster: Cluster, rows: Sequence[Instance], means: Means, error: Re
 
 def _told(cluster: Cluster, words: str, means: Means) -> tuple[Event, ...]:
     """Return what a cluster's people are told of its depot, the first time."""
-    if not means.depots.is_news(cluster.id, words):
+    if not means.told.is_news(cluster.id, words):
         return ()
     return (_event(cluster, means.clock.now(), "software.depot", words),)
 

@@ -19,9 +19,11 @@ from tradewind.engine.rounds.held import Held, says_the_same
 from tradewind.engine.rounds.leases import LEASE, RENEWED, Leases
 from tradewind.engine.rounds.lookout import Lookout
 from tradewind.engine.rounds.sweep import Sweep
+from tradewind.engine.rounds.told import Told
 from tradewind.engine.spending.limits import Limits
 from tradewind.errors import FundsChanged, LeaseLost, TradewindError
 from tradewind.model.cluster import Cluster
+from tradewind.model.events import Event, Level
 from tradewind.model.instance import Instance, InstanceStatus
 from tradewind.model.status import StatusPage
 from tradewind.planning import meter
@@ -74,6 +76,8 @@ class Rounds:
     limits: Limits = field(init=False)
     leases: Leases = field(init=False)
     lookout: Lookout = field(init=False)
+    told: Told = field(default_factory=Told)
+    """What clusters' people were told of what goes wrong at each round."""
     _under_way: set[str] = field(default_factory=set)
     _others: dict[str, datetime] = field(default_factory=dict)
     _desk: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(DESKS))
@@ -110,8 +114,8 @@ class Rounds:
                 return None
             await self._release_what_is_others(held)
             return await self._led(held, since=now if afresh else None)
-        except LeaseLost:
-            log.info("cluster %s is looked after by somebody else now", cluster_id)
+        except LeaseLost as error:
+            log.info("cluster %s is let go: %s", cluster_id, error)
             self._forget(cluster_id)  # What its scheduler said is out of date from now on.
             return None
         finally:
@@ -216,7 +220,7 @@ class Rounds:
             read = held.loaded.revision
             lease = await self.store.take_lease(held.cluster.id, self.holder, now, now + LEASE, read=read)
             if lease is None or lease.epoch != held.lease.epoch:
-                raise LeaseLost(held.cluster.id)
+                raise LeaseLost("somebody else looks after it now")
             held = replace(held, lease=lease)
         paid = await self._paid_for(held, provider)
         means = Means(
@@ -227,17 +231,39 @@ class Rounds:
             access=access,
             authority=Authority(certificate=secrets.authority_certificate, key=secrets.authority_key),
             depots=self.depots,
+            told=self.told,
             paid_for=None if paid is None else max(timedelta(0), paid - provider.capabilities.starts_within),
         )
         ordered = {i.id for i in orders}
         crew = [i for i in held.loaded.instances if i.id not in ordered]
         try:
-            async with asyncio.timeout((held.lease.until - self.clock.now()).total_seconds()):
+            async with asyncio.timeout((held.lease.until - self.clock.now()).total_seconds()) as limit:
                 outcome = await apply(decided, [*orders, *decided.relaunches], crew, means)
         except TimeoutError:
+            if not limit.expired():
+                raise  # of whoever let one out, and a fault there
             # Somebody else may act now. What was begun is seen by the next look, and the rest done again.
-            raise LeaseLost(held.cluster.id) from None
+            await self._ran_out(held, decided, provider)
+            raise LeaseLost("its lease ran out before the round was over") from None
         return replace(await self._keep(held, decided, outcome), acted_at=self.clock.now())
+
+    async def _ran_out(self, held: Held, decided: Plan, provider: Provider) -> None:
+        """Tell that a round took longer than its lease: each may, and then nothing ever comes of any."""
+        cluster = held.cluster
+        what = "launching" if decided.launches or decided.relaunches else "ending machines"
+        log.warning("cluster %s: the lease ran out while %s on %s", cluster.id, what, provider.name)
+        words = (
+            f"{what.capitalize()} on {provider.name} took longer than one round may ({LEASE.total_seconds():.0f} s at "
+            "most). What was begun is looked for, and the rest is asked for again."
+        )
+        if not self.told.is_news(cluster.id, words):
+            return
+        event = Event(
+            at=self.clock.now(), cluster_id=cluster.id, kind="round.too_long", message=words, level=Level.WARNING
+        )
+        changes = Changes(events=(event,), wake_at=self._wake_of_others(decided, held.lease))
+        async with self._desk:
+            await self.store.save(held.lease, changes)  # while nobody has taken over, what ran out is good for words
 
     async def _paid_for(self, held: Held, provider: Provider) -> timedelta | None:
         """Return how long it may live on what it holds, should nobody ever ask for its page again."""

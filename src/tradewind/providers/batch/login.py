@@ -101,7 +101,9 @@ class LoginNode(Place):
             station = await self.line.station(REACHED_WITHIN_S)
         except Silent as silent:
             if silent.is_lasting:
-                raise ConfigError(f"the login node of [{self._name}] can't be used: {silent.words}") from None
+                # The words are those of a host of one's own, which has a table of its own.
+                words = silent.words.replace("[[ssh.hosts]]", f"[{self._name}]")
+                raise ConfigError(f"the login node of [{self._name}] can't be used: {words}") from None
             self._raise(silent)
         if "refused" in station.hello:
             station.hang_up()  # another moment is worth another try
@@ -349,6 +351,7 @@ def login_host(name: str, table: Mapping[str, Any]) -> SshHost:
         user=found["user"],
         port=int(found["port"]) if found["port"] else None,
         key=table.get("key"),
+        python=str(table.get("python") or "python3"),
         environment=environment,
         directory=str(table.get("directory") or DIRECTORY),
     )

@@ -57,7 +57,7 @@ AT_A_TIME = 500
 FIXED = frozenset(
     {
         *("directory", "price_per_su", "currency"),
-        *("login", "key", "known_hosts", "ssh_config", "environment", "tunnel"),
+        *("login", "key", "known_hosts", "ssh_config", "environment", "tunnel", "python"),
     }
 )
 """Settings that are the same for all clusters: where notes lie and who is asked, and what is billed."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from tradewind.errors import Unavailable
@@ -34,15 +34,26 @@ class Recall:
         Where the notes of instances are.
     installation : str
         Whose jobs they are.
+    clock : callable
+        Returns seconds that only ever grow.
     """
 
-    def __init__(self, queue: Queue, runner: CommandRunner, books: Books, installation: str) -> None:
+    def __init__(
+        self,
+        queue: Queue,
+        runner: CommandRunner,
+        books: Books,
+        installation: str,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._clock = clock
         self._queue = queue
         self._runner = runner
         self._books = books
         self._installation = installation
         self._missed_at: dict[Where, float] = {}
-        """When a job wasn't listed for the first time, by the monotonic clock."""
+        """When a job wasn't listed for the first time, by the clock."""
         self._reasons: dict[str, str] = {}
         """Why a submission can't be started, by the queue's id."""
 
@@ -80,8 +91,8 @@ class Recall:
             return replace(gone, words="was cancelled while it waited")
         if run.exit() is not None:
             return gone  # it has told itself how it ended
-        since = self._missed_at.setdefault(where, time.monotonic())
-        if time.monotonic() - since < self._queue.tells_within.total_seconds():
+        since = self._missed_at.setdefault(where, self._clock())
+        if self._clock() - since < self._queue.tells_within.total_seconds():
             return replace(
                 gone, stage=Stage.ENDING, words="the queue doesn't list it any more; its accounts come later"
             )

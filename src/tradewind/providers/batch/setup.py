@@ -45,6 +45,8 @@ class Survey:
     interfaces: Sequence[str]
     """Of fast networks, on this machine: nodes usually have the same."""
     scratch: Sequence[str]
+    has_parts: bool = True
+    """Whether there are several parts of the machine to choose from, ever."""
 
 
 async def ask(queue: Queue, runner: Runner) -> Site:
@@ -70,7 +72,8 @@ def compose(found: Survey) -> str:
     lines += [f"# {_told(partition)}" for partition in found.site.partitions]
     default = [one.name for one in found.site.partitions if one.is_default]
     some = default or [one.name for one in found.site.partitions][:1]
-    lines.append(_setting(f"{found.site.part}s", json.dumps(some), is_sure=bool(default)))
+    if found.has_parts:
+        lines.append(_setting(f"{found.site.part}s", json.dumps(some), is_sure=bool(default)))
     for finding in found.findings:
         lines += ["", f"# {finding.words}"]
         lines.append(_setting(finding.key, json.dumps(finding.value), is_sure=finding.is_sure))

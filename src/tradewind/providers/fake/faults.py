@@ -67,6 +67,11 @@ class DoesNotAnswer(CallFault):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NeverAnswers(CallFault):
+    """The infrastructure hears the call and says nothing, until the caller gives up."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Throttles(CallFault):
     """More than ``calls`` calls within ``per`` are refused: Unavailable, until there is room again."""
 

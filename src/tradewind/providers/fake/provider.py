@@ -136,6 +136,8 @@ class FakeProvider(Provider):
     async def _call(self, verb: str) -> None:
         await asyncio.sleep(0)
         self._world.hear(verb)
+        if self._world.faults.strike(f.NeverAnswers, lambda fault: fault.concerns_call(verb)):
+            await asyncio.Event().wait()
 
     def _written(self, machine: Machine) -> tuple[str, ...]:
         now = self._world.clock.now()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from tradewind.providers.batch.runner import Runner, require
 from tradewind.providers.batch.setup import Survey, ask, survey_of
@@ -21,4 +22,5 @@ async def survey(user: str, environ: Mapping[str, str]) -> Survey:
     """
     queue = HtcondorQueue()
     require(queue)
-    return survey_of("htcondor", await ask(queue, Runner(queue.prints)), (), environ)
+    found = survey_of("htcondor", await ask(queue, Runner(queue.prints)), (), environ)
+    return replace(found, has_parts=False)

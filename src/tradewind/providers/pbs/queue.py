@@ -151,7 +151,7 @@ class PbsQueue(Queue):
                 f"this is {'PBS' if self.torque else 'Torque'} ({version.split()[-1]}): set `{told}` in [pbs]"
             )
         (facts, *_) = [*read_records(server).values(), {}]
-        found = read_queues(queues, read_shapes(nodes), default=facts.get("default_queue", ""))
+        found = read_queues(queues, read_shapes(nodes), facts)
         return Site(partitions=found, part=self.part)
 
     def _entries(self, text: str) -> Iterator[Entry]:

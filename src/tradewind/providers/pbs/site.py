@@ -66,10 +66,12 @@ def _add(shapes: list[Shape], one: Shape) -> None:
     shapes.append(one)
 
 
-def read_queues(text: str, shapes: Mapping[str, Sequence[Shape]], *, default: str) -> list[Partition]:
-    """Return the queues that jobs may be sent to, from ``qstat -Q -f``."""
+def read_queues(text: str, shapes: Mapping[str, Sequence[Shape]], server: Mapping[str, str]) -> list[Partition]:
+    """Return the queues that jobs may be sent to, from ``qstat -Q -f``; what a queue doesn't say its server does."""
+    default = server.get("default_queue", "")
     found = []
-    for name, facts in read_records(text).items():
+    for name, own in read_records(text).items():
+        facts = {**{key: value for key, value in server.items() if key.startswith("resources_")}, **own}
         if facts.get("from_route_only") == "True":
             continue
         longest = read_duration(facts.get("resources_max.walltime", ""))

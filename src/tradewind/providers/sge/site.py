@@ -15,8 +15,10 @@ UNITS = {"": 1, "k": 1000, "m": 1000**2, "g": 1000**3, "K": 1024, "M": 1024**2, 
 MEMORY = ("m_mem_free", "mem_free", "h_rss", "virtual_free", "mem", "memory", "h_vmem", "s_vmem")
 """How sites have memory counted, the kindest first: one of address space ends programs that use little of it."""
 GPUS = ("gpu", "gpus", "ngpus", "num_gpus", "gpu_card", "cuda")
-OUT = frozenset("adDEsSuCcoAP")
-"""Letters of a queue's state on a host with which it starts nothing."""
+OUT = frozenset("udDEco")
+"""Letters of a queue's state on a host that somebody has to mend: unreachable, disabled, in error, misconfigured."""
+BUSY = frozenset("aAsSCP")
+"""Letters of a queue's state on a host that passes by itself: too much load, suspended for a while."""
 Kind = tuple[str, str]
 """Cores and memory of a host, as text: hosts that have the same are taken to be the same."""
 
@@ -149,7 +151,7 @@ def read_partitions(
                 memory=min(limit, total) // (1 if together else slots),
                 gpus={"": gpus} if gpus else {},
                 count=1 if together else slots,
-                idle_cpus=max(0, slots - used),
+                idle_cpus=0 if set(state) & BUSY else max(0, slots - used),
             )
             _add(shapes.setdefault(queue, []), shape)
     # Grid Engine has no default queue: those are meant by whoever names none, in which work may last longest.

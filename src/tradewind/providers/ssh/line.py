@@ -345,5 +345,5 @@ def _why_no_station(host: SshHost, said: list[str], error: Exception) -> str:
             "[[ssh.hosts]] as python"
         )
     if "is needed, and this is" in last:
-        return f"{host.name} can't be used: {last}"
+        return f"{host.name} can't be used: {last}; write the path of another one there into [[ssh.hosts]] as python"
     return f"{host.name} let us in, but our program doesn't run there: {last}"

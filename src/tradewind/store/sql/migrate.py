@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Engine, inspect, text
 from tradewind.errors import StoreError
 from tradewind.store.sql import database
 
-HEAD = "0006"
+HEAD = "0005"
 """The newest revision in ``migrations/versions``."""
 
 MIGRATIONS = Path(__file__).parents[1] / "migrations"

@@ -18,7 +18,7 @@ CREATE TABLE alembic_version (
 	version_num VARCHAR(32) NOT NULL, 
 	CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num)
 );
-INSERT INTO "alembic_version" VALUES('0006');
+INSERT INTO "alembic_version" VALUES('0005');
 CREATE TABLE audit (
 	seq INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT, 
 	at DATETIME NOT NULL, 
@@ -359,8 +359,8 @@ CREATE INDEX ix_webhooks_workspace ON webhooks (workspace);
 CREATE INDEX ix_idempotency_created_at ON idempotency (created_at);
 CREATE INDEX ix_usages_workspace_stopped_at ON usages (workspace, stopped_at);
 CREATE INDEX ix_clusters_workspace_created_at ON clusters (workspace, created_at);
-CREATE UNIQUE INDEX ux_clusters_live_name ON clusters (workspace, name) WHERE status != 'stopped';
 CREATE INDEX ix_clusters_wake_at ON clusters (wake_at) WHERE status != 'stopped';
+CREATE UNIQUE INDEX ux_clusters_live_name ON clusters (workspace, name) WHERE status != 'stopped';
 CREATE UNIQUE INDEX ix_reviews_partner_user_id ON reviews (partner, user_id);
 CREATE INDEX ix_reviews_status_written_at ON reviews (status, written_at);
 DELETE FROM "sqlite_sequence";
