@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from tests.advisor.asking import TODAY, asked
 from tradewind.advisor.bench import Bench, ranked
 from tradewind.advisor.fact import Better, Confidence, Fact, Field, FieldType, Kind, Source, Value
-from tradewind.advisor.judge import Standing, worth
+from tradewind.advisor.judge import Standing, cut, worth
 from tradewind.advisor.match import Advice, advise
 from tradewind.advisor.partner import Directory, Partner, PartnerKind
 from tradewind.advisor.questions import Questionnaire, QuestionType
@@ -119,6 +119,16 @@ def ranks(advice: Advice) -> dict[str, int]:
     return {one.partner.id: one.rank for one in advice.ranked}
 
 
+def beside(advice: Advice, new: dict[str, str]) -> dict[str, Any]:
+    """Return all that is told beside the ranks, by the ids that ``new`` gives: what is cut may be cut by no name."""
+    return {
+        "asked first": {new[one.partner.id]: one.rank for one in advice.ask_first},
+        "together": {frozenset(new[one.partner.id] for one in both.told) for both in advice.pairs},
+        "nearest": {new[one.partner.id] for one in advice.near},
+        "could pay": {new[one.partner.id] for one in advice.programmes},
+    }
+
+
 def groups(advice: Advice) -> list[set[str]]:
     """Return who shares which rank, best first."""
     by_rank: dict[int, set[str]] = {}
@@ -132,7 +142,10 @@ def groups(advice: Advice) -> list[set[str]]:
 def test_the_order_of_the_files_doesnt_matter(directory: Directory, said: dict[str, Any], data: st.DataObject) -> None:
     shuffled = data.draw(st.permutations(directory.partners))
 
-    assert ranks(advised(shuffled, said)) == ranks(advised(directory.partners, said))
+    before, after = advised(directory.partners, said), advised(shuffled, said)
+    same = {partner.id: partner.id for partner in directory}
+    assert ranks(after) == ranks(before)
+    assert beside(after, same) == beside(before, same)
 
 
 @quick
@@ -142,8 +155,9 @@ def test_partners_that_swap_names_swap_places(directory: Directory, said: dict[s
     new = dict(zip(ids, data.draw(st.permutations(ids)), strict=True))
     renamed = [replace(one, id=new[one.id], name=f"Partner {new[one.id]}") for one in directory]
 
-    expected = {new[name]: rank for name, rank in ranks(advised(directory.partners, said)).items()}
-    assert ranks(advised(renamed, said)) == expected
+    before, after = advised(directory.partners, said), advised(renamed, said)
+    assert ranks(after) == {new[name]: rank for name, rank in ranks(before).items()}
+    assert beside(after, {name: name for name in ids}) == beside(before, new)
 
 
 @quick
@@ -309,6 +323,33 @@ def test_no_rule_and_no_question_names_a_partner() -> None:
     }
 
     assert [name for name in sorted(names) if re.search(rf"\b{re.escape(name)}\b", text)] == []
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        # The third place of the pairs, and the fifth of what is near, fall among equals.
+        {"uptime": "always", "own_machines": ["server", "kubernetes"], "work": ["dask"], "admin": "kubernetes"},
+        {"uptime": "always", "own_machines": ["hpc", "server"], "hub": "nice", "pay": ["money"], "admins": 3},
+        {"country": "NP", "work": ["dask"], "pay": ["nothing"], "own_machines": ["laptop"], "cloud_account": "no"},
+    ],
+)
+def test_names_that_are_turned_round_turn_nothing_else_round(given: dict[str, Any]) -> None:
+    said = SHELF.questionnaire.read(given)
+    names = sorted(one.name for one in SHELF.directory)
+    turned = dict(zip(names, reversed(names), strict=True))
+    same = {one.id: one.id for one in SHELF.directory}
+
+    before = advised(SHELF.directory, said)
+    after = advised([replace(one, name=turned[one.name]) for one in SHELF.directory], said)
+
+    assert beside(after, same) == beside(before, same)
+
+
+def test_of_equals_all_are_told_or_none() -> None:
+    assert cut([1, 2, 2, 2, 3], 2, lambda one: one) == (1, 2, 2, 2)
+    assert cut([1, 2, 3], 2, lambda one: one) == (1, 2)
+    assert cut([1], 2, lambda one: one) == (1,)
 
 
 def test_tradewind_under_another_name_stands_where_it_stands() -> None:

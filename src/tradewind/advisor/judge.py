@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from enum import IntEnum, StrEnum
-from typing import Any
+from typing import Any, TypeVar
 
 from tradewind.advisor.expression import Expression
 from tradewind.advisor.fact import Fact
 from tradewind.advisor.partner import Partner, PartnerKind
 from tradewind.advisor.rules import Doubt, Hurdle, Preference, Rules
+
+T = TypeVar("T")
 
 UNKNOWN_WORTH = 0.25
 """What a preference is worth where nobody knows: less than half, so that silence is no merit."""
@@ -81,6 +83,14 @@ class Judgement:
 def first_key(free: str, score: float) -> tuple[bool, float]:
     """Return what is ranked by: free offers first, then the score; what differs by nothing is the same."""
     return (not free, -round(score, CLOSE))
+
+
+def cut(ordered: Sequence[T], most: int, key: Callable[[T], Any]) -> tuple[T, ...]:
+    """Return the first ones of what is in order, about ``most``: of equal ones all or none, so that no name decides."""
+    if len(ordered) <= most:
+        return tuple(ordered)
+    last = key(ordered[most - 1])
+    return tuple(one for number, one in enumerate(ordered) if number < most or key(one) == last)
 
 
 def outcome(hurdle: Hurdle, facts: Mapping[str, Fact], answers: Mapping[str, Any]) -> Outcome:

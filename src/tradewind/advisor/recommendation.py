@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 from tradewind.advisor.judge import Judgement, Outcome, Reason, Standing, cited
-from tradewind.advisor.pairs import fee
+from tradewind.advisor.pairs import Pair, fee
 from tradewind.advisor.partner import Partner, PartnerKind
 from tradewind.advisor.rules import Hurdle, Rules
 
@@ -38,6 +38,39 @@ class Recommendation:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Together:
+    """Two partners that do together what neither does alone, and all there is to say of each."""
+
+    pair: Pair
+    told: tuple[Recommendation, Recommendation]
+
+    @property
+    def first(self) -> Partner:
+        """The better one."""
+        return self.told[0].partner
+
+    @property
+    def second(self) -> Partner:
+        """The other."""
+        return self.told[1].partner
+
+    @property
+    def why(self) -> str:
+        """Why they stand together."""
+        return self.pair.why
+
+    @property
+    def score(self) -> float:
+        """How well they do together, between 0 and 1."""
+        return self.pair.score
+
+    @property
+    def fee_per_month(self) -> Decimal | None:
+        """Of both, in US dollars, without machines; None where nobody knows that of one of them."""
+        return self.pair.fee_per_month
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Excluded:
     """A partner that is left out, and why."""
 
@@ -45,6 +78,13 @@ class Excluded:
     because: tuple[Reason, ...]
     otherwise: int | None
     """The rank it would have if not for the one reason; None where there are more, or it would still not fit."""
+    key: tuple[bool, float]
+    """What it would be ranked by."""
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the one thing that is wrong with it is that it is over: people may still know it as an answer."""
+        return len(self.because) == 1 and any(fact.field == "status" for fact in self.because[0].facts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +118,12 @@ class Teller:
             ),
             fee_per_month=fee(partner, self.answers),
         )
+
+    def together(self, pair: Pair) -> Together:
+        """Return two partners with the reasons of each, by the answers that the pair was judged by."""
+        teller = replace(self, answers=pair.answers)
+        one, other = (teller.recommendation(1, judged) for judged in pair.parts)
+        return Together(pair=pair, told=(one, other))
 
     def _doubt(self, rule: Hurdle, partner: Partner) -> Reason:
         unanswered = tuple(sorted(rule.keep.answers - self.answers.keys()))
@@ -161,4 +207,5 @@ def excluded(
             partner=judged.partner,
             because=tuple(cited(rule.id, says, rule.keep, judged.partner) for rule, says in because),
             otherwise=otherwise,
+            key=judged.first_key,
         )

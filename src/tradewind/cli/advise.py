@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
@@ -16,12 +16,12 @@ from rich.padding import Padding
 from rich.text import Text
 
 from tradewind.advisor.bench import turns
-from tradewind.advisor.judge import Reason
+from tradewind.advisor.judge import Reason, cut
 from tradewind.advisor.link import Shared, write_link
 from tradewind.advisor.match import Advice, advise
 from tradewind.advisor.questions import Question, Questionnaire, QuestionType
 from tradewind.advisor.reading import parsed
-from tradewind.advisor.recommendation import Recommendation
+from tradewind.advisor.recommendation import Recommendation, Together
 from tradewind.advisor.shelf import Shelf, open_shelf
 from tradewind.advisor.told import interests, named, told_advice
 from tradewind.cli.partner import at_option, day
@@ -30,6 +30,8 @@ from tradewind.errors import BadRequest
 
 SHOWN = 3
 MOST_REASONS = 6
+MOST_AGAINST = 2
+"""Of each of two that stand together."""
 MOST_ASKED = 5
 MOST_CHANGES = 12
 QUIET = "bright_black"
@@ -205,21 +207,21 @@ def _print(console: Console, advice: Advice, shelf: Shelf, *, everything: bool) 
         console.print(f"You need: {', '.join(advice.needs)}.\n")
     if not advice.ranked:
         _nothing_alone(console, advice)
-    for one in advice.ranked if everything else advice.ranked[:SHOWN]:
+    shown = advice.ranked if everything else cut(advice.ranked, SHOWN, _rank)
+    for one in shown:
         _print_one(console, one, advice.today)
-    if not everything and len(advice.ranked) > SHOWN:
-        names = [one.partner.name for one in advice.ranked[SHOWN:]]
-        console.print(f"Also, in this order: {', '.join(names)}.\n", soft_wrap=True)
-    for pair in advice.pairs:
-        console.print(Text(f"Together: {pair.first.name} + {pair.second.name}", style="bold"))
-        console.print(
-            f"  {pair.why}: " + "; ".join(f"{name} has {', '.join(does)}" for name, does in pair.does if does)
-        )
-        console.print()
+    if others := advice.ranked[len(shown) :]:
+        names = ", ".join(f"{one.rank}. {one.partner.name}" for one in others)
+        console.print(f"Also, in this order: {names}.\n", soft_wrap=True)
+    for both in advice.pairs:
+        _print_both(console, both, advice.today)
     if advice.ask_first:
         console.print(Text("Worth a mail before you decide", style="bold"))
-        for one in advice.ask_first if everything else advice.ask_first[:MOST_ASKED]:
+        asked = advice.ask_first if everything else cut(advice.ask_first, MOST_ASKED, _rank)
+        for one in asked:
             console.print(f"  {one.partner.name}: is it so? {'; '.join(map(_doubt, one.to_ask))}", soft_wrap=True)
+        if rest := len(advice.ask_first) - len(asked):
+            console.print(f"  and {rest} more, of which more isn't known; --all names them", style=QUIET)
         console.print()
     _print_changes(console, advice, shelf.questionnaire)
     _print_excluded(console, advice, everything=everything)
@@ -245,10 +247,36 @@ def _nothing_alone(console: Console, advice: Advice) -> None:
         console.print(Text("No single offer does all of it; two together do.\n", style="bold"))
         return
     console.print(Text("No honest offer found.", style="bold red"))
-    near = sorted((one for one in advice.excluded if one.otherwise == 1), key=lambda one: one.partner.name)
-    for one in near[:MOST_ASKED]:
+    for one in advice.near:
         console.print(f"  Nearest: {one.partner.name}, if not for one thing. {one.because[0].says}.", soft_wrap=True)
     console.print()
+
+
+def _rank(one: Recommendation) -> int:
+    return one.rank
+
+
+def _print_both(console: Console, both: Together, today: date) -> None:
+    console.print(Text(f"Together: {both.first.name} + {both.second.name}", style="bold"))
+    does = "; ".join(f"{name} has {', '.join(does)}" for name, does in both.pair.does if does)
+    console.print(f"  {both.why}{f': {does}' if does else ''}", soft_wrap=True)
+    for one in both.told:
+        name = one.partner.name
+        for reason in one.against[:MOST_AGAINST]:
+            line = Text.assemble(("   - ", "red"), f"{name}: {reason.says}", (_facts(reason, today), QUIET))
+            console.print(line, soft_wrap=True)
+        for words in one.conditions:
+            console.print(Text.assemble(("   ! ", "yellow"), f"{name}: {words}"), soft_wrap=True)
+        for reason in one.to_ask:
+            console.print(Text.assemble(("   ? ", "yellow"), f"{name}: {_doubt(reason)}"), soft_wrap=True)
+        console.print(f"   Fee of {name}: {_fee(one)}", soft_wrap=True)
+    console.print()
+
+
+def _fee(one: Recommendation) -> str:
+    fee = "unknown: ask" if one.fee_per_month is None else f"{one.fee_per_month:,.0f} USD a month at least"
+    machines = one.partner.facts.get("brings_machines")
+    return fee + (", machines included" if machines and machines.value is True else ", machines beside")
 
 
 def _print_one(console: Console, one: Recommendation, today: date) -> None:
@@ -264,10 +292,8 @@ def _print_one(console: Console, one: Recommendation, today: date) -> None:
     for reason in one.to_ask:
         console.print(Text.assemble(("   ? ", "yellow"), _doubt(reason)), soft_wrap=True)
     price = one.partner.facts.get("price")
-    fee = "unknown: ask" if one.fee_per_month is None else f"{one.fee_per_month:,.0f} USD a month at least"
-    machines = one.partner.facts.get("brings_machines")
-    beside = ", machines included" if machines and machines.value is True else ", machines beside"
-    console.print(f"   Fee: {fee}{beside}{f'. {price.shown} [{price.cited(today)}]' if price else ''}", soft_wrap=True)
+    said = f". {price.shown} [{price.cited(today)}]" if price else ""
+    console.print(f"   Fee: {_fee(one)}{said}", soft_wrap=True)
     if "apply" in one.partner.facts:
         console.print(f"   How to ask for it: {one.partner.facts['apply'].shown}", soft_wrap=True)
     said = "; ".join(f"{who} ({count})" for who, count in interests(one.partner).items())
@@ -320,9 +346,9 @@ def _print_changes(console: Console, advice: Advice, questionnaire: Questionnair
 
 
 def _print_excluded(console: Console, advice: Advice, *, everything: bool) -> None:
-    shown = [one for one in advice.excluded if everything or _has_ended(one.because)]
+    shown = [one for one in advice.excluded if everything or one.has_ended]
     if not everything and not advice.ranked:
-        shown += [one for one in advice.excluded if one.otherwise == 1 and one not in shown][:MOST_ASKED]
+        shown += advice.near
     if not shown:
         return
     console.print(Text("Left out", style="bold"))
@@ -334,10 +360,3 @@ def _print_excluded(console: Console, advice: Advice, *, everything: bool) -> No
     if rest:
         console.print(f"  and {rest} others; --all says why", style=QUIET)
     console.print()
-
-
-def _has_ended(because: Iterable[Reason]) -> bool:
-    """Whether the one thing that is wrong with a partner is that it is over: people may still know it as an answer."""
-    reasons: list[Reason] = list(because)
-    facts: Mapping[str, Any] = {fact.field: fact for reason in reasons for fact in reason.facts}
-    return len(reasons) == 1 and "status" in facts
