@@ -266,63 +266,6 @@ def test_day_and_night_is_promised_by_nobody_so_a_second_way_is_asked_for() -> N
     assert advice.pairs
 
 
-@pytest.mark.parametrize(
-    ("answers", "alike"),
-    [
-        # One Kubernetes cluster, one computing centre, one cloud beside the data: what stands there fails with it.
-        (
-            {"own_machines": ["kubernetes"], "admin": "kubernetes", "pay": ["nothing"], "work": ["dask"]},
-            {"dask-gateway", "daskhub"},
-        ),
-        (
-            {"own_machines": ["hpc"], "admin": "kubernetes", "pay": ["nothing"], "data_at": ["hpc"], "work": ["dask"]},
-            {"jupyterhub-hpc", "dask-jobqueue"},
-        ),
-        (
-            {"data_at": ["aws"], "pay": ["money"], "admin": "python", "work": ["dask", "scheduled"]},
-            {"coiled", "saturn-cloud"},
-        ),
-    ],
-)
-def test_what_stands_on_the_same_machines_is_no_second_way(answers: dict[str, Any], alike: set[str]) -> None:
-    advice = asked(uptime="always", **answers)
-
-    assert alike <= set(offered(advice))
-    assert alike not in [{one.partner.id for one in both.told} for both in advice.pairs]
-
-
-def test_two_together_tell_their_fee_and_what_is_against_each_and_a_known_fee_stands_first() -> None:
-    advice = asked(work=["dask", "publish"], pay=["money"], budget_per_month=600, admin="python", hub="no", people=5)
-
-    fees = [both.fee_per_month for both in advice.pairs]
-    assert fees[0] is not None
-    assert fees == sorted(fees, key=lambda fee: fee is None)
-    (both,) = [both for both in advice.pairs if {one.partner.id for one in both.told} == {"arraylake", "coiled"}]
-    assert both.fee_per_month is None
-    assert all(one.conditions and one.against for one in both.told)
-
-
-def test_what_has_ended_is_near_to_nothing() -> None:
-    advice = asked(
-        country="Nepal",
-        affiliation="student",
-        pay=["nothing"],
-        work=["dask"],
-        own_machines=["laptop"],
-        cloud_account="no",
-        people=1,
-        admin="python",
-        purpose="research",
-        data_at=["own-disk"],
-        data_tb=5,
-    )
-
-    near = [one.partner.id for one in advice.near]
-    assert near
-    assert "planetary-computer-hub" not in near
-    assert any(one.has_ended for one in advice.excluded)
-
-
 def test_day_and_night_is_never_one_persons_own_cluster() -> None:
     advice = asked(uptime="always", admin="linux", admins=1, work=["dask"], pay=["money"])
 
@@ -415,36 +358,3 @@ def test_a_friend_in_the_country_opens_what_the_country_doesnt() -> None:
 
     assert "ospool" not in offered(asked(**answers))
     assert "ospool" in offered(asked(**answers, ties=["us-based-principal-investigator"]))
-
-
-def test_data_that_must_stay_in_a_country_stay_on_machines_that_stand_there() -> None:
-    answers = {"work": ["dask"], "data_rules": "in-country", "admin": "linux", "pay": ["money"], "cloud_account": "yes"}
-
-    abroad = asked(**answers, country="Kenya", own_machines=["none"])
-    at_home = asked(**answers, country="Kenya", own_machines=["kubernetes"])
-
-    assert offered(abroad) == []
-    assert "dask-gateway" in {one.partner.id for one in abroad.ask_first}
-    assert left_out(asked(**answers, country="Kenya", affiliation="academic", hub="must"), "jetstream2") >= {
-        "stays-in-the-country"
-    }
-    assert first(at_home) <= {"dask-gateway", "daskhub"}
-
-
-def test_personal_data_may_lie_abroad_where_the_group_itself_holds_what_steers_them() -> None:
-    answers = {"work": ["dask"], "admin": "linux", "pay": ["money"], "cloud_account": "yes", "country": "Kenya"}
-
-    assert "dask-gateway" in offered(asked(**answers, data_rules="personal", own_machines=["none"]))
-
-
-def test_machines_that_are_known_to_stand_in_the_country_keep_its_data_there() -> None:
-    answers = {
-        "hub": "must",
-        "admin": "nobody",
-        "affiliation": "academic",
-        "work": ["notebooks"],
-        "data_rules": "in-country",
-    }
-
-    assert "nectar" in offered(asked(**answers, country="Australia"))
-    assert "nectar" not in offered(asked(**answers, country="New Zealand"))

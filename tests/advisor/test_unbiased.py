@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from tests.advisor.asking import TODAY, asked
 from tradewind.advisor.bench import Bench, ranked
 from tradewind.advisor.fact import Better, Confidence, Fact, Field, FieldType, Kind, Source, Value
-from tradewind.advisor.judge import Standing, cut, worth
+from tradewind.advisor.judge import Outcome, Standing, cut, outcome, worth
 from tradewind.advisor.match import Advice, advise
 from tradewind.advisor.partner import Directory, Partner, PartnerKind
 from tradewind.advisor.questions import Questionnaire, QuestionType
@@ -235,7 +235,7 @@ def place(advice: Advice, name: str) -> float:
 def fields_read() -> frozenset[str]:
     """Return every field that some rule reads."""
     rules = SHELF.rules
-    hurdles = [rule.keep for rule in (*rules.needs, *rules.exclusions)]
+    hurdles = [test for rule in (*rules.needs, *rules.exclusions) for test in (rule.keep, rule.sure_if) if test]
     tests = [*hurdles, *(rule.test for rule in rules.free), *(rule.unless for rule in rules.conditions)]
     read = frozenset().union(*(test.facts for test in tests), *(rule.facts for rule in rules.preferences))
     return read | {"anywhere", "apply", "move_to"}  # pairs, and what is told
@@ -282,9 +282,13 @@ def test_what_another_answer_would_bring_is_what_it_brings(directory: Directory,
         assert {one.partner.id for rank, one in fit if rank == 1} == {one.id for one in change.first}
 
 
+def _sure(rule: Hurdle) -> frozenset[str]:
+    return rule.sure_if.facts if rule.sure_if else frozenset()
+
+
 def graded(rule: Hurdle | Preference) -> list[Field]:
     """Return the fields a rule reads that may be better or worse."""
-    names = rule.facts if isinstance(rule, Preference) else rule.keep.facts
+    names = rule.facts if isinstance(rule, Preference) else rule.keep.facts | _sure(rule)
     return [FIELDS[name] for name in sorted(names) if FIELDS[name].better is not Better.NEITHER]
 
 
@@ -304,8 +308,8 @@ def test_no_rule_holds_a_better_fact_against_anybody(
     if isinstance(rule, Preference):
         assert worth(rule, better, said, TODAY) >= worth(rule, worse, said, TODAY)
     else:
-        order = [False, None, True]
-        assert order.index(rule.keep.holds(better, said)) >= order.index(rule.keep.holds(worse, said))
+        order = [Outcome.UNMET, Outcome.ASK, Outcome.WARN, Outcome.NOT_ASKED, Outcome.MET]
+        assert order.index(outcome(rule, better, said)) >= order.index(outcome(rule, worse, said))
 
 
 def test_no_rule_and_no_question_names_a_partner() -> None:
@@ -329,8 +333,9 @@ def test_no_rule_and_no_question_names_a_partner() -> None:
     "given",
     [
         # The third place of the pairs, and the fifth of what is near, fall among equals.
-        {"uptime": "always", "own_machines": ["server", "kubernetes"], "work": ["dask"], "admin": "kubernetes"},
-        {"uptime": "always", "own_machines": ["hpc", "server"], "hub": "nice", "pay": ["money"], "admins": 3},
+        {"uptime": "always", "own_machines": ["server"], "main_language": "python", "people_at_once": 3, "admins": 3},
+        {"uptime": "always", "own_machines": ["server"], "cloud_account": "no", "data_at": ["european-cloud"]},
+        {"uptime": "always", "budget_per_month": 2000, "own_machines": ["hpc", "server"], "regions": "several"},
         {"country": "NP", "work": ["dask"], "pay": ["nothing"], "own_machines": ["laptop"], "cloud_account": "no"},
     ],
 )

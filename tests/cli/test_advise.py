@@ -212,3 +212,13 @@ def test_the_page_opens_with_the_answer_on_this_machine_alone() -> None:
             process.send_signal(signal.SIGINT)
             process.wait(10)
     assert process.returncode == 0
+
+
+def test_a_free_offer_says_who_pays_for_it_and_until_when(run: Run) -> None:
+    told = run(
+        "advise", "--set", "hub=must", "--set", "admin=nobody", "--set", "pay=nothing", "--set", "country=DE", *DAY
+    )
+
+    assert (
+        "Who pays for it: projects of the European Union (EGI-ACE, C-SCALE); until when: unknown [EG-1" in told.stdout
+    )

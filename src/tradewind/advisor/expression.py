@@ -171,6 +171,23 @@ class Affordable:
         return bool(fee <= budget)
 
 
+@dataclass(frozen=True, slots=True)
+class Enough:
+    """What can be spent is no less than a sum for all, and one for each person."""
+
+    budget: str
+    people: str
+    base: Decimal
+    each: Decimal
+    answers: frozenset[str]
+    facts: frozenset[str] = frozenset()
+
+    def holds(self, facts: Mapping[str, Fact], answers: Answers) -> bool | None:
+        """Return whether it is so; None where nobody said what can be spent. Who named no number is one."""
+        budget = answers.get(self.budget)
+        return None if budget is None else bool(budget >= self.base + self.each * answers.get(self.people, Decimal(1)))
+
+
 Test = Callable[[Fact, Any, OfFact], bool | None]
 AnswerTest = Callable[[Any, Any, tuple[str, ...]], bool]
 
@@ -292,6 +309,12 @@ class Grammar:
             if not names <= set(self.questions):
                 raise ConfigError(f"{where}: there is no question {sorted(names - set(self.questions))[0]!r}.")
             return Affordable(str(table["budget"]), str(table["people"]), names)
+        if keys == {"enough", "people", "base", "each"}:
+            names = frozenset({str(table["enough"]), str(table["people"])})
+            for name in sorted(names - set(self.questions)):
+                raise ConfigError(f"{where}: there is no question {name!r}.")
+            base, each = (Decimal(str(table[name])) for name in ("base", "each"))
+            return Enough(str(table["enough"]), str(table["people"]), base, each, names)
         if "fact" in keys and len(keys) == 2:
             return self._of_fact(table, where)
         if "answer" in keys and len(keys) == 2:

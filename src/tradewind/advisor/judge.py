@@ -100,6 +100,8 @@ def outcome(hurdle: Hurdle, facts: Mapping[str, Fact], answers: Mapping[str, Any
     kept = hurdle.keep.holds(facts, answers)
     if kept is not None:
         return Outcome.MET if kept else Outcome.UNMET
+    if hurdle.sure_if is not None and hurdle.sure_if.holds(facts, answers) is True:
+        return Outcome.NOT_ASKED
     if not hurdle.strict and not hurdle.keep.answers <= answers.keys():
         return Outcome.NOT_ASKED
     match hurdle.doubt:

@@ -136,7 +136,8 @@ def _may_run_on(partner: Partner, answers: Mapping[str, Any]) -> frozenset[str]:
     allowed = frozenset(answers.get("clouds_allowed", ("any",)))
     rented = CLOUDS if "any" in allowed else CLOUDS & allowed
     pays = set(answers.get("pay", ("money",))) & {"money", "credits"}
-    if not pays or answers.get("cloud_account") == "no":
+    kept_in = answers.get("data_rules") in {"in-country", "institution"}
+    if not pays or kept_in or answers.get("cloud_account") == "no":
         rented = frozenset()
     places = hosted | (runs & (rented | frozenset(answers.get("own_machines", ()))))
     return places & frozenset(answers.get("data_at", ())) or places

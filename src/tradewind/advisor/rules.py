@@ -46,6 +46,8 @@ class Hurdle:
     says: str
     """What is told where it isn't met."""
     doubt: Doubt
+    sure_if: Expression | None = None
+    """Where nobody knows whether it is met, it is taken as met where this holds."""
     strict: bool = False
     """Whether a question left open is a doubt too; else the rule waits for the answer."""
     eligibility: bool = False
@@ -54,7 +56,7 @@ class Hurdle:
     @property
     def answers(self) -> frozenset[str]:
         """The questions it reads."""
-        return self.when.answers | self.keep.answers
+        return self.when.answers | self.keep.answers | (self.sure_if.answers if self.sure_if else frozenset())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -194,6 +196,7 @@ def read_rules(tables: Mapping[str, Any], grammar: Grammar) -> Rules:
             keep=grammar.read(table.pop("keep"), where),
             says=table.pop("says", ""),
             doubt=Doubt(table.pop("doubt", "ask")),
+            sure_if=grammar.read(sure, where) if (sure := table.pop("sure_if", None)) else None,
             strict=table.pop("strict", False),
             eligibility=table.pop("eligibility", False),
         )

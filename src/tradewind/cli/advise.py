@@ -294,6 +294,10 @@ def _print_one(console: Console, one: Recommendation, today: date) -> None:
     price = one.partner.facts.get("price")
     said = f". {price.shown} [{price.cited(today)}]" if price else ""
     console.print(f"   Fee: {_fee(one)}{said}", soft_wrap=True)
+    if payer := one.partner.facts.get("funded_by"):
+        until = one.partner.facts.get("funded_until")
+        words = f"{payer.shown}; until {until.shown if until else 'when: unknown'}"
+        console.print(f"   Who pays for it: {words} [{payer.cited(today)}]", soft_wrap=True)
     if "apply" in one.partner.facts:
         console.print(f"   How to ask for it: {one.partner.facts['apply'].shown}", soft_wrap=True)
     said = "; ".join(f"{who} ({count})" for who, count in interests(one.partner).items())
