@@ -13,7 +13,7 @@ from tests.advisor.test_cases import CASES
 from tradewind.advisor.match import Advice, advise
 from tradewind.advisor.questions import Question, QuestionType
 from tradewind.advisor.shelf import open_assumptions, open_shelf
-from tradewind.advisor.told import told_advice
+from tradewind.advisor.told import told_advice, with_fee
 
 
 @pytest.mark.parametrize(
@@ -181,3 +181,66 @@ def test_every_question_that_is_asked_can_change_the_answer(question: Question) 
             if everything_told(advise(questionnaire, rules, changed, today=TODAY)) != before:
                 return
     pytest.fail(f"{question.id} is asked, and changes nothing")
+
+
+HOSPITAL: dict[str, Any] = {
+    "country": "Germany",
+    "work": ["notebooks", "dask"],
+    "own_machines": ["hpc", "server"],
+    "data_rules": "institution",
+    "pay": ["money"],
+    "budget_per_month": 2000,
+    "admin": "linux",
+    "affiliation": "academic",
+}
+
+
+def test_machines_that_stand_there_already_send_no_bill() -> None:
+    ranked = asked(**HOSPITAL).ranked
+    rented = asked(
+        work=["dask"], pay=["money"], budget_per_month=2000, admin="kubernetes", own_machines=["none"]
+    ).ranked
+
+    assert ranked
+    assert not any("billed as they run" in words for one in ranked for words in one.conditions)
+    (gateway,) = [one for one in rented if one.partner.id == "dask-gateway"]
+    assert any("billed as they run" in words for words in gateway.conditions)
+
+
+def test_what_is_known_to_live_on_one_projects_money_is_told_so() -> None:
+    told = {
+        one.partner.id: one.conditions
+        for one in asked(hub="must", country="Germany", affiliation="academic", admin="nobody", pay=["nothing"]).ranked
+    }
+
+    assert any("It lives on one project's money" in words for words in told["egi-notebooks"])
+    own = asked(work=["dask"], own_machines=["server"], admin="linux").ranked
+    (ours,) = [one.conditions for one in own if one.partner.id == "tradewind-hosts"]
+    assert any("It isn't known that it lives" in words for words in ours)
+
+
+def test_credits_for_clouds_dont_pay_for_data_that_must_stay_in_the_institution_or_on_other_clouds() -> None:
+    programmes = {one.partner.id for one in asked(**HOSPITAL).programmes}
+    azure = {one.partner.id for one in asked(country="US", affiliation="academic", clouds_allowed=["azure"]).programmes}
+
+    assert programmes & {"aws-research-credits", "google-research-credits", "nairr", "access"} == set()
+    assert azure & {"aws-research-credits", "google-research-credits"} == set()
+    assert "nairr" in azure
+
+
+def test_another_answer_is_told_with_the_fee_it_brings() -> None:
+    advice = asked(hub="must", pay=["credits"], admin="nobody", country="Nepal", people=1)
+
+    fees = {
+        partner.id: fee for change in advice.changes for partner, fee in zip(change.first, change.fees, strict=True)
+    }
+    assert fees["2i2c"] is not None
+    assert fees["2i2c"] > 1000
+    assert "USD a month at least" in with_fee(open_shelf().directory.find("2i2c"), fees["2i2c"])
+
+
+def test_a_reason_names_the_facts_that_make_it_so_and_no_others() -> None:
+    (one,) = [one for one in asked(work=["dask"], own_machines=["hpc"]).ranked if one.partner.id == "dask-jobqueue"]
+
+    facts = {reason.rule: [fact.field for fact in reason.facts] for reason in one.reasons}
+    assert facts["own-machines"] == ["runs_on"]

@@ -372,6 +372,20 @@ class Grammar:
         )
 
 
+def backing(expression: Expression, facts: Mapping[str, Fact], answers: Answers) -> frozenset[str]:
+    """Return the fields that make it so: of ways to be so, those of the first that is. All it reads where it isn't."""
+    if expression.holds(facts, answers) is not True:
+        return expression.facts
+    match expression:
+        case Any_():
+            first = next(part for part in expression.parts if part.holds(facts, answers) is True)
+            return backing(first, facts, answers)
+        case All():
+            return _union(backing(part, facts, answers) for part in expression.parts)
+        case _:
+            return expression.facts
+
+
 def value(read: Any) -> Any:
     """Return a value of a TOML file as facts and answers hold it."""
     match read:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from enum import IntEnum, StrEnum
 from typing import Any, TypeVar
 
-from tradewind.advisor.expression import Expression
 from tradewind.advisor.fact import Fact
 from tradewind.advisor.partner import Partner, PartnerKind
 from tradewind.advisor.rules import Doubt, Hurdle, Preference, Rules
@@ -191,11 +190,12 @@ def judge(
     )
 
 
-def cited(rule: str, says: str, test: Expression, partner: Partner) -> Reason:
-    """Return a reason with the facts that its test has read."""
+def cited(rule: str, says: str, fields: Iterable[str], partner: Partner) -> Reason:
+    """Return a reason with the facts of these fields."""
+    names = sorted(fields)
     return Reason(
         rule=rule,
         says=says,
-        facts=tuple(partner.facts[name] for name in sorted(test.facts) if name in partner.facts),
-        unknown=tuple(name for name in sorted(test.facts) if name not in partner.facts),
+        facts=tuple(partner.facts[name] for name in names if name in partner.facts),
+        unknown=tuple(name for name in names if name not in partner.facts),
     )

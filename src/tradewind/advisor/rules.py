@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import Any, TypeVar
 
 from tradewind.advisor.expression import ALWAYS, Expression, Grammar
+from tradewind.advisor.fact import Fact
 from tradewind.errors import BadRequest, ConfigError
 
 R = TypeVar("R")
@@ -129,6 +130,16 @@ class Condition:
     when: Expression
     unless: Expression
     says: str
+    """Where nobody knows, and where ``says_no`` says nothing else."""
+    says_no: str = ""
+    """Where it is known not to be so."""
+
+    def told(self, facts: Mapping[str, Fact], answers: Mapping[str, Any]) -> str:
+        """Return what is to be told; empty where nothing is."""
+        if self.when.holds({}, answers) is not True:
+            return ""
+        held = self.unless.holds(facts, answers)
+        return "" if held is True else (self.says_no or self.says) if held is False else self.says
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -214,6 +225,7 @@ def read_rules(tables: Mapping[str, Any], grammar: Grammar) -> Rules:
             when=grammar.read(when, where) if (when := table.pop("when", None)) else ALWAYS,
             unless=grammar.read(table.pop("unless"), where),
             says=table.pop("says"),
+            says_no=table.pop("says_no", ""),
         )
 
     def preference(table: dict[str, Any], where: str) -> Preference:

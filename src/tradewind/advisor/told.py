@@ -106,6 +106,7 @@ def told_advice(advice: Advice, questionnaire: Questionnaire) -> dict[str, Any]:
                 "answer": _answer(change.answer),
                 "answer_text": questionnaire.shown(change.question, change.answer),
                 "first": [partner.id for partner in change.first],
+                "first_fees_usd_per_month": [told_value(fee) for fee in change.fees],
             }
             for change in advice.changes
         ],
@@ -146,6 +147,13 @@ def named(names: Sequence[str]) -> str:
     """Return names in few words: three, and how many more; empty where there are none."""
     shown = ", ".join(names[:NAMED])
     return f"{shown} and {len(names) - NAMED} more" if len(names) > NAMED else shown
+
+
+def with_fee(partner: Partner, fee: Decimal | None) -> str:
+    """Return a partner's name, with its fee where it has one or nobody knows."""
+    if fee == 0:
+        return partner.name
+    return f"{partner.name} ({'fee unknown' if fee is None else f'{fee:,.0f} USD a month at least'})"
 
 
 def interests(partner: Partner) -> Mapping[str, int]:

@@ -23,7 +23,7 @@ from tradewind.advisor.questions import Question, Questionnaire, QuestionType
 from tradewind.advisor.reading import parsed
 from tradewind.advisor.recommendation import Recommendation, Together
 from tradewind.advisor.shelf import Shelf, open_shelf
-from tradewind.advisor.told import interests, named, told_advice
+from tradewind.advisor.told import interests, named, told_advice, with_fee
 from tradewind.cli.partner import at_option, day
 from tradewind.cli.terminal import json_option, open_console, print_json
 from tradewind.errors import BadRequest
@@ -342,7 +342,7 @@ def _print_changes(console: Console, advice: Advice, questionnaire: Questionnair
         before = turn.question
         said = advice.answers.get(turn.question.id)
         told = [questionnaire.difference(turn.question, said, answer) for answer in turn.answers]
-        first = named([partner.name for partner in turn.first]) or "nothing fits alone"
+        first = named([with_fee(*one) for one in zip(turn.first, turn.fees, strict=True)]) or "nothing fits alone"
         console.print(Padding(Text.assemble(f"{' / '.join(told)}: ", (first, "green")), (0, 0, 0, 6), expand=False))
     if len(found) > MOST_CHANGES:
         console.print(f"  and {len(found) - MOST_CHANGES} more; --json has all of them", style=QUIET)

@@ -16,7 +16,7 @@ from tradewind.advisor.match import Advice, advise
 from tradewind.advisor.questions import Question, QuestionType
 from tradewind.advisor.recommendation import Recommendation
 from tradewind.advisor.shelf import Shelf, open_shelf
-from tradewind.advisor.told import interests
+from tradewind.advisor.told import interests, named, with_fee
 from tradewind.server.advice.asking import LINK, SEVERAL, Weighed, filled, form, options, weighed
 from tradewind.server.advice.costs import ASKS, costs, meter
 from tradewind.server.advice.directory import is_alive, newest
@@ -133,6 +133,7 @@ def _answer(shelf: Shelf, shared: Shared, today: date) -> Sheet:
             "fields": shelf.directory.fields,
             "is_alive": is_alive,
             "first_source": first_source,
+            "firsts_named": lambda turn: named([with_fee(*one) for one in zip(turn.first, turn.fees, strict=True)]),
             "doubts": lambda one: _doubts(one, shelf, shared.answers),
             "given": {},
             "faults": {},
