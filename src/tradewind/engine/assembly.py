@@ -145,20 +145,37 @@ def put_together(means: Means) -> Assembly:
         keeps_alive=means.keeps_alive,
     )
     settings = means.settings
-    private_addresses = settings.webhooks.private_addresses
-    poster = HttpPoster(private_addresses=private_addresses)
+    poster = HttpPoster(private_addresses=settings.webhooks.private_addresses)
     accounts = Accounts(store=store, clock=clock, holder=rounds.holder, mails=settings.mail.host is not None)
     delivery = Delivery(store=store, clock=clock, mail=settings.mail, poster=poster)
     tidying = Tidying(store=store, clock=clock, cache=cache_directory(), installation=means.installation)
     chores = (("accounts", accounts.look_at_all), ("delivery", delivery.deliver_all), ("tidying", tidying.tidy))
     engine = Engine(rounds, store, clock, chores=chores)
     accounts.poke = engine.poke
-    people = People(store, clock, settings, new_id=new_id)
+    verbs_of = _verbs_on(engine, link, means)
+    return Assembly(
+        verbs=verbs_of(Asker(store, clock, means.caller)),
+        verbs_of=verbs_of,
+        engine=engine,
+        store=store,
+        link=link,
+        clock=clock,
+        people=People(store, clock, settings, new_id=new_id),
+        poster=poster,
+    )
+
+
+def _verbs_on(engine: Engine, link: AgentLink, means: Means) -> Callable[[Asker], Verbs]:
+    """Return what makes the verbs of an engine for one who asks."""
+    store, clock = means.store, means.clock
     offered = means.offered or means.provider_of
     peeks = Peeks(store, link, clock)
 
+    def new_token() -> str:
+        return secrets.token_urlsafe(32)
+
     def verbs_of(asker: Asker) -> Verbs:
-        deposits = Deposits(rounds.depots, offered, asker)
+        deposits = Deposits(engine.rounds.depots, offered, asker)
         return Verbs(
             clusters=Clusters(
                 engine,
@@ -179,28 +196,14 @@ def put_together(means: Means) -> Assembly:
                 asker=asker,
                 new_id=new_id,
                 new_token=new_token,
-                private_addresses=private_addresses,
+                private_addresses=means.settings.webhooks.private_addresses,
             ),
             environments=Environments(store, clock, asker),
             deposits=deposits,
             members=Members(store.people, clock, asker, new_id=new_id),
         )
 
-    return Assembly(
-        verbs=verbs_of(Asker(store, clock, means.caller)),
-        verbs_of=verbs_of,
-        engine=engine,
-        store=store,
-        link=link,
-        clock=clock,
-        people=people,
-        poster=poster,
-    )
-
-
-def new_token() -> str:
-    """Return what only who is told it can know."""
-    return secrets.token_urlsafe(32)
+    return verbs_of
 
 
 async def inherit(store: Store, clock: Clock) -> None:
