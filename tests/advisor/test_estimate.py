@@ -177,6 +177,12 @@ def test_ten_thousand_months_take_less_than_a_second_of_work() -> None:
         ("read_per_person = 10", "write a number and its unit"),
         ('read_per_person = "20 to 5 TB/month"', "the first number is the smaller"),
         ('read_per_person = "1.2.3 TB/month"', "no number"),
+        ('read_per_person = "1,5 TB/month"', "'1,5 TB/month': a comma stands between thousands alone; write 1.5"),
+        ('read_per_person = "1 to 2,5 TB/month"', "write 2.5"),
+        ('read_per_person = "0,250 TB/month"', "write 0.250"),
+        ('read_per_person = "1.234,5 TB/month"', "with a point"),
+        ('storage = "1,00,000 GB"', "a comma stands between thousands alone"),
+        ('storage = ",5 TB"', "write .5"),
         ('storage = "5 TB/month"', "is to be in GB or TB or PB"),
         ('people = "many"', "give a whole number"),
         ("people = 0", "give a whole number"),
@@ -203,7 +209,14 @@ def test_what_an_estimate_cant_do_without_is_asked_for(key: str) -> None:
 
 @pytest.mark.parametrize(
     ("said", "likely"),
-    [("500 GB/month", 0.5), ("2 PB/month", 2000), ("1,000 TB/month", 1000), ("5 to 15 TB/month", 10)],
+    [
+        ("500 GB/month", 0.5),
+        ("2 PB/month", 2000),
+        ("1,000 TB/month", 1000),
+        ("1,234,567.5 GB/month", 1234.5675),
+        (".5 TB/month", 0.5),
+        ("5 to 15 TB/month", 10),
+    ],
 )
 def test_units_are_what_they_say(said: str, likely: float) -> None:
     tables: dict[str, Any] = {"people": 1, "read_per_person": said}
