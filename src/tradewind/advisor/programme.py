@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from tradewind.advisor.number import ungrouped
 from tradewind.errors import BadRequest
 
 TERABYTES = {"GB": 0.001, "TB": 1.0, "PB": 1000.0}
 QUANTITY = re.compile(r"^\s*([\d.,]+)(?:\s*(?:to|-|–)\s*([\d.,]+))?\s*([A-Za-z]+(?:/[a-z]+)?)\s*$")
-NUMBER = re.compile(r"(?:\d+|[1-9]\d{0,2}(?:,\d{3})+)(?:\.\d*)?|\.\d+", re.ASCII)
-"""A comma stands between thousands alone: half the world writes 1,5 for 1.5, and neither reading may be guessed."""
+NUMBER = re.compile(r"\d+(?:\.\d*)?|\.\d+", re.ASCII)
 SPREAD = 1.5
 """A number that is given alone may be off by this factor, either way: nobody knows next month."""
 EXAMPLE = """\
@@ -127,9 +127,10 @@ def _amount(where: str, said: Any, units: Mapping[str, float]) -> Amount:
 
 def _number(where: str, said: str) -> float:
     """Return a number that somebody wrote."""
-    if NUMBER.fullmatch(said):
-        return float(said.replace(",", ""))
-    if "," in said:
-        meant = said.replace(",", ".") if said.count(",") == 1 and "." not in said else "1500.25"
-        raise BadRequest(f"{where}: a comma stands between thousands alone; write {meant}, with a point.")
-    raise BadRequest(f"{where}: {said} is no number.")
+    try:
+        plain = ungrouped(said)
+    except ValueError as error:
+        raise BadRequest(f"{where}: {error}.") from None
+    if not NUMBER.fullmatch(plain):
+        raise BadRequest(f"{where}: {said} is no number.")
+    return float(plain)
