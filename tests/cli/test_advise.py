@@ -24,7 +24,7 @@ def test_answers_on_the_line_are_answered_with_reasons_and_what_speaks_against(r
     told = run("advise", "--set", "hub=must", "--set", "admin=nobody", "--set", "pay=money", *DAY)
 
     assert told.exit_code == 0, told.output
-    for words in ("1. 2i2c", "a hub with notebooks", "[2I-8, 2026-03-02]", "No service level", "1,256 USD a month"):
+    for words in ("1. 2i2c", "a hub with notebooks", "[2I-8, 2026-03-02]", "No service level", "1,260 USD a month"):
         assert words in told.stdout
     for words in ("What would change the first place", "no rule names a partner", "Weights"):
         assert words in told.stdout
