@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import ClassVar
 
 from tradewind.errors import ProviderError, Unavailable
+from tradewind.providers.batch.directives import COUNTED, FOUND, LOGGED, NAMED, ONCE, Own
 from tradewind.providers.batch.queue import Entry, Job, Queue, Site, Stage
 from tradewind.providers.lsf.reasons import NEVER, ended, waiting
 from tradewind.providers.lsf.refusals import NOWHERE, UNREACHABLE, refusal
@@ -51,6 +52,12 @@ class LsfQueue(Queue):
     part: ClassVar[str] = "queue"
     index_in_shell: ClassVar[str] = "$((LSB_JOBINDEX - 1))"
     first_index: ClassVar[int] = 1
+    own: ClassVar[Sequence[Own]] = (
+        Own(pattern="-Jd", why=FOUND),
+        Own(pattern="-J", why=f"{NAMED}, and {COUNTED}"),
+        Own(pattern="-oo?($|[/.])", why=LOGGED),
+        Own(pattern="-r$", why=ONCE),
+    )
 
     def submit_command(self) -> list[str]:
         """See :meth:`Queue.submit_command`."""
