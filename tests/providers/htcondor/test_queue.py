@@ -240,3 +240,8 @@ def test_commands_that_were_never_set_up_are_told_from_a_pool_that_is_away() -> 
 
     assert (CONDOR.is_nowhere(nowhere), CONDOR.is_unreachable(nowhere)) == (True, False)
     assert (CONDOR.is_nowhere(away), CONDOR.is_unreachable(away)) == (False, True)
+
+
+def test_what_is_no_list_is_not_taken_for_an_empty_one() -> None:
+    with pytest.raises(Unavailable, match="no list"):
+        CONDOR.read_list("-- Failed to fetch ads from: <10.0.0.1:9618> : submit.site.org\n")

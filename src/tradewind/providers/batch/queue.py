@@ -157,6 +157,8 @@ class Queue(ABC):
     """Whether a job can wait for another's start; where it can't, ``Job.after`` is None."""
     tells_within: ClassVar[timedelta] = timedelta(0)
     """How late its accounts may be: what is listed no more and left no word isn't said to have ended before."""
+    lists_within: ClassVar[timedelta] = timedelta(0)
+    """How far its list may lag, from before a submission: what isn't listed until then may be listed yet."""
 
     def log_of(self, log: str, index: int) -> str:
         """Return the file of ``Job.log`` that a job of this index writes."""

@@ -148,6 +148,8 @@ class Submitter:
             # Written down, and then somebody died or was told nothing: the queue knows whether it has it.
             marks = {e.mark: e.job for e in await self._listed()}
             job = next((job for mark, job in marks.items() if (of := read_mark(mark)) and of[1] == name), None)
+            if job is None and datetime.now(UTC) - batch.submitted_at < self._queue.lists_within:
+                raise Unavailable(f"it isn't known yet whether {self._queue.name} took a submission: its list lags")
             if job is None:
                 self._books.withdraw(batch)
                 return None

@@ -180,12 +180,11 @@ def quoted(*arguments: str) -> str:
 
 def read_ads(text: str) -> list[Mapping[str, Any]]:
     """Return what ``-json`` lists; nothing at all is printed where there is nothing. Raises Unavailable otherwise."""
-    start = text.find("[")
-    if start < 0:
+    if not text.strip():
         return []
     try:
-        found = json.JSONDecoder(strict=False).raw_decode(text, start)[0]
-    except ValueError:
+        found = json.JSONDecoder(strict=False).raw_decode(text, text.index("["))[0]
+    except ValueError:  # or no list at all
         raise Unavailable(f"HTCondor said {text.strip()[:200]!r}, which is no list") from None
     return [one for one in found if isinstance(one, Mapping)]
 
