@@ -60,7 +60,9 @@ class HtcondorQueue(Queue):
 
     def script(self, job: Job, site: Site) -> str:
         """See :meth:`Queue.script`."""
-        line = "; ".join((*self.prologue, *job.commands))
+        line = "; ".join(job.commands)
+        if self.prologue:
+            line = f"eval {spelled_out(chr(10).join((*self.prologue, *job.commands)))}"
         facts: dict[str, object] = {
             "universe": "vanilla",
             "executable": "/bin/bash" if self.prologue else "/bin/sh",
@@ -176,6 +178,15 @@ def quoted(*arguments: str) -> str:
     """Return arguments as a submit description has them: in double quotes, each in single ones, and both doubled."""
     each = ("'{}'".format(one.replace("'", "''").replace('"', '""')) for one in arguments)
     return f'"{" ".join(each)}"'
+
+
+def spelled_out(text: str) -> str:
+    """Return lines of the shell as one word of bash, on one line and without a dollar.
+
+    A value of a submit description ends with its line, and ``$(`` in it is HTCondor's own.
+    """
+    special = {"\\": r"\\", "\n": r"\n", "\r": r"\r", "\t": r"\t", "'": r"\047", '"': r"\042", "$": r"\044"}
+    return "$'{}'".format("".join(special.get(one, one) for one in text))
 
 
 def read_ads(text: str) -> list[Mapping[str, Any]]:
