@@ -62,6 +62,8 @@ class Account:
     """How many it had; 0 where that isn't known, as for ``memory``."""
     memory: int = 0
     """Bytes that it had."""
+    ran: timedelta | None = None
+    """How long it ran, without the times that it was suspended, which aren't charged; None: from start to end."""
     cpu_time: timedelta | None = None
     peak_memory: int | None = None
     """Bytes."""
