@@ -22,7 +22,7 @@ from tradewind.host.records import SAFE
 from tradewind.line import Line, NoWay, Places, Silent
 from tradewind.model.instance import Contact
 from tradewind.providers.base import Order, ProviderSettings
-from tradewind.providers.batch.books import Books
+from tradewind.providers.batch.books import Batch, Books
 from tradewind.providers.batch.place import Ground, Place
 from tradewind.providers.batch.runner import KEPT, KEPT_BEGINNINGS, PATIENCE_S, Said
 from tradewind.providers.batch.tunnel import Stream, Tunnel
@@ -154,10 +154,10 @@ class LoginNode(Place):
     async def look(self, orders: Sequence[str]) -> None:
         """See :meth:`Place.look`: what changed there is copied to our records."""
         closed, self._closed = self._closed, []
-        known = await asyncio.to_thread(self._notes_of, orders)
         try:
+            known = await asyncio.to_thread(self._notes_of, orders)
             answer = await self.ask("look", orders=known, closed=closed, awaited=list(self._awaited))
-        except Unavailable:
+        except BaseException:  # whoever looks may be patient for less long than we are
             self._closed += closed
             raise
         await asyncio.to_thread(self._keep, answer["notes"])
@@ -197,6 +197,14 @@ class LoginNode(Place):
     def closed(self, batch: str) -> None:
         """See :meth:`Place.closed`."""
         self._closed.append(batch)
+
+    async def withdraw(self, batch: Batch) -> None:
+        """See :meth:`Place.withdraw`."""
+        await super().withdraw(batch)
+        try:
+            await self.look(())  # maybe nobody looks for a while: the cluster was refused
+        except Unavailable as error:
+            logger.info("letters of a submission that wasn't made go with the next look: %s", error)
 
     # Software
 

@@ -135,7 +135,7 @@ def _too_much(reason: str) -> str:
     if found[3]:
         what = f"{what} for all of its walltime"
     whose = _whose(reason)
-    return f"it asks for more {what} than one job may have{f' of one node' if found[4] == 'Node' else ''}" + (
+    return f"it asks for more {what} than one job may have{' of one node' if found[4] == 'Node' else ''}" + (
         f", by the limits of {whose}" if whose else ""
     )
 
