@@ -267,3 +267,10 @@ def test_data_too_big_to_move_are_held_against_what_charges_for_them_or_a_slow_l
     assert "data-too-big-to-move" in left_out(paid, "2i2c")
     assert "line-too-slow-for-the-data" in left_out(asked(**answers, pay=["nothing"], network="cuts"), "nectar")
     assert left_out(asked(**answers | {"data_tb": 30}, pay=["nothing"]), "nectar") == set()
+
+
+def test_a_partner_whose_machines_stand_in_several_countries_is_asked_about_the_others() -> None:
+    answers = {"hub": "must", "pay": ["money"], "admin": "nobody", "data_rules": "in-country", "affiliation": "academic"}
+
+    assert "2i2c" in offered(asked(**answers, country="US"))
+    assert "2i2c" in {one.partner.id for one in asked(**answers, country="Canada").ask_first}
