@@ -11,7 +11,7 @@ from markupsafe import Markup, escape
 
 from tradewind.advisor.estimate import Estimate, WayCost, estimate
 from tradewind.advisor.partner import Partner
-from tradewind.advisor.programme import Programme, about
+from tradewind.advisor.programme import DataAt, Programme, about
 from tradewind.advisor.shelf import Shelf, open_assumptions
 
 DRAWS = 2000
@@ -78,6 +78,7 @@ def costs(
         beside_data=not sizes["away"],
         country="",
         affiliation="",
+        data_at=_data_at(answers.get("data_at", ())),
     )
     found = estimate(programme, open_assumptions(), shelf.directory, draws=DRAWS)
     known = {partner.name: partner for partner in shelf.directory}
@@ -100,6 +101,13 @@ def costs(
         ),
         estimate=found,
     )
+
+
+def _data_at(places: Sequence[str]) -> DataAt:
+    """Return where most that is read is: in a cloud, unless all of it is said to be somewhere else."""
+    if not places or set(places) - {DataAt.HPC, DataAt.OWN_DISK}:
+        return DataAt.CLOUD
+    return DataAt.HPC if DataAt.HPC in places else DataAt.OWN_DISK
 
 
 def _bar(cost: WayCost, most: Decimal, budget: Decimal | None) -> Markup:
