@@ -67,9 +67,10 @@ def _print(console: Console, result: Estimate, payers: tuple[Recommendation, ...
         table.add_column(f"{title} (USD)", justify="right")
     table.add_column("")
     table.add_column("Where it goes", overflow="fold")
-    most = max((cost.likely.amount for cost in result.ways), default=None) or 1
+    # A move of all data costs so much more than the rest that no other bar would be seen beside its own.
+    most = max((cost.likely.amount for cost in result.ways if not cost.needs_move), default=None) or 1
     for cost in result.ways:
-        bar = "█" * max(1, round(BAR * float(cost.likely.amount / most))) if cost.likely.amount else ""
+        bar = "█" * max(1, min(BAR, round(BAR * float(cost.likely.amount / most)))) if cost.likely.amount else ""
         interval = f"{cost.least.amount:,.0f} - {cost.most.amount:,.0f}" if cost.most.amount else ""
         goes = [_shares(cost)] if cost.parts else []
         if cost.service_units is not None:

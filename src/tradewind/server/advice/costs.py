@@ -85,7 +85,8 @@ def costs(
     fit = {partner.name for partner in partners}
     shown = [cost for cost in found.ways if cost.way.name in fit or cost.way.name not in known]
     budget: Decimal | None = answers.get("budget_per_month")
-    most = max((cost.most.amount for cost in shown), default=Decimal(0)) or Decimal(1)
+    # A move of all data costs so much more than the rest that no other bar would be seen beside its own.
+    most = max((cost.most.amount for cost in shown if not cost.needs_move), default=Decimal(0)) or Decimal(1)
     return Costs(
         people=people,
         sizes=sizes,
@@ -112,7 +113,9 @@ def _data_at(places: Sequence[str]) -> DataAt:
 
 def _bar(cost: WayCost, most: Decimal, budget: Decimal | None) -> Markup:
     """Return a bar as long as the likely cost, a line over nine of ten months, and a mark at what one could spend."""
-    low, likely, high = (float(money.amount / most) * LENGTH for money in (cost.least, cost.likely, cost.most))
+    low, likely, high = (
+        min(1.0, float(money.amount / most)) * LENGTH for money in (cost.least, cost.likely, cost.most)
+    )
     words = escape(f"{cost.likely.amount:,.0f} US dollars a month, {cost.least.amount:,.0f} to {cost.most.amount:,.0f}")
     mark = ""
     if budget is not None and budget <= most:
