@@ -191,7 +191,9 @@ def test_what_would_change_is_told_by_question_in_lines_that_fit_the_terminal(ru
 def test_the_page_opens_with_the_answer_on_this_machine_alone() -> None:
     words = ["advise", "--page", "--set", "hub=must", "--weight", "leave=5"]
     environ = {**os.environ, "PYTHONUNBUFFERED": "1"} | {"SSH_CONNECTION": "no browser is opened"}
-    command = [sys.executable, "-c", "from tradewind.cli import main; main()", *words]
+    # Whoever starts tests in the background has SIGINT ignored, and what they start inherits that.
+    listens = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    command = [sys.executable, "-c", f"{listens}from tradewind.cli import main; main()", *words]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environ) as process:
         try:
             assert process.stdout is not None
