@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tradewind.advisor.assumptions import Assumption
-from tradewind.advisor.estimate import Estimate, WayCost, _draw, core_hours, estimate
+from tradewind.advisor.estimate import Estimate, WayCost, core_hours, draw, estimate
 from tradewind.advisor.programme import EXAMPLE, Amount, DataAt, Programme, about, read_programme
 from tradewind.advisor.reading import parsed
 from tradewind.advisor.shelf import open_assumptions, open_shelf
@@ -85,7 +85,7 @@ def test_the_sum_says_how_far_it_is_from_the_table() -> None:
 @pytest.mark.parametrize("one", open_assumptions().numbers.values(), ids=lambda one: one.name)
 def test_half_of_the_months_lie_below_the_likely_number(one: Assumption) -> None:
     dice = Random(3)
-    drawn = sorted(_draw(one.amount, dice) for _ in range(4001))
+    drawn = sorted(draw(one.amount, dice) for _ in range(4001))
 
     assert drawn[2000] == pytest.approx(one.amount.likely, rel=0.02)
     assert one.amount.least <= drawn[0] <= drawn[-1] <= one.amount.most

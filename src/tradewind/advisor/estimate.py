@@ -130,26 +130,35 @@ def ways(directory: Directory, programme: Programme, likely_hours: float) -> tup
     found: list[Way] = []
     unpriced: list[str] = []
     for partner in directory:
+        if not _tells_a_price(partner):
+            continue
         way = _of(partner, programme.people, likely_hours)
-        if isinstance(way, Way):
-            found.append(way)
-        elif way:
+        if way is None:
             unpriced.append(partner.name)
+        else:
+            found.append(way)
     return (*plain, *found), tuple(unpriced)
 
 
-def _of(partner: Partner, people: int, likely_hours: float) -> Way | bool:
-    """Return the way of a partner that has a price; else whether it has one for fewer people."""
-    status = partner.facts.get("status")
+def _tells_a_price(partner: Partner) -> bool:
+    """Whether it is still there, and something of what it costs is known."""
+    status, fact = partner.facts.get("status"), partner.facts.get(FEE)
     if status is None or status.value in {"retired", "archived", "retiring", "unstable"}:
         return False
+    return bool(_number(partner, "fee_per_core_hour")) or (
+        fact is not None and isinstance(fact.value, Fee) and fact.value.is_paid
+    )
+
+
+def _of(partner: Partner, people: int, likely_hours: float) -> Way | None:
+    """Return the way of a partner; None where nobody knows what so many people pay."""
     fact, core = partner.facts.get(FEE), _number(partner, "fee_per_core_hour")
-    if fact is None or not isinstance(fact.value, Fee) or not (core or fact.value.is_paid):
-        return False
+    if fact is None or not isinstance(fact.value, Fee):
+        return None
     use = core * likely_hours
     step, monthly = fact.value.step(people, use), fact.value.of(people, use)
     if step is None or monthly is None:
-        return True
+        return None
     hub, included = partner.facts.get("hub"), partner.facts.get("machines_in_fee")
     return Way(
         name=partner.name,
@@ -217,16 +226,16 @@ def core_hours(terabytes: float, mb_per_s: float) -> float:
 
 def _drawn(programme: Programme, assumptions: Assumptions, dice: random.Random) -> dict[str, float]:
     """Draw one month."""
-    month = {name: _draw(one.amount, dice) for name, one in assumptions.numbers.items()}
-    month["read_tb"] = programme.people * _draw(programme.read_tb_per_person, dice)
-    month["notebook_hours"] = programme.people * _draw(programme.notebook_hours_per_person, dice)
-    month["storage_tb"] = _draw(programme.storage_tb, dice)
-    month["egress_tb"] = _draw(programme.egress_tb, dice)
+    month = {name: draw(one.amount, dice) for name, one in assumptions.numbers.items()}
+    month["read_tb"] = programme.people * draw(programme.read_tb_per_person, dice)
+    month["notebook_hours"] = programme.people * draw(programme.notebook_hours_per_person, dice)
+    month["storage_tb"] = draw(programme.storage_tb, dice)
+    month["egress_tb"] = draw(programme.egress_tb, dice)
     month["core_hours"] = core_hours(month["read_tb"], month["read_speed"])
     return month
 
 
-def _draw(amount: Amount, dice: random.Random) -> float:
+def draw(amount: Amount, dice: random.Random) -> float:
     """Draw a number: half of them below the likely one, half above, and fewer the farther away."""
     if amount.least == amount.most:
         return amount.likely
