@@ -158,6 +158,13 @@ def test_data_on_a_centres_disks_are_copied_before_a_cloud_can_read_them() -> No
     assert "copy of the data: 3,000 TB x 23 USD" in {line.says for line in result.lines}
 
 
+def test_a_way_that_the_data_arent_at_stands_last_also_where_moving_them_is_cheap() -> None:
+    result = asked(replace(THREAD, people=3))
+
+    assert result.ways[-1].way.name == CENTRE
+    assert result.ways[-1].likely.amount < way(result, "2i2c").likely.amount
+
+
 def test_nothing_is_beside_data_on_ones_own_disk() -> None:
     assert all(cost.needs_move for cost in asked(replace(THREAD, data_at=DataAt.OWN_DISK)).ways)
 
