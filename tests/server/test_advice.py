@@ -223,3 +223,18 @@ async def test_what_is_likely_to_cost_more_than_one_could_spend_is_marked(client
     assert 'class="mark"' in poor.text
     assert "results that are kept, 1000 TB" in stored.text
     assert "These are guesses" not in stored.text
+
+
+@pytest.mark.parametrize(
+    ("data_at", "centre"),
+    [("hpc", "an allocation, and no money"), ("aws", "only if the data are moved there first")],
+)
+async def test_the_costs_of_a_page_go_by_where_the_data_are(
+    client: httpx.AsyncClient, data_at: str, centre: str
+) -> None:
+    page = await client.get(f"/advise/answer?a=1~2026-11-01~people.30~work.dask~data_at.{data_at}")
+    rows = unescape(page.text).split('<li><span class="way">')
+    told = {row.split("</span>")[0]: row.split("</li>")[0] for row in rows[1:]}
+
+    assert centre in told["A computing centre, in service units"]
+    assert ("moved there" in told["Ephemeral clusters on spot, run by yourselves"]) is (data_at == "hpc")

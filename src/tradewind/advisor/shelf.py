@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 
-from tradewind.advisor.estimate import Assumptions, read_assumptions
+from tradewind.advisor.assumptions import Assumptions, read_assumptions
 from tradewind.advisor.expression import Grammar
 from tradewind.advisor.freedom.rules import Freedoms, read_freedoms
 from tradewind.advisor.partner import Directory
