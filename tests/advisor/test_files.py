@@ -32,7 +32,9 @@ ANYTHING: st.SearchStrategy[Any] = st.recursive(
     SCALARS,
     lambda inner: (
         st.lists(inner, max_size=3)
-        | st.dictionaries(st.sampled_from(["value", "source", "text", "up_to"]), inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(["value", "source", "text", "up_to", "fixed", "each", "use_up_to"]), inner, max_size=3
+        )
     ),
     max_leaves=4,
 )
@@ -146,6 +148,11 @@ def test_a_folder_in_the_place_of_a_file_is_named(tmp_path: Path) -> None:
         ({"read": date(9999, 12, 31)}, "which is no date"),
         ({"facts": {"exit": {"value": Decimal(99), "source": "2I-1"}}}, "exit is 99: it is to be a number from 0 to 5"),
         ({"facts": {"wait_days": {"value": Decimal("NaN"), "source": "2I-1"}}}, "wait_days is NaN: it is to be"),
+        (
+            {"facts": {"fee_per_month": {"value": Decimal("1E+999999"), "source": "2I-1"}}},
+            "fee_per_month is 1E+999999: ",
+        ),
+        ({"facts": {"fee_per_month": {"value": [{"up_to": 10**15, "fixed": 1}], "source": "2I-1"}}}, "up_to of step 1"),
         ({"facts": {"exit": {"value": 3, "source": ["2I-1"]}}}, "exit: 'source' is ['2I-1'], which is no text"),
         ({"facts": {"exit": {"value": 3, "source": "2I-1", "unsure": 3}}}, "exit: 'unsure' is 3, which is no list"),
         ({"remarks": [{"text": 5, "source": "2I-1"}]}, "remark 1: 'text' is 5, which is no text"),

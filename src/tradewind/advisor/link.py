@@ -14,8 +14,9 @@ from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
 
+from tradewind.advisor.number import plain_number
 from tradewind.advisor.programme import MOST_HOURS, MOST_TB
-from tradewind.advisor.questions import Question, Questionnaire, QuestionType, plain_number
+from tradewind.advisor.questions import Question, Questionnaire, QuestionType
 from tradewind.advisor.rules import Rules
 from tradewind.errors import BadRequest
 

@@ -6,10 +6,11 @@ import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
+from tradewind.advisor.number import plain_number, ungrouped
 from tradewind.advisor.partner import Directory
 from tradewind.advisor.places import Places
 from tradewind.advisor.shape import shown
@@ -17,10 +18,6 @@ from tradewind.errors import BadRequest, ConfigError, NotFound
 
 UNKNOWN = frozenset({"", "?", "unknown", "don't know", "dont know", "don’t know"})
 """What stands for an open answer."""
-MOST = Decimal(10) ** 12
-"""More than this is a slip of the hand, whatever is counted."""
-FINEST = 9
-"""Decimal places that a number may have."""
 
 
 class QuestionType(StrEnum):
@@ -240,26 +237,13 @@ def _several(question: Question, said: Any) -> list[Any]:
     raise BadRequest(f"{question.id}: it takes a list of words, not {said!r}.")
 
 
-def plain_number(said: Any) -> Decimal | None:
-    """Return a number from 0 up that somebody may have meant; None for all else.
-
-    What is written with an exponent may be a number whose digits fill the memory once it is shown.
-    """
-    if isinstance(said, bool):
-        return None
-    try:
-        number = Decimal(str(said).replace(",", "").strip())
-    except InvalidOperation:
-        return None
-    exponent = number.as_tuple().exponent
-    if not isinstance(exponent, int) or exponent < -FINEST or not 0 <= number <= MOST:
-        return None
-    return number
-
-
 def _number(question: Question, said: Any) -> Decimal:
     number = plain_number(said)
     if number is None or number < question.least or (question.is_whole and number % 1):
+        try:
+            ungrouped(said.strip() if isinstance(said, str) else "")
+        except ValueError as error:
+            raise BadRequest(f"{question.id}: {shown(said)}: {error}.") from None
         like = "250" if question.is_whole else "250 or 2.5"
         raise BadRequest(
             f"{question.id}: {shown(said)} is no number of {question.unit}; give"

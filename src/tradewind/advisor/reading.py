@@ -11,9 +11,11 @@ from typing import Any
 
 from tradewind.advisor.expression import value
 from tradewind.advisor.fact import Better, Confidence, Fact, Field, FieldType, Kind, Source, Value
+from tradewind.advisor.fee import read_fee
+from tradewind.advisor.number import plain_number
 from tradewind.advisor.partner import Partner, PartnerKind, Remark
 from tradewind.advisor.places import Places
-from tradewind.advisor.questions import Question, QuestionType, plain_number
+from tradewind.advisor.questions import Question, QuestionType
 from tradewind.advisor.shape import Shape, misshapen, shown
 from tradewind.errors import ConfigError
 
@@ -206,7 +208,11 @@ class Reader:
         if not isinstance(table, dict) or "value" not in table:
             fault(f"{key} has no value; leave the fact out where it is unknown.")
             return None
-        read = value(table["value"])
+        try:
+            read = read_fee(table["value"]) if field.type is FieldType.FEE else value(table["value"])
+        except ValueError as error:
+            fault(f"{key} is {shown(table['value'])}: {error}")
+            return None
         for said in _wrong(field, read, self.places):
             fault(f"{key} is {shown(table['value'])}: {said}")
             return None
@@ -289,6 +295,8 @@ def _wrong(field: Field, read: Any, places: Places) -> list[str]:
             if number is None or (field.most is not None and number > field.most):
                 return [f"it is to be a number from 0 {'up' if field.most is None else f'to {field.most}'}."]
             return []
+        case FieldType.FEE:
+            return []  # it was read by its own grammar
         case FieldType.TEXT:
             return [] if isinstance(read, str) and read else ["it is to be text."]
         case FieldType.DATE:

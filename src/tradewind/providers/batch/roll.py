@@ -6,8 +6,9 @@ The queue says what waits and runs, run directories say what became of what ran,
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 from tradewind.errors import Unavailable
 from tradewind.model.instance import Contact, InstanceStatus, Marks, ObservedInstance, Role
@@ -18,9 +19,11 @@ from tradewind.providers.batch.place import Place
 from tradewind.providers.batch.queue import Entry, Queue, Stage
 from tradewind.providers.batch.recall import WITHIN_S, Recall
 from tradewind.providers.batch.rest import Rest
-from tradewind.providers.batch.sight import from_data, never, observed, read_mark, to_data
+from tradewind.providers.batch.sight import from_data, mark_of, never, observed, read_mark, to_data
 from tradewind.providers.batch.submit import Where
 
+UNMADE_AFTER = timedelta(minutes=10)
+"""Longer than any command that submits may take: what the queue doesn't list by then, and never began, wasn't made."""
 ACCOUNTS_WITHIN_S = 1.5
 """How long a list waits for the accounts of what has just ended: mostly they are there, and a bill is right at once."""
 
@@ -101,7 +104,7 @@ class Roll:
             await self._holding.hold(self._entries, self._batches)
             self._watch(expected)
             return kept
-        entries = await self._recall.explained(await self.listed())
+        entries = await self._recall.explained(await self._asked())
         await self._place.look(orders)
         listed = {(entry.job, entry.index): entry for entry in entries}
         absent = [
@@ -113,6 +116,7 @@ class Roll:
         listed |= await self._recall.recalled(absent)
         seen = await asyncio.to_thread(self._seen, listed)
         await self._ledger.correct(self._ended, within_s=ACCOUNTS_WITHIN_S)
+        await self._withdraw_unmade({mark[1] for entry in entries if (mark := read_mark(entry.mark)) is not None})
         await self._give_up_hope()
         await self._holding.hold(entries, self._batches)
         seen = [one if one.contact is None else await self._near(one, one.contact) for one in seen]
@@ -137,12 +141,26 @@ class Roll:
             return replace(seen, contact=None, status=InstanceStatus.STARTING, detail=str(error))
 
     async def listed(self) -> Sequence[Entry]:
-        """Return what the queue lists of this user now. Raises Unavailable."""
+        """Return what the queue lists of this user now, with the marks that are written down. Raises Unavailable."""
+        await asyncio.to_thread(self._load)
+        return await self._asked()
+
+    async def _asked(self) -> Sequence[Entry]:
         command = self._queue.list_command(await self._place.user())
         said = await self._runner.run(command, patience_s=WITHIN_S)
         if said.code:
             raise Unavailable(f"{self._queue.name} doesn't answer: {said.error.strip()[:300]}")
-        return self._queue.read_list(said.out)
+        return [self._marked(entry) for entry in self._queue.read_list(said.out)]
+
+    def _marked(self, entry: Entry) -> Entry:
+        """Return a job that is in our books with the mark that we gave it: a site's plugin may have put its own there.
+
+        Another mark of ours is believed, since queues count from 1 again one day.
+        """
+        batch = next((one for one in self._batches.values() if one.job == entry.job), None)
+        if batch is None or entry.index >= len(batch.marks) or read_mark(entry.mark) is not None:
+            return entry
+        return replace(entry, mark=mark_of(self._installation, batch.id, batch.cluster))
 
     def _load(self) -> None:
         for name in self._books.all():
@@ -197,6 +215,16 @@ class Roll:
         self._place.closed(batch.id)
         for index in range(len(batch.marks)):
             self._dead.pop((batch.job or "", index), None)
+
+    async def _withdraw_unmade(self, listed: Collection[str]) -> None:
+        """Clear away what was to be submitted, got no answer, and isn't asked for again: its letters hold keys."""
+        oldest = datetime.now(UTC) - UNMADE_AFTER
+        for batch in list(self._batches.values()):
+            if batch.job is not None or batch.id in listed or batch.submitted_at > oldest:
+                continue
+            if not any(self._books.records.run(marks.order).noted("instance.json") for marks in batch.marks):
+                self._batches.pop(batch.id)
+                await self._place.withdraw(batch)
 
     async def _give_up_hope(self) -> None:
         """Take back what waits for what will never be; its reason was noticed."""

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
 
 from tradewind.errors import ProviderError, Unavailable
+from tradewind.providers.batch.directives import COUNTED, FOUND, LOGGED, NAMED, ONCE, Own
 from tradewind.providers.batch.queue import Entry, Job, Partition, Queue, Shape, Site, Stage
 from tradewind.providers.htcondor.words import ASKED, NOWHERE, UNREACHABLE, ended, refusal, waiting
 
@@ -53,6 +54,22 @@ class HtcondorQueue(Queue):
     index_in_shell: ClassVar[str] = "${TW_INDEX}"
     waits_for_starts: ClassVar[bool] = False
     tells_within: ClassVar[timedelta] = timedelta(seconds=30)
+    own: ClassVar[Sequence[Own]] = (
+        Own(pattern="my.tradewind", why=FOUND),
+        Own(pattern="my.jobbatchname$|batch_name$", why=NAMED),
+        Own(pattern="queue\\b", why=COUNTED),
+        Own(pattern="output$|error$", why=LOGGED),
+        Own(pattern="environment$|env$", why="a job's index is among its variables; write yours in `prologue`"),
+        Own(
+            pattern="executable$|arguments$", why="it is what starts the instance; write what goes before in `prologue`"
+        ),
+        Own(pattern="periodic_remove$", why=f"what nobody waits for is dropped by it, and {ONCE}"),
+    )
+
+    def words_of(self, directive: str) -> Sequence[str]:
+        """See :meth:`Queue.words_of`: a line sets one attribute, whose name has no capitals of its own."""
+        name = directive.partition("=")[0].strip().lower()
+        return [f"my.{name[1:]}" if name.startswith("+") else name]
 
     def submit_command(self) -> list[str]:
         """See :meth:`Queue.submit_command`."""
@@ -60,7 +77,9 @@ class HtcondorQueue(Queue):
 
     def script(self, job: Job, site: Site) -> str:
         """See :meth:`Queue.script`."""
-        line = "; ".join((*self.prologue, *job.commands))
+        line = "; ".join(job.commands)
+        if self.prologue:
+            line = f"eval {spelled_out(chr(10).join((*self.prologue, *job.commands)))}"
         facts: dict[str, object] = {
             "universe": "vanilla",
             "executable": "/bin/bash" if self.prologue else "/bin/sh",
@@ -178,14 +197,22 @@ def quoted(*arguments: str) -> str:
     return f'"{" ".join(each)}"'
 
 
+def spelled_out(text: str) -> str:
+    """Return lines of the shell as one word of bash, on one line and without a dollar.
+
+    A value of a submit description ends with its line, and ``$(`` in it is HTCondor's own.
+    """
+    special = {"\\": r"\\", "\n": r"\n", "\r": r"\r", "\t": r"\t", "'": r"\047", '"': r"\042", "$": r"\044"}
+    return "$'{}'".format("".join(special.get(one, one) for one in text))
+
+
 def read_ads(text: str) -> list[Mapping[str, Any]]:
     """Return what ``-json`` lists; nothing at all is printed where there is nothing. Raises Unavailable otherwise."""
-    start = text.find("[")
-    if start < 0:
+    if not text.strip():
         return []
     try:
-        found = json.JSONDecoder(strict=False).raw_decode(text, start)[0]
-    except ValueError:
+        found = json.JSONDecoder(strict=False).raw_decode(text, text.index("["))[0]
+    except ValueError:  # or no list at all
         raise Unavailable(f"HTCondor said {text.strip()[:200]!r}, which is no list") from None
     return [one for one in found if isinstance(one, Mapping)]
 
