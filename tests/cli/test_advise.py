@@ -56,6 +56,11 @@ def test_the_form_it_prints_can_be_answered_with(run: Run, tmp_path: Path) -> No
     assert told.exit_code == 0, told.output
 
 
+@pytest.mark.parametrize(("said", "meant"), [("1,200", "1200"), ("60", "60")])
+def test_a_number_on_the_line_may_mark_its_thousands(ask: Ask, said: str, meant: str) -> None:
+    assert str(ask("advise", "--set", f"people={said}", *DAY)["answers"]["people"]) == meant
+
+
 def test_no_honest_offer_is_said_plainly_with_the_nearest(run: Run) -> None:
     words = ["people=30", "budget_per_month=200", "hub=must", "admin=nobody", "pay=money"]
     told = run("advise", *(word for said in words for word in ("--set", said)), *DAY)

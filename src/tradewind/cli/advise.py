@@ -68,7 +68,7 @@ def advise_(
     if questions:
         click.echo(_form(shelf.questionnaire), nl=False)
         return
-    given, moved = _given(file, sets, weights)
+    given, moved = _given(file, sets, weights, shelf.questionnaire)
     if page:
         # A page is for who wants one: templates and a server take time that no other command should pay.
         shared = Shared(
@@ -91,7 +91,9 @@ def advise_(
         _print(console, advice, shelf, everything=everything)
 
 
-def _given(file: Path | None, sets: Iterable[str], weights: Iterable[str]) -> tuple[dict[str, Any], dict[str, float]]:
+def _given(
+    file: Path | None, sets: Iterable[str], weights: Iterable[str], questionnaire: Questionnaire
+) -> tuple[dict[str, Any], dict[str, float]]:
     """Return answers and weights of a file and the command line; the command line has the last word."""
     given: dict[str, Any] = read_toml(file) if file else {}
     moved = given.pop("weights", {})
@@ -102,7 +104,7 @@ def _given(file: Path | None, sets: Iterable[str], weights: Iterable[str]) -> tu
         name, equals, said = words.partition("=")
         if not equals:
             raise BadRequest(f"--set {words}: write QUESTION=ANSWER, as hub=must; several answers with commas.")
-        given[name.strip()] = _split(said)
+        given[name.strip()] = _split(said, questionnaire.find(name.strip()))
     for words in weights:
         name, _, said = words.partition("=")
         try:
@@ -117,8 +119,9 @@ def _plain_number(weight: Any) -> Any:
     return float(weight) if isinstance(weight, Decimal) else weight
 
 
-def _split(said: str) -> Any:
-    words = [word.strip() for word in said.split(",")]
+def _split(said: str, question: Question) -> Any:
+    # A number may have commas of its own.
+    words = [said] if question.type is QuestionType.NUMBER else [word.strip() for word in said.split(",")]
     return words if len(words) > 1 else words[0]
 
 
@@ -167,9 +170,8 @@ def _ask(console: Console, questionnaire: Questionnaire, question: Question, tod
     while True:
         said = click.prompt(">", default="", show_default=False, prompt_suffix=" ")
         try:
-            # A number may have commas of its own.
-            words = [said] if question.type is QuestionType.NUMBER else said.split(",")
-            answer = [_chosen(word, list(options)) for word in words]
+            words = _split(said, question)
+            answer = [_chosen(word, list(options)) for word in ([words] if isinstance(words, str) else words)]
             questionnaire.answer(question, answer if len(answer) > 1 else answer[0], today=today)
         except BadRequest as error:
             console.print(str(error), style="red")
