@@ -150,7 +150,7 @@ def _asked(console: Console, shelf: Shelf, today: date) -> dict[str, Any]:
     matters = {change.question.id: change.question for change in advice.changes}
     open_ones = [question for question in matters.values() if given.get(question.id) is None and question not in first]
     if open_ones and click.confirm(
-        f"\n{len(open_ones)} more questions could change what comes first. Answer them?", default=True
+        f"\nWhat comes first could still change by {len(open_ones)} more of your answers. Give them?", default=True
     ):
         for question in open_ones:
             ask(question)
