@@ -273,6 +273,11 @@ def test_ten_thousand_months_take_less_than_a_second_of_work() -> None:
         ('beside_data = "yes"', "true or false"),
         ('data_at = "tape"', "data_at is 'tape'; it is one of cloud, hpc, own-disk"),
         ("data_at = 5", "it is one of cloud, hpc, own-disk"),
+        ('read_per_person = "999999999999999999999999999999 PB/month"', "1,000 PB/month at most"),
+        ('read_per_person = "1 to 1000001 TB/month"', "1,000,000 TB/month at most"),
+        ('storage = "2000000 TB"', "1,000,000 TB at most"),
+        ('notebooks_per_person = "900 h/month"', "744 h/month at most"),
+        ('notebooks_per_person = "20 to 900 h/month"', "744 h/month at most"),
         ("budget = 5", "nobody knows what 'budget' means"),
     ],
 )
@@ -282,6 +287,16 @@ def test_a_line_that_cant_be_is_named_with_what_it_is_to_be(line: str, words: st
 
     with pytest.raises(BadRequest, match=words):
         read_programme(parsed("\n".join([*kept, line]), "file"), "file")
+
+
+def test_the_most_there_can_be_is_estimated_and_no_month_has_more_hours_than_it_has() -> None:
+    most = '"1000 PB/month"'
+    file = f'people = 10000000\nread_per_person = {most}\nstorage = "1000 PB"\nnotebooks_per_person = "700 h/month"'
+
+    programme = read_programme(parsed(file, "file"), "file")
+
+    assert programme.notebook_hours_per_person.most == 744
+    assert all(cost.likely.amount >= 0 for cost in asked(programme, draws=100).ways)
 
 
 @pytest.mark.parametrize("key", ["people", "read_per_person"])

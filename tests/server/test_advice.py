@@ -109,6 +109,20 @@ async def test_answers_that_cant_both_be_so_are_marked_at_both_questions(client:
     assert 'value="many"' in text
 
 
+async def test_a_number_or_a_day_that_cant_be_meant_is_marked_at_its_question(client: httpx.AsyncClient) -> None:
+    page = await client.get("/advise/answer?hub=must&people=0&project_until=2020-01-01&e.hours=900")
+
+    assert page.status_code == 400
+    for words in ("give a whole one like 250, from 1 up", "2020-01-01 has passed", "give a number up to 744"):
+        assert words in page.text
+
+
+async def test_the_link_of_a_project_that_has_ended_since_still_opens(client: httpx.AsyncClient) -> None:
+    page = await client.get("/advise/answer?a=1~2026-11-01~hub.must~project_until.2026-11-02")
+
+    assert page.status_code == 200
+
+
 async def test_a_contradictory_link_is_asked_again_and_not_answered(client: httpx.AsyncClient) -> None:
     page = await client.get("/advise/answer?a=1~2026-11-01~pay.nothing~budget_per_month.5")
 

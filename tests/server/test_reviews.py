@@ -187,6 +187,17 @@ async def test_who_speaks_for_a_partner_has_an_interest_in_all_others_and_declar
     assert (summary["partner"], summary["reviews"], summary["interested"]) == ("coiled", 0, 1)
 
 
+async def test_the_log_tells_that_who_speaks_for_another_partner_decided(operators: Stage) -> None:
+    review = await written(operators, "mia")
+    async with operators.client("root") as root:
+        await root.post(f"{API}/partners/coiled/speakers", json={"user": "second"})
+
+    await decided(operators, review, by="second", publish=False, reason="it names a person")
+
+    assert (await log(operators))[-1][3] == "it names a person; decided by who speaks for coiled"
+    assert [one["reason"] for one in await seen(operators, "mia")] == ["it names a person"]
+
+
 async def test_nobody_comes_to_speak_for_a_partner_whose_reviews_of_others_count_as_without_interest(
     operators: Stage,
 ) -> None:

@@ -14,6 +14,10 @@ from tradewind.errors import BadRequest
 
 TERABYTES = {"GB": 0.001, "TB": 1.0, "PB": 1000.0}
 QUANTITY = re.compile(r"^\s*([\d.,]+)(?:\s*(?:to|-|–)\s*([\d.,]+))?\s*([A-Za-z]+(?:/[a-z]+)?)\s*$")
+MOST_HOURS = 744.0
+"""Of the longest month."""
+MOST_TB = 1_000_000.0
+"""An exabyte: nobody reads more, and what says so is a slip of the hand."""
 NUMBER = re.compile(r"\d+(?:\.\d*)?|\.\d+", re.ASCII)
 SPREAD = 1.5
 """A number that is given alone may be off by this factor, either way: nobody knows next month."""
@@ -115,14 +119,14 @@ def read_programme(tables: Mapping[str, Any], name: str) -> Programme:
     monthly = {f"{unit}/month": factor for unit, factor in TERABYTES.items()}
     nothing = Amount(least=0.0, likely=0.0, most=0.0)
 
-    def amount(key: str, units: Mapping[str, float]) -> Amount:
-        return _amount(f"{name}: {key}", tables[key], units) if key in tables else nothing
+    def amount(key: str, units: Mapping[str, float], most: float = MOST_TB) -> Amount:
+        return _amount(f"{name}: {key}", tables[key], units, most) if key in tables else nothing
 
     return Programme(
         name=str(tables.get("name", name)),
         people=people,
         read_tb_per_person=amount("read_per_person", monthly),
-        notebook_hours_per_person=amount("notebooks_per_person", {"h/month": 1.0}),
+        notebook_hours_per_person=amount("notebooks_per_person", {"h/month": 1.0}, MOST_HOURS),
         storage_tb=amount("storage", TERABYTES),
         egress_tb=amount("egress", monthly),
         beside_data=beside,
@@ -132,12 +136,12 @@ def read_programme(tables: Mapping[str, Any], name: str) -> Programme:
     )
 
 
-def about(likely: float) -> Amount:
-    """Return an amount of which only the likely one is known."""
-    return Amount(least=likely / SPREAD, likely=likely, most=likely * SPREAD)
+def about(likely: float, most: float = math.inf) -> Amount:
+    """Return an amount of which only the likely one is known, and beside it that there can't be more than ``most``."""
+    return Amount(least=likely / SPREAD, likely=likely, most=min(likely * SPREAD, most))
 
 
-def _amount(where: str, said: Any, units: Mapping[str, float]) -> Amount:
+def _amount(where: str, said: Any, units: Mapping[str, float], most: float) -> Amount:
     found = QUANTITY.match(said) if isinstance(said, str) else None
     wanted = " or ".join(units)
     if found is None:
@@ -147,8 +151,10 @@ def _amount(where: str, said: Any, units: Mapping[str, float]) -> Amount:
         raise BadRequest(f"{where} is in {unit!r}, and is to be in {wanted}.")
     first = _number(f"{where} is {said!r}", low) * units[unit]
     last = _number(f"{where} is {said!r}", high) * units[unit] if high else None
+    if max(first, last or 0.0) > most:
+        raise BadRequest(f"{where} is {said!r:.60}; there can be {most / units[unit]:,.0f} {unit} at most.")
     if last is None:
-        return about(first)
+        return about(first, most)
     if last < first:
         raise BadRequest(f"{where} is {said!r}: the first number is the smaller one.")
     return Amount(least=first, likely=(first + last) / 2, most=last)

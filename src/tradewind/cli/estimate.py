@@ -15,9 +15,8 @@ from tradewind.advisor.estimate import Estimate, WayCost
 from tradewind.advisor.estimate import estimate as estimated
 from tradewind.advisor.match import advise
 from tradewind.advisor.programme import EXAMPLE, Programme, read_programme
-from tradewind.advisor.reading import parsed
 from tradewind.advisor.recommendation import Recommendation
-from tradewind.advisor.shelf import Shelf, open_assumptions, open_shelf
+from tradewind.advisor.shelf import Shelf, open_assumptions, open_shelf, read_toml
 from tradewind.cli.terminal import json_option, now, open_console, print_json
 from tradewind.errors import BadRequest
 
@@ -42,7 +41,7 @@ def estimate(file: Path | None, example: bool, draws: int, seed: int, as_json: b
     if file is None:
         raise BadRequest("there is no programme to estimate; `tradewind estimate --example` prints one to start from.")
     shelf = open_shelf()
-    programme = read_programme(parsed(file.read_text(encoding="utf-8"), str(file)), str(file))
+    programme = read_programme(read_toml(file), str(file))
     today = now().date()
     payers = _payers(shelf, programme, today)
     result = estimated(programme, open_assumptions(), shelf.directory, draws=draws, seed=seed)

@@ -11,7 +11,7 @@ from markupsafe import Markup, escape
 
 from tradewind.advisor.estimate import Estimate, WayCost, estimate
 from tradewind.advisor.partner import Partner
-from tradewind.advisor.programme import DataAt, Programme, about
+from tradewind.advisor.programme import MOST_HOURS, DataAt, Programme, about
 from tradewind.advisor.shelf import Shelf, open_assumptions
 
 DRAWS = 2000
@@ -72,7 +72,7 @@ def costs(
         name="",
         people=people,
         read_tb_per_person=about(float(sizes["read"])),
-        notebook_hours_per_person=about(float(sizes["hours"])),
+        notebook_hours_per_person=about(float(sizes["hours"]), MOST_HOURS),
         storage_tb=about(float(sizes["storage"])),
         egress_tb=about(float(sizes["out"])),
         beside_data=not sizes["away"],
