@@ -12,7 +12,7 @@ from tradewind.errors import ProviderError, Unavailable
 from tradewind.providers.batch.directives import COUNTED, FOUND, LOGGED, NAMED, ONCE, Own
 from tradewind.providers.batch.queue import Entry, Job, Partition, Queue, Site, Stage
 from tradewind.providers.slurm import accounts
-from tradewind.providers.slurm.reasons import HOPELESS, ended, waiting
+from tradewind.providers.slurm.reasons import ended, is_hopeless, waiting
 from tradewind.providers.slurm.refusals import NOWHERE, UNREACHABLE, refusal
 from tradewind.providers.slurm.site import read_partitions, read_shapes
 
@@ -231,7 +231,7 @@ def _listed(line: str) -> Iterator[Entry]:
             mark=mark,
             stage=stage,
             words=waiting(reason) if waits else ended(state, reason) if stage is Stage.OVER else "",
-            is_hopeless=waits and reason in HOPELESS,
+            is_hopeless=waits and is_hopeless(reason),
             # Of what waits, Slurm shows when it is expected.
             started_at=None if waits else _time(started),
             stopped_at=_time(stopped) if stage is Stage.OVER else None,
