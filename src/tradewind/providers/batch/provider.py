@@ -200,12 +200,13 @@ class BatchProvider(Provider):
             return ()
         site = await self._site()
         found = offers_for(need, site, self._choices)
-        walltime = self._habits.walltime
+        setting = "scheduler_walltime" if need.beside else "walltime"
+        asked: timedelta | None = getattr(self._habits, setting)
         for offer in found:
             partition = partition_of(site, offer.vm_type)
             longest = partition.longest_time if partition is not None else None
-            if walltime is not None and longest is not None and walltime > longest:
-                raise BadRequest(too_long(walltime, offer.vm_type, longest, site.part))
+            if partition is not None and asked is not None and longest is not None and asked > longest:
+                raise BadRequest(too_long(asked, partition, site.part, setting=setting))
         return found
 
     async def _site(self) -> Site:

@@ -36,6 +36,8 @@ class Job:
     """Partition, queue; None is the system's own choice."""
     walltime: timedelta | None = None
     """None is the queue's own default."""
+    walltime_setting: str = "walltime"
+    """What sets it."""
     waits: timedelta | None = None
     """How long it may wait in the queue unless somebody says that it may wait on; None is for ever."""
     after: tuple[str, int] | None = None
@@ -115,6 +117,8 @@ class Partition:
     """None: the same as the longest."""
     longest_time: timedelta | None = None
     """None: no limit."""
+    limited_by: str = ""
+    """What sets ``longest_time``, where that isn't the partition itself: "QoS normal"."""
     per_cpu: Decimal = Decimal(1)
     """Service units of an hour of one core."""
     per_gib: Decimal = Decimal(0)

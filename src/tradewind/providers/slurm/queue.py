@@ -11,7 +11,7 @@ from typing import ClassVar
 from tradewind.errors import ProviderError, Unavailable
 from tradewind.providers.batch.directives import COUNTED, FOUND, LOGGED, NAMED, ONCE, Own
 from tradewind.providers.batch.queue import Entry, Job, Partition, Queue, Site, Stage
-from tradewind.providers.slurm import accounts
+from tradewind.providers.slurm import accounts, limits
 from tradewind.providers.slurm.reasons import ended, is_hopeless, waiting
 from tradewind.providers.slurm.refusals import NOWHERE, UNREACHABLE, refusal
 from tradewind.providers.slurm.site import read_partitions, read_shapes
@@ -193,14 +193,23 @@ class SlurmQueue(Queue):
             ["scontrol", "--oneliner", "show", "partition"],
             ["sinfo", "--noheader", "--exact", "--format=%R|%D|%c|%m|%G|%C|%T"],
             ["scontrol", "show", "config"],
+            [*limits.COMMAND],
         )
 
     def read_site(self, texts: Sequence[str]) -> Site:
         """See :meth:`Queue.read_site`."""
-        partitions, nodes, config = texts
+        partitions, nodes, config, allowed = texts
         takes_largest = bool(re.search(r"^PriorityFlags\s*=.*MAX_TRES", config, re.MULTILINE))
         shapes = read_shapes(nodes)
         found: list[Partition] = read_partitions(partitions, shapes, takes_largest=takes_largest)
+        found = limits.limited(
+            found,
+            limits.read_limits(allowed),
+            cluster=limits.read_cluster(config),
+            own_qos=limits.read_own_qos(partitions),
+            account=self.account,
+            qos=self.qos,
+        )
         return Site(partitions=found)
 
 
