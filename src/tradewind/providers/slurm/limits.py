@@ -1,4 +1,4 @@
-"""How long a job may run by the limits of one's account and QoS, which are mostly shorter than the partition's. Pure."""
+"""How long a job may run by the limits of account and QoS, which are mostly shorter than the partition's. Pure."""
 
 from __future__ import annotations
 
