@@ -2,12 +2,15 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
 import time
 from pathlib import Path
 
 import pytest
+
+from tradewind.host.bare import queued
 
 LATE_S = 900.0
 
@@ -67,3 +70,25 @@ def test_a_job_whose_order_was_given_up_does_nothing(letter: Path) -> None:
     start(letter)
 
     assert not (letter.parent / "runs").exists()
+
+
+def test_what_is_the_node_s_or_the_job_s_own_is_not_the_caller_s(monkeypatch: pytest.MonkeyPatch) -> None:
+    own = {"_CONDOR_SCRATCH_DIR": "/node", "LS_JOBPID": "1", "JOB_ID": "7", "TMP": "/node", "SLURM_JOB_ID": "1"}
+    for name in (*own, "QUEUE"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in own.items():
+        monkeypatch.setenv(name, value)
+    callers = dict.fromkeys([*own, "TEMP", "TMPDIR"], "callers")
+
+    environ = queued.environ_of({"order": "order-1", "variables": {**callers, "QUEUE": "of mine", "MINE": "yes"}})
+
+    assert {name: environ[name] for name in own} == own
+    assert "callers" not in environ.values()
+    assert (environ["QUEUE"], environ["MINE"]) == ("of mine", "yes"), "no queue has set that here"
+
+
+def test_a_node_that_doesn_t_find_itself_says_which_and_what_to_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(socket, "gethostname", lambda: "node-7.invalid")
+
+    with pytest.raises(OSError, match=r"^node-7\.invalid doesn't find an address of its own name \(.*`interface`"):
+        queued.address_of("")

@@ -28,10 +28,21 @@ class Accounts:
     lines: list[str] = field(default_factory=list)
     asked: list[Sequence[str]] = field(default_factory=list)
 
-    def tell(self, job: str, index: int, *, state: str = "COMPLETED", lasted_s: int = 600, billing: int = 1) -> None:
+    def tell(
+        self,
+        job: str,
+        index: int,
+        *,
+        state: str = "COMPLETED",
+        lasted_s: int = 600,
+        billing: int = 1,
+        suspended_s: int = 0,
+    ) -> None:
         began = int(BEGAN.timestamp())
         tres = f"billing={billing},cpu=1,mem=1G,node=1"
-        self.lines.append(f"{job}_{index}|{state}|0:0|{began}|{began + lasted_s}|{tres}|05:00|")
+        self.lines.append(
+            f"{job}_{index}|{state}|0:0|{began}|{began + lasted_s}|{lasted_s - suspended_s}|{tres}|05:00|"
+        )
 
     async def run(
         self, command: Sequence[str], *, text: str = "", keeps: Sequence[int] = (), patience_s: float = PATIENCE_S
@@ -164,3 +175,14 @@ async def test_the_same_answer_twice_changes_nothing(desk: Desk) -> None:
     await desk.correct()
 
     assert desk.ends[batch] is first
+
+
+async def test_what_a_job_was_suspended_for_is_not_charged(desk: Desk) -> None:
+    batch = desk.over("12", 1)
+    desk.accounts.tell("12", 0, lasted_s=600, suspended_s=150, billing=4)
+
+    await desk.correct()
+
+    (one,) = desk.ends[batch]
+    assert one.charged == Price(per_hour=Decimal(3), currency="SU")
+    assert "67% of its core" in one.detail, "of the time that it ran: 5 of 7.5 minutes"

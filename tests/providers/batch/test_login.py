@@ -7,6 +7,7 @@ import socket
 import subprocess
 import time
 from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -14,14 +15,17 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from tests.providers.ssh import sshd as servers
-from tests.providers.ssh.sshd import USER, Sshd
+from tests.line import sshd as servers
+from tests.line.sshd import USER, Sshd
 from tradewind.errors import ConfigError, Unavailable
-from tradewind.model.instance import Contact
+from tradewind.model.instance import Contact, Marks, Role
 from tradewind.providers.base import ProviderSettings
+from tradewind.providers.batch.books import Batch
 from tradewind.providers.batch.login import LoginNode, login_host
 
 pytestmark = pytest.mark.skipif(bool(servers.MISSING), reason=servers.MISSING or "it is there")
+
+MARKS = Marks(installation="mine", workspace="lab", cluster="tide", instance="w", order="order-1", role=Role.WORKER)
 
 
 @pytest.fixture(scope="module")
@@ -161,6 +165,33 @@ async def test_letters_are_for_the_user_alone_and_go_when_they_are_given_up(lapt
     assert not letter.exists()
 
 
+async def test_letters_of_a_submission_that_was_refused_go_at_once(laptop: Laptop) -> None:
+    node = laptop.node()
+    batch = Batch(id="b1", marks=(MARKS,), submitted_at=datetime.now(UTC), job=None)
+    node.books.open()
+    node.books.write(batch)
+    await node.deliver("b1", [{"keys": "kept"}])
+
+    await node.withdraw(batch)
+
+    assert not (laptop.there / "batches" / "b1").exists()
+    assert node.books.find(MARKS.order) is None
+
+
+async def test_letters_go_though_who_looked_lost_patience(laptop: Laptop) -> None:
+    node = laptop.node()
+    await node.deliver("b1", [{"keys": "kept"}])
+    node.closed("b1")
+
+    looking = asyncio.create_task(node.look(["order-1"]))
+    await asyncio.sleep(0)
+    looking.cancel()
+    await asyncio.gather(looking, return_exceptions=True)
+    await node.look([])
+
+    assert not (laptop.there / "batches" / "b1").exists()
+
+
 async def test_two_laptops_don_t_submit_at_the_same_time(server: Sshd, laptop: Laptop, tmp_path: Path) -> None:
     one, other, order = laptop.node(), laptop.node(), []
 
@@ -295,6 +326,11 @@ async def test_python_3_9_is_new_enough_for_a_login_node(laptop: Laptop) -> None
 async def test_a_python_that_is_too_old_is_told_with_what_to_write(laptop: Laptop) -> None:
     with pytest.raises(ConfigError, match=r"Python 3\.9 or newer is needed, and this is 3\..*into \[slurm\] as python"):
         await laptop.node(python=OLD).open()
+
+
+async def test_what_must_be_mended_is_named_as_the_queue_s_settings_call_it_whoever_meets_it(laptop: Laptop) -> None:
+    with pytest.raises(Unavailable, match=r"write its path into \[slurm\] as python"):
+        await laptop.node(python="/opt/none/python3").runner.run(["true"])
 
 
 async def test_a_directory_that_can_t_be_made_is_told(laptop: Laptop) -> None:

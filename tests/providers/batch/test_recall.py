@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -14,6 +14,7 @@ from tradewind.providers.batch.books import Batch, Books
 from tradewind.providers.batch.queue import Entry, Queue, Stage
 from tradewind.providers.batch.recall import Recall
 from tradewind.providers.batch.runner import PATIENCE_S, Said
+from tradewind.providers.lsf.queue import LsfQueue
 from tradewind.providers.sge.queue import SgeQueue
 from tradewind.providers.slurm.queue import SlurmQueue
 
@@ -57,7 +58,8 @@ class Desk:
         self.run.directory.mkdir(parents=True)
         self.answers = Answers()
         self.at_s = 100.0
-        self.recall = Recall(queue, self.answers, self.books, "desk", clock=lambda: self.at_s)
+        self.now = NOW + timedelta(hours=1)
+        self.recall = Recall(queue, self.answers, self.books, "desk", clock=lambda: self.at_s, now=lambda: self.now)
 
     async def entry(self) -> Entry:
         return (await self.recall.recalled([(BATCH, 0)]))["12", 0]
@@ -100,6 +102,18 @@ async def test_who_said_how_it_ended_has_ended_at_once(desk: Desk) -> None:
 
 async def test_what_never_began_was_cancelled_while_it_waited(desk: Desk) -> None:
     assert (await desk.entry()).words == "was cancelled while it waited"
+
+
+async def test_what_a_list_that_lags_doesn_t_show_yet_waits(tmp_path: Path) -> None:
+    desk = Desk(tmp_path, LsfQueue())
+
+    desk.now = NOW + timedelta(seconds=25)
+    early = await desk.entry()
+    desk.now = NOW + timedelta(seconds=61)
+    late = await desk.entry()
+
+    assert (early.stage, early.words) == (Stage.WAITING, "the queue doesn't list it yet")
+    assert (late.stage, late.words) == (Stage.OVER, "was cancelled while it waited")
 
 
 async def test_a_queue_whose_accounts_are_prompt_is_believed_at_once(tmp_path: Path) -> None:

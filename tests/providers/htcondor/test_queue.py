@@ -91,11 +91,29 @@ def test_no_argument_is_ever_read_as_two_or_changed(arguments: list[str]) -> Non
     assert unquoted(quoted(*arguments)) == arguments
 
 
-def test_a_prologue_runs_in_a_login_bash_before_the_instance() -> None:
-    script = replace(CONDOR, prologue=("module load x",)).script(JOB, NOWHERE)
+@pytest.mark.parametrize(
+    "prologue",
+    [
+        ('module() { export GREETING="it\'s on"; }', "module load x"),
+        ("# the site's modules", "export GREETING='it'\"'\"'s on'"),
+        ("if true; then", '\texport GREETING="it\'s on"', "fi"),
+        ('export GREETING=$(echo "it\'s on")',),
+        ('export GREETING="it\'s "', "GREETING=$GREETING`printf '\\\\x6fn\\n'`"),
+    ],
+)
+def test_a_prologue_of_any_form_runs_in_a_login_bash_before_the_instance(prologue: tuple[str, ...]) -> None:
+    job = replace(JOB, commands=("""exec echo "$GREETING, ${TW_INDEX}\"""",))
+    script = replace(CONDOR, prologue=prologue).script(job, NOWHERE)
+    (line,) = [line for line in script.splitlines() if line.startswith("arguments = ")]
 
+    assert "$(" not in line, "HTCondor would put something of its own in its place"
     assert "executable = /bin/bash\n" in script
-    assert "'-lc' 'module load x; exec python" in script
+    arguments = unquoted(line.removeprefix("arguments = "))
+    said = subprocess.run(
+        ["/bin/bash", *arguments], env={**os.environ, "TW_INDEX": "3"}, capture_output=True, text=True, check=True
+    )
+    assert arguments[0] == "-lc"
+    assert said.stdout.splitlines()[-1] == "it's on, 3"
 
 
 def test_options_of_the_settings_come_after_ours_and_win() -> None:
@@ -240,3 +258,8 @@ def test_commands_that_were_never_set_up_are_told_from_a_pool_that_is_away() -> 
 
     assert (CONDOR.is_nowhere(nowhere), CONDOR.is_unreachable(nowhere)) == (True, False)
     assert (CONDOR.is_nowhere(away), CONDOR.is_unreachable(away)) == (False, True)
+
+
+def test_what_is_no_list_is_not_taken_for_an_empty_one() -> None:
+    with pytest.raises(Unavailable, match="no list"):
+        CONDOR.read_list("-- Failed to fetch ads from: <10.0.0.1:9618> : submit.site.org\n")

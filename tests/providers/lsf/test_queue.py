@@ -268,3 +268,11 @@ def test_commands_that_were_never_set_up_are_told_from_a_system_that_is_away() -
 
     assert (LSF.is_nowhere(nowhere), LSF.is_unreachable(nowhere)) == (True, False)
     assert (LSF.is_nowhere(away), LSF.is_unreachable(away)) == (False, True)
+
+
+@pytest.mark.parametrize(
+    "said", ["", "1795482000\nbatch system daemon not responding\n", "a site's own greeting\n1795482000\n"]
+)
+def test_what_is_no_list_is_not_taken_for_an_empty_one(said: str) -> None:
+    with pytest.raises(Unavailable, match="no list"):
+        LSF.read_list(said)

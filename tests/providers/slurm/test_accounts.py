@@ -10,15 +10,15 @@ from tradewind.providers.batch.queue import Account
 from tradewind.providers.slurm import accounts
 
 SACCT = """\
-249_0|CANCELLED by 0|0:0|1795485347|1795485352|billing=1,cpu=1,mem=1G,node=1|00:00.823|
-249_0.batch|COMPLETED|0:0|1795485347|1795485352|cpu=1,mem=1G,node=1|00:00.823|151188K
-249_0.extern|COMPLETED|0:0|1795485347|1795485352|billing=1,cpu=1,mem=1G,node=1|00:00:00|0
-249_1|OUT_OF_MEMORY|0:125|1795485347|1795485952|billing=32,cpu=16,gres/gpu=1,mem=64000M,node=1|1-02:40:00|
-249_1.batch|OUT_OF_MEMORY|0:125|1795485347|1795485952|cpu=16,mem=64000M,node=1|1-02:40:00|67108000K
-249_2|NODE_FAIL|0:0|1795485347|1795485952|billing=4,cpu=4,mem=4G,node=1|00:00:00|
-249_3|RUNNING|0:0|1795485347|Unknown|billing=4,cpu=4,mem=4G,node=1|00:00:00|
-249_3.batch|RUNNING|0:0|1795485347|Unknown|cpu=4,mem=4G,node=1|00:00:00|
-249_[4-9]|CANCELLED by 0|0:0|None|1795485952||00:00:00|
+249_0|CANCELLED by 0|0:0|1795485347|1795485352|5|billing=1,cpu=1,mem=1G,node=1|00:00.823|
+249_0.batch|COMPLETED|0:0|1795485347|1795485352|5|cpu=1,mem=1G,node=1|00:00.823|151188K
+249_0.extern|COMPLETED|0:0|1795485347|1795485352|5|billing=1,cpu=1,mem=1G,node=1|00:00:00|0
+249_1|OUT_OF_MEMORY|0:125|1795485347|1795485952|605|billing=32,cpu=16,gres/gpu=1,mem=64000M,node=1|1-02:40:00|
+249_1.batch|OUT_OF_MEMORY|0:125|1795485347|1795485952|605|cpu=16,mem=64000M,node=1|1-02:40:00|67108000K
+249_2|NODE_FAIL|0:0|1795485347|1795485952|605|billing=4,cpu=4,mem=4G,node=1|00:00:00|
+249_3|RUNNING|0:0|1795485347|Unknown|0|billing=4,cpu=4,mem=4G,node=1|00:00:00|
+249_3.batch|RUNNING|0:0|1795485347|Unknown|0|cpu=4,mem=4G,node=1|00:00:00|
+249_[4-9]|CANCELLED by 0|0:0|None|1795485952|0||00:00:00|
 a site's own words
 """
 SSHARE = """\
@@ -40,6 +40,7 @@ def test_each_job_that_is_over_has_its_times_its_charge_and_its_use() -> None:
         units=Decimal(1),
         cpus=1,
         memory=1024**3,
+        ran=timedelta(seconds=5),
         cpu_time=timedelta(seconds=0.823),
         peak_memory=151188 * 1024,
     )

@@ -25,9 +25,17 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR2)
 """By which an end is asked for; Grid Engine sends the last of them some time before it kills."""
 HEARD = "heard"
 """Touched, below the root of the records, as long as somebody looks after what runs there."""
-QUEUES_OWN = ("SLURM", "PBS_", "SGE_", "LSB_", "CUDA_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES", "GPU_DEVICE_ORDINAL")
+QUEUES_OWN = (
+    *("SLURM", "PBS_", "SGE_", "LSB_", "LS_", "_CONDOR_"),
+    *("CUDA_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES", "GPU_DEVICE_ORDINAL"),
+)
 """Variables that the queue sets for this job: the caller's of the same name are of another one."""
-NODES_OWN = {"TMPDIR", "HOSTNAME", "PWD", "OLDPWD", "XDG_RUNTIME_DIR"}
+NODES_OWN = {"TMPDIR", "TMP", "TEMP", "HOSTNAME", "PWD", "OLDPWD", "XDG_RUNTIME_DIR"}
+JOBS_OWN = {
+    *("JOB_ID", "JOB_NAME", "JOB_SCRIPT", "TASK_ID", "QUEUE", "REQUEST", "RESTARTED", "TW_INDEX"),
+    *("NSLOTS", "NHOSTS", "NQUEUES", "PE", "PE_HOSTFILE"),
+}
+"""The same, with names that mean something else where no queue sets them: the job's win where it has them."""
 RUNS_WITHIN_S = 20.0
 LETTER_LIMIT = 1 << 30
 """Bytes of an order: nobody but us writes those."""
@@ -102,7 +110,7 @@ def address_of(interface: str) -> str:
     Raises
     ------
     OSError
-        It has no such interface.
+        It has no such interface, or doesn't know its own name.
     """
     if interface:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as line:
@@ -114,7 +122,15 @@ def address_of(interface: str) -> str:
                     f"{socket.gethostname()} has no interface {interface!r} with an address; it has {has}"
                 ) from None
         return socket.inet_ntoa(found[20:24])
-    own = socket.gethostbyname(socket.gethostname())
+    name = socket.gethostname()
+    try:
+        own = socket.gethostbyname(name)
+    except OSError as error:
+        has = ", ".join(one for _, one in socket.if_nameindex() if one != "lo")
+        raise OSError(
+            f"{name} doesn't find an address of its own name ({error.strerror}): set `interface` to a network by which "
+            f"nodes reach each other; it has {has or 'none'}"
+        ) from None
     if not own.startswith("127."):
         return own
     # Debian writes a host's own name down as 127.0.1.1. The kernel knows by which address it would go out; this sends
@@ -149,7 +165,7 @@ def environ_of(order: dict[str, Any]) -> dict[str, str]:
     theirs = {
         name: value
         for name, value in order["variables"].items()
-        if not name.startswith(QUEUES_OWN) and name not in NODES_OWN
+        if not name.startswith(QUEUES_OWN) and name not in NODES_OWN and not (name in JOBS_OWN and name in os.environ)
     }
     return {**os.environ, **theirs, VARIABLE: order["order"]}
 

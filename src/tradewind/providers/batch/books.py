@@ -166,13 +166,15 @@ class Books:
         return data is not None and bool(data.get("is_told", True))
 
     def prune(self, now: datetime) -> None:
-        """Remove what ended long ago."""
+        """Remove what ended long ago, and what was never finished: written down in part, or never submitted."""
         oldest = (now - KEPT_FOR).timestamp()
         for name in list(self.all()):
             batch, done = self.batch(name), self.batches / name / "ended.json"
-            if batch is None or not done.exists() or done.stat().st_mtime > oldest:
+            last = done if done.exists() else self.batches / name
+            is_open = batch is not None and batch.job is not None and last is not done
+            if is_open or last.stat().st_mtime > oldest:
                 continue
-            for marks in batch.marks:
+            for marks in batch.marks if batch is not None else ():
                 (self.orders / marks.order).unlink(missing_ok=True)
                 shutil.rmtree(self.records.runs / marks.order, ignore_errors=True)
             shutil.rmtree(self.batches / name, ignore_errors=True)

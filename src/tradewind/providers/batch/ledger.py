@@ -29,6 +29,7 @@ AT_A_TIME = 200
 OLDEST = timedelta(days=2)
 """What ended longer ago, and isn't in the accounts, never will be."""
 PATIENCE_S = 10.0
+SECOND = timedelta(seconds=1)
 Ends = dict[str, tuple[ObservedInstance, ...]]
 
 
@@ -141,9 +142,18 @@ class Ledger:
         return replace(
             after,
             exit_code=one.exit_code if after.exit_code is None else after.exit_code,
-            charged=None if units is None else self._price_of(units),
+            # A price is of an hour from start to end: what it was suspended for makes such an hour cheaper.
+            charged=None if units is None else self._price_of(units * _share_run(entry)),
             detail="; ".join(part for part in (after.detail, words) if part),
         )
+
+
+def _share_run(entry: Entry) -> Decimal:
+    """Return how much of the time from its start to its end a job ran: from 0 to 1."""
+    ran = entry.account.ran if entry.account is not None else None
+    if ran is None or entry.started_at is None or entry.stopped_at is None or entry.stopped_at <= entry.started_at:
+        return Decimal(1)
+    return min(Decimal(1), Decimal(ran // SECOND) / Decimal((entry.stopped_at - entry.started_at) // SECOND or 1))
 
 
 def spent(account: Account, entry: Entry) -> str:
@@ -153,8 +163,9 @@ def spent(account: Account, entry: Entry) -> str:
         of = f" of {account.memory / GIB:.3g}" if account.memory else ""
         parts.append(f"{account.peak_memory / GIB:.2g}{of} GiB at most")
     began, ended = entry.started_at, entry.stopped_at
-    if account.cpu_time is not None and account.cpus and began is not None and ended is not None and ended > began:
-        share = account.cpu_time / ((ended - began) * account.cpus)
+    ran = ended - began if account.ran is None and began is not None and ended is not None else account.ran
+    if account.cpu_time is not None and account.cpus and ran:
+        share = account.cpu_time / (ran * account.cpus)
         parts.append(f"{share:.0%} of {account.cpus} cores" if account.cpus > 1 else f"{share:.0%} of its core")
     return f"it used {' and '.join(parts)}" if parts else ""
 

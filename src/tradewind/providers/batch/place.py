@@ -16,7 +16,7 @@ from tradewind.host.bare.ground import last_lines
 from tradewind.host.task import HOME
 from tradewind.model.instance import Contact
 from tradewind.providers.base import Order
-from tradewind.providers.batch.books import Books
+from tradewind.providers.batch.books import Batch, Books
 from tradewind.providers.batch.runner import CommandRunner
 
 LOOK_FIRST_S, LOOK_LAST_S = 0.03, 1.0
@@ -94,6 +94,11 @@ class Place(ABC):
     async def tail(self, order: str, first: str, lines: int) -> Sequence[str]:
         """Return the last lines that an instance wrote, or what the queue wrote to ``first`` below the batches."""
 
+    async def withdraw(self, batch: Batch) -> None:
+        """Forget a submission that certainly wasn't made, here and there: what its jobs would be told holds keys."""
+        await asyncio.to_thread(self.books.withdraw, batch)
+        self.closed(batch.id)
+
     def alone(self) -> AbstractAsyncContextManager[None]:
         """Return a context in which nobody else submits there, whatever machine they are on."""
         return nullcontext()  # those of this machine are kept out by the lock of its books
@@ -134,7 +139,7 @@ class Here(Place):
 
     async def deliver(self, batch: str, letters: Sequence[Mapping[str, Any]]) -> None:
         """See :meth:`Place.deliver`."""
-        self.books.deliver(batch, letters)
+        await asyncio.to_thread(self.books.deliver, batch, letters)
 
     async def look(self, orders: Sequence[str]) -> None:
         """See :meth:`Place.look`: they leave their notes in our records themselves."""

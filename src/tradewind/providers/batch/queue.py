@@ -65,6 +65,8 @@ class Account:
     """How many it had; 0 where that isn't known, as for ``memory``."""
     memory: int = 0
     """Bytes that it had."""
+    ran: timedelta | None = None
+    """How long it ran, without the times that it was suspended, which aren't charged; None: from start to end."""
     cpu_time: timedelta | None = None
     peak_memory: int | None = None
     """Bytes."""
@@ -162,6 +164,8 @@ class Queue(ABC):
     """Whether a job can wait for another's start; where it can't, ``Job.after`` is None."""
     tells_within: ClassVar[timedelta] = timedelta(0)
     """How late its accounts may be: what is listed no more and left no word isn't said to have ended before."""
+    lists_within: ClassVar[timedelta] = timedelta(0)
+    """How far its list may lag, from before a submission: what isn't listed until then may be listed yet."""
     own: ClassVar[Sequence[Own]] = ()
     """Options that submissions set themselves, and ``directives`` may not."""
     directives: tuple[str, ...]

@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 
 from tradewind.errors import Unavailable
 from tradewind.host.records import Run
@@ -36,6 +37,8 @@ class Recall:
         Whose jobs they are.
     clock : callable
         Returns seconds that only ever grow.
+    now : callable
+        Returns the time of day, as submissions are dated.
     """
 
     def __init__(
@@ -46,8 +49,10 @@ class Recall:
         installation: str,
         *,
         clock: Callable[[], float] = time.monotonic,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._clock = clock
+        self._now = now
         self._queue = queue
         self._runner = runner
         self._books = books
@@ -65,7 +70,7 @@ class Recall:
             where = (batch.job or "", index)
             entry = told.get(where)
             if entry is None or entry.stage is not Stage.OVER:
-                entry = self._without_accounts(where, self._books.records.run(batch.marks[index].order))
+                entry = self._without_accounts(where, batch, self._books.records.run(batch.marks[index].order))
             if entry.stage is Stage.OVER:
                 self._missed_at.pop(where, None)
             mark = mark_of(self._installation, batch.id, batch.cluster)
@@ -83,10 +88,12 @@ class Recall:
             return {}
         return {} if said.code else {(e.job, e.index): e for e in self._queue.read_recalled(said.out)}
 
-    def _without_accounts(self, where: Where, run: Run) -> Entry:
+    def _without_accounts(self, where: Where, batch: Batch, run: Run) -> Entry:
         """Return what is to be said of a job of which the accounts say nothing: they are late, or there are none."""
         gone = Entry(job=where[0], index=where[1], mark="", stage=Stage.OVER)
         if not run.noted("instance.json"):
+            if self._now() - batch.submitted_at < self._queue.lists_within:
+                return replace(gone, stage=Stage.WAITING, words="the queue doesn't list it yet")
             # Of what is cancelled before it starts, a queue may keep nothing.
             return replace(gone, words="was cancelled while it waited")
         if run.exit() is not None:

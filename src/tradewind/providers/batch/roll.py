@@ -6,8 +6,9 @@ The queue says what waits and runs, run directories say what became of what ran,
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 from tradewind.errors import Unavailable
 from tradewind.model.instance import Contact, InstanceStatus, Marks, ObservedInstance, Role
@@ -21,6 +22,8 @@ from tradewind.providers.batch.rest import Rest
 from tradewind.providers.batch.sight import from_data, mark_of, never, observed, read_mark, to_data
 from tradewind.providers.batch.submit import Where
 
+UNMADE_AFTER = timedelta(minutes=10)
+"""Longer than any command that submits may take: what the queue doesn't list by then, and never began, wasn't made."""
 ACCOUNTS_WITHIN_S = 1.5
 """How long a list waits for the accounts of what has just ended: mostly they are there, and a bill is right at once."""
 
@@ -113,6 +116,7 @@ class Roll:
         listed |= await self._recall.recalled(absent)
         seen = await asyncio.to_thread(self._seen, listed)
         await self._ledger.correct(self._ended, within_s=ACCOUNTS_WITHIN_S)
+        await self._withdraw_unmade({mark[1] for entry in entries if (mark := read_mark(entry.mark)) is not None})
         await self._give_up_hope()
         await self._holding.hold(entries, self._batches)
         seen = [one if one.contact is None else await self._near(one, one.contact) for one in seen]
@@ -211,6 +215,16 @@ class Roll:
         self._place.closed(batch.id)
         for index in range(len(batch.marks)):
             self._dead.pop((batch.job or "", index), None)
+
+    async def _withdraw_unmade(self, listed: Collection[str]) -> None:
+        """Clear away what was to be submitted, got no answer, and isn't asked for again: its letters hold keys."""
+        oldest = datetime.now(UTC) - UNMADE_AFTER
+        for batch in list(self._batches.values()):
+            if batch.job is not None or batch.id in listed or batch.submitted_at > oldest:
+                continue
+            if not any(self._books.records.run(marks.order).noted("instance.json") for marks in batch.marks):
+                self._batches.pop(batch.id)
+                await self._place.withdraw(batch)
 
     async def _give_up_hope(self) -> None:
         """Take back what waits for what will never be; its reason was noticed."""

@@ -137,22 +137,24 @@ class Submitter:
         return [known[order.marks.order] for order in orders]
 
     async def _known(self, order: Order) -> Where | None:
-        found = self._books.find(order.marks.order)
+        found = await asyncio.to_thread(self._books.find, order.marks.order)
         if found is None:
             return None
         name, index = found
-        batch = self._books.batch(name)
+        batch = await asyncio.to_thread(self._books.batch, name)
         if batch is None:
             return None
         if batch.job is None:
             # Written down, and then somebody died or was told nothing: the queue knows whether it has it.
             marks = {e.mark: e.job for e in await self._listed()}
             job = next((job for mark, job in marks.items() if (of := read_mark(mark)) and of[1] == name), None)
+            if job is None and datetime.now(UTC) - batch.submitted_at < self._queue.lists_within:
+                raise Unavailable(f"it isn't known yet whether {self._queue.name} took a submission: its list lags")
             if job is None:
-                self._books.withdraw(batch)
+                await self._place.withdraw(batch)
                 return None
             batch = replace(batch, job=job)
-            self._books.submitted(batch)
+            await asyncio.to_thread(self._books.submitted, batch)
         assert batch.job is not None
         return batch.job, index
 
@@ -161,7 +163,8 @@ class Submitter:
             raise Rejected(undone)
         now, site, first = datetime.now(UTC), await self._site(), orders[0]
         walltime = walltime_of(first, site, self._habits, now)
-        ids = "\n".join(order.marks.order for order in orders)
+        # With the time: what is left of an earlier try with the same orders is cleared away by its name.
+        ids = "\n".join([now.isoformat(), *(order.marks.order for order in orders)])
         batch = Batch(
             id=hashlib.sha256(ids.encode()).hexdigest()[:16],
             marks=tuple(order.marks for order in orders),
@@ -174,18 +177,22 @@ class Submitter:
         job = job_for(orders, batch, ground, self._queue, walltime=walltime, after=after)
         script = self._queue.script(job, site)
         letters = [letter_for(order, ground, self._queue, self._habits, walltime) for order in orders]
-        await self._place.deliver(batch.id, letters)
-        self._books.write(batch)
-        await self._place.look(())
+        await asyncio.to_thread(self._books.write, batch)
+        try:
+            await self._place.deliver(batch.id, letters)
+            await self._place.look(())
+        except Exception:
+            await self._place.withdraw(batch)  # the queue was told nothing
+            raise
         # Where no answer comes it may have it; whoever gives the order again looks first.
         said = await self._place.runner.run(self._queue.submit_command(), text=script, keeps=(lock,))
         if said.code:
             refusal = self._queue.refusal(said.error or said.out, job, site)
             if not isinstance(refusal, Unavailable):
-                self._books.withdraw(batch)
+                await self._place.withdraw(batch)
             raise refusal
         batch = replace(batch, job=self._queue.read_submitted(said.out))
-        self._books.submitted(batch)
+        await asyncio.to_thread(self._books.submitted, batch)
         assert batch.job is not None
         return {order.marks.order: (batch.job, index) for index, order in enumerate(orders)}
 

@@ -77,7 +77,9 @@ class HtcondorQueue(Queue):
 
     def script(self, job: Job, site: Site) -> str:
         """See :meth:`Queue.script`."""
-        line = "; ".join((*self.prologue, *job.commands))
+        line = "; ".join(job.commands)
+        if self.prologue:
+            line = f"eval {spelled_out(chr(10).join((*self.prologue, *job.commands)))}"
         facts: dict[str, object] = {
             "universe": "vanilla",
             "executable": "/bin/bash" if self.prologue else "/bin/sh",
@@ -195,14 +197,22 @@ def quoted(*arguments: str) -> str:
     return f'"{" ".join(each)}"'
 
 
+def spelled_out(text: str) -> str:
+    """Return lines of the shell as one word of bash, on one line and without a dollar.
+
+    A value of a submit description ends with its line, and ``$(`` in it is HTCondor's own.
+    """
+    special = {"\\": r"\\", "\n": r"\n", "\r": r"\r", "\t": r"\t", "'": r"\047", '"': r"\042", "$": r"\044"}
+    return "$'{}'".format("".join(special.get(one, one) for one in text))
+
+
 def read_ads(text: str) -> list[Mapping[str, Any]]:
     """Return what ``-json`` lists; nothing at all is printed where there is nothing. Raises Unavailable otherwise."""
-    start = text.find("[")
-    if start < 0:
+    if not text.strip():
         return []
     try:
-        found = json.JSONDecoder(strict=False).raw_decode(text, start)[0]
-    except ValueError:
+        found = json.JSONDecoder(strict=False).raw_decode(text, text.index("["))[0]
+    except ValueError:  # or no list at all
         raise Unavailable(f"HTCondor said {text.strip()[:200]!r}, which is no list") from None
     return [one for one in found if isinstance(one, Mapping)]
 

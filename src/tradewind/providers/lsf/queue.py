@@ -52,6 +52,8 @@ class LsfQueue(Queue):
     part: ClassVar[str] = "queue"
     index_in_shell: ClassVar[str] = "$((LSB_JOBINDEX - 1))"
     first_index: ClassVar[int] = 1
+    # Busy sites answer from a copy that is refreshed every 5 to 10 s (LSB_QUERY_PORT); and bsub may take its time.
+    lists_within: ClassVar[timedelta] = timedelta(seconds=60)
     own: ClassVar[Sequence[Own]] = (
         Own(pattern="-Jd", why=FOUND),
         Own(pattern="-J", why=f"{NAMED}, and {COUNTED}"),
@@ -119,7 +121,9 @@ class LsfQueue(Queue):
         """See :meth:`Queue.read_list`."""
         first, _, rest = text.partition("\n")
         start = rest.find("{")
-        if not first.strip().isdigit() or start < 0:
+        if not first.strip().isdigit() or (start < 0 and rest.strip()):
+            raise Unavailable(f"bjobs said {text.strip()[:200]!r}, which is no list")
+        if start < 0:
             return []
         now = datetime.fromtimestamp(int(first), UTC)
         try:

@@ -11,7 +11,7 @@ from decimal import Decimal
 from tradewind.providers.batch.queue import Account, Entry, Stage
 from tradewind.providers.slurm.reasons import ended
 
-FORMAT = "JobID,State,ExitCode,Start,End,AllocTRES,TotalCPU,MaxRSS"
+FORMAT = "JobID,State,ExitCode,Start,End,ElapsedRaw,AllocTRES,TotalCPU,MaxRSS"
 NOT_OVER = frozenset({"PENDING", "RUNNING", "REQUEUED", "RESIZING", "SUSPENDED", "COMPLETING", "CONFIGURING", ""})
 UNITS = {"": 1, "K": 1024, "M": 1024**2, "G": 1024**3, "T": 1024**4}
 
@@ -27,9 +27,9 @@ def read_accounts(text: str) -> list[Entry]:
     peaks: dict[str, int] = {}
     for line in text.splitlines():
         parts = line.strip().split("|")
-        if len(parts) != 8:
+        if len(parts) != 9:
             continue
-        name, state, code, started, stopped, tres, cpu_time, peak = parts
+        name, state, code, started, stopped, elapsed, tres, cpu_time, peak = parts
         job, _, step = name.partition(".")
         if step:
             if (size := read_size(peak)) is not None:
@@ -55,6 +55,7 @@ def read_accounts(text: str) -> list[Entry]:
                 units=Decimal(given["billing"]) if given.get("billing", "").isdigit() else None,
                 cpus=int(given["cpu"]) if given.get("cpu", "").isdigit() else 0,
                 memory=read_size(given.get("mem", "")) or 0,
+                ran=timedelta(seconds=int(elapsed)) if elapsed.isdigit() else None,
                 cpu_time=read_span(cpu_time),
             ),
         )
