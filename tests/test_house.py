@@ -212,9 +212,10 @@ def test_every_keyword_of_a_cluster_is_documented() -> None:
 def test_every_setting_says_what_it_is() -> None:
     from tradewind import config
 
-    tree = ast.parse((SRC / "config" / "settings.py").read_text(encoding="utf-8"))
+    # Tables that several share stand beside those of one alone.
+    trees = [ast.parse((SRC / "config" / name).read_text(encoding="utf-8")) for name in ("settings.py", "batch.py")]
     silent = []
-    for table in [node for node in tree.body if isinstance(node, ast.ClassDef)]:
+    for table in [node for tree in trees for node in tree.body if isinstance(node, ast.ClassDef)]:
         for field, after in zip(table.body, [*table.body[1:], None], strict=True):
             is_text = isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant)
             match field:

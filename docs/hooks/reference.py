@@ -7,7 +7,6 @@ at each build, so they can't tell an older story than the code does.
 
 from __future__ import annotations
 
-import ast
 import dataclasses
 import importlib
 import importlib.util
@@ -118,7 +117,9 @@ def moves(path: str) -> str:
 
 
 def _tables(kind: type, keys: tuple[str, ...]) -> list[str]:
-    docs = _field_docs(kind)
+    from tradewind.config.meanings import meanings  # noqa: PLC0415 - only where there are settings to show
+
+    docs = meanings(kind)
     hints = typing.get_type_hints(kind)
     rows: list[str] = []
     below: list[str] = []
@@ -133,7 +134,7 @@ def _tables(kind: type, keys: tuple[str, ...]) -> list[str]:
             continue
         below_it = ("name",) if typing.get_origin(hint) is not None and not isinstance(hint, types.UnionType) else ()
         variable = "TRADEWIND_" + "__".join((*keys, field.name, *below_it)).upper()
-        text = " ".join(docs.get(field.name, "").split()).replace("|", "\\|")
+        text = docs.get(field.name, "").replace("|", "\\|")
         rows.append(f"| `{field.name}` | {_default(field)} | `{variable}` | {text} |")
     is_list = bool(keys) and keys[-1].endswith("[]")
     place = ".".join(keys).removesuffix("[]")
@@ -154,16 +155,3 @@ def _default(field: dataclasses.Field[Any]) -> str:
         made = field.default_factory()
         return "empty" if made in ({}, (), []) else f"`{made}`"
     return "must be given"
-
-
-def _field_docs(kind: type) -> dict[str, str]:
-    """Return the docstring under each field, which Python itself doesn't keep."""
-    found = {}
-    for owner in (one for one in reversed(kind.__mro__) if dataclasses.is_dataclass(one)):
-        body = ast.parse(inspect.getsource(owner).lstrip()).body[0]
-        assert isinstance(body, ast.ClassDef)
-        for field, text in zip(body.body, body.body[1:], strict=False):
-            match field, text:
-                case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(doc))):
-                    found[name] = doc
-    return found

@@ -54,6 +54,8 @@ def test_dont_know_leaves_a_question_open(said: Any) -> None:
         ("country", "Atlantis", "no country"),
         ("budget_per_month", "much", "no number of USD/month"),
         ("budget_per_month", -5, "from 0 up"),
+        ("budget_per_month", "12,5", r"'12,5': a comma stands between thousands alone; write 12\.5"),
+        ("people", [3, 4], "no number"),
         ("budget_per_month", float("inf"), "no number"),
         ("budget_per_month", True, "no number"),
         ("people", [3], "no number"),

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from tests.advisor.asking import TODAY, asked
 from tradewind.advisor.bench import Bench, ranked
 from tradewind.advisor.fact import Better, Confidence, Fact, Field, FieldType, Kind, Source, Value
+from tradewind.advisor.fee import Fee, read_fee
 from tradewind.advisor.judge import Standing, worth
 from tradewind.advisor.match import Advice, advise
 from tradewind.advisor.partner import Directory, Partner, PartnerKind
@@ -37,6 +38,8 @@ SOURCE = Source(
     kind=Kind.VENDOR,
     confidence=Confidence.VERIFIED,
 )
+SEATS = [{"up_to": 1, "fixed": 0, "use_up_to": 25, "spot": False}, {"up_to": 6, "fixed": 500}]
+HEADS = [{"up_to": 10, "fixed": 300, "each": 10}, {"fixed": 400, "each": 2}]
 quick = settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
 
 
@@ -61,6 +64,8 @@ def values_of(field: Field) -> st.SearchStrategy[Any]:
             return st.sampled_from([date(2027, 1, 1), date(2030, 1, 1)])
         case FieldType.TEXT:
             return st.just("words")
+        case FieldType.FEE:
+            return st.sampled_from([read_fee(said) for said in (0, 20, 300, 1250, 5000, SEATS, HEADS)])
 
 
 @st.composite
@@ -208,6 +213,8 @@ def bettered(field: Field, value: Any, data: st.DataObject) -> Any:
             return data.draw(st.sampled_from(field.words[: at + 1] if down else field.words[at:]))
         case FieldType.DATE:
             return value + timedelta(days=400)
+        case FieldType.FEE:
+            return Fee(steps=tuple(replace(one, fixed=one.fixed / 2, each=one.each / 2) for one in value.steps))
         case _:
             more = data.draw(values_of(field))
             return tuple(dict.fromkeys((*value, *more)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import itertools
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +14,26 @@ from tests.cli.conftest import Run
 from tradewind.advisor.freedom.move import differences
 from tradewind.advisor.shelf import open_words_of_moves
 from tradewind.config import Settings
+from tradewind.config.meanings import meanings
 from tradewind.engine import ways
 from tradewind.providers.base import Capabilities
 from tradewind.providers.registry import find_provider
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shared:
+    first: int = 1
+    """Of all."""
+    second: str
+    """Where it is;
+    must be given."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Both(Shared):
+    first: int = 2
+    """Of a queue."""
+
 
 PAIRS = list(itertools.permutations(ways.names(), 2))
 
@@ -69,6 +86,26 @@ def test_the_page_of_moves_is_made_of_the_same_words() -> None:
         (own,) = [block for block in part.split("**From ")[1:] if here in block.partition("**")[0].split(", ")]
         lines = [line[2:] for line in own.splitlines() if line.startswith("- ")]
         assert lines == ([one.says for one in told] or [hook.NOTHING])
+
+
+@pytest.mark.parametrize("name", ways.names())
+def test_every_setting_of_a_way_says_what_it_means(name: str) -> None:
+    silent = [setting.key for setting in ways.way(name, Settings()).settings if not setting.meaning]
+
+    assert silent == []
+
+
+def test_a_setting_that_several_queues_share_is_told_with_its_meaning(run: Run, script: Any) -> None:
+    told = run("freedom", script("Cluster(2)"), "--move-to", "slurm")
+
+    assert told.exit_code == 0, told.output
+    assert "slurm.price_per_su: What a service unit costs in money" in " ".join(told.stdout.split())
+
+
+def test_a_setting_means_what_its_own_table_says_before_what_it_inherits() -> None:
+    assert set(meanings(Both)) == {"first", "second"}
+    assert meanings(Both)["first"] == "Of a queue."
+    assert meanings(Both)["second"] == "Where it is; must be given."
 
 
 @pytest.mark.parametrize("name", sorted(set(ways.names()) - {ways.SERVER}))

@@ -202,6 +202,11 @@ def test_a_word_that_nobody_knows_is_no_keyword() -> None:
         ("pbs", "02:00:00", timedelta(hours=2)),
         ("lsf", "02:30", timedelta(hours=2, minutes=30)),
         ("lsf", "90", timedelta(minutes=90)),
+        ("lsf", "02:00:00", timedelta(hours=2)),
+        ("lsf", "00:30:00", timedelta(minutes=30)),
+        ("lsf", "00:30", timedelta(minutes=30)),
+        ("sge", "00:30:00", timedelta(minutes=30)),
+        ("pbs", "00:30:00", timedelta(minutes=30)),
         ("sge", "100:00:00", timedelta(hours=100)),
     ],
 )
@@ -212,6 +217,39 @@ def test_a_walltime_is_read_as_its_system_writes_it(system: str, text: str, time
 def test_a_walltime_that_cant_be_read_is_refused() -> None:
     with pytest.raises(BadRequest, match="02:00:00"):
         walltime_from("two hours", SYSTEMS["slurm"])
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
+@pytest.mark.parametrize("text", ["0", "00:00", "00:00:00"])
+def test_a_walltime_of_nothing_is_refused(system: str, text: str) -> None:
+    with pytest.raises(BadRequest, match="no time at all"):
+        walltime_from(text, SYSTEMS[system])
+
+
+def test_who_gives_no_walltime_has_half_an_hour_on_every_system_that_has_one() -> None:
+    asked = {name: options(name).get("walltime") for name, system in SYSTEMS.items() if "walltime" in system.own}
+
+    assert asked == dict.fromkeys(("slurm", "pbs", "sge", "lsf"), 1800.0)
+
+
+@pytest.mark.parametrize(
+    ("system", "line"),
+    [
+        ("slurm", "--job-name=mine"),
+        ("slurm", "-J mine"),
+        ("slurm", "--output=/logs/%j.out"),
+        ("pbs", "-N mine"),
+        ("sge", "-o /logs"),
+        ("lsf", '-J "my work"'),
+        ("lsf", "-oo /logs/%J"),
+        ("htcondor", "output = /logs"),
+    ],
+)
+def test_names_and_logs_of_jobs_are_needless_as_directives_too(system: str, line: str) -> None:
+    found = made(system, job_extra_directives=[line])
+
+    assert [note for note in found.notes if line in note]
+    assert "directives" not in found.keywords.get("backend_options", {})
 
 
 # jobqueue.yaml

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
+from tests.line import sshd as servers
+from tests.line.sshd import Sshd
 from tests.providers.slurm.conftest import slurm
-from tests.providers.ssh import sshd as servers
-from tests.providers.ssh.sshd import Sshd
 from tests.served import Served
 from tradewind.cli import main
 from tradewind.model.resources import GIB

@@ -8,6 +8,7 @@ from decimal import Decimal
 from itertools import groupby
 
 from tests.engine.stage import Stage
+from tradewind.engine.access.asker import Asker
 from tradewind.engine.spending.accounts import Accounts
 from tradewind.engine.spending.budgets import Budgets
 from tradewind.model.budget import Account
@@ -24,12 +25,12 @@ def usd(amount: str | Decimal) -> Money:
     return Money(amount=Decimal(amount), currency="USD")
 
 
-def budgets(stage: Stage, caller: Caller = OWNER) -> Budgets:
+def budgets(stage: Stage, caller: Caller = OWNER, request_id: str | None = None) -> Budgets:
     """Return the verbs of budgets for ``caller``."""
     return Budgets(
         stage.store,
         stage.clock,
-        caller=caller,
+        asker=Asker(stage.store, stage.clock, caller, request_id),
         new_id=lambda prefix: f"{prefix}-{next(stage.numbers):05d}",
         new_token=lambda: f"secret {next(stage.numbers)}",
     )

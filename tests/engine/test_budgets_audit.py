@@ -30,11 +30,11 @@ async def lines(stage: Stage) -> list[tuple[str, str, str, str]]:
 
 
 async def test_each_change_of_a_budget_says_who_from_what_to_what(stage: Stage) -> None:
-    verbs = budgets(stage)
-    made = await verbs.create(usd("50"), scope=BudgetScope.USER, key="eve", request_id="r-7")
-    await verbs.change(made.budget.id, limit=usd("60"))
-    await verbs.set(NewBudget(limit=usd("60"), scope=BudgetScope.USER, key="eve", is_hard=False))
-    await verbs.remove(made.budget.id)
+    verbs = budgets(stage, request_id="r-7")
+    made = await verbs.create_budget(usd("50"), scope=BudgetScope.USER, key="eve")
+    await verbs.change_budget(made.budget.id, limit=usd("60"))
+    await verbs.set_budget(NewBudget(limit=usd("60"), scope=BudgetScope.USER, key="eve", is_hard=False))
+    await verbs.remove_budget(made.budget.id)
     whom = "for user 'eve'"
     assert await lines(stage) == [
         ("ada", "budget.created", made.budget.id, f"the budget of 50.00 USD a month {whom}"),
@@ -42,7 +42,7 @@ async def test_each_change_of_a_budget_says_who_from_what_to_what(stage: Stage) 
         ("ada", "budget.changed", made.budget.id, "from 60.00 USD, hard, to 60.00 USD, soft"),
         ("ada", "budget.removed", made.budget.id, f"the budget of 60.00 USD a month {whom}"),
     ]
-    assert (await stage.store.people.audit("lab"))[-1].request_id == "r-7"
+    assert {entry.request_id for entry in await stage.store.people.audit("lab")} == {"r-7"}
 
 
 async def test_a_webhook_leaves_its_host_and_neither_its_path_nor_its_key(stage: Stage) -> None:
@@ -71,9 +71,9 @@ async def test_a_key_of_more_than_two_hundred_characters_is_refused_by_name(
     stage: Stage, scope: BudgetScope, key: str
 ) -> None:
     with pytest.raises(BadRequest, match=r"the budget's key '(uuu|project=).{0,60}'… has 201 characters"):
-        await budgets(stage).create(usd("50"), scope=scope, key=key)
+        await budgets(stage).create_budget(usd("50"), scope=scope, key=key)
     assert await lines(stage) == []
-    assert (await budgets(stage).create(usd("50"), scope=scope, key=key[:200])).budget.key == key[:200]
+    assert (await budgets(stage).create_budget(usd("50"), scope=scope, key=key[:200])).budget.key == key[:200]
 
 
 async def test_a_budget_is_made_as_it_is_shown_next(stage: Stage) -> None:
@@ -81,32 +81,32 @@ async def test_a_budget_is_made_as_it_is_shown_next(stage: Stage) -> None:
     await stage.up(stage.engine())
     stage.clock.advance(600)
     verbs = budgets(stage)
-    made = await verbs.create(usd("50"))
-    assert made == await verbs.get(made.budget.id)
+    made = await verbs.create_budget(usd("50"))
+    assert made == await verbs.budget(made.budget.id)
     assert made.state.spent.amount > 0
     assert made.state.burn_per_hour.amount > 0
 
 
 async def test_what_is_refused_leaves_no_line_and_no_change(stage: Stage) -> None:
     verbs = budgets(stage)
-    made = await verbs.create(usd("50"))
+    made = await verbs.create_budget(usd("50"))
     before = await lines(stage)
     eve = budgets(stage, replace(OWNER, user_id="u-eve", user="eve", role=MemberRole.MEMBER))
     elsewhere = budgets(stage, replace(OWNER, workspace="another"))
     for refused, verb in (
-        (Forbidden, eve.create(usd("1"))),
-        (Forbidden, eve.change(made.budget.id, limit=usd("1"))),
-        (Forbidden, eve.remove(made.budget.id)),
+        (Forbidden, eve.create_budget(usd("1"))),
+        (Forbidden, eve.change_budget(made.budget.id, limit=usd("1"))),
+        (Forbidden, eve.remove_budget(made.budget.id)),
         (Forbidden, eve.add_webhook("https://example.org/hook")),
-        (NotFound, elsewhere.change(made.budget.id, limit=usd("1"))),
-        (NotFound, elsewhere.remove(made.budget.id)),
-        (NotFound, verbs.remove("budget-none")),
+        (NotFound, elsewhere.change_budget(made.budget.id, limit=usd("1"))),
+        (NotFound, elsewhere.remove_budget(made.budget.id)),
+        (NotFound, verbs.remove_budget("budget-none")),
         (NotFound, verbs.remove_webhook("hook-none")),
-        (NameTaken, verbs.create(usd("70"))),
-        (BadRequest, verbs.change(made.budget.id, limit=replace(usd("1"), currency="EUR"))),
+        (NameTaken, verbs.create_budget(usd("70"))),
+        (BadRequest, verbs.change_budget(made.budget.id, limit=replace(usd("1"), currency="EUR"))),
     ):
         with pytest.raises(refused):
             await verb
     assert await lines(stage) == before
     assert await stage.store.people.audit("another") == ()
-    assert (await verbs.get(made.budget.id)).budget.limit == usd("50")
+    assert (await verbs.budget(made.budget.id)).budget.limit == usd("50")

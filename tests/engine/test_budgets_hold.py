@@ -53,7 +53,7 @@ async def ends(stage: Stage, *ids: str, within: int) -> list[Cluster]:
 
 
 async def test_a_cluster_is_stopped_before_the_workspace_has_spent_its_month(stage: Stage) -> None:
-    await budgets(stage).create(usd("0.01"))
+    await budgets(stage).create_budget(usd("0.01"))
     await stage.create("c1")
     (ended,) = await ends(stage, "c1", within=300)
     assert ended.stop_reason is StopReason.BUDGET
@@ -62,7 +62,7 @@ async def test_a_cluster_is_stopped_before_the_workspace_has_spent_its_month(sta
 
 
 async def test_who_watches_a_cluster_is_woken_by_a_step_of_its_budget(stage: Stage) -> None:
-    await budgets(stage).create(usd("0.01"), is_hard=False)
+    await budgets(stage).create_budget(usd("0.01"), is_hard=False)
     await stage.create("c1")
     engine, money = stage.engine(), accounts(stage)
     for _ in range(300):
@@ -78,7 +78,7 @@ async def test_who_watches_a_cluster_is_woken_by_a_step_of_its_budget(stage: Sta
 
 
 async def test_what_was_set_aside_and_not_spent_is_given_back_when_a_cluster_stops(stage: Stage) -> None:
-    await budgets(stage).create(usd("5"))
+    await budgets(stage).create_budget(usd("5"))
     await stage.create("c1")
     await run(stage, "c1", seconds=30)
     assert (await account(stage)).committed.amount > truly_spent(stage)
@@ -90,7 +90,7 @@ async def test_what_was_set_aside_and_not_spent_is_given_back_when_a_cluster_sto
 
 
 async def test_when_every_server_dies_no_more_is_spent_than_was_set_aside(stage: Stage) -> None:
-    await budgets(stage).create(usd("0.02"))
+    await budgets(stage).create_budget(usd("0.02"))
     await stage.create("c1")
     await run(stage, "c1", seconds=60)
     assert stage.machines()
@@ -101,7 +101,7 @@ async def test_when_every_server_dies_no_more_is_spent_than_was_set_aside(stage:
 
 async def test_servers_that_die_before_the_scheduler_is_up_spend_no_more_than_was_set_aside() -> None:
     stage = await Stage.open("sqlite://", Timing(starting=timedelta(seconds=5)))
-    await budgets(stage).create(usd("0.006"))
+    await budgets(stage).create_budget(usd("0.006"))
     await stage.create("c1")
     await stage.engine().round("c1")
     assert stage.world.alive()
@@ -114,7 +114,7 @@ async def test_a_budget_that_is_set_while_clusters_run_counts_what_they_spent(st
     await stage.create("c1")
     await run(stage, "c1", seconds=100)
     before = truly_spent(stage)
-    view = await budgets(stage).create(usd("0.012"))
+    view = await budgets(stage).create_budget(usd("0.012"))
     assert view.state.spent.amount == pytest.approx(before)
     (ended,) = await ends(stage, "c1", within=200)
     assert ended.stop_reason is StopReason.BUDGET
@@ -122,10 +122,10 @@ async def test_a_budget_that_is_set_while_clusters_run_counts_what_they_spent(st
 
 
 async def test_a_lowered_budget_stops_what_it_does_not_pay_for(stage: Stage) -> None:
-    view = await budgets(stage).create(usd("5"))
+    view = await budgets(stage).create_budget(usd("5"))
     await stage.create("c1")
     await run(stage, "c1", seconds=60)
-    await budgets(stage).change(view.budget.id, limit=usd("0.006"))
+    await budgets(stage).change_budget(view.budget.id, limit=usd("0.006"))
     (ended,) = await ends(stage, "c1", within=100)
     assert ended.stop_reason is StopReason.BUDGET
     assert truly_spent(stage) <= Decimal("0.006")
@@ -135,7 +135,7 @@ async def test_a_lowered_budget_stops_what_it_does_not_pay_for(stage: Stage) -> 
 async def test_a_changed_budget_is_felt_at_once_by_those_it_holds_for_and_by_nobody_else(
     stage: Stage, change: str
 ) -> None:
-    made = await budgets(stage).create(usd("10"), scope=BudgetScope.CLUSTER, key="c1")
+    made = await budgets(stage).create_budget(usd("10"), scope=BudgetScope.CLUSTER, key="c1")
     engine = stage.engine()
     engine.pace = timedelta(seconds=5)
     for name in ("c1", "c2"):
@@ -146,9 +146,9 @@ async def test_a_changed_budget_is_felt_at_once_by_those_it_holds_for_and_by_nob
     assert await stage.store.due(stage.clock.now(), holder="A") == ()
     read = await stage.store.revisions(("c1", "c2"))
     if change == "removed":
-        await budgets(stage).remove(made.budget.id)
+        await budgets(stage).remove_budget(made.budget.id)
     else:
-        await budgets(stage).change(made.budget.id, limit=usd("0" if change == "lowered" else "20"))
+        await budgets(stage).change_budget(made.budget.id, limit=usd("0" if change == "lowered" else "20"))
     assert await stage.store.due(stage.clock.now(), holder="A") == ("c1",)
     assert await stage.store.revisions(("c1", "c2")) == {"c1": read["c1"] + 1, "c2": read["c2"]}
 
@@ -157,14 +157,14 @@ async def test_a_changed_budget_is_felt_at_once_by_those_it_holds_for_and_by_nob
 async def test_a_budget_lowered_to_nothing_winds_its_clusters_down_within_two_looks(
     stage: Stage, tasks: int, within: int
 ) -> None:
-    made = await budgets(stage).create(usd("10"), scope=BudgetScope.TAG, key="project=enso")
+    made = await budgets(stage).create_budget(usd("10"), scope=BudgetScope.TAG, key="project=enso")
     engine, money = Engine(stage.engine(), stage.store, stage.clock), accounts(stage)
     engine.rounds.pace = timedelta(seconds=5)
     await stage.create("c1", tags={"project": "enso"})
     stage.world.agents.stage("c1", tasks_running=tasks, clients=1, adaptive_target=2)
     await stage.up(engine.rounds)
     await engine.rounds.round("c1", afresh=False)
-    await budgets(stage).change(made.budget.id, limit=usd("0"))
+    await budgets(stage).change_budget(made.budget.id, limit=usd("0"))
     changed_at = stage.clock.now()
     while (found := await stage.store.get_cluster("c1")).stop_reason is None:
         assert stage.clock.now() <= changed_at + timedelta(seconds=within)
@@ -180,7 +180,7 @@ async def test_a_budget_lowered_to_nothing_winds_its_clusters_down_within_two_lo
 
 
 async def test_a_raised_budget_lets_a_cluster_go_on_that_was_about_to_end(stage: Stage) -> None:
-    view = await budgets(stage).create(usd("0.01"))
+    view = await budgets(stage).create_budget(usd("0.01"))
     await stage.create("c1")
     stage.world.agents.stage("c1", tasks_running=3, clients=1, adaptive_target=2)
     engine, money = stage.engine(), accounts(stage)
@@ -193,7 +193,7 @@ async def test_a_raised_budget_lets_a_cluster_go_on_that_was_about_to_end(stage:
     else:
         raise AssertionError("it never winds down")
     assert (await stage.store.get_cluster("c1")).status.rank < 3
-    await budgets(stage).change(view.budget.id, limit=usd("1"))
+    await budgets(stage).change_budget(view.budget.id, limit=usd("1"))
     await run(stage, "c1", seconds=60)
     cluster = await stage.store.get_cluster("c1")
     assert cluster.intent.ends_by is None
@@ -202,8 +202,8 @@ async def test_a_raised_budget_lets_a_cluster_go_on_that_was_about_to_end(stage:
 
 
 async def test_a_full_budget_does_not_take_back_what_an_empty_one_said(stage: Stage) -> None:
-    await budgets(stage).create(usd("100"))
-    await budgets(stage).create(usd("0.01"), scope=BudgetScope.USER, key="ada")
+    await budgets(stage).create_budget(usd("100"))
+    await budgets(stage).create_budget(usd("0.01"), scope=BudgetScope.USER, key="ada")
     await stage.create("c1")
     stage.world.agents.stage("c1", tasks_running=3, clients=1, adaptive_target=2)
     engine, money = stage.engine(), accounts(stage)
@@ -219,8 +219,8 @@ async def test_a_full_budget_does_not_take_back_what_an_empty_one_said(stage: St
 
 
 async def test_a_removed_budget_lets_go_on_whom_it_told_to_end(stage: Stage) -> None:
-    await budgets(stage).create(usd("100"))
-    view = await budgets(stage).create(usd("0.01"), scope=BudgetScope.USER, key="ada")
+    await budgets(stage).create_budget(usd("100"))
+    view = await budgets(stage).create_budget(usd("0.01"), scope=BudgetScope.USER, key="ada")
     await stage.create("c1")
     stage.world.agents.stage("c1", tasks_running=3, clients=1, adaptive_target=2)
     engine, money = stage.engine(), accounts(stage)
@@ -228,7 +228,7 @@ async def test_a_removed_budget_lets_go_on_whom_it_told_to_end(stage: Stage) -> 
         await engine.round("c1")
         await money.look_at_all()
         stage.clock.advance(1)
-    await budgets(stage).remove(view.budget.id)
+    await budgets(stage).remove_budget(view.budget.id)
     await run(stage, "c1", seconds=60)
     cluster = await stage.store.get_cluster("c1")
     assert cluster.status.is_live
@@ -236,17 +236,17 @@ async def test_a_removed_budget_lets_go_on_whom_it_told_to_end(stage: Stage) -> 
 
 
 async def test_a_removed_budget_limits_nothing(stage: Stage) -> None:
-    view = await budgets(stage).create(usd("0.01"))
+    view = await budgets(stage).create_budget(usd("0.01"))
     await stage.create("c1")
     await run(stage, "c1", seconds=30)
-    await budgets(stage).remove(view.budget.id)
+    await budgets(stage).remove_budget(view.budget.id)
     await run(stage, "c1", seconds=300)
     assert (await stage.store.get_cluster("c1")).status.is_live
     assert truly_spent(stage) > Decimal("0.02")
 
 
 async def test_clusters_share_what_is_left_and_go_by_turns(stage: Stage) -> None:
-    await budgets(stage).create(usd("0.08"))
+    await budgets(stage).create_budget(usd("0.08"))
     for number in range(4):
         await stage.create(f"c{number}")
         stage.world.agents.stage(f"c{number}", tasks_running=9, clients=1, adaptive_target=2)
@@ -262,7 +262,7 @@ async def test_clusters_share_what_is_left_and_go_by_turns(stage: Stage) -> None
 
 
 async def test_who_winds_down_is_told_what_results_it_holds(stage: Stage) -> None:
-    await budgets(stage).create(usd("0.01"))
+    await budgets(stage).create_budget(usd("0.01"))
     await stage.create("c1")
     stage.world.agents.stage("c1", tasks_running=2, clients=1, held_results=7, adaptive_target=2)
     await ends(stage, "c1", within=300)
@@ -272,7 +272,7 @@ async def test_who_winds_down_is_told_what_results_it_holds(stage: Stage) -> Non
 
 
 async def test_each_step_is_told_once(stage: Stage) -> None:
-    await budgets(stage).create(usd("0.04"))
+    await budgets(stage).create_budget(usd("0.04"))
     await budgets(stage).add_webhook("https://example.org/hook")
     await stage.create("c1")
     stage.world.agents.stage("c1", tasks_running=2, clients=1, adaptive_target=2)
@@ -283,7 +283,7 @@ async def test_each_step_is_told_once(stage: Stage) -> None:
 
 async def test_a_grant_pays_for_nothing_before_it_begins_nor_after_its_end(stage: Stage) -> None:
     now = stage.clock.now()
-    await budgets(stage).create(
+    await budgets(stage).create_budget(
         usd("5"),
         period=Period.GRANT,
         starts_at=now,
@@ -299,7 +299,7 @@ async def test_a_grant_pays_for_nothing_before_it_begins_nor_after_its_end(stage
 
 async def test_a_month_that_turns_opens_a_new_account_and_settles_the_old(stage: Stage) -> None:
     stage.clock.advance(timedelta(days=29, hours=20, minutes=54))
-    view = await budgets(stage).create(usd("1"))
+    view = await budgets(stage).create_budget(usd("1"))
     await stage.create("c1", lifetimes=LONG)
     end = view.ends_at
     while stage.clock.now() < end - timedelta(seconds=30):
@@ -314,7 +314,7 @@ async def test_a_month_that_turns_opens_a_new_account_and_settles_the_old(stage:
 
 
 async def test_workers_that_nobody_can_pay_for_are_not_launched(stage: Stage) -> None:
-    await budgets(stage).create(usd("0.06"))
+    await budgets(stage).create_budget(usd("0.06"))
     await stage.create("c1", scaling=Scaling.fixed(20))
     await run(stage, "c1", seconds=10)
     assert 0 < len(stage.machines()) < 20
@@ -322,7 +322,7 @@ async def test_workers_that_nobody_can_pay_for_are_not_launched(stage: Stage) ->
 
 
 async def test_servers_that_die_after_a_cluster_gave_money_back_spend_no_more_than_is_left(stage: Stage) -> None:
-    await budgets(stage).create(usd("0.1"))
+    await budgets(stage).create_budget(usd("0.1"))
     await stage.create("c1")
     await run(stage, "c1", seconds=20)
     engine = stage.engine()
@@ -342,7 +342,7 @@ async def test_servers_that_die_after_a_cluster_gave_money_back_spend_no_more_th
 
 
 async def test_a_cluster_that_grows_is_told_first_that_it_may_live_for_less(stage: Stage) -> None:
-    await budgets(stage).create(usd("0.3"))
+    await budgets(stage).create_budget(usd("0.3"))
     await stage.create("c1", scaling=Scaling.fixed(1))
     await run(stage, "c1", seconds=20)
     await stage.scale(Scaling.fixed(20))

@@ -63,7 +63,7 @@ class Purses(RuleBasedStateMachine):
     def begin(self, timing: Timing, limit: str) -> None:
         self.stage: Stage = self.run(Stage.open("sqlite://", timing))
         self.limit = Decimal(limit)
-        self.budget = self.run(budgets(self.stage).create(usd(limit))).budget.id
+        self.budget = self.run(budgets(self.stage).create_budget(usd(limit))).budget.id
         self.engines = [self.stage.engine("A"), self.stage.engine("B")]
         self.looks = [accounts(self.stage, "A"), accounts(self.stage, "B")]
 
@@ -111,7 +111,7 @@ class Purses(RuleBasedStateMachine):
     @rule(by=st.sampled_from(["0.001", "0.01"]))
     def people_raise_it(self, by: str) -> None:
         self.limit += Decimal(by)
-        self.run(budgets(self.stage).change(self.budget, limit=usd(self.limit)))
+        self.run(budgets(self.stage).change_budget(self.budget, limit=usd(self.limit)))
 
     @rule(fault=faults)
     def arm(self, fault: f.Fault) -> None:

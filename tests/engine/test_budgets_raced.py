@@ -76,7 +76,7 @@ def service(stage: Stage, holder: str) -> Clusters:
 
 async def test_no_more_is_promised_than_there_is_whoever_races_and_whoever_dies(race: Race) -> None:
     stage = race.servers[0]
-    await budgets(stage).create(usd(LIMIT))
+    await budgets(stage).create_budget(usd(LIMIT))
     asked = await asyncio.gather(
         *(create(race.services[number % REPLICAS], number) for number in range(RACERS)), return_exceptions=True
     )
@@ -104,7 +104,7 @@ async def test_no_more_is_promised_than_there_is_whoever_races_and_whoever_dies(
 @pytest.mark.slow
 async def test_the_last_dollars_are_spent_and_no_more(race: Race) -> None:
     stage = race.servers[0]
-    await budgets(stage).create(usd(LIMIT))
+    await budgets(stage).create_budget(usd(LIMIT))
     asked = await asyncio.gather(
         *(create(race.services[number % REPLICAS], number) for number in range(RACERS)), return_exceptions=True
     )

@@ -63,7 +63,7 @@ async def assert_settled(stage: Stage, *months: datetime) -> None:
 async def test_what_was_launched_after_its_cluster_had_stopped_counts(tmp_path) -> None:
     async with staged(url=f"sqlite:///{tmp_path}/store.db") as stage:
         rounds = stage.engine()
-        await budgets(stage).create(usd("100"))
+        await budgets(stage).create_budget(usd("100"))
         await stage.create("c2")
         await stage.up(rounds, "c2")
         stage.world.arm(f.DoesNotAnswer(verbs=frozenset({"launch"}), times=None))
@@ -91,7 +91,7 @@ async def test_what_lived_on_into_the_next_month_counts_there_too() -> None:
     async with staged() as stage:
         stage.clock.advance(FEBRUARY - timedelta(minutes=2) - stage.clock.now())
         rounds = stage.engine()
-        await budgets(stage).create(usd("100"))
+        await budgets(stage).create_budget(usd("100"))
         await stage.create("c1")
         await stage.up(rounds)
         await stage.stop()
@@ -115,7 +115,7 @@ async def test_what_lived_on_into_the_next_month_counts_there_too() -> None:
 async def test_two_who_correct_the_same_cluster_at_once_count_both(postgres_url: str) -> None:
     async with staged(url=postgres_url) as stage:
         rounds = stage.engine()
-        await budgets(stage).create(usd("100"))
+        await budgets(stage).create_budget(usd("100"))
         await stage.create("c1", scaling=Scaling.fixed(5))
         await stage.up(rounds)
         await stage.stop()
@@ -172,8 +172,8 @@ async def told(story: list[tuple[list[f.Fault], int, int]], before_midnight_s: i
     async with staged(timing) as stage:
         stage.clock.advance(FEBRUARY - timedelta(seconds=before_midnight_s) - stage.clock.now())
         began = stage.clock.now()
-        await budgets(stage).create(usd("100"))
-        await budgets(stage).create(usd("0.02"), scope=BudgetScope.CLUSTER, key="c0")
+        await budgets(stage).create_budget(usd("100"))
+        await budgets(stage).create_budget(usd("0.02"), scope=BudgetScope.CLUSTER, key="c0")
         rounds, looks = stage.engine(), accounts(stage)
         for number, (armed, workers, lives_s) in enumerate(story):
             for fault in armed:

@@ -124,7 +124,7 @@ async def hook(stage: Stage, url: str) -> tuple[str, Secret]:
 
 async def test_a_step_of_a_budget_is_posted_and_signed(stage: Stage, receiver: Receiver) -> None:
     _, key = await hook(stage, f"{receiver.url}/hook")
-    await budgets(stage).create(usd("0.01"))
+    await budgets(stage).create_budget(usd("0.01"))
     await stage.create("c1")
     engine, look = stage.engine(), accounts(stage)
     for _ in range(200):
@@ -154,8 +154,8 @@ async def test_who_manages_budgets_and_whose_spending_it_limits_hear_of_it(stage
         await stage.store.people.create_user(user, by, joins=None if name == "ada" else "lab")
         if name == "ada":
             await stage.store.people.create_workspace(Workspace(name="lab", created_at=now), user, by)
-    whole = await budgets(stage).create(usd("1"))
-    of_bea = await budgets(stage).create(usd("1"), scope=BudgetScope.USER, key="bea")
+    whole = await budgets(stage).create_budget(usd("1"))
+    of_bea = await budgets(stage).create_budget(usd("1"), scope=BudgetScope.USER, key="bea")
     money = stage.store.money
     assert await money.addresses(whole.budget) == ("ada@lab.example",)
     assert await money.addresses(of_bea.budget) == ("ada@lab.example", "bea@lab.example")

@@ -168,7 +168,7 @@ async def test_an_orphan_that_is_looked_at_each_minute_ends_all_the_same(stage: 
 
 async def test_a_look_that_tells_nothing_gives_back_no_money_that_was_told(stage: Stage) -> None:
     mine = budgets(stage)
-    budget = (await mine.create(usd("100"))).budget
+    budget = (await mine.create_budget(usd("100"))).budget
     await stage.create(lifetimes=EVER)
     await stage.up(stage.engine("A"))
     (scheduler,) = stage.machines(role=Role.SCHEDULER)
@@ -177,7 +177,7 @@ async def test_a_look_that_tells_nothing_gives_back_no_money_that_was_told(stage
     assert told_until is not None
     stage.clock.advance(timedelta(minutes=1))
     # From now on there is less than it was told of: whoever pulls would tell it so, and give back the rest.
-    await mine.change(budget.id, limit=usd(before.reserved.amount * 3 / 5))
+    await mine.change_budget(budget.id, limit=usd(before.reserved.amount * 3 / 5))
     reader = stage.engine("command")
     reader.lookout.keeps_alive = False
     for _ in range(3):

@@ -13,6 +13,7 @@ import pytest
 
 from tests.postgres import Postgres
 from tradewind.config import OidcSettings, Settings
+from tradewind.engine.access.asker import Asker
 from tradewind.engine.access.members import Members
 from tradewind.engine.access.people import Arrival, People
 from tradewind.engine.access.person import Person
@@ -43,9 +44,7 @@ class House:
 
     def people(self, settings: Settings | None = None) -> People:
         """Return the doors of one replica."""
-        return People(
-            self.store, self.clock, settings or Settings(), new_id=lambda prefix: f"{prefix}-{next(self.numbers)}"
-        )
+        return People(self.store, self.clock, settings or Settings(), new_id=self.new_id)
 
     async def newcomer(self, name: str = "ada") -> tuple[User, Secret]:
         """Make the first user; return what they are given."""
@@ -66,7 +65,12 @@ class House:
 
     async def within(self, signed: Signed, workspace: str = "default") -> Members:
         """Return the verbs of somebody in a workspace."""
-        return self.people().within(await self.as_(signed).caller(workspace))
+        asker = Asker(self.store, self.clock, await self.as_(signed).caller(workspace))
+        return Members(self.store.people, self.clock, asker, new_id=self.new_id)
+
+    def new_id(self, prefix: str) -> str:
+        """Return an id that a test can foresee."""
+        return f"{prefix}-{next(self.numbers)}"
 
     def as_(self, signed: Signed) -> Person:
         """Return the verbs of somebody, who asks anew each time: what they were at sign-in doesn't matter."""

@@ -159,7 +159,7 @@ async def test_a_budget_set_at_any_await_of_a_round_is_read_by_it_or_leaves_the_
 
         async def set_limit(stage: Stage = stage) -> None:
             stage.clock.advance(looked_s)
-            await budgets(stage).create(usd("50"))
+            await budgets(stage).create_budget(usd("50"))
 
         limited = Interrupted(engine.round("c1"), at, set_limit)
         await limited

@@ -84,7 +84,7 @@ async def test_a_program_ends_nothing_of_a_server_that_died(tmp_path: Path, monk
     stage = await Stage.open(tmp_path)
     await stage.workspace("lab", {"mia": MemberRole.OWNER})
     await stage.shared.assembly.engine.aclose()
-    made = await stage.shared.assembly.clusters.as_(MIA).create(spec())
+    made = await stage.shared.assembly.as_(MIA).clusters.create(spec())
     await stage.aclose()
     monkeypatch.setattr("tradewind.engine.assembly.is_dead", lambda holder: True)
     async with program(tmp_path) as mine:
@@ -103,7 +103,7 @@ async def test_what_runs_where_nothing_new_may_run_is_looked_after(tmp_path: Pat
     with pytest.raises(BadRequest, match="another machine's"):
         stage.shared.provider("local")
     with pytest.raises(BadRequest, match="runs no clusters on 'fake'"):
-        await other.assembly.clusters.as_(MIA).create(spec("c2"))
+        await other.assembly.as_(MIA).clusters.create(spec("c2"))
     await other.aclose()
     await stage.aclose()
 

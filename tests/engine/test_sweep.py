@@ -102,7 +102,7 @@ async def test_what_was_launched_after_its_cluster_had_stopped_is_ended_and_bill
 async def test_what_is_billed_after_its_cluster_had_stopped_is_in_its_budget_and_its_view(tmp_path: Path) -> None:
     stage = await Stage.open(f"sqlite:///{tmp_path}/store.db", Timing(stopping=timedelta(seconds=7)))
     rounds = stage.engine()
-    await budgets(stage).create(usd("5"))
+    await budgets(stage).create_budget(usd("5"))
     await stage.create("c2")
     await stage.up(rounds, "c2")
     await stage.create("c1")

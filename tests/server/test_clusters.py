@@ -148,13 +148,13 @@ async def test_dismissing_what_isnt_there_leaves_no_trace(stage: Stage) -> None:
 
 
 async def test_who_was_removed_a_moment_ago_makes_no_cluster(stage: Stage) -> None:
-    people, service = stage.shared.assembly.people, stage.shared.assembly.clusters
+    people = stage.shared.assembly.people
     signed = await people.let_in(token_of("mia"))
     before = await people.as_(signed).caller("lab")
     async with stage.client("olga") as olga:
         assert (await olga.delete(f"{LAB}/members/mia")).status_code == 204
         with pytest.raises(Forbidden, match="no member of workspace 'lab' any more"):
-            await service.as_(before).create(spec())
+            await stage.shared.assembly.as_(before).clusters.create(spec())
         assert (await olga.get(f"{LAB}/clusters")).json()["items"] == []
 
 

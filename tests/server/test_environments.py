@@ -93,7 +93,7 @@ async def test_while_a_large_version_is_checked_others_get_their_answers(lab: St
     asked = wire.load(NewEnvironment, wanted())
     Watched.by.clear()
 
-    await lab.shared.assembly.environments.as_(mia).create(
+    await lab.shared.assembly.as_(mia).environments.create_environment(
         replace(asked, environments=Watched(asked.environments)),
     )
 

@@ -82,9 +82,9 @@ async def test_a_newcomer_without_a_verified_address_needs_an_invitation(house: 
 
 
 async def invitation(house: Stage, role: MemberRole = MemberRole.MENTOR) -> str:
-    people = house.shared.assembly.people
-    caller = await people.as_(Signed(user=house.users["olga"], token_id="t")).caller("lab")
-    _, secret = await people.within(caller).invite(role)
+    assembly = house.shared.assembly
+    caller = await assembly.people.as_(Signed(user=house.users["olga"], token_id="t")).caller("lab")
+    _, secret = await assembly.as_(caller).members.invite(role)
     return secret.reveal()
 
 

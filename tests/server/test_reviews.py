@@ -154,6 +154,53 @@ async def test_who_speaks_for_a_partner_neither_reviews_nor_decides(operators: S
     assert [own.status_code, decision.status_code, too_late.status_code] == [400, 400, 400]
 
 
+async def test_who_speaks_for_one_partner_of_an_operator_has_no_say_in_reviews_of_its_others(operators: Stage) -> None:
+    review = await written(operators, "mia", "tradewind-slurm")
+    async with operators.client("root") as root:
+        speakers = f"{API}/partners/tradewind-server/speakers"
+        first, moderator = [await root.post(speakers, json={"user": user}) for user in ("max", "second")]
+        too_late = await root.post(speakers, json={"user": "mia"})
+    async with operators.client("max") as speaker:
+        own = await speaker.put(f"{API}/partners/tradewind-slurm/review", json=REVIEW)
+    decision = await decided(operators, review, by="second")
+
+    assert (first.status_code, moderator.status_code) == (200, 200)
+    assert [own.status_code, decision.status_code, too_late.status_code] == [400, 400, 400]
+    for refused in (own, decision):
+        assert "tradewind-server, whose operator is that of tradewind-slurm" in refused.json()["detail"]
+    assert "withdrawn first" in too_late.json()["detail"]
+    assert await seen(operators, "otto") == []
+
+
+async def test_who_speaks_for_a_partner_has_an_interest_in_all_others_and_declares_it(operators: Stage) -> None:
+    async with operators.client("root") as root:
+        await root.post(f"{API}/partners/2i2c/speakers", json={"user": "max"})
+    async with operators.client("max") as speaker:
+        silent = await speaker.put(f"{API}/partners/coiled/review", json=REVIEW)
+    declared = await written(operators, "max", "coiled", interest="competes", interest_note="I speak for 2i2c")
+    await decided(operators, declared)
+    async with operators.client("mia") as mia:
+        (summary,) = (await mia.get(f"{API}/reviews/summary")).json()["items"]
+
+    assert silent.status_code == 400
+    assert "you speak for 2i2c, and declare no interest" in silent.json()["detail"]
+    assert (summary["partner"], summary["reviews"], summary["interested"]) == ("coiled", 0, 1)
+
+
+async def test_nobody_comes_to_speak_for_a_partner_whose_reviews_of_others_count_as_without_interest(
+    operators: Stage,
+) -> None:
+    await decided(operators, await written(operators, "max", "coiled"))
+    async with operators.client("root") as root:
+        speakers = f"{API}/partners/2i2c/speakers"
+        before = await root.post(speakers, json={"user": "max"})
+        await written(operators, "max", "coiled", interest="competes", interest_note="I shall speak for 2i2c")
+        after = await root.post(speakers, json={"user": "max"})
+
+    assert (before.status_code, after.status_code) == (400, 200)
+    assert "max has written of coiled with no interest declared" in before.json()["detail"]
+
+
 async def test_a_withdrawn_review_is_gone_and_the_log_remembers(operators: Stage) -> None:
     review = await written(operators, "mia")
     await decided(operators, review)

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from tradewind.advisor.fact import Source
+from tradewind.advisor.fact import FEE, Source
+from tradewind.advisor.fee import Fee
 from tradewind.advisor.partner import Directory, Partner
 from tradewind.advisor.programme import Amount, Programme
 from tradewind.errors import ConfigError
@@ -62,7 +63,7 @@ class Way:
     kind: str
     """vm, hub, spot, on-demand or hpc: how the machines are paid for."""
     fee_per_month: float = 0.0
-    fee_per_person: float = 0.0
+    """For all of the programme's people."""
     fee_per_core_hour: float = 0.0
     machines_in_fee: bool = False
 
@@ -108,6 +109,8 @@ class Estimate:
     programme: Programme
     ways: tuple[WayCost, ...]
     """From the cheapest."""
+    unpriced: tuple[str, ...]
+    """The partners that tell a price, but not for so many people: their names."""
     faults: tuple[FaultCost, ...]
     lines: tuple[Line, ...]
 
@@ -149,8 +152,23 @@ def read_assumptions(tables: Mapping[str, Any], sources: Mapping[str, Source]) -
     return Assumptions(numbers=numbers, faults=faults)
 
 
-def ways(directory: Directory) -> tuple[Way, ...]:
-    """Return the ways to run it: the plain ones, and every partner whose price is known."""
+def ways(directory: Directory, programme: Programme, likely_hours: float) -> tuple[tuple[Way, ...], tuple[str, ...]]:
+    """Return the ways to run it: the plain ones, and every partner whose price is known.
+
+    Parameters
+    ----------
+    directory : Directory
+        The partners.
+    programme : Programme
+        For how many people.
+    likely_hours : float
+        Of cores, in a month: what a plan covers goes by them.
+
+    Returns
+    -------
+    tuple
+        The ways, and the names of the partners whose price for so many people nobody knows.
+    """
     plain = (
         Way(name="a machine for each person, day and night", kind="vm"),
         Way(name="a hub of your own, with clusters on spot", kind="hub"),
@@ -158,26 +176,35 @@ def ways(directory: Directory) -> tuple[Way, ...]:
         Way(name="ephemeral clusters on demand, run by yourselves", kind="on-demand"),
         Way(name="a computing centre, in service units", kind="hpc"),
     )
-    return (*plain, *(way for partner in directory for way in _of(partner)))
+    found: list[Way] = []
+    unpriced: list[str] = []
+    for partner in directory:
+        way = _of(partner, programme.people, likely_hours)
+        if isinstance(way, Way):
+            found.append(way)
+        elif way:
+            unpriced.append(partner.name)
+    return (*plain, *found), tuple(unpriced)
 
 
-def _of(partner: Partner) -> Iterator[Way]:
-    """Yield the way of a partner that has a price, and is still there."""
+def _of(partner: Partner, people: int, likely_hours: float) -> Way | bool:
+    """Return the way of a partner that has a price; else whether it has one for fewer people."""
     status = partner.facts.get("status")
     if status is None or status.value in {"retired", "archived", "retiring", "unstable"}:
-        return
-    monthly, person, core = (
-        _number(partner, name) for name in ("fee_per_month", "fee_per_person", "fee_per_core_hour")
-    )
-    if not (monthly or person or core):
-        return
+        return False
+    fact, core = partner.facts.get(FEE), _number(partner, "fee_per_core_hour")
+    if fact is None or not isinstance(fact.value, Fee) or not (core or fact.value.is_paid):
+        return False
+    use = core * likely_hours
+    step, monthly = fact.value.step(people, use), fact.value.of(people, use)
+    if step is None or monthly is None:
+        return True
     hub, included = partner.facts.get("hub"), partner.facts.get("machines_in_fee")
-    yield Way(
+    return Way(
         name=partner.name,
-        kind="hub" if hub is not None and hub.value is True else "spot",
-        fee_per_month=monthly,
-        fee_per_person=person,
-        fee_per_core_hour=core,
+        kind="hub" if hub is not None and hub.value is True else "spot" if step.spot else "on-demand",
+        fee_per_month=float(monthly),
+        fee_per_core_hour=core if step.use_up_to is None else 0.0,
         machines_in_fee=included is not None and included.value is True,
     )
 
@@ -206,7 +233,8 @@ def estimate(
         Of the dice: the same seed draws the same months.
     """
     dice = random.Random(seed)
-    all_ways = ways(directory)
+    hours = core_hours(programme.read_tb, assumptions.numbers["read_speed"].amount.likely)
+    all_ways, unpriced = ways(directory, programme, hours)
     totals: list[list[float]] = [[] for _ in all_ways]
     sums: list[dict[str, float]] = [{} for _ in all_ways]
     units = 0.0
@@ -227,6 +255,7 @@ def estimate(
     return Estimate(
         programme=programme,
         ways=tuple(sorted(costs, key=lambda one: (one.likely.amount, one.way.name))),
+        unpriced=unpriced,
         faults=tuple(_faults(programme, assumptions)),
         lines=tuple(_lines(programme, assumptions)),
     )
@@ -282,7 +311,7 @@ def _compute(way: Way, programme: Programme, month: Mapping[str, float]) -> Iter
             yield "machines", paid * month["core_hour_on_demand"]
         case _ if not way.machines_in_fee:
             yield "machines", paid * month["core_hour_spot"]
-    fee = way.fee_per_month + way.fee_per_person * programme.people + way.fee_per_core_hour * paid
+    fee = way.fee_per_month + way.fee_per_core_hour * paid
     if fee:
         yield "service", fee
 

@@ -14,7 +14,7 @@ from datetime import date
 from decimal import Decimal
 from typing import Any, Protocol
 
-from tradewind.advisor.fact import Fact
+from tradewind.advisor.fact import FEE, Fact, fee_of
 from tradewind.advisor.places import Places
 from tradewind.errors import ConfigError
 
@@ -150,25 +150,21 @@ class OfAnswer:
 
 
 @dataclass(frozen=True, slots=True)
-class Affordable:
-    """The fee alone, by the month and by heads, is within what can be spent."""
+class OfFee:
+    """The fee alone, for as many people as were named, held against something."""
 
-    budget: str
     people: str
+    test: Callable[[Decimal, Decimal], bool]
+    operand: Any
+    by_answer: str
     answers: frozenset[str]
-    facts: frozenset[str] = frozenset({"fee_per_month", "fee_per_person"})
+    facts: frozenset[str] = frozenset({FEE})
 
     def holds(self, facts: Mapping[str, Fact], answers: Answers) -> bool | None:
-        """Return whether it is so; None where nobody knows the fee."""
-        budget, fixed = answers.get(self.budget), facts.get("fee_per_month")
-        if budget is None or fixed is None:
-            return None
-        fee = fixed.value
-        assert isinstance(fee, Decimal)
-        per_person = facts.get("fee_per_person")
-        if per_person is not None and isinstance(per_person.value, Decimal):
-            fee += per_person.value * answers.get(self.people, Decimal(1))
-        return bool(fee <= budget)
+        """Return whether it is so; None where nobody knows the fee for so many."""
+        operand = answers.get(self.by_answer) if self.by_answer else self.operand
+        fee = fee_of(facts, answers.get(self.people))
+        return None if operand is None or fee is None else self.test(fee, operand)
 
 
 Test = Callable[[Fact, Any, OfFact], bool | None]
@@ -221,6 +217,11 @@ FACT_TESTS: dict[str, Test] = {
     "at_least": lambda fact, operand, leaf: _place(fact.value, leaf.order) >= _place(operand, leaf.order),
     # The answer is a step below what is needed, and no further.
     "one_above": lambda fact, operand, leaf: _place(fact.value, leaf.order) <= _place(operand, leaf.order) + 1,
+}
+
+FEE_TESTS: dict[str, Callable[[Decimal, Decimal], bool]] = {
+    "at_most": lambda fee, operand: fee <= operand,
+    "at_least": lambda fee, operand: fee >= operand,
 }
 
 
@@ -287,21 +288,32 @@ class Grammar:
             if part.facts:
                 raise ConfigError(f"{where}: `{word}` stands around a fact; say it the other way round.")
             return (Not if word == "not" else Unless)(part, part.answers)
-        if keys == {"budget", "people"}:
-            names = frozenset({str(table["budget"]), str(table["people"])})
-            if not names <= set(self.questions):
-                raise ConfigError(f"{where}: there is no question {sorted(names - set(self.questions))[0]!r}.")
-            return Affordable(str(table["budget"]), str(table["people"]), names)
+        if "fee_for" in keys and len(keys) == 2:
+            return self._of_fee(table, where)
         if "fact" in keys and len(keys) == 2:
             return self._of_fact(table, where)
         if "answer" in keys and len(keys) == 2:
             return self._of_answer(table, where)
         raise ConfigError(
-            f"{where}: {sorted(keys)} is no expression; it is fact or answer and one test, or all, any, not."
+            f"{where}: {sorted(keys)} is no expression; it is fact, answer or fee_for and one test, or all, any, not."
         )
+
+    def _of_fee(self, table: Mapping[str, Any], where: str) -> OfFee:
+        (key,) = set(table) - {"fee_for"}
+        word = key.removesuffix("_answer")
+        if word not in FEE_TESTS:
+            raise ConfigError(f"{where}: {word!r} is no test of a fee; there are {', '.join(FEE_TESTS)}.")
+        by_answer = str(table[key]) if word != key else ""
+        names = frozenset({str(table["fee_for"]), by_answer} - {""})
+        for name in sorted(names - set(self.questions)):
+            raise ConfigError(f"{where}: there is no question {name!r}.")
+        operand = None if by_answer else value(table[key])
+        return OfFee(str(table["fee_for"]), FEE_TESTS[word], operand, by_answer, names)
 
     def _of_fact(self, table: Mapping[str, Any], where: str) -> OfFact:
         name = str(table["fact"])
+        if name == FEE:
+            raise ConfigError(f"{where}: what {name} is depends on the people; ask it as fee_for.")
         if name not in self.fields:
             raise ConfigError(f"{where}: there is no field {name!r}; fields.toml names those there are.")
         (word,) = set(table) - {"fact"}

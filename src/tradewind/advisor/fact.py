@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
 from enum import StrEnum
 
-Value = bool | int | Decimal | str | date | tuple[str, ...]
+from tradewind.advisor.fee import Fee
+
+Value = bool | int | Decimal | str | date | tuple[str, ...] | Fee
 
 OLD = timedelta(days=730)
 """What a source said longer ago than this may have changed since, however lately it was read."""
@@ -157,6 +160,8 @@ class FieldType(StrEnum):
     DATE = "date"
     PLACES = "places"
     """Countries by their ISO code, groups of countries, or "any"."""
+    FEE = "fee"
+    """A number for everybody, or a list of steps by the number of people."""
 
 
 class Better(StrEnum):
@@ -181,3 +186,18 @@ class Field:
     words: tuple[str, ...] = ()
     """What it may say; empty where anything goes. In this order where the order means something."""
     better: Better = Better.NEITHER
+
+
+FEE = "fee_per_month"
+"""The field that says what so many people pay."""
+
+
+def fee_of(facts: Mapping[str, Fact], people: Decimal | float | None) -> Decimal | None:
+    """Return the least fee in US dollars a month for so many people, without machines; None where nobody knows.
+
+    Where nobody said how many there are, it is what one pays: no group pays less.
+    """
+    fact = facts.get(FEE)
+    if fact is None or not isinstance(fact.value, Fee):
+        return None
+    return fact.value.of(1 if people is None else people)

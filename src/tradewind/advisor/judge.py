@@ -10,7 +10,7 @@ from enum import IntEnum, StrEnum
 from typing import Any
 
 from tradewind.advisor.expression import Expression
-from tradewind.advisor.fact import Fact
+from tradewind.advisor.fact import Fact, fee_of
 from tradewind.advisor.partner import Partner, PartnerKind
 from tradewind.advisor.rules import Doubt, Hurdle, Preference, Rules
 
@@ -105,10 +105,12 @@ def worth(preference: Preference, facts: Mapping[str, Fact], answers: Mapping[st
     """Return what one preference is worth, between 0 and 1; a fact that is unsure or stale counts in part."""
     if preference.scale is not None:
         fact = facts.get(preference.scale.fact)
-        if fact is None or not isinstance(fact.value, Decimal):
+        people = preference.scale.people
+        number = fee_of(facts, answers.get(people)) if people else fact.value if fact is not None else None
+        if fact is None or not isinstance(number, Decimal):
             return UNKNOWN_WORTH
         span = preference.scale.best - preference.scale.worst
-        share = float(min(Decimal(1), max(Decimal(0), (fact.value - preference.scale.worst) / span)))
+        share = float(min(Decimal(1), max(Decimal(0), (number - preference.scale.worst) / span)))
         return _trusted(share, 1.0, fact.trust(today))
     best = 0.0
     for point in preference.points:

@@ -9,6 +9,7 @@ from decimal import Decimal
 from itertools import combinations
 from typing import Any
 
+from tradewind.advisor.fact import fee_of
 from tradewind.advisor.judge import CLOSE, Judgement, Outcome, Standing, judge
 from tradewind.advisor.partner import Partner, PartnerKind
 from tradewind.advisor.rules import Rules
@@ -133,10 +134,4 @@ def _is_anywhere(partner: Partner) -> bool:
 
 def fee(partner: Partner, answers: Mapping[str, Any]) -> Decimal | None:
     """Return the least fee in US dollars a month for as many people as were named; None where nobody knows."""
-    fixed = partner.facts.get("fee_per_month")
-    if fixed is None or not isinstance(fixed.value, Decimal):
-        return None
-    each = partner.facts.get("fee_per_person")
-    if each is None or not isinstance(each.value, Decimal):
-        return fixed.value
-    return fixed.value + each.value * Decimal(answers.get("people", 1))
+    return fee_of(partner.facts, answers.get("people"))

@@ -69,6 +69,10 @@ class Directory:
     def __iter__(self) -> Iterator[Partner]:
         return iter(self.partners)
 
+    def siblings(self, partner: Partner) -> tuple[Partner, ...]:
+        """Return the other partners that are of the same operator."""
+        return tuple(one for one in self.partners if one.operator == partner.operator and one.id != partner.id)
+
     def find(self, name: str) -> Partner:
         """Return the partner of this id or name, in any case.
 

@@ -7,10 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from tradewind.advisor.number import ungrouped
 from tradewind.errors import BadRequest
 
 TERABYTES = {"GB": 0.001, "TB": 1.0, "PB": 1000.0}
 QUANTITY = re.compile(r"^\s*([\d.,]+)(?:\s*(?:to|-|–)\s*([\d.,]+))?\s*([A-Za-z]+(?:/[a-z]+)?)\s*$")
+NUMBER = re.compile(r"\d+(?:\.\d*)?|\.\d+", re.ASCII)
 SPREAD = 1.5
 """A number that is given alone may be off by this factor, either way: nobody knows next month."""
 EXAMPLE = """\
@@ -114,13 +116,21 @@ def _amount(where: str, said: Any, units: Mapping[str, float]) -> Amount:
     low, high, unit = found.groups()
     if unit not in units:
         raise BadRequest(f"{where} is in {unit!r}, and is to be in {wanted}.")
-    try:
-        first = float(low.replace(",", "")) * units[unit]
-        last = float(high.replace(",", "")) * units[unit] if high else None
-    except ValueError:
-        raise BadRequest(f"{where} is {said!r}: that is no number.") from None
+    first = _number(f"{where} is {said!r}", low) * units[unit]
+    last = _number(f"{where} is {said!r}", high) * units[unit] if high else None
     if last is None:
         return about(first)
     if last < first:
         raise BadRequest(f"{where} is {said!r}: the first number is the smaller one.")
     return Amount(least=first, likely=(first + last) / 2, most=last)
+
+
+def _number(where: str, said: str) -> float:
+    """Return a number that somebody wrote."""
+    try:
+        plain = ungrouped(said)
+    except ValueError as error:
+        raise BadRequest(f"{where}: {error}.") from None
+    if not NUMBER.fullmatch(plain):
+        raise BadRequest(f"{where}: {said} is no number.")
+    return float(plain)

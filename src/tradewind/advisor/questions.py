@@ -10,6 +10,7 @@ from decimal import Decimal, InvalidOperation
 from enum import StrEnum
 from typing import Any
 
+from tradewind.advisor.number import ungrouped
 from tradewind.advisor.partner import Directory
 from tradewind.advisor.places import Places
 from tradewind.errors import BadRequest, ConfigError, NotFound
@@ -241,8 +242,8 @@ def plain_number(said: Any) -> Decimal | None:
     if isinstance(said, bool):
         return None
     try:
-        number = Decimal(str(said).replace(",", "").strip())
-    except InvalidOperation:
+        number = Decimal(ungrouped(str(said).strip()))
+    except (InvalidOperation, ValueError):
         return None
     exponent = number.as_tuple().exponent
     if not isinstance(exponent, int) or exponent < -FINEST or not 0 <= number <= MOST:
@@ -253,6 +254,10 @@ def plain_number(said: Any) -> Decimal | None:
 def _number(question: Question, said: Any) -> Decimal:
     number = plain_number(said)
     if number is None:
+        try:
+            ungrouped(said.strip() if isinstance(said, str) else "")
+        except ValueError as error:
+            raise BadRequest(f"{question.id}: {said!r}: {error}.") from None
         raise BadRequest(f"{question.id}: {said!r} is no number of {question.unit}; give one like 250, from 0 up.")
     return number
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from tradewind.advisor.expression import value
 from tradewind.advisor.fact import Better, Confidence, Fact, Field, FieldType, Kind, Source, Value
+from tradewind.advisor.fee import read_fee
 from tradewind.advisor.partner import Partner, PartnerKind, Remark
 from tradewind.advisor.places import Places
 from tradewind.advisor.questions import Question, QuestionType
@@ -182,7 +183,11 @@ class Reader:
         if not isinstance(table, dict) or "value" not in table:
             fault(f"{key} has no value; leave the fact out where it is unknown.")
             return None
-        read = value(table["value"])
+        try:
+            read = read_fee(table["value"]) if field.type is FieldType.FEE else value(table["value"])
+        except ValueError as error:
+            fault(f"{key} is {table['value']!r}: {error}")
+            return None
         for said in _wrong(field, read, self.places):
             fault(f"{key} is {table['value']!r}: {said}")
             return None
@@ -252,6 +257,8 @@ def _wrong(field: Field, read: Any, places: Places) -> list[str]:
             return [] if isinstance(read, bool) else ["it is to be true or false."]
         case FieldType.NUMBER:
             return [] if isinstance(read, Decimal) and read >= 0 else ["it is to be a number from 0 up."]
+        case FieldType.FEE:
+            return []  # it was read by its own grammar
         case FieldType.TEXT:
             return [] if isinstance(read, str) and read else ["it is to be text."]
         case FieldType.DATE:

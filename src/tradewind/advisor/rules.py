@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import Any, TypeVar
 
 from tradewind.advisor.expression import ALWAYS, Expression, Grammar
+from tradewind.advisor.fact import FEE
 from tradewind.errors import BadRequest, ConfigError
 
 R = TypeVar("R")
@@ -79,6 +80,8 @@ class Scale:
     """A number of a fact, from the worst to the best."""
 
     fact: str
+    people: str
+    """Of a fee: the question how many pay it; empty for other facts."""
     worst: Decimal
     best: Decimal
 
@@ -102,7 +105,8 @@ class Preference:
     def answers(self) -> frozenset[str]:
         """The questions it reads."""
         read = frozenset().union(*(point.test.answers for point in self.points))
-        return self.when.answers | read | ({self.question} if self.question else frozenset())
+        people = self.scale.people if self.scale else ""
+        return self.when.answers | read | (frozenset({self.question, people}) - {""})
 
     @property
     def facts(self) -> frozenset[str]:
@@ -219,8 +223,12 @@ def read_rules(tables: Mapping[str, Any], grammar: Grammar) -> Rules:
         if question and set(by) - set(grammar.questions.get(question, ())):
             raise ConfigError(f"{where}: {question!r} isn't answered with {sorted(by)}.")
         scale = table.pop("scale", None)
-        if scale and scale["fact"] not in grammar.fields:
-            raise ConfigError(f"{where}: there is no field {scale['fact']!r}.")
+        people = str(scale.get("fee_for", "")) if scale else ""
+        fact = FEE if people else str(scale["fact"]) if scale else ""
+        if scale and fact not in grammar.fields:
+            raise ConfigError(f"{where}: there is no field {fact!r}.")
+        if people and people not in grammar.questions:
+            raise ConfigError(f"{where}: there is no question {people!r}.")
         return Preference(
             id=table.pop("id"),
             label=table.pop("label"),
@@ -232,7 +240,7 @@ def read_rules(tables: Mapping[str, Any], grammar: Grammar) -> Rules:
                 Point(worth=float(point["worth"]), test=grammar.read(point["if"], where))
                 for point in table.pop("points", [])
             ),
-            scale=Scale(fact=scale["fact"], worst=Decimal(scale["worst"]), best=Decimal(scale["best"]))
+            scale=Scale(fact=fact, people=people, worst=Decimal(scale["worst"]), best=Decimal(scale["best"]))
             if scale
             else None,
         )

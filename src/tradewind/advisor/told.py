@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 from tradewind.advisor.fact import Fact, Value
+from tradewind.advisor.fee import Fee
 from tradewind.advisor.judge import Reason
 from tradewind.advisor.match import Advice
 from tradewind.advisor.pairs import Pair
@@ -26,6 +27,8 @@ def told_value(value: Value | None) -> Any:
     match value:
         case tuple():
             return list(value)
+        case Fee():
+            return told_value(value.steps[0].fixed) if value.is_flat else value.tables()
         case Decimal():
             return int(value) if value == value.to_integral_value() else f"{value:f}"
         case date():

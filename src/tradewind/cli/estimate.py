@@ -78,6 +78,9 @@ def _print(console: Console, result: Estimate, payers: tuple[Recommendation, ...
             table.add_row(cost.way.name, f"{cost.likely.amount:,.0f}", interval, bar, _shares(cost))
     console.print(table)
     _print_prices(console, result, shelf, today)
+    for name in result.unpriced:
+        people = f"{result.programme.people:,} people"
+        console.print(f"  {name}: what {people} would pay isn't known here; ask", style="bright_black")
     console.print(Text("\nThe sum, for ephemeral clusters on spot", style="bold"))
     for line in result.lines:
         console.print(f"  {line.says} = {line.result:,.2f} {line.unit}", soft_wrap=True)
@@ -129,6 +132,7 @@ def _told(result: Estimate, payers: tuple[Recommendation, ...]) -> dict[str, Any
             }
             for cost in result.ways
         ],
+        "price_unknown_for_so_many": list(result.unpriced),
         "lines": [{"says": line.says, "result": round(line.result, 4), "unit": line.unit} for line in result.lines],
         "faults": [
             {"says": one.fault.says, "adds": str(one.adds.amount), "source": one.fault.source.code}

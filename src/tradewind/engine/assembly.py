@@ -12,6 +12,7 @@ from pathlib import Path
 from tradewind.config import Settings, cache_directory
 from tradewind.engine.access.asker import Asker
 from tradewind.engine.access.identity import installation, is_dead, new_id, this_process
+from tradewind.engine.access.members import Members
 from tradewind.engine.access.people import People
 from tradewind.engine.clock import Clock, SteadyClock
 from tradewind.engine.clusters import Clusters
@@ -28,6 +29,7 @@ from tradewind.engine.rounds.rounds import Rounds
 from tradewind.engine.spending.accounts import Accounts
 from tradewind.engine.spending.budgets import Budgets
 from tradewind.engine.tidying import Tidying
+from tradewind.engine.verbs import Verbs
 from tradewind.errors import StoreError
 from tradewind.model.cluster import ClusterStatus, Intent, StopReason
 from tradewind.model.people import Caller, MemberRole
@@ -43,17 +45,19 @@ INSTALLATION = "installation"
 class Assembly:
     """What runs on an engine's event loop."""
 
-    clusters: Clusters
-    deposits: Deposits
-    records: Records
+    verbs: Verbs
+    """Answered for the caller that it was put together for."""
+    verbs_of: Callable[[Asker], Verbs]
     engine: Engine
     store: Store
     link: AgentLink
     clock: Clock
     people: People
-    budgets: Budgets
-    environments: Environments
     poster: HttpPoster
+
+    def as_(self, caller: Caller, request_id: str | None = None) -> Verbs:
+        """Return the verbs, answered for ``caller``; the audit log names the request."""
+        return self.verbs_of(Asker(self.store, self.clock, caller, request_id))
 
     async def aclose(self, *, hand_over: bool = False) -> None:
         """Stop looking after clusters and close the store; clusters stay.
@@ -108,7 +112,7 @@ class Means:
     installation: str
     """What all that it launches is marked with."""
     caller: Caller
-    """For whom its verbs answer, until it is told otherwise."""
+    """For whom its verbs answer, where nobody else is named."""
     offered: Callable[[str], Provider] | None = None
     """As ``provider_of``, for what is new: raises BadRequest for what people may run nothing on. None: all alike."""
     sweeps: tuple[str, ...] = ()
@@ -141,50 +145,65 @@ def put_together(means: Means) -> Assembly:
         keeps_alive=means.keeps_alive,
     )
     settings = means.settings
-    private_addresses = settings.webhooks.private_addresses
-    poster = HttpPoster(private_addresses=private_addresses)
+    poster = HttpPoster(private_addresses=settings.webhooks.private_addresses)
     accounts = Accounts(store=store, clock=clock, holder=rounds.holder, mails=settings.mail.host is not None)
     delivery = Delivery(store=store, clock=clock, mail=settings.mail, poster=poster)
     tidying = Tidying(store=store, clock=clock, cache=cache_directory(), installation=means.installation)
     chores = (("accounts", accounts.look_at_all), ("delivery", delivery.deliver_all), ("tidying", tidying.tidy))
     engine = Engine(rounds, store, clock, chores=chores)
     accounts.poke = engine.poke
-    asker = Asker(store, clock, means.caller)
-    deposits = Deposits(rounds.depots, means.offered or means.provider_of, asker)
-    clusters = Clusters(
-        engine,
-        store,
-        clock,
-        means.provider_of,
-        asker=asker,
-        deposits=deposits,
-        peeks=Peeks(store, link, clock),
-        offered=means.offered,
-        new_id=new_id,
-        new_token=lambda: secrets.token_urlsafe(32),
-    )
-    people = People(store, clock, means.settings, new_id=new_id)
-    budgets = Budgets(
-        store,
-        clock,
-        caller=means.caller,
-        new_id=new_id,
-        new_token=lambda: secrets.token_urlsafe(32),
-        private_addresses=private_addresses,
-    )
+    verbs_of = _verbs_on(engine, link, means)
     return Assembly(
-        clusters=clusters,
-        deposits=deposits,
-        records=Records(store, clock, asker),
+        verbs=verbs_of(Asker(store, clock, means.caller)),
+        verbs_of=verbs_of,
         engine=engine,
         store=store,
         link=link,
         clock=clock,
-        people=people,
-        budgets=budgets,
-        environments=Environments(store, clock, caller=means.caller),
+        people=People(store, clock, settings, new_id=new_id),
         poster=poster,
     )
+
+
+def _verbs_on(engine: Engine, link: AgentLink, means: Means) -> Callable[[Asker], Verbs]:
+    """Return what makes the verbs of an engine for one who asks."""
+    store, clock = means.store, means.clock
+    offered = means.offered or means.provider_of
+    peeks = Peeks(store, link, clock)
+
+    def new_token() -> str:
+        return secrets.token_urlsafe(32)
+
+    def verbs_of(asker: Asker) -> Verbs:
+        deposits = Deposits(engine.rounds.depots, offered, asker)
+        return Verbs(
+            clusters=Clusters(
+                engine,
+                store,
+                clock,
+                means.provider_of,
+                asker=asker,
+                deposits=deposits,
+                peeks=peeks,
+                offered=offered,
+                new_id=new_id,
+                new_token=new_token,
+            ),
+            records=Records(store, clock, asker),
+            budgets=Budgets(
+                store,
+                clock,
+                asker=asker,
+                new_id=new_id,
+                new_token=new_token,
+                private_addresses=means.settings.webhooks.private_addresses,
+            ),
+            environments=Environments(store, clock, asker),
+            deposits=deposits,
+            members=Members(store.people, clock, asker, new_id=new_id),
+        )
+
+    return verbs_of
 
 
 async def inherit(store: Store, clock: Clock) -> None:

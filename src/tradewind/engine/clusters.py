@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from copy import copy
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Self
 
 from tradewind.boot.process import KeyPair
 from tradewind.boot.tls import Authority
@@ -28,7 +26,6 @@ from tradewind.model.environment import Environment, equipment
 from tradewind.model.events import Event
 from tradewind.model.exchange import ClusterNews
 from tradewind.model.instance import Instance
-from tradewind.model.people import Caller
 from tradewind.model.secret import Secret
 from tradewind.model.status import StatusPage
 from tradewind.model.views import Check, ClusterView, DryRun
@@ -78,13 +75,6 @@ class Clusters:
         self._offered = offered or provider_of
         self._new_id = new_id
         self._new_token = new_token
-
-    def as_(self, caller: Caller, request_id: str | None = None) -> Self:
-        """Return the same verbs, answered for ``caller``; the audit log names the request."""
-        other = copy(self)
-        other._asker = self._asker.as_(caller, request_id)
-        other._deposits = self._deposits.as_(caller, request_id)
-        return other
 
     async def dry_run(self, spec: ClusterSpec) -> DryRun:
         """Return what :meth:`create` would launch."""

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from copy import copy
 from dataclasses import replace
-from typing import Self
 
 from tradewind.engine.access.asker import Asker
 from tradewind.engine.depot import Depot, Depots
 from tradewind.errors import BadRequest, ConfigError, MissingExtra, Unavailable
 from tradewind.model.environment import Environment
 from tradewind.model.exchange import Deposit, NewDeposit, Upload
-from tradewind.model.people import Caller
 from tradewind.planning.access import Action
 from tradewind.planning.wishes import check_artifacts, check_keepable
 from tradewind.providers.base import Provider
@@ -31,12 +28,6 @@ class Deposits:
         self._depots = depots
         self._offered = offered
         self._asker = asker
-
-    def as_(self, caller: Caller, request_id: str | None = None) -> Self:
-        """Return the same, for ``caller``; the audit log names the request."""
-        other = copy(self)
-        other._asker = self._asker.as_(caller, request_id)
-        return other
 
     async def deposit(self, wanted: NewDeposit) -> Deposit:
         """Return where files may be put that machines of clusters on a provider are to fetch.

@@ -5,16 +5,15 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Sequence
-from copy import copy
 from dataclasses import replace
 
+from tradewind.engine.access.asker import Asker
 from tradewind.engine.clock import Clock
-from tradewind.errors import BadRequest, Forbidden, NotFound
+from tradewind.errors import BadRequest, NotFound
 from tradewind.model.environment import Environment, seal
 from tradewind.model.exchange import MadeEnvironment, NewEnvironment
 from tradewind.model.named import EnvironmentVersion, NamedEnvironment, content_of
-from tradewind.model.people import Caller
-from tradewind.planning.access import Action, may, refusal
+from tradewind.planning.access import Action
 from tradewind.planning.addresses import check_addresses
 from tradewind.planning.names import environment_name, image_name, short_text
 from tradewind.planning.wishes import check_keepable, check_software
@@ -35,32 +34,24 @@ _PYTHON = re.compile(r"3\.[0-9]{1,3}(\.[0-9]{1,3}[a-z0-9+]*)?\Z")
 class Environments:
     """Answers who is allowed to ask. It keeps values and runs nothing: whoever makes one has locked it already."""
 
-    def __init__(self, store: Store, clock: Clock, *, caller: Caller) -> None:
+    def __init__(self, store: Store, clock: Clock, asker: Asker) -> None:
         self._store = store
         self._clock = clock
-        self._caller = caller
+        self._asker = asker
 
-    def as_(self, caller: Caller) -> Environments:
-        """Return the same verbs, answered for ``caller``."""
-        other = copy(self)
-        other._caller = caller
-        return other
-
-    async def list(self, name: str | None = None) -> Sequence[EnvironmentVersion]:
+    async def environments(self, name: str | None = None) -> Sequence[EnvironmentVersion]:
         """Return the newest version of each, or with ``name`` all of it, the newest first. Raises NotFound."""
-        self._refuse_unless(Action.SEE_WORKSPACE)
+        self._asker.refuse_unless(Action.SEE_WORKSPACE)
         if name is None:
-            return await self._store.environments.newest(self._caller.workspace)
-        return await self._store.environments.versions(self._caller.workspace, _possible(name))
+            return await self._store.environments.newest(self._asker.workspace)
+        return await self._store.environments.versions(self._asker.workspace, _possible(name))
 
-    async def get(self, name: str, version: int | None = None) -> NamedEnvironment:
+    async def environment(self, name: str, version: int | None = None) -> NamedEnvironment:
         """Return a version, or with None the newest. Raises NotFound."""
-        self._refuse_unless(Action.SEE_WORKSPACE)
-        return await self._store.environments.get(self._caller.workspace, _possible(name, version), version)
+        self._asker.refuse_unless(Action.SEE_WORKSPACE)
+        return await self._store.environments.get(self._asker.workspace, _possible(name, version), version)
 
-    async def create(
-        self, wanted: NewEnvironment, *, request_id: str | None = None, once: Once | None = None
-    ) -> MadeEnvironment:
+    async def create_environment(self, wanted: NewEnvironment, *, once: Once | None = None) -> MadeEnvironment:
         """Give software a name, asked for ``once``; the content that the newest version has makes no new one.
 
         Raises
@@ -70,16 +61,16 @@ class Environments:
         Forbidden
             This caller may not.
         """
-        self._refuse_unless(Action.CREATE_ENVIRONMENT)
+        self._asker.refuse_unless(Action.CREATE_ENVIRONMENT)
         # Eight platforms of a thousand packages are a tenth of a second and more, in which nobody else got an answer.
         named = await asyncio.to_thread(self._checked, wanted)
-        return await self._store.environments.add(named, self._by(request_id), once)
+        return await self._store.environments.add(named, self._by(), once)
 
-    async def delete(self, name: str, version: int | None = None, *, request_id: str | None = None) -> None:
+    async def delete_environment(self, name: str, version: int | None = None) -> None:
         """Delete a version, or with None all of it. Raises NotFound; NameTaken while live clusters run it."""
-        self._refuse_unless(Action.DELETE_ENVIRONMENT)
+        self._asker.refuse_unless(Action.DELETE_ENVIRONMENT)
         name, now = _possible(name, version), self._clock.now()
-        await self._store.environments.delete(self._caller.workspace, name, version, now, self._by(request_id))
+        await self._store.environments.delete(self._asker.workspace, name, version, now, self._by())
 
     def _checked(self, wanted: NewEnvironment) -> NamedEnvironment:
         """Return what is to be kept, its version still open. Raises BadRequest."""
@@ -88,14 +79,14 @@ class Environments:
         environments = tuple(as_ours(one) for one in wanted.environments)
         image = image_name(wanted.image) if wanted.image else ""
         _check(name, environments, image)
-        if self._is_shared:
+        if self._asker.is_from_afar:
             _refuse_files(name, environments)
         return NamedEnvironment(
-            workspace=self._caller.workspace,
+            workspace=self._asker.workspace,
             name=name,
             version=0,
             created_at=self._clock.now(),
-            created_by=self._caller.user,
+            created_by=self._asker.caller.user,
             content_hash=content_of(environments, image),
             environments=environments,
             image=image,
@@ -103,20 +94,9 @@ class Environments:
             note=short_text(wanted.note, "the note"),
         )
 
-    @property
-    def _is_shared(self) -> bool:
-        """Whether who asks may be on another machine; an engine of one's own has no users."""
-        return bool(self._caller.user_id)
-
-    def _by(self, request_id: str | None) -> By | None:
+    def _by(self) -> By | None:
         """Return whose hand it is for the audit log; None for an engine of one's own: there is nobody to ask."""
-        if not self._is_shared:
-            return None
-        return By(user=self._caller.user, at=self._clock.now(), request_id=request_id)
-
-    def _refuse_unless(self, action: Action) -> None:
-        if not may(self._caller, action):
-            raise Forbidden(refusal(self._caller, action))
+        return self._asker.by() if self._asker.is_from_afar else None
 
 
 def as_ours(environment: Environment) -> Environment:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence, Set
-from copy import copy
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from typing import Self
 
 from tradewind.engine.access.asker import Asker
 from tradewind.engine.clock import Clock
@@ -15,7 +13,6 @@ from tradewind.errors import BadRequest
 from tradewind.model.cluster import Cluster
 from tradewind.model.computation import Computation, Insight
 from tradewind.model.export import Format
-from tradewind.model.people import Caller
 from tradewind.model.usage import CostLine, Receipt, Usage
 from tradewind.planning import meter
 from tradewind.planning.access import Action
@@ -35,12 +32,6 @@ class Records:
         self._store = store
         self._clock = clock
         self._asker = asker
-
-    def as_(self, caller: Caller, request_id: str | None = None) -> Self:
-        """Return the same verbs, answered for ``caller``; the audit log names the request."""
-        other = copy(self)
-        other._asker = self._asker.as_(caller, request_id)
-        return other
 
     async def computations(
         self, cluster_id: str | None = None, *, limit: int = 100, cursor: str | None = None

@@ -29,38 +29,20 @@ if TYPE_CHECKING:
     from tradewind.engine.assembly import Assembly
     from tradewind.engine.clusters import Clusters
     from tradewind.engine.deposits import Deposits
+    from tradewind.engine.environments import Environments
     from tradewind.engine.records import Records
+    from tradewind.engine.spending.budgets import Budgets
 
-    class Verbs(Clusters, Deposits, Records):
-        """What the type checker knows of them."""
+    class Answers(Clusters, Records, Budgets, Environments, Deposits):
+        """What the type checker knows of the verbs."""
 else:
-    Verbs = object  # the real ones are imported on the engine's thread, and found by __getattr__
+    Answers = object  # the real ones are imported on the engine's thread, and found by __getattr__
 
 log = logging.getLogger("tradewind")
 T = TypeVar("T")
-ELSEWHERE = {
-    "deposit": ("deposits", "deposit"),
-    "computations": ("records", "computations"),
-    "computation": ("records", "computation"),
-    "insights": ("records", "insights"),
-    "usage": ("records", "usage"),
-    "receipt": ("records", "receipt"),
-    "export": ("records", "export"),
-    "budgets": ("budgets", "list"),
-    "set_budget": ("budgets", "set"),
-    "remove_budget": ("budgets", "remove"),
-    "webhooks": ("budgets", "webhooks"),
-    "add_webhook": ("budgets", "add_webhook"),
-    "remove_webhook": ("budgets", "remove_webhook"),
-    "environments": ("environments", "list"),
-    "environment": ("environments", "get"),
-    "create_environment": ("environments", "create"),
-    "delete_environment": ("environments", "delete"),
-}
-"""Who answers which verb, and its name there; all others are of clusters."""
 
 
-class Solo(Verbs):
+class Solo(Answers):
     """An engine, its store and its thread. Every verb of an assembly, awaitable on any event loop."""
 
     def __init__(self, settings: Settings, *, looks_after: bool = True) -> None:
@@ -103,14 +85,13 @@ class Solo(Verbs):
         asyncio.run_coroutine_threadsafe(hint, self._loop).add_done_callback(_note_fault)
 
     def __getattr__(self, verb: str) -> Any:
-        """Return ``verb`` of who answers it, to be awaited on the caller's loop."""
+        """Return the verb of this name, to be awaited on the caller's loop."""
         if verb.startswith("_"):
             raise AttributeError(verb)
 
         async def call(*args: Any, **kwargs: Any) -> Any:
             opened = await asyncio.wrap_future(self._opened)
-            who, name = ELSEWHERE.get(verb, ("clusters", verb))
-            answer: Coroutine[Any, Any, Any] = getattr(getattr(opened, who), name)(*args, **kwargs)
+            answer = opened.verbs.named(verb)(*args, **kwargs)
             return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(answer, self._loop))
 
         return call

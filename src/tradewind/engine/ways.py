@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import ast
-import inspect
 from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
 from datetime import timedelta
-from functools import cache
 from typing import Any, get_args, get_type_hints
 
 from tradewind.advisor.freedom.move import Setting, Way
 from tradewind.config import Settings
+from tradewind.config.meanings import meanings
 from tradewind.errors import MissingExtra, NotFound
 from tradewind.providers.base import Capabilities
 from tradewind.providers.registry import PROVIDERS, find_provider
@@ -69,7 +67,7 @@ def way(name: str, settings: Settings, *, through: str = "") -> Way:
 def _setting(settings: Settings, name: str) -> Setting:
     return Setting(
         key=name,
-        meaning=_docs(Settings).get(name, ""),
+        meaning=meanings(Settings)[name],
         is_needed=True,
         is_given=bool(getattr(settings, name)),
     )
@@ -79,35 +77,22 @@ def _settings_of(table: Any, path: str) -> Iterator[Setting]:
     """Yield the settings of a provider's table; of a list of tables those of each."""
     if not is_dataclass(table) or isinstance(table, type):
         return
-    hints, docs = get_type_hints(type(table)), _docs(type(table))
+    hints, docs = get_type_hints(type(table)), meanings(type(table))
     for one in fields(table):
         value = getattr(table, one.name)
         item = next(iter(get_args(hints[one.name])), None)
         if isinstance(item, type) and is_dataclass(item):
-            inner = _docs(item)
+            inner = meanings(item)
             for below in fields(item):
-                if _is_needed(inner.get(below.name, "")):
+                if _is_needed(inner[below.name]):
                     meaning = inner[below.name]
                     key = f"{path}.{one.name}[].{below.name}"
                     yield Setting(key=key, meaning=meaning, is_needed=True, is_given=bool(value))
         else:
-            meaning = docs.get(one.name, "")
+            meaning = docs[one.name]
             given = value != one.default
             yield Setting(key=f"{path}.{one.name}", meaning=meaning, is_needed=_is_needed(meaning), is_given=given)
 
 
 def _is_needed(meaning: str) -> bool:
     return "must be given" in meaning
-
-
-@cache
-def _docs(kind: type) -> dict[str, str]:
-    """Return the docstring under each field, which Python itself doesn't keep."""
-    body = ast.parse(inspect.cleandoc(inspect.getsource(kind))).body[0]
-    assert isinstance(body, ast.ClassDef)
-    found = {}
-    for field, text in zip(body.body, body.body[1:], strict=False):
-        match field, text:
-            case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(doc))):
-                found[name] = " ".join(doc.split())
-    return found

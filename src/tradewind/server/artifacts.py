@@ -12,4 +12,4 @@ table = Table("artifacts")
 @table.on("POST", "/workspaces/{workspace}/artifacts", body=NewDeposit, answer=Deposit, problems=(BadRequest,))
 async def deposit(asked: Asked[NewDeposit, Nothing]) -> Deposit:
     """Tell where files of one's own code may be put, by addresses signed for a quarter of an hour; changes nothing."""
-    return await asked.deposits.deposit(asked.body)
+    return await asked.verbs.deposits.deposit(asked.body)

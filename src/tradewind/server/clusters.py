@@ -85,7 +85,7 @@ class Lines:
 async def list_all(asked: Asked[Nothing, Which]) -> Page[ClusterView]:
     """List clusters, newest first."""
     limit = within(asked.query.limit, "limit", MOST_ITEMS)
-    found = await asked.clusters.list_clusters(live=asked.query.live, limit=limit, cursor=asked.query.cursor)
+    found = await asked.verbs.clusters.list_clusters(live=asked.query.live, limit=limit, cursor=asked.query.cursor)
     return Page(items=found, next=found.next)
 
 
@@ -100,7 +100,7 @@ async def list_all(asked: Asked[Nothing, Which]) -> Page[ClusterView]:
 )
 async def create(asked: Asked[NewCluster, Nothing]) -> Cluster:
     """Write a cluster down and start it; answers at once."""
-    cluster = await asked.clusters.create(asked.body.spec, environment=asked.body.environment, once=asked.once)
+    cluster = await asked.verbs.clusters.create(asked.body.spec, environment=asked.body.environment, once=asked.once)
     about(cluster=cluster.id)
     return cluster
 
@@ -110,14 +110,14 @@ async def create(asked: Asked[NewCluster, Nothing]) -> Cluster:
 )
 async def dry_run(asked: Asked[Wish, Nothing]) -> DryRun:
     """Tell what a cluster would be, and what it would cost; changes nothing."""
-    return await asked.clusters.dry_run(asked.body.spec)
+    return await asked.verbs.clusters.dry_run(asked.body.spec)
 
 
 @table.on("GET", ONE, query=Living, answer=Cluster, problems=(NotFound,))
 async def find(asked: Asked[Nothing, Living]) -> Cluster:
     """Return the newest cluster of this name or id."""
     name = asked.path("cluster")
-    found = await asked.clusters.find(name, live=asked.query.live)
+    found = await asked.verbs.clusters.find(name, live=asked.query.live)
     if found is None:
         raise NotFound(f"there is no {'live ' if asked.query.live else ''}cluster {name!r} in this workspace")
     return found
@@ -128,11 +128,11 @@ async def view(asked: Asked[Nothing, Newer]) -> ClusterView:
     """Return all there is to show of a cluster; waits for news if told to."""
     cluster_id, newer = _cluster(asked), asked.query
     if newer.after_revision is None or not newer.timeout_s > 0:
-        return await asked.clusters.view(cluster_id)
+        return await asked.verbs.clusters.view(cluster_id)
     wait_s = min(newer.timeout_s, LONGEST_POLL_S)
     asked.request.app.state.streams.enter(asked.signed.user.id)
     try:
-        changed = asyncio.ensure_future(asked.clusters.wait_changed(cluster_id, newer.after_revision, wait_s))
+        changed = asyncio.ensure_future(asked.verbs.clusters.wait_changed(cluster_id, newer.after_revision, wait_s))
         ending = asyncio.ensure_future(asked.request.app.state.ending.wait())
         try:
             # A server that ends answers those who wait at once: they ask again, and reach another.
@@ -141,7 +141,7 @@ async def view(asked: Asked[Nothing, Newer]) -> ClusterView:
             caller = await auth.caller_now(asked.request, asked.caller.workspace)
             if changed.done() and caller == asked.caller:
                 return await changed
-            return await asked.assembly.clusters.as_(caller).view(cluster_id)
+            return await asked.assembly.as_(caller).clusters.view(cluster_id)
         finally:
             changed.cancel()
             ending.cancel()
@@ -152,26 +152,26 @@ async def view(asked: Asked[Nothing, Newer]) -> ClusterView:
 @table.on("PUT", ONE + "/scaling", body=Resize, problems=(BadRequest, NotFound, OverBudget, Unavailable))
 async def scale(asked: Asked[Resize, Nothing]) -> None:
     """Change how many workers are wanted, and which ones shall leave."""
-    await asked.clusters.scale(_cluster(asked), asked.body.scaling, dismiss=asked.body.dismiss)
+    await asked.verbs.clusters.scale(_cluster(asked), asked.body.scaling, dismiss=asked.body.dismiss)
 
 
 @table.on("PUT", ONE + "/environment", body=NewSoftware, problems=(BadRequest, NotFound))
 async def set_environment(asked: Asked[NewSoftware, Nothing]) -> None:
     """Change what software the workers are to have; those that were started with another are replaced."""
     body = asked.body
-    await asked.clusters.set_environment(_cluster(asked), body.environment, compiled=body.compiled)
+    await asked.verbs.clusters.set_environment(_cluster(asked), body.environment, compiled=body.compiled)
 
 
 @table.on("DELETE", ONE, query=Why, status=204, problems=(NotFound,))
 async def stop(asked: Asked[Nothing, Why]) -> None:
     """Ask for the end of a cluster; answers at once, and one that has stopped is a success."""
-    await asked.clusters.stop(_cluster(asked), asked.query.detail[:500])
+    await asked.verbs.clusters.stop(_cluster(asked), asked.query.detail[:500])
 
 
 @table.on("POST", ONE + "/keys", answer=Keys, problems=(NotFound,))
 async def keys(asked: Asked[Nothing, Nothing]) -> Keys:
     """Make a client's keys for a live cluster. They let one run code on it as its owner."""
-    pair = await asked.clusters.keys(_cluster(asked))
+    pair = await asked.verbs.clusters.keys(_cluster(asked))
     return Keys(authority=pair.authority, certificate=pair.certificate, key=pair.key.reveal())
 
 
@@ -179,7 +179,7 @@ async def keys(asked: Asked[Nothing, Nothing]) -> Keys:
 async def events(asked: Asked[Nothing, After]) -> Page[JournalLine]:
     """Return the journal of a cluster, oldest first."""
     after = within(asked.query.after, "after", 2**62, least=0)
-    lines = await asked.clusters.events(_cluster(asked), after=after)
+    lines = await asked.verbs.clusters.events(_cluster(asked), after=after)
     return Page(items=tuple(JournalLine(seq=seq, event=event) for seq, event in lines))
 
 
@@ -187,7 +187,7 @@ async def events(asked: Asked[Nothing, After]) -> Page[JournalLine]:
 async def logs(asked: Asked[Nothing, Lines]) -> Page[InstanceLog]:
     """Return the last lines of every instance, the dead included where they are kept."""
     lines = within(asked.query.lines, "lines", MOST_LINES)
-    found = await asked.clusters.logs(_cluster(asked), lines=lines)
+    found = await asked.verbs.clusters.logs(_cluster(asked), lines=lines)
     return Page(items=tuple(InstanceLog(instance=instance, lines=tuple(text)) for instance, text in found))
 
 
@@ -195,20 +195,20 @@ async def logs(asked: Asked[Nothing, Lines]) -> Page[InstanceLog]:
 async def computations(asked: Asked[Nothing, Some]) -> Page[Computation]:
     """List the computations of a cluster, newest first."""
     limit = within(asked.query.limit, "limit", MOST_ITEMS)
-    found = await asked.records.computations(_cluster(asked), limit=limit, cursor=asked.query.cursor)
+    found = await asked.verbs.records.computations(_cluster(asked), limit=limit, cursor=asked.query.cursor)
     return Page(items=found, next=found.next)
 
 
 @table.on("GET", ONE + "/insights", answer=Page[Insight], problems=(NotFound,))
 async def insights(asked: Asked[Nothing, Nothing]) -> Page[Insight]:
     """Return what could be better, the largest saving first."""
-    return Page(items=tuple(await asked.records.insights(_cluster(asked))))
+    return Page(items=tuple(await asked.verbs.records.insights(_cluster(asked))))
 
 
 @table.on("GET", ONE + "/receipt", answer=Receipt, problems=(NotFound,))
 async def receipt(asked: Asked[Nothing, Nothing]) -> Receipt:
     """Return what a cluster cost up to now."""
-    return await asked.records.receipt(_cluster(asked))
+    return await asked.verbs.records.receipt(_cluster(asked))
 
 
 def within(number: int, name: str, most: int, *, least: int = 1) -> int:

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tradewind.engine.environments import Environments
 from tradewind.errors import BadRequest, NameTaken, NotFound
 from tradewind.model.exchange import MadeEnvironment, NewEnvironment, Page
 from tradewind.model.named import EnvironmentVersion, NamedEnvironment
-from tradewind.server.context import request_id
 from tradewind.server.operation import Asked, Nothing, Table
 from tradewind.store.environments import MOST_BYTES
 
@@ -37,7 +35,7 @@ class Version:
 @table.on("GET", ALL, query=Named, answer=Page[EnvironmentVersion], problems=(NotFound,))
 async def list_all(asked: Asked[Nothing, Named]) -> Page[EnvironmentVersion]:
     """List the newest version of each named environment, or all versions of one."""
-    return Page(items=tuple(await _environments(asked).list(asked.query.name)))
+    return Page(items=tuple(await asked.verbs.environments.environments(asked.query.name)))
 
 
 @table.on(
@@ -52,20 +50,16 @@ async def list_all(asked: Asked[Nothing, Named]) -> Page[EnvironmentVersion]:
 )
 async def create(asked: Asked[NewEnvironment, Nothing]) -> MadeEnvironment:
     """Give software a name; another content of a name that is there is its next version."""
-    return await _environments(asked).create(asked.body, request_id=request_id() or None, once=asked.once)
+    return await asked.verbs.environments.create_environment(asked.body, once=asked.once)
 
 
 @table.on("GET", ONE, query=Version, answer=NamedEnvironment, problems=(NotFound,))
 async def show(asked: Asked[Nothing, Version]) -> NamedEnvironment:
     """Return a version with its packages; left out, the newest."""
-    return await _environments(asked).get(asked.path("environment"), asked.query.version)
+    return await asked.verbs.environments.environment(asked.path("environment"), asked.query.version)
 
 
 @table.on("DELETE", ONE, query=Version, problems=(NotFound, NameTaken))
 async def remove(asked: Asked[Nothing, Version]) -> None:
     """Delete a version that no live cluster runs; left out, all of them."""
-    await _environments(asked).delete(asked.path("environment"), asked.query.version, request_id=request_id() or None)
-
-
-def _environments(asked: Asked[object, object]) -> Environments:
-    return asked.assembly.environments.as_(asked.caller)
+    await asked.verbs.environments.delete_environment(asked.path("environment"), asked.query.version)

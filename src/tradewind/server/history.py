@@ -32,7 +32,7 @@ class Grouped:
 async def computations(asked: Asked[Nothing, Some]) -> Page[Computation]:
     """List the computations that you may read, newest first."""
     limit = within(asked.query.limit, "limit", MOST_ITEMS)
-    found = await asked.records.computations(limit=limit, cursor=asked.query.cursor)
+    found = await asked.verbs.records.computations(limit=limit, cursor=asked.query.cursor)
     return Page(items=found, next=found.next)
 
 
@@ -41,14 +41,16 @@ async def computations(asked: Asked[Nothing, Some]) -> Page[Computation]:
 )
 async def computation(asked: Asked[Nothing, Nothing]) -> Computation:
     """Return one; an unambiguous beginning of its id will do."""
-    return await asked.records.computation(asked.path("computation"))
+    return await asked.verbs.records.computation(asked.path("computation"))
 
 
 @table.on("GET", "/workspaces/{workspace}/usage", query=Grouped, answer=Page[CostLine])
 async def usage(asked: Asked[Nothing, Grouped]) -> Page[CostLine]:
     """Return what was used and what it cost."""
     asks = asked.query
-    lines = await asked.records.usage(by=asks.by, since=aware(asks.since, "since"), until=aware(asks.until, "until"))
+    lines = await asked.verbs.records.usage(
+        by=asks.by, since=aware(asks.since, "since"), until=aware(asks.until, "until")
+    )
     return Page(items=tuple(lines))
 
 
@@ -72,7 +74,7 @@ class Taken:
 async def export(asked: Asked[Nothing, Taken]) -> StreamingResponse:
     """Export usage as a table (FOCUS as CSV or Parquet, or plain CSV), or everything as JSON lines in a ZIP."""
     asks = asked.query
-    pieces = await asked.records.exported(
+    pieces = await asked.verbs.records.exported(
         asks.format, since=aware(asks.since, "since"), until=aware(asks.until, "until")
     )
     name = f"tradewind-{asks.format.value}.{asks.format.ending}"

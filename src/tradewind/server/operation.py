@@ -17,9 +17,7 @@ from starlette.responses import Response
 
 from tradewind import wire
 from tradewind.engine.assembly import Assembly
-from tradewind.engine.clusters import Clusters
-from tradewind.engine.deposits import Deposits
-from tradewind.engine.records import Records
+from tradewind.engine.verbs import Verbs
 from tradewind.errors import BadRequest, TradewindError, Unavailable
 from tradewind.model.people import Caller, Signed
 from tradewind.server import auth, body
@@ -77,19 +75,9 @@ class Asked(Generic[B, Q]):
         return self.member
 
     @property
-    def clusters(self) -> Clusters:
-        """The verbs of clusters, answered for who asks."""
-        return self.assembly.clusters.as_(self.caller, request_id() or None)
-
-    @property
-    def deposits(self) -> Deposits:
-        """Where its files may be put, for who asks."""
-        return self.assembly.deposits.as_(self.caller, request_id() or None)
-
-    @property
-    def records(self) -> Records:
-        """The verbs of what was computed and what it cost, answered for who asks."""
-        return self.assembly.records.as_(self.caller, request_id() or None)
+    def verbs(self) -> Verbs:
+        """The engine's verbs, answered for who asks."""
+        return self.assembly.as_(self.caller, request_id() or None)
 
     def path(self, name: str) -> str:
         """Return what stands in the path for ``{name}``."""

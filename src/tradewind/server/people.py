@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from tradewind.engine.access.members import Members
 from tradewind.engine.access.person import TOKEN_LIFE, Person
 from tradewind.errors import BadRequest, NameTaken, NotFound
 from tradewind.model.exchange import Page
@@ -108,32 +107,32 @@ async def create_workspace(asked: Asked[NewWorkspace, Nothing]) -> Workspace:
 @table.on("GET", IN, answer=Workspace)
 async def workspace(asked: Asked[Nothing, Nothing]) -> Workspace:
     """Return a workspace one belongs to."""
-    return await _members(asked).workspace()
+    return await asked.verbs.members.workspace()
 
 
 @table.on("GET", IN + "/members", answer=Page[Member])
 async def members(asked: Asked[Nothing, Nothing]) -> Page[Member]:
     """List who is in a workspace, by name."""
-    return Page(items=tuple(await _members(asked).members()))
+    return Page(items=tuple(await asked.verbs.members.members()))
 
 
 @table.on("PATCH", IN + "/members/{user}", body=NewRole, problems=(BadRequest,))
 async def change_role(asked: Asked[NewRole, Nothing]) -> None:
     """Change what a member is. A workspace always keeps an owner."""
-    await _members(asked).change_role(asked.path("user"), asked.body.role)
+    await asked.verbs.members.change_role(asked.path("user"), asked.body.role)
 
 
 @table.on("DELETE", IN + "/members/{user}", problems=(BadRequest,))
 async def remove(asked: Asked[Nothing, Nothing]) -> None:
     """Take a member out, or leave; their live clusters there are asked to stop. A workspace always keeps an owner."""
-    await _members(asked).remove(asked.path("user"))
+    await asked.verbs.members.remove(asked.path("user"))
 
 
 @table.on("GET", IN + "/audit", query=Some, answer=Page[AuditEntry])
 async def audit(asked: Asked[Nothing, Some]) -> Page[AuditEntry]:
     """List who changed what in a workspace, newest first."""
     limit = within(asked.query.limit, "limit", MOST_ITEMS)
-    return _entries(await _members(asked).audit(_number(asked.query.cursor), limit + 1), limit)
+    return _entries(await asked.verbs.members.audit(_number(asked.query.cursor), limit + 1), limit)
 
 
 # Invitations
@@ -142,7 +141,7 @@ async def audit(asked: Asked[Nothing, Some]) -> Page[AuditEntry]:
 @table.on("GET", IN + "/invitations", answer=Page[Invitation])
 async def invitations(asked: Asked[Nothing, Nothing]) -> Page[Invitation]:
     """List the invitations that can still be used, newest first; never their links."""
-    return Page(items=tuple(await _members(asked).invitations()))
+    return Page(items=tuple(await asked.verbs.members.invitations()))
 
 
 @table.on("POST", IN + "/invitations", body=NewInvitation, answer=MadeInvitation, status=201, problems=(BadRequest,))
@@ -150,14 +149,14 @@ async def invite(asked: Asked[NewInvitation, Nothing]) -> MadeInvitation:
     """Make a link that makes one person a member; it is answered this once."""
     wanted = asked.body
     life = _life(wanted.expires_at, asked.assembly.clock.now(), timedelta(days=7))
-    made, secret = await _members(asked).invite(wanted.role, email=wanted.email, life=life)
+    made, secret = await asked.verbs.members.invite(wanted.role, email=wanted.email, life=life)
     return MadeInvitation(invitation=made, url=invitation_url(asked.request.app.state.public_url, secret.reveal()))
 
 
 @table.on("DELETE", IN + "/invitations/{invitation}")
 async def withdraw(asked: Asked[Nothing, Nothing]) -> None:
     """Make an invitation's link lead nowhere."""
-    await _members(asked).withdraw(asked.path("invitation"))
+    await asked.verbs.members.withdraw(asked.path("invitation"))
 
 
 @table.on(
@@ -229,10 +228,6 @@ def invitation_url(public_url: str, secret: str) -> str:
 
 def _person(asked: Asked[Any, Any]) -> Person:
     return asked.assembly.people.as_(asked.signed, request_id() or None)
-
-
-def _members(asked: Asked[Any, Any]) -> Members:
-    return asked.assembly.people.within(asked.caller, request_id() or None)
 
 
 def _number(cursor: str | None) -> int | None:

@@ -31,7 +31,7 @@ async def stream(asked: Asked[Nothing, Nothing]) -> StreamingResponse:
     removed, or passes 50, 80 or 100 per cent. Who comes back with the ``Last-Event-ID`` of an earlier stream is told
     what changed since, or, where that isn't known any more, how all stands; news of one revision are the same news.
     """
-    await asked.clusters.news(asked.assembly.clock.now() - STOPPED_FOR)
+    await asked.verbs.clusters.news(asked.assembly.clock.now() - STOPPED_FOR)
     asked.request.app.state.streams.enter(asked.signed.user.id)
     return StreamingResponse(_events(asked), media_type=MEDIA_TYPE, headers={"X-Accel-Buffering": "no"})
 
@@ -74,7 +74,7 @@ def _patience_s(asked: Asked[Nothing, Nothing]) -> float:
 async def _may_still(asked: Asked[Nothing, Nothing]) -> bool:
     try:
         caller = await auth.caller_now(asked.request, asked.caller.workspace)
-        await asked.assembly.clusters.as_(caller).news(asked.assembly.clock.now())
+        await asked.assembly.as_(caller).clusters.news(asked.assembly.clock.now())
     except TradewindError:
         return False
     return True

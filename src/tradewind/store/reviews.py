@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 
 from sqlalchemy import Connection, RowMapping, delete, or_, select, update
@@ -9,9 +10,9 @@ from sqlalchemy.sql.elements import ColumnElement
 
 from tradewind import wire
 from tradewind.errors import BadRequest, NotFound
-from tradewind.model.reviews import NewReview, Review, ReviewAnswer, ReviewStatus, Speaker, UseProof
+from tradewind.model.reviews import Interest, NewReview, Review, ReviewAnswer, ReviewStatus, Speaker, UseProof
 from tradewind.store.access.audit import By, record
-from tradewind.store.schema import reviews, speakers
+from tradewind.store.schema import reviews, speakers, users
 from tradewind.store.sql.database import insert_unless_there, upsert
 from tradewind.store.sql.transactions import Transactions
 
@@ -54,31 +55,55 @@ class Reviews:
         """Return all that is published, for what they say together."""
         return await self._transactions.read(_published)
 
-    async def write(self, review: Review, user_id: str, by: By) -> Review:
+    async def write(self, review: Review, user_id: str, by: By, *, siblings: Collection[str] = ()) -> Review:
         """Write a review; of the same user and partner it takes the place of the one before, decision and answer too.
+
+        Parameters
+        ----------
+        review : Review
+            As it is kept.
+        user_id : str
+            Whose it is.
+        by : By
+            For the log.
+        siblings : collection of str
+            Ids of the other partners that have the operator of this one: who speaks for one speaks for them.
 
         Raises
         ------
         BadRequest
-            The user speaks for the partner.
+            The user speaks for the partner or a sibling; or for any other, and declares no interest.
         """
-        return await self._transactions.write(_write, review, user_id, by)
+        return await self._transactions.write(_write, review, user_id, by, siblings)
 
     async def withdraw(self, partner: str, user_id: str, by: By) -> None:
         """Delete a user's review of a partner. Raises NotFound."""
         await self._transactions.write(_withdraw, partner, user_id, by)
 
-    async def decide(self, review_id: str, status: ReviewStatus, reason: str, user_id: str, by: By) -> Review:
-        """Publish or refuse a review; what was decided may be decided anew.
+    async def find(self, review_id: str) -> Review:
+        """Return a review, whoever may see it. Raises NotFound."""
+        return await self._transactions.read(lambda connection: review_from(_row(connection, review_id)))
+
+    async def decide(
+        self,
+        review_id: str,
+        status: ReviewStatus,
+        reason: str,
+        user_id: str,
+        by: By,
+        *,
+        siblings: Collection[str] = (),
+    ) -> Review:
+        """Publish or refuse a review; what was decided may be decided anew. ``siblings`` as in :meth:`write`.
 
         Raises
         ------
         NotFound
             There is none.
         BadRequest
-            It is the moderator's own, or is of a partner for which they speak.
+            It is the moderator's own, or is of a partner for which they speak, or of a sibling of it.
         """
-        return await self._transactions.write(_decide, review_id, status, reason, user_id, by)
+        return await self._transactions.write(_decide, review_id, status, reason, user_id, by, siblings)
 
     async def answer(self, review_id: str, text: str, user_id: str, by: By) -> Review:
         """Write what a partner says to a published review; a second answer takes the place of the first.
@@ -92,9 +117,15 @@ class Reviews:
         """
         return await self._transactions.write(_answer, review_id, text, user_id, by)
 
-    async def appoint(self, speaker: Speaker, user_id: str, by: By) -> Speaker:
-        """Let a user answer for a partner; twice is once. Raises BadRequest for who has written a review of it."""
-        return await self._transactions.write(_appoint, speaker, user_id, by)
+    async def appoint(self, speaker: Speaker, user_id: str, by: By, *, siblings: Collection[str] = ()) -> Speaker:
+        """Let a user answer for a partner; twice is once. ``siblings`` as in :meth:`write`.
+
+        Raises
+        ------
+        BadRequest
+            The user has written a review of the partner or a sibling; or one of any other without an interest.
+        """
+        return await self._transactions.write(_appoint, speaker, user_id, by, siblings)
 
     async def dismiss(self, partner: str, user: str, by: By) -> None:
         """Let a user answer for a partner no longer. Raises NotFound."""
@@ -154,9 +185,15 @@ def _published(connection: Connection) -> tuple[Review, ...]:
     return tuple(map(review_from, connection.execute(statement).mappings()))
 
 
-def _write(connection: Connection, review: Review, user_id: str, by: By) -> Review:
-    if _speaks(connection, review.partner, user_id):
-        raise BadRequest(f"you speak for {review.partner}, and answer reviews of it: others write them")
+def _write(connection: Connection, review: Review, user_id: str, by: By, siblings: Collection[str]) -> Review:
+    _hold(connection, user_id)
+    spoken = _spoken_for(connection, user_id)
+    if ours := _first_of(review.partner, siblings, spoken):
+        raise BadRequest(f"you speak for {_told(ours, review.partner)}, and answer reviews of it: others write them")
+    if spoken and review.said.interest is Interest.NONE:
+        raise BadRequest(
+            f"you speak for {spoken[0]}, and declare no interest: declare {Interest.COMPETES.value}, or what it is"
+        )
     mine = (of.partner == review.partner) & (of.user_id == user_id)
     before = connection.execute(select(of.id).where(mine)).scalar()
     connection.execute(delete(reviews).where(mine))
@@ -190,12 +227,22 @@ def _withdraw(connection: Connection, partner: str, user_id: str, by: By) -> Non
     record(connection, by.did("review.withdrawn", f"{partner} {found}"))
 
 
-def _decide(connection: Connection, review_id: str, status: ReviewStatus, reason: str, user_id: str, by: By) -> Review:
+def _decide(
+    connection: Connection,
+    review_id: str,
+    status: ReviewStatus,
+    reason: str,
+    user_id: str,
+    by: By,
+    siblings: Collection[str],
+) -> Review:
     row = _row(connection, review_id)
     if row["user_id"] == user_id:
         raise BadRequest("nobody decides on a review of their own; ask another operator")
-    if _speaks(connection, row["partner"], user_id):
-        raise BadRequest(f"you speak for {row['partner']}, and can't decide what is said of it; ask another operator")
+    if ours := _first_of(row["partner"], siblings, _spoken_for(connection, user_id)):
+        raise BadRequest(
+            f"you speak for {_told(ours, row['partner'])}, and can't decide what is said of it; ask another operator"
+        )
     values = {"status": status.value, "decided_by": by.user, "decided_at": by.at, "reason": reason}
     connection.execute(update(reviews).where(of.id == review_id).values(values))
     record(connection, by.did(f"review.{status.value}", f"{row['partner']} {review_id}", reason))
@@ -206,7 +253,7 @@ def _answer(connection: Connection, review_id: str, text: str, user_id: str, by:
     row = _row(connection, review_id)
     if row["status"] != ReviewStatus.PUBLISHED.value:
         raise _missing(review_id)
-    if not _speaks(connection, row["partner"], user_id):
+    if row["partner"] not in _spoken_for(connection, user_id):
         raise BadRequest(f"you don't speak for {row['partner']}; an operator says who does: tradewind review speaker")
     values = {"answer": text, "answer_by": by.user, "answered_at": by.at}
     connection.execute(update(reviews).where(of.id == review_id).values(values))
@@ -214,10 +261,21 @@ def _answer(connection: Connection, review_id: str, text: str, user_id: str, by:
     return replace(review_from(row), answer=ReviewAnswer(by=by.user, at=by.at, text=text))
 
 
-def _appoint(connection: Connection, speaker: Speaker, user_id: str, by: By) -> Speaker:
-    mine = (of.partner == speaker.partner) & (of.user_id == user_id)
-    if connection.execute(select(of.id).where(mine)).scalar() is not None:
-        raise BadRequest(f"{speaker.user} has written a review of {speaker.partner}, which is to be withdrawn first")
+def _appoint(connection: Connection, speaker: Speaker, user_id: str, by: By, siblings: Collection[str]) -> Speaker:
+    _hold(connection, user_id)
+    written = select(of.partner, of.said).where(of.user_id == user_id).order_by(of.partner)
+    said = {row["partner"]: wire.load_json(NewReview, row["said"]) for row in connection.execute(written).mappings()}
+    if own := _first_of(speaker.partner, siblings, tuple(said)):
+        raise BadRequest(
+            f"{speaker.user} has written a review of {_told(own, speaker.partner)}, which is to be withdrawn first"
+        )
+    # What was written before counts as long as it stands: nobody keeps "no interest" who has one from now on.
+    silent = [partner for partner, one in said.items() if one.interest is Interest.NONE]
+    if silent:
+        raise BadRequest(
+            f"{speaker.user} has written of {', '.join(silent)} with no interest declared: to be written anew with"
+            f" {Interest.COMPETES.value!r}, or withdrawn, first"
+        )
     values = {
         "partner": speaker.partner,
         "user_id": user_id,
@@ -262,6 +320,21 @@ def _missing(review_id: str) -> NotFound:
     return NotFound(f"there is no review {review_id!r}; `tradewind review list` shows those there are")
 
 
-def _speaks(connection: Connection, partner: str, user_id: str) -> bool:
-    them = (speakers.c.partner == partner) & (speakers.c.user_id == user_id)
-    return connection.execute(select(speakers.c.user).where(them)).scalar() is not None
+def _hold(connection: Connection, user_id: str) -> None:
+    """Let nobody else write for this user, or appoint them, before this ends: each reads what both write."""
+    connection.execute(select(users.c.id).where(users.c.id == user_id).with_for_update(key_share=True)).all()
+
+
+def _spoken_for(connection: Connection, user_id: str) -> tuple[str, ...]:
+    """Return the partners a user speaks for, by id."""
+    theirs = select(speakers.c.partner).where(speakers.c.user_id == user_id).order_by(speakers.c.partner)
+    return tuple(connection.execute(theirs).scalars())
+
+
+def _first_of(partner: str, siblings: Collection[str], among: Collection[str]) -> str | None:
+    """Return the partner, or else the first of its siblings, that is among others."""
+    return next((one for one in (partner, *sorted(siblings)) if one in among), None)
+
+
+def _told(ours: str, partner: str) -> str:
+    return partner if ours == partner else f"{ours}, whose operator is that of {partner}"

@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from tests.providers.ssh import sshd as servers
-from tests.providers.ssh.sshd import USER, Sshd
+from tests.line import sshd as servers
+from tests.line.sshd import USER, Sshd
 from tradewind.errors import ConfigError, Unavailable
 from tradewind.model.instance import Contact, Marks, Role
 from tradewind.providers.base import ProviderSettings
@@ -326,6 +326,11 @@ async def test_python_3_9_is_new_enough_for_a_login_node(laptop: Laptop) -> None
 async def test_a_python_that_is_too_old_is_told_with_what_to_write(laptop: Laptop) -> None:
     with pytest.raises(ConfigError, match=r"Python 3\.9 or newer is needed, and this is 3\..*into \[slurm\] as python"):
         await laptop.node(python=OLD).open()
+
+
+async def test_what_must_be_mended_is_named_as_the_queue_s_settings_call_it_whoever_meets_it(laptop: Laptop) -> None:
+    with pytest.raises(Unavailable, match=r"write its path into \[slurm\] as python"):
+        await laptop.node(python="/opt/none/python3").runner.run(["true"])
 
 
 async def test_a_directory_that_can_t_be_made_is_told(laptop: Laptop) -> None:

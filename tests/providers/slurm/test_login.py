@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.line import sshd as servers
+from tests.line.sshd import Sshd
 from tests.providers.batch.rigs import SLURM
 from tests.providers.batch.test_faults import eventually
 from tests.providers.slurm import test_contract
 from tests.providers.slurm.conftest import cancel
-from tests.providers.ssh import sshd as servers
-from tests.providers.ssh.sshd import Sshd
 from tradewind.providers.base import Provider, ProviderSettings
 from tradewind.providers.batch.letters import name_of
 from tradewind.providers.slurm import SlurmProvider

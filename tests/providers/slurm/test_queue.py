@@ -15,7 +15,7 @@ from tradewind.providers.batch.offers import Choices, expected, offers_for, unit
 from tradewind.providers.batch.queue import Job, Partition, Shape, Site, Stage
 from tradewind.providers.batch.setup import Survey, compose
 from tradewind.providers.slurm.queue import SlurmQueue, spell
-from tradewind.providers.slurm.reasons import HOPELESS, waiting
+from tradewind.providers.slurm.reasons import is_hopeless, waiting
 from tradewind.providers.slurm.setup import findings_of, read_associations
 from tradewind.providers.slurm.site import read_shapes, read_time
 
@@ -33,6 +33,10 @@ JOB = Job(
     queue="main",
     walltime=timedelta(hours=4),
     waits=timedelta(minutes=10),
+)
+POLICY = (
+    "sbatch: error: Batch job submission failed: Job violates accounting/QOS policy (job submit limit, user's size "
+    "and/or time limits)"
 )
 
 
@@ -135,7 +139,11 @@ def test_an_answer_without_an_id_is_no_success() -> None:
 @pytest.mark.parametrize(
     ("text", "kind", "words"),
     [
-        ("sbatch: error: invalid partition specified: nope\n", Rejected, "one of: main, short"),
+        (
+            "sbatch: error: invalid partition specified: nope\n",
+            Rejected,
+            "`partitions` in [slurm] to some of: main, short",
+        ),
         (
             "sbatch: error: Batch job submission failed: Invalid account or account/partition combination specified",
             Rejected,
@@ -155,6 +163,22 @@ def test_an_answer_without_an_id_is_no_success() -> None:
             NoCapacity,
             "as many jobs as you may have",
         ),
+        (f"sbatch: error: QOSGrpSubmitJobsLimit\n{POLICY}", NoCapacity, "as many jobs as you may have"),
+        (f"sbatch: error: QOSMaxJobsPerUserLimit\n{POLICY}", NoCapacity, "as many jobs as you may have"),
+        (f"sbatch: error: QOSMaxWallDurationPerJobLimit\n{POLICY}", Rejected, "it asked for 4:00:00: set a shorter"),
+        (f"sbatch: error: AssocMaxWallDurationPerJobLimit\n{POLICY}", Rejected, "set a shorter `walltime`"),
+        (f"sbatch: error: AssocMaxGRESPerJob\n{POLICY}", Rejected, "2 cores and 3 GiB of one node: ask for less"),
+        (f"sbatch: error: QOSMaxCpuPerNode\n{POLICY}", Rejected, "ask for less per worker"),
+        (f"sbatch: error: QOSMinCpuNotSatisfied\n{POLICY}", Rejected, "ask for more per worker"),
+        (f"sbatch: error: AssocMaxCpuMinutesPerJobLimit\n{POLICY}", Rejected, "ask for less per worker"),
+        (f"sbatch: error: AssocGrpBillingMinutes\n{POLICY}", Rejected, "what is left of the allocation isn't enough"),
+        (POLICY, Rejected, "`sacctmgr show qos"),
+        (
+            "sbatch: error: Batch job submission failed: Requested time limit is invalid "
+            "(missing or exceeds some limit)",
+            Rejected,
+            "set a shorter `walltime`",
+        ),
         ("sbatch: error: Unable to contact slurm controller (connect failure)", Unavailable, "doesn't answer"),
     ],
 )
@@ -172,6 +196,17 @@ def test_a_refusal_says_what_slurm_said_and_what_to_do(text: str, kind: type[Pro
         ("Priority", "higher priority"),
         ("AssocGrpBillingMinutes", "what is left of the allocation isn't enough for it, by the limits of your account"),
         ("QOSMaxJobsPerUserLimit", "as many jobs as are allowed run already, by the limits of the QoS"),
+        (
+            "QOSMaxGRESPerJob",
+            "it asks for more GPUs than one job may have, by the limits of the QoS (Slurm: QOSMaxGRESPerJob)",
+        ),
+        ("AssocMaxCpuMinutesPerJobLimit", "more cores for all of its walltime than one job may have"),
+        ("QOSMaxWallDurationPerJobLimit", "it asks for more time than one job may have, by the limits of the QoS"),
+        ("QOSMaxCpuPerNode", "it asks for more cores than one job may have of one node, by the limits of the QoS"),
+        ("QOSMaxMemoryPerNode", "more memory than one job may have of one node"),
+        ("QOSMaxGRESPerUser", "as many GPUs as are allowed are in use, by the limits of the QoS"),
+        ("AccountNotAllowed", "doesn't take jobs of the account"),
+        ("QOSNotAllowed", "doesn't take jobs of the QoS"),
         ("SomethingNew", "Slurm says SomethingNew"),
         ("None", "hasn't looked at it yet"),
     ],
@@ -180,8 +215,31 @@ def test_a_reason_is_said_in_plain_words(reason: str, words: str) -> None:
     assert words in waiting(reason)
 
 
-def test_what_passes_by_waiting_is_never_given_up() -> None:
-    assert HOPELESS.isdisjoint({"None", "Priority", "Resources", "Dependency", "ReqNodeNotAvail", "AssocGrpCpuLimit"})
+@pytest.mark.parametrize(
+    "reason",
+    [
+        *("None", "Priority", "Resources", "Dependency", "ReqNodeNotAvail", "AssocGrpCpuLimit", "QOSMaxGRESPerUser"),
+        *("QOSMaxJobsPerUserLimit", "AssocMaxJobsLimit", "QOSMaxCpuPerUserLimit", "QOSMaxMemoryPerAccount"),
+        *("AssocGrpCPURunMinutesLimit", "QOSGrpGRES", "QOSMaxWallDuration", "MaxGRESPerAccount", "Licenses"),
+    ],
+)
+def test_what_passes_by_waiting_is_never_given_up(reason: str) -> None:
+    assert not is_hopeless(reason)
+
+
+@pytest.mark.parametrize(
+    "reason",
+    [
+        *("PartitionTimeLimit", "InvalidAccount", "AccountNotAllowed", "QOSNotAllowed", "BadConstraints"),
+        *("AssocMaxWallDurationPerJobLimit", "QOSMaxWallDurationPerJobLimit", "QOSMaxCpuPerJobLimit"),
+        *("AssocMaxMemPerJob", "QOSMaxMemoryPerJob", "AssocMaxGRESPerJob", "QOSMaxGRESPerJob", "QOSMaxBillingPerJob"),
+        *("AssocMaxBBPerJob", "QOSMaxLicensePerJob", "QOSMaxNodePerJobLimit", "QOSMaxCpuPerNode", "MaxMemPerLimit"),
+        *("QOSMaxMemoryPerNode", "AssocMaxGRESPerNode", "AssocMaxNodePerNode", "AssocMaxCpuMinutesPerJobLimit"),
+        *("QOSMaxGRESMinutesPerJob", "AssocMaxMemMinutesPerJob", "QOSGrpBillingMinutes", "AssocGrpCPUMinutesLimit"),
+    ],
+)
+def test_what_no_waiting_makes_room_for_is_given_up(reason: str) -> None:
+    assert is_hopeless(reason)
 
 
 @pytest.mark.parametrize(

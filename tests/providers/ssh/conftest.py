@@ -10,14 +10,14 @@ from typing import Any
 import psutil
 import pytest
 
+from tests.line import sshd as servers
+from tests.line.cable import Cable, plugged
+from tests.line.sshd import Sshd
 from tests.providers.local.orders import INSTALLATION
 from tradewind.model.instance import InstanceStatus, ObservedInstance
 from tradewind.model.resources import GIB
 from tradewind.providers.base import Handle, Order, ProviderSettings
 from tradewind.providers.ssh import SshProvider
-
-from . import sshd as servers
-from .sshd import Sshd
 
 PYTHON = "/usr/bin/python3"
 """A bare one: nothing of ours is installed there."""
@@ -105,6 +105,12 @@ async def lab(server: Sshd, tmp_path: Path, environment: Path) -> AsyncIterator[
     made = Lab(server, tmp_path, environment)
     yield made
     await made.aclose()
+
+
+@pytest.fixture
+async def cable(lab: Lab) -> AsyncIterator[Cable]:
+    async with plugged(lab.server) as made:
+        yield made
 
 
 async def launch(provider: SshProvider, *orders: Order) -> list[Handle]:

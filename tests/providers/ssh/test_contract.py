@@ -10,13 +10,13 @@ from typing import ClassVar
 import psutil
 import pytest
 
+from tests.line.sshd import Sshd
 from tradewind.model.instance import Marks, Role
 from tradewind.model.resources import GIB, Resources
 from tradewind.providers.base import Order, Provider
 from tradewind.testing.provider_tests import MINE, ProviderTests
 
 from .conftest import Lab
-from .sshd import Sshd
 
 
 class TestSsh(ProviderTests):

@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
@@ -17,6 +17,8 @@ from typing import Any
 import psutil
 import pytest
 
+from tests.line.cable import Cable
+from tests.line.sshd import Sshd
 from tests.providers.local.orders import order
 from tradewind.boot.process import Software
 from tradewind.errors import NoCapacity, ProviderError, Rejected, Unavailable
@@ -26,9 +28,7 @@ from tradewind.model.offer import Offer
 from tradewind.model.resources import GIB, Need, Range, Resources
 from tradewind.providers.base import Order
 
-from .cable import Cable
 from .conftest import PYTHON, Lab, launch, sight, until
-from .sshd import Sshd, keygen, sshd
 
 RUNNING, STOPPED, STARTING = InstanceStatus.RUNNING, InstanceStatus.STOPPED, InstanceStatus.STARTING
 
@@ -36,18 +36,6 @@ RUNNING, STOPPED, STARTING = InstanceStatus.RUNNING, InstanceStatus.STOPPED, Ins
 def ordered(role: Role = Role.SCHEDULER, cluster: str = "c", *, cpus: float = 1, **boot: Any) -> Order:
     offer = Offer(provider="ssh", vm_type="host", resources=Resources(cpus=cpus, memory=GIB))
     return replace(order(role, cluster, **boot), offer=offer)
-
-
-@pytest.fixture
-async def cable(lab: Lab) -> AsyncIterator[Cable]:
-    made = Cable(lab.server.port)
-    await made.open()
-    known = lab.server.known_hosts
-    before = known.read_text()
-    known.write_text(before + before.replace(f":{lab.server.port} ", f":{made.port} "))
-    yield made
-    made.close()
-    known.write_text(before)
 
 
 async def test_wherever_the_line_breaks_the_same_order_again_launches_once(lab: Lab, cable: Cable) -> None:
@@ -224,54 +212,6 @@ async def test_a_host_with_a_full_disk_is_passed_over_and_named(lab: Lab, small_
     assert os.listdir(small_disk / "runs") == []
 
 
-@pytest.mark.parametrize(
-    ("changed", "words"),
-    [
-        ({"user": "nobody-of-this-name"}, "as user nobody-of-this-name"),
-        ({"key": "{other}"}, "`ssh -i"),
-        ({"key": "{locked}"}, "ssh-add"),
-        ({"key": "{none}"}, "isn't there"),
-        ({"key": "{rubbish}"}, "can't be used"),
-        ({"python": "/opt/none/python3"}, "has no /opt/none/python3"),
-        ({"python": "true"}, "doesn't run there"),
-    ],
-)
-async def test_a_host_that_lets_nobody_in_is_rejected_with_what_to_do(
-    lab: Lab, changed: dict[str, str], words: str
-) -> None:
-    keygen(lab.directory / "other")
-    keygen(lab.directory / "locked", "a passphrase")
-    (lab.directory / "rubbish").write_text("no key at all\n")
-    changed = {
-        name: value.format(**{n: lab.directory / n for n in ("other", "locked", "none", "rubbish")})
-        for name, value in changed.items()
-    }
-    provider = lab.provider(lab.host(**changed))
-    with pytest.raises(Rejected) as refused:
-        await launch(provider, ordered())
-    assert words in str(refused.value)
-    assert "ws1" in str(refused.value)
-
-
-def fingerprint(key: Path) -> str:
-    done = subprocess.run(["ssh-keygen", "-lf", key], capture_output=True, text=True, check=True)
-    return done.stdout.split()[1]
-
-
-async def test_a_host_whose_key_is_not_known_is_refused_with_its_fingerprint_and_the_line_to_check(
-    lab: Lab, tmp_path: Path
-) -> None:
-    (tmp_path / "known").write_text("")
-    provider = lab.provider(known_hosts=str(tmp_path / "known"))
-    with pytest.raises(Rejected) as refused:
-        await launch(provider, ordered())
-    assert fingerprint(lab.server.directory / "host_key.pub") in str(refused.value)
-    assert f"`ssh-keyscan -p {lab.server.port} 127.0.0.1 >> {tmp_path / 'known'}`" in str(refused.value)
-    with pytest.raises(Rejected, match="isn't known") as refused:
-        await launch(lab.provider(known_hosts=str(tmp_path / "never-used-ssh" / "absent")), ordered())
-    assert f"`mkdir -p -m 700 {tmp_path / 'never-used-ssh'} && ssh-keyscan" in str(refused.value)
-
-
 async def test_hosts_whose_keys_are_not_known_are_all_named_at_once_whatever_they_cost(
     lab: Lab, tmp_path: Path
 ) -> None:
@@ -284,13 +224,6 @@ async def test_hosts_whose_keys_are_not_known_are_all_named_at_once_whatever_the
         await launch(provider, replace(ordered(Role.WORKER), offer=offer))
 
     assert [f"the key of ws{n} isn't known" in str(refused.value) for n in (1, 2, 3)] == [True] * 3
-
-
-async def test_a_host_that_shows_another_key_than_before_is_refused_as_such(lab: Lab, tmp_path: Path) -> None:
-    other = keygen(tmp_path / "another").with_suffix(".pub").read_text().split()
-    (tmp_path / "known").write_text(f"[127.0.0.1]:{lab.server.port} {other[0]} {other[1]}\n")
-    with pytest.raises(Rejected, match="somebody may stand in between"):
-        await launch(lab.provider(known_hosts=str(tmp_path / "known")), ordered())
 
 
 def clock_ahead_by(seconds: float, directory: Path) -> str:
@@ -325,18 +258,6 @@ async def test_a_clock_so_wrong_that_keys_are_not_valid_there_is_rejected(lab: L
     provider = lab.provider(lab.host(python=clock_ahead_by(-3 * 3600, lab.directory)))
     with pytest.raises(Rejected, match=r"the clock of ws1 is (3:00:0\d|2:59:5\d) behind ours"):
         await launch(provider, ordered())
-
-
-async def test_a_login_shell_that_talks_disturbs_nobody(tmp_path: Path, environment: Path) -> None:
-    noise = executable(tmp_path / "noise", 'echo "Welcome!"; echo "{broken"; exec sh -c "$SSH_ORIGINAL_COMMAND"')
-    directory = tmp_path / "sshd"
-    directory.mkdir()
-    with sshd(directory, f"ForceCommand {noise}\n") as server:
-        lab = Lab(server, tmp_path / "lab", environment)
-        lab.directory.mkdir()
-        (handle,) = await launch(lab.provider(), ordered())
-        assert handle.handle.startswith("ws1/")
-        await lab.aclose()
 
 
 HELLO = '"now": 1e9, "python": "3.11.0", "root": "/r", "platform": "linux-x86_64", "glibc": "2.36"'

@@ -23,7 +23,6 @@ from tradewind.providers.ssh.sight import (
     shares,
     with_crews,
 )
-from tradewind.providers.ssh.skew import Skew
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 KILLED = "its keeper process was killed, so nobody saw how it ended"
@@ -258,27 +257,6 @@ def test_a_host_is_suspected_for_what_ended_before_it_ran(said: dict[str, Any], 
 def test_only_the_living_take_room() -> None:
     runs = {"a": facts(), "b": facts(), "c": facts(alive=False), "d": facts(exit=exited())}
     assert shares(runs) == Share(cpus=4, memory=200, gpus=2)
-
-
-@given(st.floats(-1e5, 1e5), st.lists(st.floats(0, 0.5), min_size=1, max_size=20))
-def test_a_clock_is_known_within_what_an_answer_takes_and_stays_what_it_was_told_as(
-    ahead: float, waits: list[float]
-) -> None:
-    skew, told = Skew(), set()
-    for number, wait in enumerate(waits):
-        sent = 1e9 + number
-        skew.heard(sent, sent + wait * 0.8 + ahead, sent + wait)
-        told.add(skew.seconds)
-    assert len(told) == 1
-    assert abs(skew.seconds - ahead) <= 1.5 + 0.5
-
-
-def test_a_clock_that_is_set_meanwhile_is_noticed() -> None:
-    skew = Skew()
-    skew.heard(100.0, 400.0, 100.1)
-    assert round(skew.seconds) == 300
-    skew.heard(200.0, 200.05, 200.1)
-    assert skew.seconds == 0.0
 
 
 def test_an_order_is_placed_on_one_host_whoever_is_first(tmp_path: Path) -> None:

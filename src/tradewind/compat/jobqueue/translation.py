@@ -16,6 +16,7 @@ from distributed.deploy.utils import nprocesses_nthreads
 from tradewind.compat.jobqueue.words import (
     COMMON,
     NEEDLESS,
+    NEEDLESS_DIRECTIVES,
     REFUSED,
     RENAMED,
     SCHEDULER_NEEDLESS,
@@ -116,7 +117,7 @@ def walltime_from(value: Any, system: System) -> timedelta:
     Raises
     ------
     BadRequest
-        It can't be read.
+        It can't be read, or is no time at all.
     """
     text = str(value).strip()
     days, _, rest = text.rpartition("-")
@@ -126,13 +127,16 @@ def walltime_from(value: Any, system: System) -> timedelta:
     numbers = [int(part) for part in parts]
     if days:  # Slurm's days-hours[:minutes[:seconds]]
         hours, minutes, seconds = [*numbers, 0, 0][:3]
-    elif system.name == "lsf":  # [hours:]minutes
+    elif len(numbers) < 3 and system.name == "lsf":  # [hours:]minutes; three parts are what all others write
         hours, minutes, seconds = [0, *numbers][-2:] + [0]
     elif len(numbers) == 1 and system.name == "slurm":  # minutes
         hours, minutes, seconds = 0, numbers[0], 0
     else:
         hours, minutes, seconds = [0, 0, *numbers][-3:]
-    return timedelta(days=int(days or 0), hours=hours, minutes=minutes, seconds=seconds)
+    found = timedelta(days=int(days or 0), hours=hours, minutes=minutes, seconds=seconds)
+    if not found:
+        raise BadRequest(f"walltime={value!r} is no time at all: write how long a worker may run, such as '02:00:00'")
+    return found
 
 
 def _refuse_unknown(system: System, names: Iterable[str], known: Collection[str]) -> None:
@@ -291,7 +295,18 @@ def _directives(system: System, values: Mapping[str, Any], made: Translation) ->
             "job_extra_directives: with nodes of its own for each job, each of the "
             f"{made.processes} processes would take one: set processes=1"
         )
-    made.keywords.setdefault("backend_options", {}).setdefault("directives", []).extend(lines)
+    kept = [line for line in lines if not _is_needless(system, line, made)]
+    if kept:
+        made.keywords.setdefault("backend_options", {}).setdefault("directives", []).extend(kept)
+
+
+def _is_needless(system: System, line: str, made: Translation) -> bool:
+    """Whether a directive, alone on its line, means nothing here; then that is noted."""
+    for keyword, option in NEEDLESS_DIRECTIVES[system.name].items():
+        if re.fullmatch(rf"{option}(\s*[\s=]\s*(\S+|\"[^\"]*\"|'[^']*'))", line.strip()):
+            made.notes.append(f"job_extra_directives: {line} left out: {NEEDLESS[keyword]}")
+            return True
+    return False
 
 
 def _scheduler(values: Mapping[str, Any], made: Translation) -> None:

@@ -125,5 +125,14 @@ REFUSED: Mapping[str, str] = {
 }
 """What would change what runs, and what to write instead."""
 
+NEEDLESS_DIRECTIVES: Mapping[str, Mapping[str, str]] = {
+    "slurm": {"job_name": r"(-J|--job-name)", "log_directory": r"(-[oe]|--output|--error)"},
+    "pbs": {"job_name": "-N", "log_directory": "-[oe]"},
+    "sge": {"job_name": "-N", "log_directory": "-[oe]"},
+    "lsf": {"job_name": "-J", "log_directory": "-(oo?|eo?)"},
+    "htcondor": {"job_name": "batch_name", "log_directory": "(output|error)"},
+}
+"""Directives of a system that mean what a needless keyword means, which says why nothing is lost."""
+
 SCHEDULER_NEEDLESS = frozenset({"host", "port", "interface", "dashboard_address", "protocol", "security", "dashboard"})
 """Of ``scheduler_options``: where it listens is its node's affair."""

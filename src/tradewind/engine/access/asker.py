@@ -17,7 +17,7 @@ LONGEST_DETAIL = 500
 
 
 class Asker:
-    """One caller, in one workspace: what every verb asks before it does anything."""
+    """One caller, in one workspace: what every verb asks before it does anything; the audit log names the request."""
 
     def __init__(self, store: Store, clock: Clock, caller: Caller, request_id: str | None = None) -> None:
         self.caller = caller
@@ -25,10 +25,6 @@ class Asker:
         self._store = store
         self._clock = clock
         self._request_id = request_id
-
-    def as_(self, caller: Caller, request_id: str | None = None) -> Asker:
-        """Return another one; the audit log names the request."""
-        return Asker(self._store, self._clock, caller, request_id)
 
     def entry(self, action: str, cluster: Cluster, detail: str) -> AuditEntry | None:
         """Return what the audit log says of it; None for an engine of one's own: there is nobody to ask."""
@@ -38,8 +34,11 @@ class Asker:
         return self.audited(action, cluster.id, about)
 
     def audited(self, action: str, subject: str, detail: str) -> AuditEntry:
-        by = By(user=self.caller.user, at=self._clock.now(), request_id=self._request_id)
-        return by.did(action, subject, detail, workspace=self.workspace)
+        return self.by().did(action, subject, detail, workspace=self.workspace)
+
+    def by(self) -> By:
+        """Return whose hand a change is that is made now."""
+        return By(user=self.caller.user, at=self._clock.now(), request_id=self._request_id)
 
     def refuse_unless(self, action: Action, *, owner: str | None = None) -> None:
         """Raise Forbidden for what this caller may not do."""

@@ -9,14 +9,12 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from tradewind.config import Settings
-from tradewind.engine.access.members import Members
 from tradewind.engine.access.person import TOKEN_LIFE, Person
 from tradewind.engine.access.signing import Signer, code_of, hash_of, new_token
 from tradewind.engine.clock import Clock
 from tradewind.errors import BadRequest, Forbidden, NameTaken, NotFound, SignInNeeded
 from tradewind.model.people import (
     EVERY_SCOPE,
-    Caller,
     Identity,
     Invitation,
     Scope,
@@ -72,7 +70,7 @@ class Login:
 
 
 class People:
-    """The doors. Who came in speaks through :meth:`as_`, and within a workspace through :meth:`within`."""
+    """The doors. Who came in speaks through :meth:`as_`, and within a workspace through the verbs of the engine."""
 
     def __init__(self, store: Store, clock: Clock, settings: Settings, *, new_id: Callable[[str], str]) -> None:
         self._store = store
@@ -85,10 +83,6 @@ class People:
     def as_(self, signed: Signed, request_id: str | None = None) -> Person:
         """Return the verbs of somebody who is signed in."""
         return Person(self._people, self._clock, signed, new_id=self._new_id, request_id=request_id)
-
-    def within(self, caller: Caller, request_id: str | None = None) -> Members:
-        """Return the verbs of a member, in their workspace."""
-        return Members(self._people, self._clock, caller, new_id=self._new_id, request_id=request_id)
 
     async def signer(self) -> Signer:
         """Return what knows again what any replica gave out."""

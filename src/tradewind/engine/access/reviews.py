@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import date, datetime
 from typing import Any
 
+from tradewind.advisor.partner import Partner
 from tradewind.advisor.reviews import summarize
 from tradewind.advisor.shelf import open_metered, open_shelf
 from tradewind.engine.access.person import Person
@@ -70,7 +71,7 @@ class Reviews:
         """Return reviews, newest first: what is published and one's own; operators see all. Raises NotFound."""
         self._refuse_without(Scope.READ)
         seen_by = None if self._signed.user.is_operator else self._signed.user.id
-        known = await _known(partner) if partner is not None else None
+        known = (await _known(partner)).id if partner is not None else None
         return await self._store.reviews.listed(
             seen_by=seen_by, partner=known, status=status, before=before, limit=limit
         )
@@ -99,18 +100,20 @@ class Reviews:
         said = _checked(said, now)
         review = Review(
             id=self._new_id("review"),
-            partner=known,
+            partner=known.id,
             by=self._signed.user.name,
             written_at=now,
             said=said,
-            proof=await self._proof(known, said, now) if said.proof_of is not None else None,
+            proof=await self._proof(known.id, said, now) if said.proof_of is not None else None,
         )
-        return await self._store.reviews.write(review, self._signed.user.id, self._by())
+        return await self._store.reviews.write(
+            review, self._signed.user.id, self._by(), siblings=await _siblings(known.id)
+        )
 
     async def withdraw(self, partner: str) -> None:
         """Delete one's own review of a partner. Raises NotFound."""
         self._refuse_limited()
-        await self._store.reviews.withdraw(await _known(partner), self._signed.user.id, self._by())
+        await self._store.reviews.withdraw((await _known(partner)).id, self._signed.user.id, self._by())
 
     async def decide(self, review_id: str, decision: ReviewDecision) -> Review:
         """Publish or refuse a review. Raises Forbidden for who is no operator; NotFound, BadRequest."""
@@ -119,7 +122,10 @@ class Reviews:
         if not decision.publish and not reason:
             raise BadRequest("a refusal has a reason, which the review's writer sees: say it in a sentence")
         status = ReviewStatus.PUBLISHED if decision.publish else ReviewStatus.REFUSED
-        return await self._store.reviews.decide(review_id, status, reason, self._signed.user.id, self._by())
+        siblings = await _siblings((await self._store.reviews.find(review_id)).partner)
+        return await self._store.reviews.decide(
+            review_id, status, reason, self._signed.user.id, self._by(), siblings=siblings
+        )
 
     async def answer(self, review_id: str, text: str) -> Review:
         """Answer a review for the partner it is of. Raises NotFound, BadRequest for who doesn't speak for it."""
@@ -135,19 +141,19 @@ class Reviews:
         known = await _known(partner)
         found = await self._store.people.user_named(user)
         speaker = Speaker(
-            partner=known, user=found.name, appointed_by=self._signed.user.name, appointed_at=self._clock.now()
+            partner=known.id, user=found.name, appointed_by=self._signed.user.name, appointed_at=self._clock.now()
         )
-        return await self._store.reviews.appoint(speaker, found.id, self._by())
+        return await self._store.reviews.appoint(speaker, found.id, self._by(), siblings=await _siblings(known.id))
 
     async def dismiss(self, partner: str, user: str) -> None:
         """Let a user answer for a partner no longer. Raises Forbidden for who is no operator; NotFound."""
         self._refuse_unless_operator("say who speaks for a partner")
-        await self._store.reviews.dismiss(await _known(partner), user, self._by())
+        await self._store.reviews.dismiss((await _known(partner)).id, user, self._by())
 
     async def speakers(self, partner: str) -> Sequence[Speaker]:
         """Return who may answer for a partner: everybody may know. Raises NotFound."""
         self._refuse_without(Scope.READ)
-        return await self._store.reviews.speakers(await _known(partner))
+        return await self._store.reviews.speakers((await _known(partner)).id)
 
     async def _proof(self, partner: str, said: NewReview, now: datetime) -> UseProof:
         """Return what was metered of one's own use. Raises BadRequest where nothing was."""
@@ -186,11 +192,17 @@ class Reviews:
         return By(user=self._signed.user.name, at=self._clock.now(), request_id=self._request_id)
 
 
-async def _known(partner: str) -> str:
-    """Return a partner's id. Raises NotFound; names the nearest."""
+async def _known(partner: str) -> Partner:
+    """Return a partner. Raises NotFound; names the nearest."""
     # The directory is read once, from files: not on the event loop.
     shelf = await asyncio.to_thread(open_shelf)
-    return shelf.directory.find(partner[:200]).id
+    return shelf.directory.find(partner[:200])
+
+
+async def _siblings(partner: str) -> tuple[str, ...]:
+    """Return the ids of the others of a partner's operator; none for one that the directory has no longer."""
+    directory = (await asyncio.to_thread(open_shelf)).directory
+    return tuple(one.id for kept in directory if kept.id == partner for one in directory.siblings(kept))
 
 
 def _proof_of(usages: Sequence[Usage], now: datetime, *, shows_cost: bool) -> UseProof:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from copy import copy
 from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
+from tradewind.engine.access.asker import Asker
 from tradewind.engine.clock import Clock
 from tradewind.engine.delivery.posting import check_url
-from tradewind.errors import BadRequest, Forbidden
+from tradewind.errors import BadRequest
 from tradewind.model.budget import (
     Budget,
     BudgetScope,
@@ -22,11 +22,10 @@ from tradewind.model.budget import (
 )
 from tradewind.model.exchange import MadeWebhook, NewBudget
 from tradewind.model.money import Money
-from tradewind.model.people import AuditEntry, Caller
 from tradewind.model.secret import Secret
 from tradewind.model.usage import Usage
 from tradewind.planning import limits, meter
-from tradewind.planning.access import Action, may, refusal
+from tradewind.planning.access import Action
 from tradewind.planning.forecast import LOOKBACK, forecast
 from tradewind.store.idempotency import Once
 from tradewind.store.store import Store
@@ -48,41 +47,35 @@ class Budgets:
         store: Store,
         clock: Clock,
         *,
-        caller: Caller,
+        asker: Asker,
         new_id: Callable[[str], str],
         new_token: Callable[[], str],
         private_addresses: bool = False,
     ) -> None:
         self._store = store
         self._clock = clock
-        self._caller = caller
+        self._asker = asker
         self._new_id = new_id
         self._new_token = new_token
         self._private_addresses = private_addresses
 
-    def as_(self, caller: Caller) -> Budgets:
-        """Return the same verbs, answered for ``caller``."""
-        other = copy(self)
-        other._caller = caller
-        return other
-
-    async def list(self) -> Sequence[BudgetView]:
+    async def budgets(self) -> Sequence[BudgetView]:
         """Return the budgets of the workspace, the oldest first."""
-        self._refuse_unless(Action.SEE_WORKSPACE)
-        found = await self._store.money.budgets(self._caller.workspace)
+        self._asker.refuse_unless(Action.SEE_WORKSPACE)
+        found = await self._store.money.budgets(self._asker.workspace)
         if not found:
             return []
         now = self._clock.now()
         # Once for all of them: a page asks for this list every few seconds.
-        usages = await self._store.usages(workspace=self._caller.workspace, since=now - LOOKBACK, until=now)
-        return [await self._view(budget, usages) for budget in found]
+        usages = await self._store.usages(workspace=self._asker.workspace, since=now - LOOKBACK, until=now)
+        return [await self._standing(budget, usages) for budget in found]
 
-    async def get(self, budget_id: str) -> BudgetView:
+    async def budget(self, budget_id: str) -> BudgetView:
         """Return one. Raises NotFound."""
-        self._refuse_unless(Action.SEE_WORKSPACE)
-        return await self._view(await self._store.money.budget(self._caller.workspace, budget_id))
+        self._asker.refuse_unless(Action.SEE_WORKSPACE)
+        return await self._standing(await self._store.money.budget(self._asker.workspace, budget_id))
 
-    async def create(
+    async def create_budget(
         self,
         limit: Money,
         *,
@@ -92,7 +85,6 @@ class Budgets:
         starts_at: datetime | None = None,
         ends_at: datetime | None = None,
         is_hard: bool = True,
-        request_id: str | None = None,
         once: Once | None = None,
     ) -> BudgetView:
         """Set a limit, asked for ``once``; what was spent in its period already counts.
@@ -106,11 +98,11 @@ class Budgets:
         Forbidden
             This caller may not.
         """
-        self._refuse_unless(Action.MANAGE_BUDGETS)
+        self._asker.refuse_unless(Action.MANAGE_BUDGETS)
         now = self._clock.now()
         budget = Budget(
             id=self._new_id("budget"),
-            workspace=self._caller.workspace,
+            workspace=self._asker.workspace,
             scope=scope,
             key=key,
             limit=limit,
@@ -118,7 +110,7 @@ class Budgets:
             starts_at=starts_at,
             ends_at=ends_at,
             is_hard=is_hard,
-            created_by=self._caller.user,
+            created_by=self._asker.caller.user,
             created_at=now,
         )
         # Not in _check: a budget that was made with a longer one can still be changed.
@@ -131,19 +123,19 @@ class Budgets:
         others = await self._store.money.budgets(budget.workspace)
         if len(others) >= MOST:
             raise BadRequest(f"a workspace has at most {MOST} budgets; remove those that are of no use any more")
-        entry = self._entry("budget.created", budget, limits.title(budget), request_id)
-        opening = await self._opening(budget)
+        entry = self._asker.audited("budget.created", budget.id, limits.title(budget))
+        opening = await self._already_spent(budget)
         view = await self._new_view(budget, opening)
         await self._store.money.add(view, opening, entry, once)
         return view
 
-    async def set(self, wanted: NewBudget, *, request_id: str | None = None) -> BudgetView:
-        """Set a limit, in place of the one that is there for the same. Raises as :meth:`create`."""
-        self._refuse_unless(Action.MANAGE_BUDGETS)
-        for other in await self._store.money.budgets(self._caller.workspace):
+    async def set_budget(self, wanted: NewBudget) -> BudgetView:
+        """Set a limit, in place of the one that is there for the same. Raises as :meth:`create_budget`."""
+        self._asker.refuse_unless(Action.MANAGE_BUDGETS)
+        for other in await self._store.money.budgets(self._asker.workspace):
             if other.aim == wanted.aim:
-                return await self.change(other.id, limit=wanted.limit, is_hard=wanted.is_hard, request_id=request_id)
-        return await self.create(
+                return await self.change_budget(other.id, limit=wanted.limit, is_hard=wanted.is_hard)
+        return await self.create_budget(
             wanted.limit,
             scope=wanted.scope,
             key=wanted.key,
@@ -151,20 +143,14 @@ class Budgets:
             starts_at=wanted.starts_at,
             ends_at=wanted.ends_at,
             is_hard=wanted.is_hard,
-            request_id=request_id,
         )
 
-    async def change(
-        self,
-        budget_id: str,
-        *,
-        limit: Money | None = None,
-        is_hard: bool | None = None,
-        request_id: str | None = None,
+    async def change_budget(
+        self, budget_id: str, *, limit: Money | None = None, is_hard: bool | None = None
     ) -> BudgetView:
         """Raise or lower a limit, or make it hard or soft; running clusters feel it within seconds. Raises NotFound."""
-        self._refuse_unless(Action.MANAGE_BUDGETS)
-        before = await self._store.money.budget(self._caller.workspace, budget_id)
+        self._asker.refuse_unless(Action.MANAGE_BUDGETS)
+        before = await self._store.money.budget(self._asker.workspace, budget_id)
         after = replace(
             before,
             limit=limit if limit is not None else before.limit,
@@ -177,46 +163,46 @@ class Budgets:
                 f"changed into {after.limit.currency}: remove it and set another"
             )
         detail = f"from {before.limit}, {_hardness(before)}, to {after.limit}, {_hardness(after)}"
-        await self._store.money.change(after, self._entry("budget.changed", after, detail, request_id))
-        return await self._view(after)
+        await self._store.money.change(after, self._asker.audited("budget.changed", after.id, detail))
+        return await self._standing(after)
 
-    async def remove(self, budget_id: str, *, request_id: str | None = None) -> None:
+    async def remove_budget(self, budget_id: str) -> None:
         """Let a limit hold no longer. Raises NotFound."""
-        self._refuse_unless(Action.MANAGE_BUDGETS)
-        budget = await self._store.money.budget(self._caller.workspace, budget_id)
+        self._asker.refuse_unless(Action.MANAGE_BUDGETS)
+        budget = await self._store.money.budget(self._asker.workspace, budget_id)
         gone = replace(budget, removed_at=self._clock.now())
-        await self._store.money.change(gone, self._entry("budget.removed", gone, limits.title(gone), request_id))
+        await self._store.money.change(gone, self._asker.audited("budget.removed", gone.id, limits.title(gone)))
 
     async def webhooks(self) -> Sequence[Webhook]:
         """Return where notifications of the workspace are posted to."""
-        self._refuse_unless(Action.MANAGE_BUDGETS)
-        return await self._store.outbox.webhooks(self._caller.workspace)
+        self._asker.refuse_unless(Action.MANAGE_BUDGETS)
+        return await self._store.outbox.webhooks(self._asker.workspace)
 
-    async def add_webhook(self, url: str, *, request_id: str | None = None) -> MadeWebhook:
+    async def add_webhook(self, url: str) -> MadeWebhook:
         """Have notifications posted to ``url``; the key that signs them is shown this once. Raises BadRequest."""
-        self._refuse_unless(Action.MANAGE_BUDGETS)
+        self._asker.refuse_unless(Action.MANAGE_BUDGETS)
         check_url(url, private_addresses=self._private_addresses)
         now = self._clock.now()
         webhook = Webhook(
             id=self._new_id("hook"),
-            workspace=self._caller.workspace,
+            workspace=self._asker.workspace,
             url=url,
-            created_by=self._caller.user,
+            created_by=self._asker.caller.user,
             created_at=now,
         )
         key = Secret(self._new_token())
         # Its host alone: a path may be what keeps strangers out.
-        entry = self._audit("webhook.created", webhook.id, url.partition("//")[2].partition("/")[0], request_id)
+        entry = self._asker.audited("webhook.created", webhook.id, url.partition("//")[2].partition("/")[0])
         await self._store.outbox.add_webhook(webhook, key, entry)
         return MadeWebhook(webhook=webhook, signing_key=key.reveal())
 
-    async def remove_webhook(self, webhook_id: str, *, request_id: str | None = None) -> None:
+    async def remove_webhook(self, webhook_id: str) -> None:
         """Post no more to it. Raises NotFound."""
-        self._refuse_unless(Action.MANAGE_BUDGETS)
-        entry = self._audit("webhook.removed", webhook_id, "", request_id)
-        await self._store.outbox.remove_webhook(self._caller.workspace, webhook_id, entry)
+        self._asker.refuse_unless(Action.MANAGE_BUDGETS)
+        entry = self._asker.audited("webhook.removed", webhook_id, "")
+        await self._store.outbox.remove_webhook(self._asker.workspace, webhook_id, entry)
 
-    async def _view(self, budget: Budget, recent: Sequence[Usage] | None = None) -> BudgetView:
+    async def _standing(self, budget: Budget, recent: Sequence[Usage] | None = None) -> BudgetView:
         now = self._clock.now()
         account = await self._store.money.state(budget, now)
         if account is not None:
@@ -240,7 +226,7 @@ class Budgets:
     async def _recent(self, budget: Budget, now: datetime) -> Sequence[Usage]:
         return await self._store.usages(workspace=budget.workspace, since=now - LOOKBACK, until=now)
 
-    async def _opening(self, budget: Budget) -> tuple[Reservation, ...]:
+    async def _already_spent(self, budget: Budget) -> tuple[Reservation, ...]:
         """Return what every cluster has spent in the period already, by the bill."""
         now, currency = budget.created_at, budget.limit.currency
         starts_at, ends_at = limits.period_at(budget, now)
@@ -266,25 +252,6 @@ class Budgets:
     async def _counted(self, budget: Budget, since: datetime, until: datetime) -> tuple[Usage, ...]:
         usages = await self._store.usages(workspace=budget.workspace, since=since, until=until)
         return tuple(usage for usage in usages if limits.counts(budget, usage))
-
-    def _entry(self, action: str, budget: Budget, detail: str, request_id: str | None) -> AuditEntry:
-        return self._audit(action, budget.id, detail, request_id)
-
-    def _audit(self, action: str, subject: str, detail: str, request_id: str | None) -> AuditEntry:
-        return AuditEntry(
-            seq=0,
-            at=self._clock.now(),
-            workspace=self._caller.workspace,
-            user=self._caller.user,
-            action=action,
-            subject=subject,
-            detail=detail,
-            request_id=request_id,
-        )
-
-    def _refuse_unless(self, action: Action) -> None:
-        if not may(self._caller, action):
-            raise Forbidden(refusal(self._caller, action))
 
 
 def _state(budget: Budget, spent: Decimal, burn_per_hour: Decimal) -> BudgetState:

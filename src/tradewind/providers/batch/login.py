@@ -13,22 +13,19 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, NoReturn, cast
 
-import asyncssh
-
 from tradewind.boot import restore
 from tradewind.boot.process import Software
 from tradewind.config import SshHost
 from tradewind.errors import ConfigError, Rejected, StillPreparing, Unavailable
 from tradewind.host.bare import CLERK, program
 from tradewind.host.records import SAFE
+from tradewind.line import Line, NoWay, Places, Silent
 from tradewind.model.instance import Contact
 from tradewind.providers.base import Order, ProviderSettings
 from tradewind.providers.batch.books import Batch, Books
 from tradewind.providers.batch.place import Ground, Place, plain
 from tradewind.providers.batch.runner import KEPT, KEPT_BEGINNINGS, PATIENCE_S, Said
 from tradewind.providers.batch.tunnel import Stream, Tunnel
-from tradewind.providers.ssh.line import Line
-from tradewind.providers.ssh.refusals import Places, Silent
 
 logger = logging.getLogger("tradewind.batch")
 
@@ -72,7 +69,7 @@ class LoginNode(Place):
             config=os.path.expanduser(str(table.get("ssh_config") or "~/.ssh/config")),
         )
         head = {"as": "clerk", "kept": sorted(KEPT), "beginnings": list(KEPT_BEGINNINGS)}
-        self.line = Line(host, places, self._poke, text=program(CLERK), head=head)
+        self.line = Line(host, places, self._poke, table=f"[{name}]", text=program(CLERK), head=head)
         state = Path(settings.state_directory).absolute() / f"{name}-{host.name}"
         super().__init__(Books(state), FarRunner(self, prints))
         self._tunnel = Tunnel(state / "ports", self._open) if table.get("tunnel", True) else None
@@ -101,9 +98,7 @@ class LoginNode(Place):
             station = await self.line.station(REACHED_WITHIN_S)
         except Silent as silent:
             if silent.is_lasting:
-                # The words are those of a host of one's own, which has a table of its own.
-                words = silent.words.replace("[[ssh.hosts]]", f"[{self._name}]")
-                raise ConfigError(f"the login node of [{self._name}] can't be used: {words}") from None
+                raise ConfigError(f"the login node of [{self._name}] can't be used: {silent.words}") from None
             self._raise(silent)
         if "refused" in station.hello:
             station.hang_up()  # another moment is worth another try
@@ -289,21 +284,16 @@ class LoginNode(Place):
 
     async def _open(self, host: str, port: int) -> Stream:
         try:
-            station = await self.line.station(REACHED_WITHIN_S)
-            reader, writer = await station.connection.open_connection(host, port, encoding=None)
+            return await self.line.through(host, port, REACHED_WITHIN_S)
         except Silent as silent:
             raise OSError(silent.words) from None
-        except asyncssh.ChannelOpenError as error:
-            if error.code == asyncssh.OPEN_ADMINISTRATIVELY_PROHIBITED:
+        except NoWay as error:
+            if error.is_forbidden:
                 raise OSError(
                     f"{self.host.name} lets no connection through to {host} ({error.reason}): ask its administrators "
                     f"for AllowTcpForwarding, or reach the nodes by yourself and set tunnel = false in [{self._name}]"
                 ) from None
             raise OSError(f"{self.host.name} can't connect to {host}:{port}: {error.reason}") from None
-        except asyncssh.Error as error:
-            raise OSError(f"the connection to {self.host.name} broke: {error}") from None
-        # They have the methods of asyncio's own.
-        return cast("Stream", (reader, writer))
 
     async def aclose(self) -> None:
         """See :meth:`Place.aclose`."""

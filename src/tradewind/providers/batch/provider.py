@@ -192,6 +192,8 @@ class BatchProvider(Provider):
             )
         ours = {"security", "host", "interface", "protocol", "name", "nanny", "contact_address", "dashboard_address"}
         taken = sorted(ours & {*spec.worker_options, *spec.scheduler_options})
+        if undone := self._queue.undone():
+            raise BadRequest(undone)
         if taken:
             raise BadRequest(f"{', '.join(taken)} can't be set for clusters on {self._queue.name}: leave it out")
 

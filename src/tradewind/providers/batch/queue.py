@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import ClassVar
 
 from tradewind.errors import ProviderError
+from tradewind.providers.batch.directives import Own, undone, words_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,6 +162,19 @@ class Queue(ABC):
     """How late its accounts may be: what is listed no more and left no word isn't said to have ended before."""
     lists_within: ClassVar[timedelta] = timedelta(0)
     """How far its list may lag, from before a submission: what isn't listed until then may be listed yet."""
+    own: ClassVar[Sequence[Own]] = ()
+    """Options that submissions set themselves, and ``directives`` may not."""
+    directives: tuple[str, ...]
+    """A site's own options, which come after ours and win."""
+
+    def words_of(self, directive: str) -> Sequence[str]:
+        """Return what of a directive may name an option."""
+        return words_of(directive)
+
+    def undone(self) -> str:
+        """Return a sentence on the first directive that would undo what jobs are found by; empty where none does."""
+        directive, why = undone(self.directives, self.words_of, self.own)
+        return f"the directive {directive!r} can't be set for {self.name}: {why}; leave it out" if directive else ""
 
     def log_of(self, log: str, index: int) -> str:
         """Return the file of ``Job.log`` that a job of this index writes."""

@@ -19,7 +19,7 @@ from tradewind.providers.batch.place import Place
 from tradewind.providers.batch.queue import Entry, Queue, Stage
 from tradewind.providers.batch.recall import WITHIN_S, Recall
 from tradewind.providers.batch.rest import Rest
-from tradewind.providers.batch.sight import from_data, never, observed, read_mark, to_data
+from tradewind.providers.batch.sight import from_data, mark_of, never, observed, read_mark, to_data
 from tradewind.providers.batch.submit import Where
 
 UNMADE_AFTER = timedelta(minutes=10)
@@ -104,7 +104,7 @@ class Roll:
             await self._holding.hold(self._entries, self._batches)
             self._watch(expected)
             return kept
-        entries = await self._recall.explained(await self.listed())
+        entries = await self._recall.explained(await self._asked())
         await self._place.look(orders)
         listed = {(entry.job, entry.index): entry for entry in entries}
         absent = [
@@ -141,12 +141,26 @@ class Roll:
             return replace(seen, contact=None, status=InstanceStatus.STARTING, detail=str(error))
 
     async def listed(self) -> Sequence[Entry]:
-        """Return what the queue lists of this user now. Raises Unavailable."""
+        """Return what the queue lists of this user now, with the marks that are written down. Raises Unavailable."""
+        await asyncio.to_thread(self._load)
+        return await self._asked()
+
+    async def _asked(self) -> Sequence[Entry]:
         command = self._queue.list_command(await self._place.user())
         said = await self._runner.run(command, patience_s=WITHIN_S)
         if said.code:
             raise Unavailable(f"{self._queue.name} doesn't answer: {said.error.strip()[:300]}")
-        return self._queue.read_list(said.out)
+        return [self._marked(entry) for entry in self._queue.read_list(said.out)]
+
+    def _marked(self, entry: Entry) -> Entry:
+        """Return a job that is in our books with the mark that we gave it: a site's plugin may have put its own there.
+
+        Another mark of ours is believed, since queues count from 1 again one day.
+        """
+        batch = next((one for one in self._batches.values() if one.job == entry.job), None)
+        if batch is None or entry.index >= len(batch.marks) or read_mark(entry.mark) is not None:
+            return entry
+        return replace(entry, mark=mark_of(self._installation, batch.id, batch.cluster))
 
     def _load(self) -> None:
         for name in self._books.all():

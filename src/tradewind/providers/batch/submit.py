@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from tradewind.errors import ProviderError, Unavailable
+from tradewind.errors import ProviderError, Rejected, Unavailable
 from tradewind.model.instance import Role
 from tradewind.providers.base import Order
 from tradewind.providers.batch.books import Batch, Books
@@ -159,6 +159,8 @@ class Submitter:
         return batch.job, index
 
     async def _make(self, orders: Sequence[Order], ground: Ground, lock: int) -> dict[str, Where]:
+        if undone := self._queue.undone():
+            raise Rejected(undone)
         now, site, first = datetime.now(UTC), await self._site(), orders[0]
         walltime = walltime_of(first, site, self._habits, now)
         # With the time: what is left of an earlier try with the same orders is cleared away by its name.

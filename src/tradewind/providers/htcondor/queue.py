@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
 
 from tradewind.errors import ProviderError, Unavailable
+from tradewind.providers.batch.directives import COUNTED, FOUND, LOGGED, NAMED, ONCE, Own
 from tradewind.providers.batch.queue import Entry, Job, Partition, Queue, Shape, Site, Stage
 from tradewind.providers.htcondor.words import ASKED, NOWHERE, UNREACHABLE, ended, refusal, waiting
 
@@ -53,6 +54,22 @@ class HtcondorQueue(Queue):
     index_in_shell: ClassVar[str] = "${TW_INDEX}"
     waits_for_starts: ClassVar[bool] = False
     tells_within: ClassVar[timedelta] = timedelta(seconds=30)
+    own: ClassVar[Sequence[Own]] = (
+        Own(pattern="my.tradewind", why=FOUND),
+        Own(pattern="my.jobbatchname$|batch_name$", why=NAMED),
+        Own(pattern="queue\\b", why=COUNTED),
+        Own(pattern="output$|error$", why=LOGGED),
+        Own(pattern="environment$|env$", why="a job's index is among its variables; write yours in `prologue`"),
+        Own(
+            pattern="executable$|arguments$", why="it is what starts the instance; write what goes before in `prologue`"
+        ),
+        Own(pattern="periodic_remove$", why=f"what nobody waits for is dropped by it, and {ONCE}"),
+    )
+
+    def words_of(self, directive: str) -> Sequence[str]:
+        """See :meth:`Queue.words_of`: a line sets one attribute, whose name has no capitals of its own."""
+        name = directive.partition("=")[0].strip().lower()
+        return [f"my.{name[1:]}" if name.startswith("+") else name]
 
     def submit_command(self) -> list[str]:
         """See :meth:`Queue.submit_command`."""

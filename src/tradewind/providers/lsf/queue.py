@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import ClassVar
 
 from tradewind.errors import ProviderError, Unavailable
+from tradewind.providers.batch.directives import COUNTED, FOUND, LOGGED, NAMED, ONCE, Own
 from tradewind.providers.batch.queue import Entry, Job, Queue, Site, Stage
 from tradewind.providers.lsf.reasons import NEVER, ended, waiting
 from tradewind.providers.lsf.refusals import NOWHERE, UNREACHABLE, refusal
@@ -53,6 +54,12 @@ class LsfQueue(Queue):
     first_index: ClassVar[int] = 1
     # Busy sites answer from a copy that is refreshed every 5 to 10 s (LSB_QUERY_PORT); and bsub may take its time.
     lists_within: ClassVar[timedelta] = timedelta(seconds=60)
+    own: ClassVar[Sequence[Own]] = (
+        Own(pattern="-Jd", why=FOUND),
+        Own(pattern="-J", why=f"{NAMED}, and {COUNTED}"),
+        Own(pattern="-oo?($|[/.])", why=LOGGED),
+        Own(pattern="-r$", why=ONCE),
+    )
 
     def submit_command(self) -> list[str]:
         """See :meth:`Queue.submit_command`."""

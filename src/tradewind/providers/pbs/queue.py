@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import ClassVar
 
 from tradewind.errors import NotSetUp, ProviderError, Unavailable
+from tradewind.providers.batch.directives import COUNTED, FOUND, LOGGED, NAMED, ONCE, Own
 from tradewind.providers.batch.queue import Entry, Job, Queue, Site, Stage
 from tradewind.providers.pbs.reasons import NEVER, ended, waiting
 from tradewind.providers.pbs.refusals import NOWHERE, UNREACHABLE, refusal
@@ -55,6 +56,14 @@ class PbsQueue(Queue):
     tells_within: ClassVar[timedelta] = timedelta(seconds=30)  # a server that is away for a moment tells later
     # One alone is no array, and has no index; Torque has a name of its own for it.
     index_in_shell: ClassVar[str] = "${PBS_ARRAY_INDEX:-${PBS_ARRAYID:-0}}"
+    own: ClassVar[Sequence[Own]] = (
+        # A value may follow an option at once.
+        Own(pattern="-v", why=f"{FOUND}; write variables in `prologue`, as `export NAME=value`"),
+        Own(pattern="-N", why=NAMED),
+        Own(pattern="-[Jt]", why=COUNTED),
+        Own(pattern="-o", why=LOGGED),
+        Own(pattern="-r ?y", why=ONCE),
+    )
 
     def submit_command(self) -> list[str]:
         """See :meth:`Queue.submit_command`."""

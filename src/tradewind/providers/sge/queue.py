@@ -11,6 +11,7 @@ from typing import ClassVar
 from xml.etree import ElementTree
 
 from tradewind.errors import ProviderError, Rejected, Unavailable
+from tradewind.providers.batch.directives import COUNTED, FOUND, LOGGED, ONCE, Own
 from tradewind.providers.batch.ledger import is_over
 from tradewind.providers.batch.queue import Entry, Job, Queue, Site, Stage
 from tradewind.providers.sge.accounts import FIRST, MARK, mark_in, read_moment, recalled
@@ -58,6 +59,12 @@ class SgeQueue(Queue):
     first_index: ClassVar[int] = FIRST
     waits_for_starts: ClassVar[bool] = False  # it knows waiting for an end alone
     tells_within: ClassVar[timedelta] = timedelta(seconds=25)  # accounts are written every 15 s, unless a site says
+    own: ClassVar[Sequence[Own]] = (
+        Own(pattern="-N$", why=f"{FOUND}, and ended by it"),
+        Own(pattern="-t$", why=COUNTED),
+        Own(pattern="-o$", why=LOGGED),
+        Own(pattern="-r y", why=ONCE),
+    )
 
     def submit_command(self) -> list[str]:
         """See :meth:`Queue.submit_command`."""

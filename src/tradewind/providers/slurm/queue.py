@@ -9,9 +9,10 @@ from datetime import UTC, datetime, timedelta
 from typing import ClassVar
 
 from tradewind.errors import ProviderError, Unavailable
+from tradewind.providers.batch.directives import COUNTED, FOUND, LOGGED, NAMED, ONCE, Own
 from tradewind.providers.batch.queue import Entry, Job, Partition, Queue, Site, Stage
 from tradewind.providers.slurm import accounts
-from tradewind.providers.slurm.reasons import HOPELESS, ended, waiting
+from tradewind.providers.slurm.reasons import ended, is_hopeless, waiting
 from tradewind.providers.slurm.refusals import NOWHERE, UNREACHABLE, refusal
 from tradewind.providers.slurm.site import read_partitions, read_shapes
 
@@ -53,6 +54,18 @@ class SlurmQueue(Queue):
     # Times as seconds since 1970, since Slurm's own form has no zone; and no list of array indices cut short.
     prints: ClassVar[Mapping[str, str]] = {"SLURM_TIME_FORMAT": "%s", "SLURM_BITSTR_LEN": "0"}
     index_in_shell: ClassVar[str] = "${SLURM_ARRAY_TASK_ID}"
+    own: ClassVar[Sequence[Own]] = (
+        # Slurm takes the beginning of a long option for the whole of it, and a value behind a short one.
+        Own(pattern=r"--com\w*(=|$)", why=FOUND),
+        Own(pattern=r"-J|--job?(-\w*)?(=|$)", why=NAMED),
+        Own(pattern=r"-a|--arr\w*(=|$)", why=COUNTED),
+        Own(pattern=r"-o|--out\w*(=|$)|--open-\w*(=|$)", why=LOGGED),
+        Own(pattern=r"--requ\w*$", why=ONCE),
+        Own(
+            pattern=r"-M|--clusters?(=|$)",
+            why="the list is of one cluster of Slurm, and what runs elsewhere isn't seen",
+        ),
+    )
 
     def submit_command(self) -> list[str]:
         """See :meth:`Queue.submit_command`."""
@@ -218,7 +231,7 @@ def _listed(line: str) -> Iterator[Entry]:
             mark=mark,
             stage=stage,
             words=waiting(reason) if waits else ended(state, reason) if stage is Stage.OVER else "",
-            is_hopeless=waits and reason in HOPELESS,
+            is_hopeless=waits and is_hopeless(reason),
             # Of what waits, Slurm shows when it is expected.
             started_at=None if waits else _time(started),
             stopped_at=_time(stopped) if stage is Stage.OVER else None,

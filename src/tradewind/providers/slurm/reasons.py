@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 from tradewind.providers.batch.sight import BY_ITSELF
@@ -26,6 +27,8 @@ WAITS: Mapping[str, str] = {
     "Licenses": "it waits for a licence",
     "Nodes_required_for_job_are_DOWN,_DRAINED_or_reserved": "all nodes that fit are down, drained or reserved",
     "InvalidAccount": "Slurm doesn't know the account",
+    "AccountNotAllowed": "its partition or QoS doesn't take jobs of the account",
+    "QOSNotAllowed": "its partition or account doesn't take jobs of the QoS",
     "InvalidQOS": "Slurm doesn't know the QoS, or your account may not use it",
     "BadConstraints": "no node has what its constraint asks for",
     "MaxMemPerLimit": "it asks for more memory than is allowed",
@@ -47,29 +50,22 @@ LIMITS: Mapping[str, str] = {
     "JobsLimit": "as many jobs as are allowed run already",
     "JobsPerUser": "as many jobs as are allowed run already",
     "SubmitJobs": "as many jobs as are allowed wait already",
-    "WallDuration": "its walltime is longer than is allowed",
     "Billing": "the limit of service units is reached",
 }
 """By a part of a reason that begins with Assoc, QOS or MaxGRES: whose limit it is, its beginning says."""
 
-HOPELESS = frozenset(
+NEVER = frozenset(
     {
         "PartitionTimeLimit",
         "PartitionNodeLimit",
         "PartitionConfig",
         "InvalidAccount",
         "InvalidQOS",
+        "AccountNotAllowed",
+        "QOSNotAllowed",
         "BadConstraints",
         "MaxMemPerLimit",
         "DependencyNeverSatisfied",
-        "AssocMaxWallDurationPerJobLimit",
-        "QOSMaxWallDurationPerJobLimit",
-        "AssocMaxCpuPerJobLimit",
-        "QOSMaxCpuPerJobLimit",
-        "AssocMaxMemPerJob",
-        "QOSMaxMemoryPerJob",
-        "AssocMaxNodePerJobLimit",
-        "QOSMaxNodePerJobLimit",
         "AssocGrpBillingMinutes",
         "AssocGrpCPUMinutesLimit",
         "QOSGrpBillingMinutes",
@@ -80,6 +76,22 @@ HOPELESS = frozenset(
     }
 )
 """What passes by no waiting, or by an administrator alone: nobody is to wait for it in silence."""
+OF_ONE_JOB = re.compile(r"^(Assoc|QOS)?Max(.+?)(RunMinutes|Minutes|Mins)?Per(Job|Node)(Limit)?$")
+"""A limit on what one job may ask for: no end of another job makes room for it."""
+THINGS: Mapping[str, str] = {
+    "Billing": "service units",
+    "BB": "burst buffer",
+    "Cpu": "cores",
+    "CPU": "cores",
+    "Energy": "energy",
+    "GRES": "GPUs",
+    "License": "licences",
+    "Mem": "memory",
+    "Memory": "memory",
+    "Node": "nodes",
+    "WallDuration": "time",
+}
+"""By what stands between Max and Per."""
 
 ENDS: Mapping[str, str] = {
     "BOOT_FAIL": "its node couldn't be started",
@@ -97,10 +109,15 @@ ENDS: Mapping[str, str] = {
 
 def waiting(reason: str) -> str:
     """Return why a job waits, in plain words with Slurm's own behind."""
-    plain = WAITS.get(reason) or _limit(reason)
+    plain = WAITS.get(reason) or _too_much(reason) or _limit(reason)
     if reason in {"None", ""}:
         return WAITS["None"]
     return f"{plain} (Slurm: {reason})" if plain else f"Slurm says {reason}"
+
+
+def is_hopeless(reason: str) -> bool:
+    """Return whether a job that waits for this waits for ever."""
+    return reason in NEVER or bool(OF_ONE_JOB.match(reason))
 
 
 def ended(state: str, reason: str) -> str:
@@ -109,8 +126,26 @@ def ended(state: str, reason: str) -> str:
     return f"{plain} (Slurm: {reason})" if reason not in {"", "None"} and state != "COMPLETED" else plain
 
 
+def _too_much(reason: str) -> str:
+    """Return in words that one job asks for more than one may."""
+    found = OF_ONE_JOB.match(reason)
+    if found is None:
+        return ""
+    what = THINGS.get(found[2], found[2])
+    if found[3]:
+        what = f"{what} for all of its walltime"
+    whose = _whose(reason)
+    return f"it asks for more {what} than one job may have{' of one node' if found[4] == 'Node' else ''}" + (
+        f", by the limits of {whose}" if whose else ""
+    )
+
+
+def _whose(reason: str) -> str:
+    return "your account" if reason.startswith("Assoc") else "the QoS" if reason.startswith("QOS") else ""
+
+
 def _limit(reason: str) -> str:
-    whose = "your account" if reason.startswith("Assoc") else "the QoS" if reason.startswith("QOS") else ""
+    whose = _whose(reason)
     if not whose:
         return ""
     # The longest part that fits says the most.

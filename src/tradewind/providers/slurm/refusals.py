@@ -14,7 +14,11 @@ UNREACHABLE = re.compile(
     re.IGNORECASE,
 )
 NOWHERE = re.compile(r"establish a configuration source|unable to (open|status) file .*slurm\.conf", re.IGNORECASE)
-FULL = re.compile(r"submit limit|MaxSubmit|MaxJobCount|QOSMaxSubmit|AssocMaxSubmit|job submit limit", re.IGNORECASE)
+POLICY = re.compile(r"\s*\(job submit limit, user's size and/or time limits\)", re.IGNORECASE)
+"""What Slurm adds to each refusal by a limit, whichever it is; which it is, a line of its own says."""
+FULL = re.compile(r"(Max|Grp)(Submit)?Jobs?|submit limit|MaxJobCount", re.IGNORECASE)
+
+LIMITS = "sacctmgr show qos,assoc user=$USER"
 
 
 def refusal(text: str, job: Job, site: Site, *, account: str | None, qos: str | None) -> ProviderError:
@@ -34,7 +38,7 @@ def refusal(text: str, job: Job, site: Site, *, account: str | None, qos: str | 
     words = own_words(text)
     if UNREACHABLE.search(text):
         return Unavailable(f"Slurm doesn't answer: {words}")
-    if FULL.search(text):
+    if FULL.search(POLICY.sub("", text)):
         return NoCapacity(f"{words}: as many jobs as you may have wait or run already")
     advice = _advice(text.lower(), job, site, account, qos)
     return Rejected(f"{words}; {advice}" if advice else words)
@@ -48,19 +52,39 @@ def own_words(text: str) -> str:
 
 
 def _advice(text: str, job: Job, site: Site, account: str | None, qos: str | None) -> str:
-    if "account" in text:
+    """Return what to do instead; what is surest comes first."""
+    text = POLICY.sub("", text)
+    policy = "accounting/qos policy" in text
+    if re.search(r"max_?wall|time limit", text):
+        return _shorter(job)
+    if policy and (
+        limit := re.search(r"\b(?:assoc|qos)?max\w+per(?:job|node)\w*|\b(?:assoc|qos)(?:max|min|grp)\w+", text)
+    ):
+        verb = "more" if "min" in limit[0] and "minutes" not in limit[0] else "less"
+        return f"{_size(job)}: ask for {verb} per worker; `{LIMITS}` shows what you may have"
+    if policy:
+        return f"`{LIMITS}` shows what you may have at a time, and of what size"
+    if re.search(r"\baccount\b", text):
         which = f"`account` is {account!r} in [slurm]" if account else "[slurm] names no `account`"
         return f"{which}; `sacctmgr show assoc user=$USER format=account,partition,qos` lists yours"
     if "partition" in text:
         names = ", ".join(partition.name for partition in site.partitions)
-        return f"set `partition` in [slurm] to one of: {names}" if names else ""
+        return f"set `partitions` in [slurm] to some of: {names}" if names else ""
     if "qos" in text:
         which = f"`qos` is {qos!r} in [slurm]" if qos else "[slurm] names no `qos`"
         return f"{which}; `sacctmgr show assoc user=$USER format=account,partition,qos` lists yours"
-    if "time limit" in text:
-        return "set a shorter `walltime` in [slurm]"
     if "feature" in text or "constraint" in text:
         return "`constraint` in [slurm] names what no node has; `sinfo --format='%N %f'` lists what they have"
     if "memory" in text or "node configuration" in text:
-        return f"it asked for {job.cpus} cores and {job.memory / GIB:.4g} GiB of one node: ask for less per worker"
+        return f"{_size(job)}: ask for less per worker"
     return ""
+
+
+def _size(job: Job) -> str:
+    gpus = f", {job.gpus} GPUs" if job.gpus else ""
+    return f"it asked for {job.cpus} cores{gpus} and {job.memory / GIB:.4g} GiB of one node"
+
+
+def _shorter(job: Job) -> str:
+    asked = f"it asked for {job.walltime}: " if job.walltime is not None else ""
+    return f"{asked}set a shorter `walltime` in [slurm]"

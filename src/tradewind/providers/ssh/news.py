@@ -7,9 +7,8 @@ import logging
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import asdict
 
+from tradewind.line import Line, Silent
 from tradewind.model.instance import ObservedInstance, Role
-from tradewind.providers.ssh.line import Line
-from tradewind.providers.ssh.refusals import Silent
 from tradewind.providers.ssh.sight import host_of
 
 logger = logging.getLogger("tradewind.ssh")

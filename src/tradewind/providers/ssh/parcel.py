@@ -8,19 +8,18 @@ from dataclasses import asdict, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
-from urllib.request import url2pathname
 
 from tradewind.boot import restore
 from tradewind.config import SshHost
 from tradewind.errors import NoCapacity, ProviderError, Rejected, Unavailable
 from tradewind.host.letter import write_letter
 from tradewind.host.task import ONE_THREAD, Task
+from tradewind.line import Silent
+from tradewind.line.freight import here_of
+from tradewind.line.skew import Skew
 from tradewind.model.offer import Offer
 from tradewind.providers.base import Order
 from tradewind.providers.ssh.inventory import Share
-from tradewind.providers.ssh.refusals import Silent
-from tradewind.providers.ssh.skew import Skew
 
 BEHIND_S = 50 * 60.0
 """Keys are valid from an hour before they are made: a clock further behind than this takes them for none."""
@@ -28,8 +27,6 @@ AHEAD_S = 86400.0
 LATEST_S = 60.0
 """An order that arrives later than this after it was given is refused there: nobody waits for it any more."""
 WEB = ("https://", "http://")
-SHARED = "file://"
-"""Of a path that the host may see as well."""
 
 
 def check_software(order: Order, hosts: Sequence[SshHost]) -> None:
@@ -54,11 +51,6 @@ def local_files(order: Order, host: SshHost) -> dict[str, str]:
     if software is None or host.environment is not None:
         return {}
     return {sha256: path for sha256, path in software.files.items() if not path.startswith(WEB)}
-
-
-def here_of(address: str) -> str:
-    """Return the path on this machine that an address is."""
-    return url2pathname(urlsplit(address).path) if address.startswith(SHARED) else address
 
 
 def refuse_clock(host: SshHost, skew: Skew) -> None:

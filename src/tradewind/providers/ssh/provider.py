@@ -19,6 +19,7 @@ from tradewind.config import SshHost
 from tradewind.errors import BadRequest, NoCapacity, Rejected, StillPreparing, Unavailable
 from tradewind.host.bare.ground import VARIABLE
 from tradewind.host.records import KEPT_FOR, SAFE
+from tradewind.line import Places, Silent
 from tradewind.model.cluster import ClusterSpec
 from tradewind.model.environment import Target
 from tradewind.model.instance import InstanceStatus, Marks, ObservedInstance
@@ -26,9 +27,9 @@ from tradewind.model.offer import Offer
 from tradewind.model.resources import Need
 from tradewind.model.views import PlannedInstances
 from tradewind.providers.base import Capabilities, Handle, Order, Provider, ProviderSettings
+from tradewind.providers.ssh.host_line import HostLine
 from tradewind.providers.ssh.inventory import Share, fits, hosts_from, share_of
 from tradewind.providers.ssh.known import Known, Memory, Placed
-from tradewind.providers.ssh.line import Line
 from tradewind.providers.ssh.news import News
 from tradewind.providers.ssh.offers import candidates, hosts_expected, offers_for
 from tradewind.providers.ssh.parcel import (
@@ -39,7 +40,6 @@ from tradewind.providers.ssh.parcel import (
     refusal_of,
     refuse_clock,
 )
-from tradewind.providers.ssh.refusals import Places, Silent
 from tradewind.providers.ssh.sight import (
     gone_by,
     handle_of,
@@ -109,7 +109,7 @@ class SshProvider(Provider):
             known_hosts=os.path.expanduser(str(options.get("known_hosts", "~/.ssh/known_hosts"))),
             config=os.path.expanduser(str(options.get("config", "~/.ssh/config"))),
         )
-        self._lines = {host.name: Line(host, places, self._poke) for host in self._hosts}
+        self._lines = {host.name: HostLine(host, places, self._poke) for host in self._hosts}
         self._known: dict[str, Known] = {}
         self._machines: dict[str, Target] = {}
         """What runs on each host that has answered."""
@@ -258,7 +258,7 @@ class SshProvider(Provider):
 
         return sorted((h for h in hosts if h.name not in self._silent and fits(h, share, taken[h.name])), key=rank)
 
-    async def _start(self, line: Line, order: Order, share: Share) -> None:
+    async def _start(self, line: HostLine, order: Order, share: Share) -> None:
         """Have a host start it. Raises Silent, or NoCapacity where it certainly doesn't."""
         host = line.host
         station = await line.station()

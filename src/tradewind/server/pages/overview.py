@@ -12,9 +12,8 @@ from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import Response
 
-from tradewind.engine.clusters import Clusters
-from tradewind.engine.records import Records
-from tradewind.engine.spending.budgets import Budgets
+from tradewind.engine.assembly import Assembly
+from tradewind.engine.verbs import Verbs
 from tradewind.errors import BadRequest, NotFound
 from tradewind.model.budget import BudgetScope, BudgetView
 from tradewind.model.exchange import NewBudget
@@ -43,10 +42,10 @@ LINES_SHOWN = 12
 async def overview(request: Request) -> Response:
     """Show what runs, the budgets, and what was spent."""
     signed = await auth.signed_in(request)
-    caller, clusters, records = await _asked(request)
+    caller, verbs = await _asked(request)
     now: datetime = request.app.state.assembly.clock.now()
     since = (now - timedelta(days=DAYS - 1)).replace(hour=0, minute=0, second=0, microsecond=0)
-    lines = await records.usage(by="day", since=since)
+    lines = await verbs.records.usage(by="day", since=since)
     return show(
         request,
         "overview.html",
@@ -54,12 +53,12 @@ async def overview(request: Request) -> Response:
         caller=caller,
         workspace=caller.workspace,
         days=[(currency, _days(lines, currency, since)) for currency in _currencies(lines)],
-        by_user=_largest(await records.usage(by="user", since=since)),
-        by_provider=_largest(await records.usage(by="provider", since=since)),
+        by_user=_largest(await verbs.records.usage(by="user", since=since)),
+        by_provider=_largest(await verbs.records.usage(by="provider", since=since)),
         since=since,
         manages=may(caller, Action.MANAGE_BUDGETS),
-        environments=await request.app.state.assembly.environments.as_(caller).list(),
-        **await _now(request, caller, clusters, now),
+        environments=await verbs.environments.environments(),
+        **await _now(verbs, now),
     )
 
 
@@ -67,9 +66,9 @@ async def overview(request: Request) -> Response:
 async def now(request: Request) -> Response:
     """Return the part of the overview that changes, for the page to put in place of the old."""
     await auth.signed_in(request)
-    caller, clusters, _ = await _asked(request)
+    caller, verbs = await _asked(request)
     moment: datetime = request.app.state.assembly.clock.now()
-    parts = await _now(request, caller, clusters, moment)
+    parts = await _now(verbs, moment)
     return show(request, "now.html", caller=caller, workspace=caller.workspace, **parts)
 
 
@@ -77,11 +76,11 @@ async def now(request: Request) -> Response:
 async def cluster(request: Request) -> Response:
     """Show one cluster: what it is, when what ran, what it computed, what it cost."""
     signed = await auth.signed_in(request)
-    caller, clusters, records = await _asked(request)
-    found = await clusters.find(request.path_params["cluster"], live=False)
+    caller, verbs = await _asked(request)
+    found = await verbs.clusters.find(request.path_params["cluster"], live=False)
     if found is None:
         raise NotFound("there is no such cluster in this workspace")
-    view = await clusters.view(found.id)
+    view = await verbs.clusters.view(found.id)
     is_open = may(caller, Action.READ_DETAIL, owner=found.owner)
     moment: datetime = request.app.state.assembly.clock.now()
     return show(
@@ -96,10 +95,10 @@ async def cluster(request: Request) -> Response:
         left_out=max(0, len(view.instances) - charts.MOST_ROWS),
         is_open=is_open,
         changes=may(caller, Action.CHANGE_CLUSTER, owner=found.owner),
-        events=[event for _, event in await clusters.events(found.id)][-JOURNAL_SHOWN:][::-1] if is_open else (),
-        computations=await records.computations(found.id, limit=COMPUTATIONS_SHOWN) if is_open else (),
-        insights=await records.insights(found.id) if is_open else (),
-        receipt=await records.receipt(found.id) if is_open else None,
+        events=[event for _, event in await verbs.clusters.events(found.id)][-JOURNAL_SHOWN:][::-1] if is_open else (),
+        computations=await verbs.records.computations(found.id, limit=COMPUTATIONS_SHOWN) if is_open else (),
+        insights=await verbs.records.insights(found.id) if is_open else (),
+        receipt=await verbs.records.receipt(found.id) if is_open else None,
         # What was cut off lasted until its cluster's end.
         now=view.cluster.stopped_at or moment,
     )
@@ -108,18 +107,18 @@ async def cluster(request: Request) -> Response:
 @page
 async def stop(request: Request) -> Response:
     """End a cluster, and show it."""
-    caller, clusters, _ = await _asked(request)
-    found = await clusters.find(request.path_params["cluster"], live=False)
+    caller, verbs = await _asked(request)
+    found = await verbs.clusters.find(request.path_params["cluster"], live=False)
     if found is None:
         raise NotFound("there is no such cluster in this workspace")
-    await clusters.stop(found.id, f"{caller.user} stopped it from the page")
+    await verbs.clusters.stop(found.id, f"{caller.user} stopped it from the page")
     return go(f"/workspaces/{quote(caller.workspace)}/clusters/{quote(found.id)}")
 
 
 @page
 async def limit(request: Request) -> Response:
     """Set a limit, in place of the one that is there for the same, and show how it stands."""
-    caller, _, _ = await _asked(request)
+    caller, verbs = await _asked(request)
     fields = await form(request)
     try:
         scope = BudgetScope(fields.get("scope", ""))
@@ -130,30 +129,23 @@ async def limit(request: Request) -> Response:
     money = Money(amount=amount, currency=fields.get("currency", "").strip().upper())
     wanted = NewBudget(limit=money, scope=scope, key=key, is_hard=fields.get("soft") != "yes")
     check_keepable(wanted)
-    await _budgets(request, caller).set(wanted, request_id=request_id() or None)
+    await verbs.budgets.set_budget(wanted)
     return go(f"/workspaces/{quote(caller.workspace)}")
 
 
-async def _asked(request: Request) -> tuple[Caller, Clusters, Records]:
+async def _asked(request: Request) -> tuple[Caller, Verbs]:
     caller = await auth.caller(request, request.path_params["workspace"])
-    clusters: Clusters = request.app.state.assembly.clusters
-    records: Records = request.app.state.assembly.records
-    asks = (caller, request_id() or None)
-    return caller, clusters.as_(*asks), records.as_(*asks)
+    assembly: Assembly = request.app.state.assembly
+    return caller, assembly.as_(caller, request_id() or None)
 
 
-def _budgets(request: Request, caller: Caller) -> Budgets:
-    budgets: Budgets = request.app.state.assembly.budgets
-    return budgets.as_(caller)
-
-
-async def _now(request: Request, caller: Caller, clusters: Clusters, now: datetime) -> dict[str, Any]:
-    live = await clusters.list_clusters(live=True, limit=LIVE_SHOWN)
-    ended = await clusters.list_clusters(live=False, limit=ENDED_SHOWN)
+async def _now(verbs: Verbs, now: datetime) -> dict[str, Any]:
+    live = await verbs.clusters.list_clusters(live=True, limit=LIVE_SHOWN)
+    ended = await verbs.clusters.list_clusters(live=False, limit=ENDED_SHOWN)
     return {
         "live": [(view, _figures(view)) for view in live],
         "ended": [(view, _figures(view)) for view in ended],
-        "budgets": [(view, _bar(view)) for view in await _budgets(request, caller).list()],
+        "budgets": [(view, _bar(view)) for view in await verbs.budgets.budgets()],
         "now": now,
     }
 

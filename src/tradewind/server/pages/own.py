@@ -10,6 +10,7 @@ from starlette.responses import Response
 
 from tradewind.engine.access.members import Members
 from tradewind.engine.access.person import Person
+from tradewind.engine.assembly import Assembly
 from tradewind.errors import BadRequest
 from tradewind.model.people import MemberRole, Scope, Signed
 from tradewind.planning.access import Action, may
@@ -128,8 +129,8 @@ def _person(request: Request, signed: Signed) -> Person:
 
 async def _members(request: Request) -> Members:
     caller = await auth.caller(request, request.path_params["workspace"])
-    members: Members = request.app.state.assembly.people.within(caller, request_id() or None)
-    return members
+    assembly: Assembly = request.app.state.assembly
+    return assembly.as_(caller, request_id() or None).members
 
 
 def _back(request: Request) -> Response:

@@ -13,12 +13,13 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, BinaryIO
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 import asyncssh
 
 from tradewind.errors import StillPreparing
-from tradewind.providers.ssh.parcel import SHARED, here_of
-from tradewind.providers.ssh.refusals import Silent
+from tradewind.line.refusals import Silent
 
 WAITED_FOR_S = 4.0
 """How long launches wait for a file, from its departure: the whole round of a cluster has some 10 s."""
@@ -31,6 +32,8 @@ ACKNOWLEDGED_S = 0.4
 answer takes 3 s: files must never stand in a longer queue than that."""
 MOST_BLOCKS = 128
 MIB = 1024**2
+SHARED = "file://"
+"""Of a path that the host may see as well."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -235,6 +238,11 @@ async def _written(target: Any, block: bytes, at: int, under: _Under) -> float:
     await target.write(block, at)
     under.sent += len(block)
     return clock() - began
+
+
+def here_of(address: str) -> str:
+    """Return the path on this machine that an address is."""
+    return url2pathname(urlsplit(address).path) if address.startswith(SHARED) else address
 
 
 def _name_and_size(path: str) -> tuple[str, int]:

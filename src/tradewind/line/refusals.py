@@ -32,6 +32,23 @@ class Silent(Exception):
         self.is_lasting = is_lasting
 
 
+class NoWay(Exception):
+    """A host answers, and opens no way to an address beyond it.
+
+    Parameters
+    ----------
+    reason : str
+        In the words of its SSH server.
+    is_forbidden : bool
+        Whether it opens ways to nobody; else this address can't be reached from there.
+    """
+
+    def __init__(self, reason: str, *, is_forbidden: bool) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.is_forbidden = is_forbidden
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Places:
     """Files of the user's that say whom to trust and how to get there."""
@@ -56,7 +73,7 @@ class Witness(asyncssh.SSHClient):
 
 
 def options_for(host: SshHost, places: Places) -> dict[str, Any]:
-    """Return how to connect: the user's own SSH settings, and what the inventory says besides."""
+    """Return how to connect: the user's own SSH settings, and what ours say besides."""
     options: dict[str, Any] = {
         "known_hosts": _known(places),
         "config": [places.config] if os.path.exists(places.config) else None,
@@ -75,8 +92,8 @@ def options_for(host: SshHost, places: Places) -> dict[str, Any]:
     return options
 
 
-def words_for(error: Exception, host: SshHost, witness: Witness, places: Places) -> Silent:
-    """Return why ``host`` can't be reached."""
+def words_for(error: Exception, host: SshHost, table: str, witness: Witness, places: Places) -> Silent:
+    """Return why ``host``, of that table of the settings, can't be reached."""
     name, at = host.name, f"{host.address}{f' port {host.port}' if host.port else ''}"
     match error:
         case asyncssh.HostKeyNotVerifiable():
@@ -84,7 +101,7 @@ def words_for(error: Exception, host: SshHost, witness: Witness, places: Places)
         case asyncssh.KeyImportError() | asyncssh.KeyEncryptionError() if "assphrase" in str(error):
             return Silent(
                 f"the key {host.key} for {name} is locked with a passphrase: run `ssh-add {host.key}` once, and leave "
-                "key out of [[ssh.hosts]], so that your SSH agent is asked",
+                f"key out of {table}, so that your SSH agent is asked",
                 is_certain=True,
                 is_lasting=True,
             )

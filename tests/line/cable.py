@@ -1,7 +1,10 @@
-"""A cable between a provider and sshd that can be cut: now, or in the middle of what is about to be said."""
+"""A cable between us and sshd that can be cut: now, or in the middle of what is about to be said."""
 
 import asyncio
-from contextlib import suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+from .sshd import Sshd
 
 
 class Cable:
@@ -66,3 +69,15 @@ class Cable:
                     self.cut()
                     return
         writer.close()
+
+
+@asynccontextmanager
+async def plugged(server: Sshd) -> AsyncIterator[Cable]:
+    """Yield a cable to ``server``, whose key is known at its end of the cable too."""
+    made = Cable(server.port)
+    await made.open()
+    before = server.known_hosts.read_text()
+    server.known_hosts.write_text(before + before.replace(f":{server.port} ", f":{made.port} "))
+    yield made
+    made.close()
+    server.known_hosts.write_text(before)

@@ -1,4 +1,4 @@
-"""The line to one host: one SSH connection, kept open and shared, with a station at its other end."""
+"""The line to one host: one SSH connection, kept open and shared, with a program of ours at its other end."""
 
 from __future__ import annotations
 
@@ -9,19 +9,16 @@ import re
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import asyncssh
 
-from tradewind.boot import restore
-from tradewind.boot.process import Software
 from tradewind.config import SshHost
-from tradewind.host.bare import program
 from tradewind.host.bare.ground import LOADER
-from tradewind.providers.ssh.freight import Freight
-from tradewind.providers.ssh.refusals import Places, Silent, Witness, options_for, words_for
-from tradewind.providers.ssh.sight import nonsense
-from tradewind.providers.ssh.skew import Skew
+from tradewind.line.freight import Freight
+from tradewind.line.refusals import NoWay, Places, Silent, Witness, options_for, words_for
+from tradewind.line.skew import Skew
+from tradewind.line.station import NOISE_LIMIT, Station
 
 logger = logging.getLogger("tradewind.ssh")
 if (library := logging.getLogger("asyncssh")).level == logging.NOTSET:
@@ -33,85 +30,9 @@ ANSWER_WITHIN_S = 4.0
 FIRST_PAUSE_S = 1.0
 LONGEST_PAUSE_S = 30.0
 """Between tries to reach a host that doesn't answer."""
-NOISE_LIMIT = 64 * 1024
-"""Bytes that a login shell may say before our program does."""
-AHEAD_S = 900.0
-"""How long a step may take of what is made before anything is ordered."""
-LINE_LIMIT = 16 * 1024 * 1024
 LATEST = 1e11
 """No clock is set later than this, as a POSIX time."""
 GLIBC = re.compile(r"([0-9]{1,4}\.[0-9]{1,4})?")
-
-
-class Station:
-    """The other end, as long as its connection lasts."""
-
-    def __init__(self, connection: asyncssh.SSHClientConnection, process: asyncssh.SSHClientProcess[bytes]) -> None:
-        self.connection = connection
-        self.hello: dict[str, Any] = {}
-        self.runs: dict[str, Any] = {}
-        """What it has said of each run directory."""
-        self.is_open = True
-        self._process = process
-        self._waiting: dict[int, asyncio.Future[dict[str, Any]]] = {}
-        self._number = 0
-        self._rest = b""
-
-    async def listen(self, poke: Callable[[], None]) -> None:
-        """Hear answers until the connection ends."""
-        try:
-            while True:
-                line = await self.line()
-                if "poke" in line:
-                    poke()
-                elif (future := self._waiting.pop(int(line["id"]), None)) is not None and not future.done():
-                    future.set_result(line)
-        except (OSError, EOFError, ValueError, KeyError, TypeError, OverflowError, asyncssh.Error) as error:
-            logger.debug("a station is gone: %r", error)
-        finally:
-            self.hang_up()
-            poke()
-
-    async def line(self, limit: int = LINE_LIMIT) -> dict[str, Any]:
-        """Return the next line; skips what is none of ours. Raises EOFError or ValueError where none comes."""
-        skipped = 0
-        while True:
-            while b"\n" not in self._rest:
-                data = await self._process.stdout.read(1 << 16)
-                if not data:
-                    raise EOFError
-                self._rest += data
-                if len(self._rest) > limit:
-                    raise ValueError("it says more than it should")
-            line, self._rest = self._rest.split(b"\n", 1)
-            try:
-                found = json.loads(line)
-            except (ValueError, RecursionError):
-                found = None
-            if isinstance(found, dict):
-                return found
-            skipped += len(line) + 1
-            if skipped > NOISE_LIMIT:
-                raise ValueError("it says something else")
-
-    async def ask(self, question: dict[str, Any]) -> dict[str, Any]:
-        """Return the answer. Raises ConnectionError where the line breaks before."""
-        if not self.is_open:
-            raise ConnectionError
-        self._number += 1
-        future: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
-        self._waiting[self._number] = future
-        self._process.stdin.write(json.dumps({**question, "id": self._number}).encode() + b"\n")
-        return await future
-
-    def hang_up(self) -> None:
-        """End the connection; all who wait are told so."""
-        self.is_open = False
-        waiting, self._waiting = self._waiting, {}
-        for future in waiting.values():
-            if not future.done():
-                future.set_exception(ConnectionError())
-        self.connection.close()
 
 
 class Line:
@@ -120,15 +41,17 @@ class Line:
     Parameters
     ----------
     host : SshHost
-        From the inventory.
+        As the settings say.
     places : Places
         Where the keys of known hosts and the user's SSH settings stand.
     poke : callable
         Called when something may have changed on the host.
-    text : bytes, optional
-        The program at the other end; default a station.
-    head : mapping, optional
-        Told to it first.
+    table : str
+        What the settings call the table that ``host`` stands in: named where something in it must be mended.
+    text : bytes
+        The program at the other end.
+    head : mapping
+        Told to it first, besides its directory there.
     """
 
     def __init__(
@@ -137,12 +60,14 @@ class Line:
         places: Places,
         poke: Callable[[], None],
         *,
-        text: bytes | None = None,
-        head: Mapping[str, Any] | None = None,
+        table: str,
+        text: bytes,
+        head: Mapping[str, Any],
     ) -> None:
         self.host = host
-        self._text = program() if text is None else text
-        self._head = {"as": "station", "root": host.directory, **(head or {})}
+        self._table = table
+        self._text = text
+        self._head = {"root": host.directory, **head}
         self.skew = Skew()
         self._places = places
         self._poke = poke
@@ -153,8 +78,6 @@ class Line:
         self._pause_s = 0.0
         self._next_try = 0.0
         self._freight = Freight(host.name, self.ask, self._connection, self._failed)
-        self._heard: Any = None
-        """Which answer to a look was heard last, in the host's words."""
 
     async def ask(self, verb: str, within: float = ANSWER_WITHIN_S, **question: Any) -> dict[str, Any]:
         """Return the host's answer.
@@ -164,33 +87,13 @@ class Line:
         Silent
             None came. Where its ``is_certain``, the host has never heard the question.
         """
-        return (await self._ask(verb, within, question))[1]
+        return (await self.exchange(verb, within, question))[1]
 
-    async def look(self, within: float, installation: str) -> dict[str, Any]:
-        """Return the facts of all runs there, by handle; what ``installation`` has there lives on by it. Raises Silent.
+    async def exchange(self, verb: str, within: float, question: Mapping[str, Any]) -> tuple[Station, dict[str, Any]]:
+        """Return the host's answer, and who gave it: another station knows nothing of what one was told.
 
-        It isn't the question that keeps it alive, but the word which answer was heard: see
-        :mod:`tradewind.host.bare.silence`.
+        Raises Silent, as :meth:`ask` does.
         """
-        question = {"heard": self._heard, "installation": installation}
-        station, answer = await self._ask("list", within, question)
-        if "error" in answer:
-            raise Silent(f"{self.host.name} can't read its records: {answer['error']}")
-        if "at" not in answer or not isinstance(answer.get("runs"), dict):
-            raise self._senseless(station)
-        self._heard = answer["at"]
-        for handle, facts in answer["runs"].items():
-            # It says what changed since it was asked last; another station says everything.
-            station.runs.pop(handle, None)
-            if facts is None:
-                continue
-            if why := nonsense(facts):
-                logger.warning("%s says something of run %s that makes no sense: %s", self.host.name, handle, why)
-                continue
-            station.runs[handle] = facts
-        return station.runs
-
-    async def _ask(self, verb: str, within: float, question: dict[str, Any]) -> tuple[Station, dict[str, Any]]:
         station = await self.station(within)
         sent_at = time.time()
         try:
@@ -204,10 +107,11 @@ class Line:
         try:
             self.skew.heard(sent_at, _moment(answer), time.time())
         except ValueError:
-            raise self._senseless(station) from None
+            raise self.distrust(station) from None
         return station, answer
 
-    def _senseless(self, station: Station) -> Silent:
+    def distrust(self, station: Station) -> Silent:
+        """Hang up on one whose answer makes no sense; return what to raise."""
         station.hang_up()
         return self._failed(Silent(f"{self.host.name} answers, but what it says makes no sense"))
 
@@ -258,7 +162,7 @@ class Line:
         except Silent:
             raise
         except (OSError, asyncssh.Error, ValueError, TimeoutError) as error:
-            raise words_for(error, self.host, witness, self._places) from None
+            raise words_for(error, self.host, self._table, witness, self._places) from None
         self._station = station
         listening = asyncio.create_task(station.listen(self._poke))
         self._listening.add(listening)
@@ -278,26 +182,38 @@ class Line:
             hello = _checked(await station.line(NOISE_LIMIT))
         except (EOFError, ValueError) as error:
             said = bytes(await process.stderr.read(2000)).decode(errors="replace").strip().splitlines()
-            raise Silent(_why_no_station(self.host, said, error), is_certain=True, is_lasting=True) from None
+            raise Silent(
+                _why_no_station(self.host, self._table, said, error), is_certain=True, is_lasting=True
+            ) from None
         station.hello = hello
         self.skew.heard(sent_at, _moment(hello), time.time())
         return station
 
-    async def begin(self, software: Software) -> None:
-        """Have the host begin to make what needs no file from here; where it can't, its order will say so."""
-        base = software.environment.content_hash
-        order = restore.order(software.environment, files={}, base=base, task="ahead", timeout_s=AHEAD_S)
-        try:
-            answer = await self.ask("ahead", program=restore.program(), order=order)
-        except Silent as silent:
-            logger.debug("nothing is made ahead: %s", silent)
-            return
-        if "error" in answer:
-            logger.debug("nothing is made ahead on %s: %s", self.host.name, answer["error"])
-
     async def bring(self, files: Mapping[str, str]) -> dict[str, str]:
         """Return where files lie there, by their sha256; see :meth:`Freight.bring`."""
         return await self._freight.bring(files)
+
+    async def through(
+        self, host: str, port: int, within: float = OPEN_WITHIN_S
+    ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """Return a stream to an address as the host reaches it; opens the line first, for so many seconds.
+
+        Raises
+        ------
+        NoWay
+            The host answers, and opens none.
+        Silent
+            It doesn't answer, or the connection broke.
+        """
+        connection = (await self.station(within)).connection
+        try:
+            streams = await connection.open_connection(host, port, encoding=None)
+        except asyncssh.ChannelOpenError as error:
+            raise NoWay(error.reason, is_forbidden=error.code == asyncssh.OPEN_ADMINISTRATIVELY_PROHIBITED) from None
+        except asyncssh.Error as error:
+            raise Silent(f"the connection to {self.host.name} broke: {error}") from None
+        # They have the methods of asyncio's own.
+        return cast("tuple[asyncio.StreamReader, asyncio.StreamWriter]", streams)
 
     async def _connection(self) -> asyncssh.SSHClientConnection:
         return (await self.station()).connection
@@ -337,13 +253,13 @@ def _moment(words: Mapping[str, Any]) -> float:
     return float(now)
 
 
-def _why_no_station(host: SshHost, said: list[str], error: Exception) -> str:
+def _why_no_station(host: SshHost, table: str, said: list[str], error: Exception) -> str:
     last = said[-1] if said else str(error) or "it said nothing"
     if "not found" in last or "No such file" in last:
         return (
             f"{host.name} has no {host.python}: {last}; install Python 3.9 or newer there, or write its path into "
-            "[[ssh.hosts]] as python"
+            f"{table} as python"
         )
     if "is needed, and this is" in last:
-        return f"{host.name} can't be used: {last}; write the path of another one there into [[ssh.hosts]] as python"
+        return f"{host.name} can't be used: {last}; write the path of another one there into {table} as python"
     return f"{host.name} let us in, but our program doesn't run there: {last}"
