@@ -28,7 +28,7 @@ from tradewind.providers.batch.books import KEPT_FOR, OUT, Books
 from tradewind.providers.batch.ledger import Ledger
 from tradewind.providers.batch.letters import Habits, habits_of, too_long
 from tradewind.providers.batch.offers import Choices, choices_of, expected, offers_for, partition_of
-from tradewind.providers.batch.place import Here, Place
+from tradewind.providers.batch.place import Here, Place, plain
 from tradewind.providers.batch.queue import Job, Queue, Site
 from tradewind.providers.batch.rest import Rest
 from tradewind.providers.batch.roll import Roll
@@ -154,6 +154,8 @@ class BatchProvider(Provider):
         ------
         NotSetUp
             This machine has none of the system's commands.
+        ConfigError
+            Its directory has a name that batch systems misread.
         MissingExtra
             It is to be reached by SSH, and the library for that isn't installed.
         """
@@ -165,7 +167,8 @@ class BatchProvider(Provider):
         else:
             require(queue)
             root = str(table.get("directory") or "") or os.path.join(settings.state_directory, cls.name)
-            place = Here(Books(Path(root).expanduser().absolute()), Runner(queue.prints))
+            root = plain(str(Path(root).expanduser().absolute()), cls.name)
+            place = Here(Books(Path(root)), Runner(queue.prints))
         return made(
             settings,
             queue=queue,
