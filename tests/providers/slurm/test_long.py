@@ -25,7 +25,7 @@ class Counted:
     """Runs what it is told to, and counts it."""
 
     def __init__(self, provider: SlurmProvider) -> None:
-        self.runner = provider._runner
+        self.runner = provider._place.runner
         self.said: list[str] = []
 
     async def run(
@@ -61,13 +61,14 @@ async def test_what_has_waited_for_long_is_asked_about_seldom_and_looked_after_a
     ask_besides(provider, SLURM.later)
     (order,) = await orders(provider, 1)
     handle = await launch(provider, order)
-    counted = provider._runner = Counted(provider)
+    counted = provider._roll._runner = Counted(provider)
     now = [time.monotonic()]
     provider._rest._clock = lambda: now[0]
     await provider.observe()
     now[0] += 3600
     await provider.observe()
     heard = tmp_path / "slurm" / "heard"
+    assert "squeue" in counted.said
     before, counted.said[:] = heard.stat().st_mtime, []
 
     for _ in range(9):
