@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tradewind.errors import BadRequest
+from tradewind.errors import BadRequest, Unavailable
 from tradewind.model.cluster import ClusterSpec, Scaling
 from tradewind.model.instance import InstanceStatus, Marks, Role
 from tradewind.model.offer import Offer
@@ -166,3 +166,32 @@ async def test_what_will_never_be_is_a_refusal_of_a_plan(provider: SlurmProvider
 
     with pytest.raises(BadRequest, match="`qos`"):
         await provider.outlook(OFFER, 1)
+
+
+# Ending
+
+
+async def test_a_cancellation_that_is_refused_is_logged_and_the_second_time_an_error(
+    provider: SlurmProvider, answers: Answers, caplog: pytest.LogCaptureFixture
+) -> None:
+    answers.answer("scancel", error="scancel: error: Kill job error on job id 12_0: Access/permission denied")
+
+    await provider.terminate(["12_0/order-1"])
+    assert "Access/permission denied" in caplog.text
+    with pytest.raises(Unavailable, match=r"Access/permission denied; the jobs run on"):
+        await provider.terminate(["12_0/order-1"])
+    answers.answer("scancel")
+    await provider.terminate(["12_0/order-1"])
+    answers.answer("scancel", error="scancel: error: Kill job error on job id 12_0: Access/permission denied")
+    await provider.terminate(["12_0/order-1"])
+
+
+async def test_what_has_ended_already_is_ended_without_a_word(
+    provider: SlurmProvider, answers: Answers, caplog: pytest.LogCaptureFixture
+) -> None:
+    answers.answer("scancel", error="scancel: error: Kill job error on job id 12_0: Invalid job id specified")
+
+    await provider.terminate(["12_0/order-1"])
+    await provider.terminate(["12_0/order-1"])
+
+    assert caplog.text == ""

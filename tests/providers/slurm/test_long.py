@@ -1,6 +1,7 @@
 """What lasts on a real Slurm: long waits, and accounts after the end; ``squeue`` and ``sacct`` are the witnesses."""
 
 import asyncio
+import subprocess
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from decimal import Decimal
@@ -105,3 +106,19 @@ async def test_a_bill_is_what_the_accounts_say(provider: SlurmProvider) -> None:
     assert (one.stopped_at - one.started_at).total_seconds() == int(elapsed)
     assert one.charged.per_hour == Decimal(dict(part.split("=") for part in tres.split(","))["billing"])
     assert "of its core" in one.detail
+
+
+async def test_a_job_whose_comment_is_written_over_is_still_ours(provider: SlurmProvider) -> None:
+    ask_besides(provider, SLURM.later)
+    (order,) = await orders(provider, 1)
+    handle = await launch(provider, order)
+    job = handle.handle.partition("_")[0]
+
+    subprocess.run(["scontrol", "update", f"JobId={job}", "Comment=project-x"], check=True, timeout=30)
+
+    (one,) = await provider.observe()
+    assert (one.handle, one.status) == (handle.handle, InstanceStatus.PENDING)
+    await provider.terminate([handle.handle])
+    await until(provider, handle, InstanceStatus.STOPPED)
+    await provider.terminate([handle.handle])
+    await provider.terminate([handle.handle, "999999_0/unknown"])

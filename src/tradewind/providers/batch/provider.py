@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import logging
 import os
 import threading
 from abc import abstractmethod
@@ -36,7 +37,9 @@ from tradewind.providers.batch.sight import (
     handle_of,
     read_handle,
 )
+from tradewind.providers.batch.submit import Where
 
+logger = logging.getLogger("tradewind.batch")
 P = TypeVar("P", bound="BatchProvider")
 
 AT_A_TIME = 500
@@ -100,6 +103,8 @@ class BatchProvider(Provider):
         )
         self._survey = Survey(queue, place)
         self._counter = self._counter_of(queue, choices, habits)
+        self._refused: set[Where] = set()
+        """What wasn't cancelled when it was to be."""
         self._pokes: list[Callable[[], None]] = []
         self._variants: dict[str, Self] = {}
         """For clusters with settings of their own, by these."""
@@ -229,17 +234,37 @@ class BatchProvider(Provider):
     # Ending
 
     async def terminate(self, handles: Sequence[str]) -> None:
-        """Cancel these jobs, all in one call; the queue kills them after its own grace."""
+        """Cancel these jobs, all in one call; the queue kills them after its own grace.
+
+        Raises
+        ------
+        Unavailable
+            The queue doesn't answer, or refuses for the second time; the message has its words.
+        """
         found = [read for handle in handles if (read := read_handle(handle)) is not None]
         if not found:
             return
         self._rest.wake()
         await self._place.give_up([order for _, _, order in found if SAFE.fullmatch(order)])
         jobs = list(dict.fromkeys((job, index) for job, index, _ in found))
-        for start in range(0, len(jobs), AT_A_TIME):
-            said = await self._place.runner.run(self._queue.end_command(jobs[start : start + AT_A_TIME]))
-            if said.code and self._queue.is_unreachable(said.error):
-                raise Unavailable(f"{self._queue.name} doesn't answer: {said.error.strip()[:300]}")
+        refusals = [await self._end(jobs[start : start + AT_A_TIME]) for start in range(0, len(jobs), AT_A_TIME)]
+        if said := "; ".join(filter(None, refusals)):
+            raise Unavailable(f"{self._queue.name} doesn't cancel: {said}; the jobs run on, and are charged")
+
+    async def _end(self, jobs: Sequence[Where]) -> str:
+        """Cancel some; return what was said against it, where it has been said of one of them before."""
+        said = await self._place.runner.run(self._queue.end_command(jobs))
+        if said.code and self._queue.is_unreachable(said.error):
+            raise Unavailable(f"{self._queue.name} doesn't answer: {said.error.strip()[:300]}")
+        words = self._queue.kept(f"{said.error}\n{said.out}")[:300] if said.code else ""
+        # Once may be a job that ended meanwhile, of which a system says so in words that nobody knows here.
+        again = self._refused.intersection(jobs)
+        self._refused.difference_update(jobs)
+        if not words:
+            return ""
+        self._refused.update(jobs)
+        logger.warning("%s doesn't cancel %d jobs: %s", self._queue.name, len(jobs), words)
+        return words if again else ""
 
     async def logs(self, handle: str, lines: int) -> Sequence[str]:
         """Return the last lines that it wrote, or what the queue wrote in its place."""

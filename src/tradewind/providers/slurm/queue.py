@@ -54,6 +54,9 @@ class SlurmQueue(Queue):
     # Times as seconds since 1970, since Slurm's own form has no zone; and no list of array indices cut short.
     prints: ClassVar[Mapping[str, str]] = {"SLURM_TIME_FORMAT": "%s", "SLURM_BITSTR_LEN": "0"}
     index_in_shell: ClassVar[str] = "${SLURM_ARRAY_TASK_ID}"
+    gone: ClassVar[re.Pattern[str]] = re.compile(
+        r"already completing or completed|Invalid job id specified|job termination signal", re.IGNORECASE
+    )
     own: ClassVar[Sequence[Own]] = (
         # Slurm takes the beginning of a long option for the whole of it, and a value behind a short one.
         Own(pattern=r"--com\w*(=|$)", why=FOUND),
