@@ -1,7 +1,6 @@
 """What lasts on a real Slurm: long waits, and accounts after the end; ``squeue`` and ``sacct`` are the witnesses."""
 
 import asyncio
-import subprocess
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from decimal import Decimal
@@ -12,6 +11,7 @@ import pytest_asyncio
 
 from tests.providers.batch.rigs import SLURM, Rig
 from tests.providers.batch.test_faults import MINE, ask_besides, orders
+from tests.providers.slurm.conftest import ask
 from tradewind.model.instance import InstanceStatus, ObservedInstance, Role
 from tradewind.providers.base import Handle, ProviderSettings
 from tradewind.providers.batch.rest import SELDOM_S
@@ -114,7 +114,7 @@ async def test_a_job_whose_comment_is_written_over_is_still_ours(provider: Slurm
     handle = await launch(provider, order)
     job = handle.handle.partition("_")[0]
 
-    subprocess.run(["scontrol", "update", f"JobId={job}", "Comment=project-x"], check=True, timeout=30)
+    await asyncio.to_thread(ask, "scontrol", "update", f"JobId={job}", "Comment=project-x")
 
     (one,) = await provider.observe()
     assert (one.handle, one.status) == (handle.handle, InstanceStatus.PENDING)
