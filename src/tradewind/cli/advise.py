@@ -7,6 +7,7 @@ import json
 import sys
 from collections.abc import Iterable
 from datetime import date, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +21,8 @@ from tradewind.advisor.judge import Reason, cut
 from tradewind.advisor.link import Shared, write_link
 from tradewind.advisor.match import Advice, advise
 from tradewind.advisor.questions import Question, Questionnaire, QuestionType
-from tradewind.advisor.reading import parsed
 from tradewind.advisor.recommendation import Recommendation, Together
-from tradewind.advisor.shelf import Shelf, open_shelf
+from tradewind.advisor.shelf import Shelf, open_shelf, read_toml
 from tradewind.advisor.told import interests, named, told_advice, with_fee
 from tradewind.cli.partner import at_option, day
 from tradewind.cli.terminal import json_option, open_console, print_json
@@ -70,10 +70,12 @@ def advise_(
     if questions:
         click.echo(_form(shelf.questionnaire), nl=False)
         return
-    given, moved = _given(file, sets, weights)
+    given, moved = _given(file, sets, weights, shelf.questionnaire)
     if page:
         # A page is for who wants one: templates and a server take time that no other command should pay.
-        shared = Shared(day=day(None), answers=shelf.questionnaire.read(given), weights=shelf.rules.moved(moved))
+        shared = Shared(
+            day=day(None), answers=shelf.questionnaire.read(given, today=day(None)), weights=shelf.rules.moved(moved)
+        )
         link = f"?a={write_link(shared)}" if given or moved else ""
         importlib.import_module("tradewind.cli.page").show_pages(f"/advise{'/answer' if link else ''}{link}")
         return
@@ -83,7 +85,7 @@ def advise_(
         if not sys.stdin.isatty():
             raise BadRequest("there is nobody to ask here; give --answers FILE, which --questions prints to fill in.")
         given = _asked(console, shelf, today)
-    answers = shelf.questionnaire.read(given)
+    answers = shelf.questionnaire.read(given, today=today)
     advice = advise(shelf.questionnaire, shelf.rules, answers, today=today, weights=shelf.rules.moved(moved))
     if as_json:
         print_json(told_advice(advice, shelf.questionnaire))
@@ -91,9 +93,11 @@ def advise_(
         _print(console, advice, shelf, everything=everything)
 
 
-def _given(file: Path | None, sets: Iterable[str], weights: Iterable[str]) -> tuple[dict[str, Any], dict[str, float]]:
+def _given(
+    file: Path | None, sets: Iterable[str], weights: Iterable[str], questionnaire: Questionnaire
+) -> tuple[dict[str, Any], dict[str, float]]:
     """Return answers and weights of a file and the command line; the command line has the last word."""
-    given: dict[str, Any] = parsed(file.read_text(encoding="utf-8"), str(file)) if file else {}
+    given: dict[str, Any] = read_toml(file) if file else {}
     moved = given.pop("weights", {})
     if not isinstance(moved, dict):
         raise BadRequest(f"{file}: `weights` is a table, as in [weights] with low-fee = 5 under it.")
@@ -102,7 +106,7 @@ def _given(file: Path | None, sets: Iterable[str], weights: Iterable[str]) -> tu
         name, equals, said = words.partition("=")
         if not equals:
             raise BadRequest(f"--set {words}: write QUESTION=ANSWER, as hub=must; several answers with commas.")
-        given[name.strip()] = _split(said)
+        given[name.strip()] = _split(said, questionnaire.find(name.strip()))
     for words in weights:
         name, _, said = words.partition("=")
         try:
@@ -113,11 +117,13 @@ def _given(file: Path | None, sets: Iterable[str], weights: Iterable[str]) -> tu
 
 
 def _plain_number(weight: Any) -> Any:
-    return weight if isinstance(weight, bool | str | dict | list) else float(weight)
+    """Return a number as weights are; what is none as it is, for a message that names it."""
+    return float(weight) if isinstance(weight, Decimal) else weight
 
 
-def _split(said: str) -> Any:
-    words = [word.strip() for word in said.split(",")]
+def _split(said: str, question: Question) -> Any:
+    # A number may have commas of its own.
+    words = [said] if question.type is QuestionType.NUMBER else [word.strip() for word in said.split(",")]
     return words if len(words) > 1 else words[0]
 
 
@@ -127,24 +133,37 @@ def _split(said: str) -> Any:
 def _asked(console: Console, shelf: Shelf, today: date) -> dict[str, Any]:
     """Ask in the terminal: the first part of all, then, on wish, what else could change the answer."""
     given: dict[str, Any] = {}
+
+    def ask(question: Question) -> None:
+        given[question.id] = _ask(console, shelf.questionnaire, question, today)
+        # Said while one remembers what one meant, and not after the last question.
+        while found := shelf.rules.contradicted(shelf.questionnaire.read(given)):
+            again = [shelf.questionnaire.find(name) for name in found[0].of]
+            names = " and ".join(one.id for one in again)
+            console.print(f"\nThis can't be so: {found[0].says} ({names}). Once more, please.", style="red")
+            for one in again:
+                given[one.id] = _ask(console, shelf.questionnaire, one, today, before=given.get(one.id))
+
     console.print('Enter leaves a question open ("don\'t know"). Several answers with commas. Ctrl-C stops.\n')
     first = [question for question in shelf.questionnaire.questions if question.part == 1]
     for question in first:
-        given[question.id] = _ask(console, shelf.questionnaire, question)
+        ask(question)
     advice = advise(shelf.questionnaire, shelf.rules, shelf.questionnaire.read(given), today=today)
     matters = {change.question.id: change.question for change in advice.changes}
     open_ones = [question for question in matters.values() if given.get(question.id) is None and question not in first]
     if open_ones and click.confirm(
-        f"\n{len(open_ones)} more questions could change what comes first. Answer them?", default=True
+        f"\nWhat comes first could still change by {len(open_ones)} more of your answers. Give them?", default=True
     ):
         for question in open_ones:
-            given[question.id] = _ask(console, shelf.questionnaire, question)
+            ask(question)
     return given
 
 
-def _ask(console: Console, questionnaire: Questionnaire, question: Question) -> Any:
+def _ask(console: Console, questionnaire: Questionnaire, question: Question, today: date, *, before: Any = None) -> Any:
     console.print(Text(f"\n{question.asks}", style="bold"))
     console.print(question.why, style=QUIET)
+    if (answer := questionnaire.answer(question, before)) is not None:
+        console.print(Text(f"You said: {questionnaire.shown(question, answer)}", style=QUIET))
     options = question.options
     if question.type is QuestionType.TIES:
         options = {tie: tie.replace("-", " ") for tie in questionnaire.ties()}
@@ -153,8 +172,9 @@ def _ask(console: Console, questionnaire: Questionnaire, question: Question) -> 
     while True:
         said = click.prompt(">", default="", show_default=False, prompt_suffix=" ")
         try:
-            answer = [_chosen(word, list(options)) for word in said.split(",")]
-            questionnaire.answer(question, answer if len(answer) > 1 else answer[0])
+            words = _split(said, question)
+            answer = [_chosen(word, list(options)) for word in ([words] if isinstance(words, str) else words)]
+            questionnaire.answer(question, answer if len(answer) > 1 else answer[0], today=today)
         except BadRequest as error:
             console.print(str(error), style="red")
         else:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tradewind.errors import ConfigError
 from tradewind.host.bare.ground import last_lines
 from tradewind.host.task import HOME
 from tradewind.model.instance import Contact
@@ -19,7 +21,26 @@ from tradewind.providers.base import Order
 from tradewind.providers.batch.books import Batch, Books
 from tradewind.providers.batch.runner import CommandRunner
 
+PLAIN = re.compile(r"[\w./+@=~-]+")
 LOOK_FIRST_S, LOOK_LAST_S = 0.03, 1.0
+
+
+def plain(directory: str, provider: str) -> str:
+    """Return a directory whose name means to every batch system what it says.
+
+    Raises
+    ------
+    ConfigError
+        Its name has what some system reads otherwise in the name of a job's log: a blank ends it, and ``%``, ``$``,
+        ``:`` and the like stand for something else.
+    """
+    if PLAIN.fullmatch(directory) is None:
+        strange = "".join(dict.fromkeys(PLAIN.sub("", directory)))
+        raise ConfigError(
+            f"jobs can't leave their notes in {directory!r}, since batch systems read {strange!r} in a name as "
+            f"something else: set `directory` in [{provider}] to one of letters, digits and ._+@=- that all nodes share"
+        )
+    return directory
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
