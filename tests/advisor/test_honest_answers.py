@@ -270,7 +270,13 @@ def test_data_too_big_to_move_are_held_against_what_charges_for_them_or_a_slow_l
 
 
 def test_a_partner_whose_machines_stand_in_several_countries_is_asked_about_the_others() -> None:
-    answers = {"hub": "must", "pay": ["money"], "admin": "nobody", "data_rules": "in-country", "affiliation": "academic"}
+    answers = {
+        "hub": "must",
+        "pay": ["money"],
+        "admin": "nobody",
+        "data_rules": "in-country",
+        "affiliation": "academic",
+    }
 
     assert "2i2c" in offered(asked(**answers, country="US"))
     assert "2i2c" in {one.partner.id for one in asked(**answers, country="Canada").ask_first}
