@@ -6,12 +6,13 @@ import json
 import os
 import socket
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 
 from tradewind.errors import Unavailable
 from tradewind.model.resources import GIB
+from tradewind.providers.batch.modules import Module
 from tradewind.providers.batch.queue import Partition, Queue, Site
 from tradewind.providers.batch.runner import Runner
 
@@ -32,6 +33,8 @@ class Finding:
     value: str
     is_sure: bool
     """Whether there is nothing to choose."""
+    is_personal: bool = False
+    """Whether it is of who asked, and not the site's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +48,8 @@ class Survey:
     interfaces: Sequence[str]
     """Of fast networks, on this machine: nodes usually have the same."""
     scratch: Sequence[str]
+    modules: Sequence[Module] = ()
+    """Those that may matter, of the shell's ``module``."""
     has_parts: bool = True
     """Whether there are several parts of the machine to choose from, ever."""
 
@@ -68,7 +73,23 @@ def survey_of(table: str, site: Site, findings: Sequence[Finding], environ: Mapp
 
 def compose(found: Survey) -> str:
     """Return a table for the settings file: what is sure is set, what is a choice is a comment."""
-    lines = [f"# As `tradewind setup {found.table}` found it. Every line is optional.", f"[{found.table}]"]
+    return _text(found, [f"# As `tradewind setup {found.table}` found it. Every line is optional."])
+
+
+def compose_site(found: Survey, name: str) -> str:
+    """Return the file of a site for others to have: the same, without what is only of who asked."""
+    shared = replace(found, findings=[one for one in found.findings if not one.is_personal])
+    return _text(
+        shared,
+        [
+            f"# {name}: what holds for everybody who computes there, as `tradewind setup {found.table}` found it.",
+            f'# Used by [{found.table}] site = "{name}" in one\'s settings, where one\'s own account stands too, and wins.',
+        ],
+    )
+
+
+def _text(found: Survey, head: Sequence[str]) -> str:
+    lines = [*head, f"[{found.table}]"]
     lines += [f"# {_told(partition)}" for partition in found.site.partitions]
     default = [one.name for one in found.site.partitions if one.is_default]
     some = default or [one.name for one in found.site.partitions][:1]
@@ -87,6 +108,7 @@ def compose(found: Survey) -> str:
     if found.scratch:
         lines += ["", "# A disk of the node, for what workers spill."]
         lines.append(_setting("scratch", json.dumps(found.scratch[0]), is_sure=False))
+    lines += _prologue(found.modules)
     lines += ["", "# What a service unit costs, if bills are to be in money."]
     lines += ['# price_per_su = "0.02"', '# currency = "EUR"']
     return "\n".join(lines) + "\n"
@@ -104,6 +126,18 @@ def _told(partition: Partition) -> str:
     name = f"{partition.name} (the default)" if partition.is_default else partition.name
     state = "" if partition.is_up else "; takes no jobs now"
     return f"{name}: {', '.join(kinds) or 'no node that runs anything now'}; {longest}{usual}{charges}{state}"
+
+
+def _prologue(modules: Sequence[Module]) -> list[str]:
+    """Return the modules that may matter as lines before Python starts, all to be chosen."""
+    if not modules:
+        return []
+    lines = ["", "# Modules that may matter, for the shell before Python starts; take what your environment needs."]
+    lines.append("# prologue = [")
+    for one in modules:
+        others = f"  # one of {one.others + 1} versions" if one.others else ""
+        lines.append(f"#   {json.dumps(one.line)},{others}")
+    return [*lines, "# ]"]
 
 
 def _walltime(site: Site) -> str:
