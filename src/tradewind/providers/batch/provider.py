@@ -44,7 +44,7 @@ AT_A_TIME = 500
 """Jobs named in one command: a line of arguments has an end."""
 FIXED = frozenset(
     {
-        *("directory", "price_per_su", "currency"),
+        *("site", "directory", "price_per_su", "currency"),
         *("login", "key", "known_hosts", "ssh_config", "environment", "tunnel", "python"),
     }
 )

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from tradewind.errors import Unavailable
 from tradewind.model.resources import GIB
+from tradewind.providers.batch.modules import Module
 from tradewind.providers.batch.queue import Partition, Queue, Site
 from tradewind.providers.batch.runner import CommandRunner
 
@@ -35,6 +36,8 @@ class Finding:
     value: str
     is_sure: bool
     """Whether there is nothing to choose."""
+    is_personal: bool = False
+    """Whether it is of who asked, and not the site's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +51,8 @@ class Survey:
     interfaces: Sequence[str]
     """Of fast networks, on the machine that was asked: nodes usually have the same."""
     scratch: Sequence[str]
+    modules: Sequence[Module] = ()
+    """Those that may matter, of the shell's ``module``."""
     has_parts: bool = True
     """Whether there are several parts of the machine to choose from, ever."""
     login: str = ""
@@ -99,7 +104,23 @@ async def survey_of(
 
 def compose(found: Survey) -> str:
     """Return a table for the settings file: what is sure is set, what is a choice is a comment."""
-    lines = [f"# As `tradewind setup {found.table}` found it. Every line is optional.", f"[{found.table}]"]
+    return _text(found, [f"# As `tradewind setup {found.table}` found it. Every line is optional."])
+
+
+def compose_site(found: Survey, name: str) -> str:
+    """Return the file of a site for others to have: the same, without what is only of who asked."""
+    shared = replace(found, findings=[one for one in found.findings if not one.is_personal], login="")
+    return _text(
+        shared,
+        [
+            f"# {name}: what holds for everybody who computes there, as `tradewind setup {found.table}` found it.",
+            f'# Used by [{found.table}] site = "{name}" in your settings; what stands there itself wins.',
+        ],
+    )
+
+
+def _text(found: Survey, head: Sequence[str]) -> str:
+    lines = [*head, f"[{found.table}]"]
     if found.login:
         lines += ["# Reached by SSH, with your SSH settings and keys.", _setting("login", json.dumps(found.login)), ""]
     lines += [f"# {_told(partition)}" for partition in found.site.partitions]
@@ -120,6 +141,7 @@ def compose(found: Survey) -> str:
     if found.scratch:
         lines += ["", "# A disk of the node, for what workers spill."]
         lines.append(_setting("scratch", json.dumps(found.scratch[0]), is_sure=False))
+    lines += _prologue(found.modules)
     lines += ["", "# What a service unit costs, if bills are to be in money."]
     lines += ['# price_per_su = "0.02"', '# currency = "EUR"']
     return "\n".join(lines) + "\n"
@@ -137,6 +159,18 @@ def _told(partition: Partition) -> str:
     name = f"{partition.name} (the default)" if partition.is_default else partition.name
     state = "" if partition.is_up else "; takes no jobs now"
     return f"{name}: {', '.join(kinds) or 'no node that runs anything now'}; {longest}{usual}{charges}{state}"
+
+
+def _prologue(modules: Sequence[Module]) -> list[str]:
+    """Return the modules that may matter as lines before Python starts, all to be chosen."""
+    if not modules:
+        return []
+    lines = ["", "# Modules that may matter, for the shell before Python starts; take what your environment needs."]
+    lines.append("# prologue = [")
+    for one in modules:
+        others = f"  # one of {one.others + 1} versions" if one.others else ""
+        lines.append(f"#   {json.dumps(one.line)},{others}")
+    return [*lines, "# ]"]
 
 
 def _walltime(site: Site) -> str:

@@ -31,10 +31,12 @@ def findings_of(accounts: Sequence[str], qos: Sequence[str], standing: str = "")
     found = []
     if accounts:
         words = f"You may charge: {', '.join(accounts)}." + (f" Now {standing}." if standing else "")
-        found.append(Finding(key="account", words=words, value=accounts[0], is_sure=len(accounts) == 1))
+        found.append(
+            Finding(key="account", words=words, value=accounts[0], is_sure=len(accounts) == 1, is_personal=True)
+        )
     if len(qos) > 1:
         words = f"Your qualities of service: {', '.join(qos)}."
-        found.append(Finding(key="qos", words=words, value=qos[0], is_sure=False))
+        found.append(Finding(key="qos", words=words, value=qos[0], is_sure=False, is_personal=True))
     return tuple(found)
 
 
