@@ -244,3 +244,33 @@ def test_a_reason_names_the_facts_that_make_it_so_and_no_others() -> None:
 
     facts = {reason.rule: [fact.field for fact in reason.facts] for reason in one.reasons}
     assert facts["own-machines"] == ["runs_on"]
+
+
+def test_data_too_big_to_move_are_held_against_what_charges_for_them_or_a_slow_line_alone() -> None:
+    answers = {
+        "country": "Australia",
+        "work": ["notebooks"],
+        "main_language": "r",
+        "languages": ["r", "python"],
+        "affiliation": "academic",
+        "admin": "python",
+        "data_at": ["own-disk"],
+        "data_tb": 60,
+        "people": 12,
+    }
+    free, paid = asked(**answers, pay=["nothing"]), asked(**answers, pay=["money"])
+
+    (nectar,) = [one for one in free.ask_first if one.partner.id == "nectar"]
+    (doubt,) = [reason for reason in nectar.to_ask if reason.rule == "data-too-big-to-move"]
+    assert doubt.unanswered == ()  # no machines of the group's could settle it: it runs on none of theirs
+    assert any("60 TB take 5.6 days over a line of 1 Gbit/s" in words for words in nectar.conditions)
+    assert "data-too-big-to-move" in left_out(paid, "2i2c")
+    assert "line-too-slow-for-the-data" in left_out(asked(**answers, pay=["nothing"], network="cuts"), "nectar")
+    assert left_out(asked(**answers | {"data_tb": 30}, pay=["nothing"]), "nectar") == set()
+
+
+def test_a_partner_whose_machines_stand_in_several_countries_is_asked_about_the_others() -> None:
+    answers = {"hub": "must", "pay": ["money"], "admin": "nobody", "data_rules": "in-country", "affiliation": "academic"}
+
+    assert "2i2c" in offered(asked(**answers, country="US"))
+    assert "2i2c" in {one.partner.id for one in asked(**answers, country="Canada").ask_first}

@@ -398,6 +398,22 @@ def backing(expression: Expression, facts: Mapping[str, Fact], answers: Answers)
             return expression.facts
 
 
+def open_questions(expression: Expression, facts: Mapping[str, Fact], answers: Answers) -> frozenset[str]:
+    """Return the questions left open whose answer might yet make it so."""
+    match expression:
+        case Any_():
+            return _union(open_questions(part, facts, answers) for part in expression.parts)
+        case All():
+            waiting = [open_questions(part, facts, answers) for part in expression.parts]
+            held = [part.holds(facts, answers) for part in expression.parts]
+            settled = any(one is False and not asks for one, asks in zip(held, waiting, strict=True))
+            return NOTHING if settled else _union(waiting)
+        case OfFact() if (fact := facts.get(expression.name)) is not None and fact.value == () and not fact.unsure:
+            return NOTHING
+        case _:
+            return expression.answers - answers.keys()
+
+
 def value(read: Any) -> Any:
     """Return a value of a TOML file as facts and answers hold it."""
     match read:

@@ -8,7 +8,7 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
-from tradewind.advisor.expression import Expression, backing
+from tradewind.advisor.expression import Expression, backing, open_questions
 from tradewind.advisor.judge import Judgement, Outcome, Reason, Standing, cited
 from tradewind.advisor.pairs import Pair, fee
 from tradewind.advisor.partner import Partner, PartnerKind
@@ -122,7 +122,7 @@ class Teller:
         return Together(pair=pair, told=(one, other))
 
     def _doubt(self, rule: Hurdle, partner: Partner) -> Reason:
-        unanswered = tuple(sorted(rule.keep.answers - self.answers.keys()))
+        unanswered = tuple(sorted(open_questions(rule.keep, partner.facts, self.answers)))
         return replace(cited(rule.id, f"Ask: {rule.label}?", rule.keep.facts, partner), unanswered=unanswered)
 
     def _hurdles(self, judged: Judgement) -> Iterator[tuple[Hurdle, Outcome]]:

@@ -14,6 +14,9 @@ from tradewind.errors import BadRequest, ConfigError
 
 R = TypeVar("R")
 
+DAYS_PER_TB = Decimal(8 * 10**12) / Decimal(86400 * 10**9)
+"""Over a line of 1 Gbit/s that nobody else uses."""
+
 
 class Doubt(StrEnum):
     """What follows where nobody knows whether a rule is met."""
@@ -142,7 +145,14 @@ class Condition:
         if self.when.holds({}, answers) is not True:
             return ""
         held = self.unless.holds(facts, answers)
-        return "" if held is True else (self.says_no or self.says) if held is False else self.says
+        words = "" if held is True else (self.says_no or self.says) if held is False else self.says
+        return (
+            words.replace("{data_tb}", f"{answers['data_tb']:f}").replace(
+                "{days_at_1_gbit}", f"{answers['data_tb'] * DAYS_PER_TB:,.1f}"
+            )
+            if "data_tb" in answers
+            else words
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
