@@ -26,6 +26,7 @@ from tradewind.errors import ConfigError
 from tradewind.model.secret import Secret
 
 BATCH: list[tuple[str, str, str, object]] = [
+    ("site", '"jean-zay"', "jean-zay", "jean-zay"),
     ("walltime", '"4 hours"', "4 hours", timedelta(hours=4)),
     ("cores", "8", "8", 8),
     ("memory", '"16 GiB"', "16 GiB", Size(16 * 1024**3)),
@@ -156,6 +157,8 @@ def test_every_setting_stands_in_the_table_of_this_test() -> None:
 def test_a_setting_can_be_made_in_the_file_and_by_a_variable(
     tmp_path: Path, key: str, toml: str, variable: str, value: object
 ) -> None:
+    (tmp_path / "sites").mkdir()
+    (tmp_path / "sites" / "jean-zay.toml").write_text(f"[{key.partition('.')[0]}]\n")
     in_file = load_settings(written(tmp_path, f"{key} = {toml}\n"), {})
     by_variable = load_settings(tmp_path / "absent.toml", {f"TRADEWIND_{key.upper().replace('.', '__')}": variable})
     assert value_of(in_file, key) == value

@@ -7,14 +7,17 @@ import getpass
 import importlib
 import os
 import tomllib
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import click
 
 from tradewind import wire
 from tradewind.cli.terminal import json_option, print_json
-from tradewind.config import config_file
+from tradewind.config import config_file, data_directory, load_settings
 from tradewind.errors import BadRequest
+from tradewind.providers.base import ProviderSettings
+from tradewind.providers.batch.place import place_from
 from tradewind.providers.batch.setup import Survey, compose
 
 
@@ -26,11 +29,14 @@ def setup() -> None:
 def _ask(table: str, system: str) -> click.Command:
     @setup.command(table, help=f"Ask {system} what it has for you, and make the table [{table}] of it, with comments.")
     @click.option("--write", is_flag=True, help="Add it to your settings file; by default it is printed.")
+    @click.option(
+        "--login",
+        metavar="USER@HOST",
+        help="Ask on this login node, by SSH; by default on that of your settings, or else on this machine.",
+    )
     @json_option
-    def one(write: bool, as_json: bool) -> None:
-        # The one that is asked for alone: providers don't know each other, and nobody pays for all.
-        asked = importlib.import_module(f"tradewind.providers.{table}.setup")
-        found: Survey = asyncio.run(asked.survey(getpass.getuser(), os.environ))
+    def one(write: bool, login: str | None, as_json: bool) -> None:
+        found = asyncio.run(_survey(table, login))
         if as_json:
             print_json(wire.dump(found))
             return
@@ -49,6 +55,25 @@ SYSTEMS = {"htcondor": "HTCondor", "lsf": "LSF", "pbs": "PBS or Torque", "sge": 
 """By the table of the settings, which is the provider's name too."""
 for _table, _system in SYSTEMS.items():
     _ask(_table, _system)
+
+
+async def _survey(table: str, login: str | None) -> Survey:
+    # The one that is asked for alone: providers don't know each other, and nobody pays for all.
+    asked = importlib.import_module(f"tradewind.providers.{table}.setup")
+    options = asdict(getattr(load_settings(), table))
+    if login:
+        options["login"] = login
+    there = str(options["login"] or "")
+    # Nothing is submitted, so it is of no matter whose installation it is.
+    settings = ProviderSettings(installation="", state_directory=str(data_directory()), options=options)
+    place = place_from(table, settings, asked.QUEUE)
+    try:
+        await place.open()
+        user = await place.user() if there else getpass.getuser()
+        found: Survey = await asked.survey(place.runner, user, {} if there else os.environ)
+    finally:
+        await place.aclose()
+    return replace(found, login=there)
 
 
 def _add(file: Path, text: str, table: str) -> None:

@@ -2,6 +2,7 @@
 
 Read from ``config.toml`` in the user's configuration directory, then from variables ``TRADEWIND_…`` (two underscores
 go one table down: ``TRADEWIND_LOCAL__PRICE_PER_HOUR=0.12``), which win. A keyword of a call wins over both.
+The table of a batch system may name a site, whose file is read below both.
 """
 
 from tradewind.config.batch import (

@@ -13,6 +13,9 @@ from tradewind.config.size import Size
 class BatchSettings:
     """What the tables of all batch systems have."""
 
+    site: str | None = None
+    """Site whose file holds this table, for what isn't said here: a path, or a name as "jean-zay" for
+    ``sites/jean-zay.toml`` beside your settings file or in ``/etc/tradewind``; default None."""
     walltime: timedelta | None = None
     """How long a job may run, as "4 hours"; default None: what the site gives who says nothing. Workers are replaced by
     then."""

@@ -16,8 +16,10 @@ from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
 
+from tradewind.config.batch import BatchSettings
 from tradewind.config.places import config_file
 from tradewind.config.settings import Settings
+from tradewind.config.sites import read_site
 from tradewind.config.size import Size
 from tradewind.errors import ConfigError
 from tradewind.model.secret import Secret
@@ -39,14 +41,15 @@ def load_settings(file: Path | None = None, environ: Mapping[str, str] | None = 
     Parameters
     ----------
     file : Path, optional
-        The settings file; absent is fine. Default :func:`config_file`.
+        The settings file; absent is fine. Default :func:`config_file`. Sites that it names are looked for beside it.
     environ : mapping, optional
         Default ``os.environ``.
 
     Raises
     ------
     ConfigError
-        The file isn't TOML, a key isn't known, or a value can't be used; names the place and what would do.
+        A file isn't TOML, a key isn't known, a value can't be used, or a site isn't there; names the place and what
+        would do.
     """
     file = file or config_file()
     try:
@@ -57,8 +60,15 @@ def load_settings(file: Path | None = None, environ: Mapping[str, str] | None = 
         raise ConfigError(f"{file} isn't valid TOML: {error}. Mend that line or move the file away.") from None
     except OSError as error:
         raise ConfigError(f"{file} can't be read: {error.strerror}. Mend its permissions or move it away.") from None
-    settings: Settings = _build(Settings, table, str(file), ())
     variables = os.environ if environ is None else environ
+    settings = _layered(table, file, variables, Settings())
+    below = _sites(settings, file)
+    return _layered(table, file, variables, below) if below is not None else settings
+
+
+def _layered(table: Mapping[str, object], file: Path, variables: Mapping[str, str], below: Settings) -> Settings:
+    """Return ``below`` with what the file says over it, and what variables say over both."""
+    settings: Settings = _build(Settings, table, str(file), (), base=below)
     for variable in sorted(variables):
         if variable.startswith(PREFIX) and variable not in NO_SETTINGS:
             path = variable.removeprefix(PREFIX).lower().split("__")
@@ -67,6 +77,17 @@ def load_settings(file: Path | None = None, environ: Mapping[str, str] | None = 
                 nested = {part: nested}
             settings = _build(Settings, nested, f"the variable {variable}", (), base=settings)
     return settings
+
+
+def _sites(settings: Settings, file: Path) -> Settings | None:
+    """Return the defaults with what the sites say that the settings name; None where they name none."""
+    found = None
+    for one in fields(Settings):
+        table = getattr(settings, one.name)
+        if isinstance(table, BatchSettings) and table.site:
+            there, words = read_site(table.site, one.name, file)
+            found = _build(Settings, {one.name: words}, str(there), (), base=found or Settings())
+    return found
 
 
 def read_options(provider: str, given: Mapping[str, object], place: str) -> dict[str, object]:

@@ -116,6 +116,11 @@ def expected(at: datetime, now: datetime, offer: Offer, count: int, system: str)
     return f"{words}."
 
 
+def awaited(why: str, at: datetime | None, system: str) -> str:
+    """Return why a job waits, with when its system expects to start it, where it says."""
+    return why if at is None else f"{why}; {system} expects a start at {at:%Y-%m-%d %H:%M} UTC"
+
+
 def has_room_now(site: Site, name: str, cpus: int) -> bool:
     """Whether so many cores of a partition were idle when it was looked at."""
     partition = partition_of(site, name)

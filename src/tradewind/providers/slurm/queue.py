@@ -10,6 +10,7 @@ from typing import ClassVar
 
 from tradewind.errors import ProviderError, Unavailable
 from tradewind.providers.batch.directives import COUNTED, FOUND, LOGGED, NAMED, ONCE, Own
+from tradewind.providers.batch.offers import awaited
 from tradewind.providers.batch.queue import Entry, Job, Partition, Queue, Site, Stage
 from tradewind.providers.slurm import accounts, limits
 from tradewind.providers.slurm.reasons import ended, is_hopeless, waiting
@@ -236,15 +237,17 @@ def _listed(line: str) -> Iterator[Entry]:
     where, state, started, stopped, reason, mark = parts
     stage = STAGES.get(state, Stage.OVER)
     waits = stage is Stage.WAITING
+    hopeless = waits and is_hopeless(reason)
+    # Of what waits, Slurm shows when it is expected to start.
+    why = awaited(waiting(reason), None if hopeless else _time(started), "Slurm") if waits else ""
     for job, index in _ids(where):
         yield Entry(
             job=job,
             index=index,
             mark=mark,
             stage=stage,
-            words=waiting(reason) if waits else ended(state, reason) if stage is Stage.OVER else "",
-            is_hopeless=waits and is_hopeless(reason),
-            # Of what waits, Slurm shows when it is expected.
+            words=ended(state, reason) if stage is Stage.OVER else why,
+            is_hopeless=hopeless,
             started_at=None if waits else _time(started),
             stopped_at=_time(stopped) if stage is Stage.OVER else None,
             ends_at=_time(stopped) if stage is Stage.RUNNING else None,
