@@ -338,3 +338,8 @@ async def test_a_directory_that_can_t_be_made_is_told(laptop: Laptop) -> None:
         ConfigError, match=r"\[slurm\] directory can't be used on 127\.0\.0\.1: /proc/ours can't be made"
     ):
         await laptop.node(directory="/proc/ours").open()
+
+
+async def test_a_directory_there_whose_name_systems_misread_is_refused(laptop: Laptop) -> None:
+    with pytest.raises(ConfigError, match=r"my work.*set `directory` in \[slurm\]"):
+        await laptop.node(directory=str(laptop.directory / "my work")).open()

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest_asyncio
 
 from tests.providers import pretend
 from tests.providers.batch.contract import BatchContract
-from tradewind.errors import BadRequest
+from tradewind.errors import BadRequest, ConfigError
 from tradewind.model.instance import InstanceStatus
 from tradewind.model.resources import GIB, Need, Resources
 from tradewind.providers.base import ProviderSettings
@@ -91,3 +92,18 @@ def test_no_options_change_nothing_and_who_takes_none_says_so(provider: PbsProvi
     assert fake.configured({}) is fake
     with pytest.raises(BadRequest, match="leave out account"):
         fake.configured({"account": "x"})
+
+
+@pytest.mark.parametrize(
+    ("name", "strange"), [("my work", " "), ("100%n", "%"), ("$(WORK)", "$()"), ("a:b,c", ":,"), ("it's", "'")]
+)
+async def test_a_directory_whose_name_systems_misread_is_refused_before_anything_is_submitted(
+    name: str, strange: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commands = pretend.install("pbs", tmp_path / "pbs")
+    monkeypatch.setenv("PATH", f"{commands}{os.pathsep}{os.environ['PATH']}")
+
+    for options, state in (({"directory": str(tmp_path / name)}, tmp_path), ({}, tmp_path / name)):
+        settings = ProviderSettings(installation=MINE, state_directory=str(state), options=options)
+        with pytest.raises(ConfigError, match=re.escape(f"{strange!r} in a name") + r".*`directory` in \[pbs\]"):
+            PbsProvider.from_settings(settings)

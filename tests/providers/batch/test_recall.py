@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tradewind.errors import Unavailable
+from tradewind.errors import ConfigError, Unavailable
 from tradewind.host.records import Exit
 from tradewind.model.instance import Marks, Role
 from tradewind.providers.batch.books import Batch, Books
@@ -41,13 +41,14 @@ class Answers:
     said: str = ""
     asked: list[Sequence[str]] = field(default_factory=list)
     is_away: bool = False
+    away: Exception = field(default_factory=lambda: Unavailable("it is away"))
 
     async def run(
         self, command: Sequence[str], *, text: str = "", keeps: Sequence[int] = (), patience_s: float = PATIENCE_S
     ) -> Said:
         self.asked.append(command)
         if self.is_away:
-            raise Unavailable("it is away")
+            raise self.away
         return Said(code=0, out=self.said, error="")
 
 
@@ -124,6 +125,14 @@ async def test_a_queue_whose_accounts_are_prompt_is_believed_at_once(tmp_path: P
 
 
 async def test_accounts_that_are_away_lose_nobody(desk: Desk) -> None:
+    desk.answers.is_away = True
+
+    assert (await desk.entry()).stage is Stage.OVER
+
+
+async def test_a_login_node_without_accounts_loses_nobody(tmp_path: Path) -> None:
+    desk = Desk(tmp_path, SgeQueue())
+    desk.answers.away = ConfigError("login.example.org has no qacct on its PATH")
     desk.answers.is_away = True
 
     assert (await desk.entry()).stage is Stage.OVER

@@ -58,6 +58,8 @@ class Clerk(Station):
         self.speaking = threading.Lock()
         self.asking = threading.Lock()
         self.found: Any = None
+        self.is_blind = False
+        """Whether a login showed no variables."""
         self.lock = -1
         self.makings: dict[str, Making] = {}
         self.awaited: set[str] = set()
@@ -106,7 +108,9 @@ class Clerk(Station):
         """Return the variables that the user has after a login: sites put their queue's commands on that PATH alone."""
         with self.asking:
             if self.found is None:
-                self.found = {**os.environ, **_after_login()}
+                after = _after_login()
+                self.is_blind = not after
+                self.found = {**os.environ, **after}
             found: dict[str, str] = self.found
             return found
 
@@ -117,7 +121,8 @@ class Clerk(Station):
         command = question["command"]
         program = shutil.which(command[0], path=environ.get("PATH"))
         if program is None:
-            return {"absent": f"no {command[0]} on its PATH ({environ.get('PATH', '')})"}
+            why = f"; your login shell, {_shell()}, told nothing of its own" if self.is_blind else ""
+            return {"absent": f"no {command[0]} on its PATH ({environ.get('PATH', '')}{why})"}
         keeps = (self.lock,) if question["holds"] and self.lock >= 0 else ()
         process = subprocess.Popen(
             [program, *command[1:]],
@@ -303,13 +308,19 @@ def _is_settled(notes: list[str]) -> bool:
     return bool({"contact.json", "ready", "exit.json"} & set(notes))
 
 
+def _shell() -> str:
+    return pwd.getpwuid(os.getuid()).pw_shell or "/bin/sh"
+
+
 def _after_login() -> dict[str, str]:
     mark = f"tradewind-{os.getpid()}-"
     program = f"import json, os; print({mark!r} + json.dumps(dict(os.environ)))"
-    shell = pwd.getpwuid(os.getuid()).pw_shell or "/bin/sh"
+    shell = _shell()
     try:
         said = subprocess.run(
-            [shell, "-l", "-c", f'exec {sys.executable} -I -c "{program}"'],
+            # The dash makes it a shell of a login, as it does for login itself: those of csh's kind take no -l.
+            ["-" + os.path.basename(shell), "-c", f'exec {sys.executable} -I -c "{program}"'],
+            executable=shell,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

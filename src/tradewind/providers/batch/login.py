@@ -23,7 +23,7 @@ from tradewind.line import Line, NoWay, Places, Silent
 from tradewind.model.instance import Contact
 from tradewind.providers.base import Order, ProviderSettings
 from tradewind.providers.batch.books import Batch, Books
-from tradewind.providers.batch.place import Ground, Place
+from tradewind.providers.batch.place import Ground, Place, plain
 from tradewind.providers.batch.runner import KEPT, KEPT_BEGINNINGS, PATIENCE_S, Said
 from tradewind.providers.batch.tunnel import Stream, Tunnel
 
@@ -103,6 +103,7 @@ class LoginNode(Place):
         if "refused" in station.hello:
             station.hang_up()  # another moment is worth another try
             raise ConfigError(f"[{self._name}] directory can't be used on {self.host.name}: {station.hello['refused']}")
+        plain(str(station.hello["root"]), self._name)
 
     async def ask(self, verb: str, within: float = ANSWER_WITHIN_S, **question: Any) -> dict[str, Any]:
         """Return the node's answer. Raises Unavailable."""
@@ -182,7 +183,8 @@ class LoginNode(Place):
 
     async def give_up(self, orders: Sequence[str]) -> None:
         """See :meth:`Place.give_up`."""
-        letters = [found for order in orders if (found := self.books.find(order)) is not None]
+        places = await asyncio.to_thread(lambda: [self.books.find(order) for order in orders])
+        letters = [found for found in places if found is not None]
         if letters:
             await self.ask("give_up", letters=letters)
 

@@ -12,11 +12,10 @@ from abc import abstractmethod
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any, ClassVar, Self, TypeVar, cast
 
 from tradewind.config import read_options
-from tradewind.errors import BadRequest, ConfigError, MissingExtra, NotSetUp, Rejected, Unavailable
+from tradewind.errors import BadRequest, ConfigError, NotSetUp, Rejected, Unavailable
 from tradewind.host.bare.ground import VARIABLE
 from tradewind.host.records import SAFE
 from tradewind.model.cluster import ClusterSpec
@@ -24,15 +23,14 @@ from tradewind.model.instance import ObservedInstance, Role
 from tradewind.model.offer import Offer
 from tradewind.model.resources import Need, Resources
 from tradewind.providers.base import Capabilities, Handle, Order, Provider, ProviderSettings
-from tradewind.providers.batch.books import KEPT_FOR, OUT, Books
+from tradewind.providers.batch.books import KEPT_FOR, OUT
 from tradewind.providers.batch.ledger import Ledger
 from tradewind.providers.batch.letters import Habits, habits_of, too_long
 from tradewind.providers.batch.offers import Choices, choices_of, expected, offers_for, partition_of
-from tradewind.providers.batch.place import Here, Place
+from tradewind.providers.batch.place import Place, place_from
 from tradewind.providers.batch.queue import Job, Queue, Site
 from tradewind.providers.batch.rest import Rest
 from tradewind.providers.batch.roll import Roll
-from tradewind.providers.batch.runner import Runner, require
 from tradewind.providers.batch.sight import (
     handle_of,
     read_handle,
@@ -154,22 +152,18 @@ class BatchProvider(Provider):
         ------
         NotSetUp
             This machine has none of the system's commands.
+        ConfigError
+            Its directory has a name that batch systems misread.
         MissingExtra
             It is to be reached by SSH, and the library for that isn't installed.
         """
         table = cast("dict[str, Any]", settings.options)
         queue = cls.dialect(table)
-        made = cls
-        if table.get("login"):
-            made, place = _from_afar(cls), _login_node(cls.name, settings, queue)
-        else:
-            require(queue)
-            root = str(table.get("directory") or "") or os.path.join(settings.state_directory, cls.name)
-            place = Here(Books(Path(root).expanduser().absolute()), Runner(queue.prints))
+        made = _from_afar(cls) if table.get("login") else cls
         return made(
             settings,
             queue=queue,
-            place=place,
+            place=place_from(cls.name, settings, queue),
             choices=choices_of(table, provider=cls.name, part=queue.part),
             habits=habits_of(table),
         )
@@ -343,14 +337,3 @@ def _from_afar(provider: type[P]) -> type[P]:
     """Return the same provider for a login node: its machines don't see our directories, and are given software."""
     can = replace(provider.capabilities, same_file_system=False, software=True)
     return cast("type[P]", type(provider.__name__, (provider,), {"capabilities": can}))
-
-
-def _login_node(name: str, settings: ProviderSettings, queue: Queue) -> Place:
-    try:
-        # Whoever is on the login node doesn't pay for what it takes to reach it.
-        from tradewind.providers.batch.login import LoginNode  # noqa: PLC0415
-    except ModuleNotFoundError as error:
-        raise MissingExtra(
-            f"[{name}] login needs the library {error.name!r}, which isn't installed: pip install 'tradewind[ssh]'"
-        ) from error
-    return LoginNode(name, settings, queue.prints)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from tradewind.errors import Unavailable
+from tradewind.errors import ConfigError, Unavailable
 from tradewind.host.records import Run
 from tradewind.providers.batch.books import Batch, Books
 from tradewind.providers.batch.queue import Entry, Queue, Stage
@@ -83,7 +83,7 @@ class Recall:
             return {}
         try:
             said = await self._runner.run(command, patience_s=WITHIN_S)
-        except Unavailable as error:
+        except (Unavailable, ConfigError) as error:
             logger.info("what became of older jobs isn't known: %s", error)
             return {}
         return {} if said.code else {(e.job, e.index): e for e in self._queue.read_recalled(said.out)}
@@ -113,7 +113,7 @@ class Recall:
                 continue
             try:
                 said = await self._runner.run(command, patience_s=WITHIN_S)
-            except Unavailable as error:
+            except (Unavailable, ConfigError) as error:
                 logger.info("why job %s can't start isn't known: %s", entry.job, error)
                 continue
             self._reasons[entry.job] = self._queue.read_explained(said.out)

@@ -63,6 +63,8 @@ class CommandRunner(Protocol):
         ------
         Unavailable
             It isn't there, or took too long; it may have done what it was asked.
+        ConfigError
+            It isn't there, and whoever chose where commands run can help it.
         """
 
 

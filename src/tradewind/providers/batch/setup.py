@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import json
-import os
-import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from pathlib import Path
 
 from tradewind.errors import Unavailable
 from tradewind.model.resources import GIB
-from tradewind.providers.batch.modules import Module
+from tradewind.providers.batch.modules import Module, modules_of
 from tradewind.providers.batch.queue import Partition, Queue, Site
-from tradewind.providers.batch.runner import Runner
+from tradewind.providers.batch.runner import CommandRunner
 
 FAST = ("ib", "hsn", "opa", "bond")
 """How interfaces of fast networks begin: InfiniBand, Slingshot, Omni-Path, several as one."""
 SCRATCH_VARIABLES = ("SLURM_TMPDIR", "LOCAL_SCRATCH", "TMPDIR")
+LOOK = (
+    'for one in /sys/class/net/*; do echo "network ${one##*/}"; done; '
+    f'for one in {" ".join(SCRATCH_VARIABLES)}; do eval "[ -n \\"\\$$one\\" ]" && echo "variable $one"; done; '
+    'for one in /local/scratch /scratch/local /tmp; do [ -w $one ] && echo "directory $one"; done; exit 0'
+)
+"""What a machine shows by itself, in the words of its own login shell."""
 LONG = timedelta(hours=4)
 """A walltime that most queues start soon and that few workers outlive."""
 
@@ -46,15 +49,17 @@ class Survey:
     site: Site
     findings: Sequence[Finding]
     interfaces: Sequence[str]
-    """Of fast networks, on this machine: nodes usually have the same."""
+    """Of fast networks, on the machine that was asked: nodes usually have the same."""
     scratch: Sequence[str]
     modules: Sequence[Module] = ()
     """Those that may matter, of the shell's ``module``."""
     has_parts: bool = True
     """Whether there are several parts of the machine to choose from, ever."""
+    login: str = ""
+    """The login node that was asked, as in the settings; empty: it was this machine."""
 
 
-async def ask(queue: Queue, runner: Runner) -> Site:
+async def ask(queue: Queue, runner: CommandRunner) -> Site:
     """Return what there is. Raises Unavailable where the system doesn't answer."""
     texts = []
     for command in queue.site_commands():
@@ -65,10 +70,41 @@ async def ask(queue: Queue, runner: Runner) -> Site:
     return queue.read_site(texts)
 
 
-def survey_of(table: str, site: Site, findings: Sequence[Finding], environ: Mapping[str, str]) -> Survey:
-    """Return a survey with what this machine shows by itself: networks and scratch."""
-    names = sorted(name for _, name in socket.if_nameindex() if name.startswith(FAST))
-    return Survey(table=table, site=site, findings=findings, interfaces=names, scratch=_scratch(environ))
+async def survey_of(
+    table: str, site: Site, findings: Sequence[Finding], runner: CommandRunner, environ: Mapping[str, str]
+) -> Survey:
+    """Return a survey with what the machine that is asked shows by itself: networks, scratch and modules.
+
+    Parameters
+    ----------
+    table : str
+        Of the settings.
+    site : Site
+        What the system has.
+    findings : sequence of Finding
+        Of that system alone.
+    runner : CommandRunner
+        Runs commands there.
+    environ : mapping
+        Variables of the session that asks, where it is on that machine.
+    """
+    # Of a login, since sites name their scratch by variables that it sets.
+    said = await runner.run(["/bin/sh", "-l", "-c", LOOK])
+    seen: dict[str, list[str]] = {"network": [], "variable": [], "directory": []}
+    for line in said.out.splitlines():
+        kind, _, name = line.partition(" ")
+        if kind in seen:
+            seen[kind].append(name)
+    variables = [f"${name}" for name in SCRATCH_VARIABLES if name in seen["variable"] or name in environ]
+    networks = sorted(name for name in seen["network"] if name.startswith(FAST))
+    return Survey(
+        table=table,
+        site=site,
+        findings=findings,
+        interfaces=networks,
+        scratch=(*variables, *seen["directory"]),
+        modules=await modules_of(runner),
+    )
 
 
 def compose(found: Survey) -> str:
@@ -78,18 +114,19 @@ def compose(found: Survey) -> str:
 
 def compose_site(found: Survey, name: str) -> str:
     """Return the file of a site for others to have: the same, without what is only of who asked."""
-    shared = replace(found, findings=[one for one in found.findings if not one.is_personal])
-    return _text(
-        shared,
-        [
-            f"# {name}: what holds for everybody who computes there, as `tradewind setup {found.table}` found it.",
-            f'# Used by [{found.table}] site = "{name}" in one\'s settings, where one\'s own account stands too, and wins.',
-        ],
+    head = (
+        f"# {name}: what holds for everybody there, as `tradewind setup {found.table}` found it.",
+        f"# Read where settings have [{found.table}] site = {json.dumps(name)}; what they say themselves wins.",
     )
+    # How one gets there is one's own as well: an alias, a name to log in with.
+    site = replace(found, findings=[one for one in found.findings if not one.is_personal], login="")
+    return _text(site, head)
 
 
 def _text(found: Survey, head: Sequence[str]) -> str:
     lines = [*head, f"[{found.table}]"]
+    if found.login:
+        lines += ["# Reached by SSH, with your SSH settings and keys.", _setting("login", json.dumps(found.login)), ""]
     lines += [f"# {_told(partition)}" for partition in found.site.partitions]
     default = [one.name for one in found.site.partitions if one.is_default]
     some = default or [one.name for one in found.site.partitions][:1]
@@ -104,7 +141,7 @@ def _text(found: Survey, head: Sequence[str]) -> str:
     if found.interfaces:
         lines.append(_setting("interface", json.dumps(found.interfaces[0]), is_sure=len(found.interfaces) == 1))
     else:
-        lines.append("# This machine shows no fast one, so that of the nodes' own names is taken.")
+        lines.append("# No fast one was seen, so that of the nodes' own names is taken.")
     if found.scratch:
         lines += ["", "# A disk of the node, for what workers spill."]
         lines.append(_setting("scratch", json.dumps(found.scratch[0]), is_sure=False))
@@ -132,12 +169,12 @@ def _prologue(modules: Sequence[Module]) -> list[str]:
     """Return the modules that may matter as lines before Python starts, all to be chosen."""
     if not modules:
         return []
-    lines = ["", "# Modules that may matter, for the shell before Python starts; take what your environment needs."]
-    lines.append("# prologue = [")
-    for one in modules:
-        others = f"  # one of {one.others + 1} versions" if one.others else ""
-        lines.append(f"#   {json.dumps(one.line)},{others}")
-    return [*lines, "# ]"]
+    told = ", ".join(f"{one.whole} (one of {one.others + 1})" if one.others else one.whole for one in modules)
+    return [
+        "",
+        f"# Modules that may matter, for the shell before Python starts: {told}. Leave those that your Python needs.",
+        _setting("prologue", json.dumps([f"module load {one.whole}" for one in modules]), is_sure=False),
+    ]
 
 
 def _walltime(site: Site) -> str:
@@ -147,11 +184,5 @@ def _walltime(site: Site) -> str:
     return f"{minutes // 60} hours" if minutes % 60 == 0 else f"{minutes} min"
 
 
-def _setting(name: str, value: str, *, is_sure: bool) -> str:
+def _setting(name: str, value: str, *, is_sure: bool = True) -> str:
     return f"{'' if is_sure else '# '}{name} = {value}"
-
-
-def _scratch(environ: Mapping[str, str]) -> tuple[str, ...]:
-    named = [f"${name}" for name in SCRATCH_VARIABLES if name in environ]
-    there = [place for place in ("/local/scratch", "/scratch/local", "/tmp") if os.access(Path(place), os.W_OK)]
-    return (*named, *there)

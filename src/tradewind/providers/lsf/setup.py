@@ -4,21 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from tradewind.providers.batch.runner import Runner, require
+from tradewind.providers.batch.runner import CommandRunner
 from tradewind.providers.batch.setup import Survey, ask, survey_of
 from tradewind.providers.lsf.queue import LsfQueue
 
+QUEUE = LsfQueue()
+"""What it is asked as, of which no setting is known yet."""
 
-async def survey(user: str, environ: Mapping[str, str]) -> Survey:
-    """Ask the site's own commands.
+
+async def survey(runner: CommandRunner, user: str, environ: Mapping[str, str]) -> Survey:
+    """Ask the site's own commands, wherever ``runner`` runs them, as ``user`` of that machine.
 
     Raises
     ------
-    NotSetUp
-        This machine has none of them.
     Unavailable
         LSF doesn't answer.
     """
-    queue = LsfQueue()
-    require(queue)
-    return survey_of("lsf", await ask(queue, Runner(queue.prints)), (), environ)
+    return await survey_of("lsf", await ask(QUEUE, runner), (), runner, environ)

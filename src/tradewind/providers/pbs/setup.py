@@ -4,27 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from tradewind.providers.batch.runner import Runner, require
+from tradewind.providers.batch.runner import CommandRunner
 from tradewind.providers.batch.setup import Finding, Survey, ask, survey_of
 from tradewind.providers.pbs.queue import PbsQueue, is_torque
 
+QUEUE = PbsQueue()
+"""What it is asked as, of which no setting is known yet."""
 
-async def survey(user: str, environ: Mapping[str, str]) -> Survey:
-    """Ask the site's own commands.
+
+async def survey(runner: CommandRunner, user: str, environ: Mapping[str, str]) -> Survey:
+    """Ask the site's own commands, wherever ``runner`` runs them, as ``user`` of that machine.
 
     Raises
     ------
-    NotSetUp
-        This machine has none of them.
     Unavailable
         PBS doesn't answer.
     """
-    queue = PbsQueue()
-    require(queue)
-    runner = Runner(queue.prints)
-    version = await runner.run(queue.site_commands()[-1])
+    version = await runner.run(QUEUE.site_commands()[-1])
     torque = is_torque(version.out)
     site = await ask(PbsQueue(torque=torque), runner)
     words = "This is Torque, which asks for nodes in another form."
     findings = (Finding(key="torque", words=words, value="true", is_sure=True),) if torque else ()
-    return survey_of("pbs", site, findings, environ)
+    return await survey_of("pbs", site, findings, runner, environ)

@@ -5,25 +5,24 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from tradewind.providers.batch.queue import Site
-from tradewind.providers.batch.runner import Runner, require
+from tradewind.providers.batch.runner import CommandRunner
 from tradewind.providers.batch.setup import Finding, Survey, ask, survey_of
 from tradewind.providers.sge.queue import SgeQueue
 
+QUEUE = SgeQueue()
+"""What it is asked as, of which no setting is known yet."""
 
-async def survey(user: str, environ: Mapping[str, str]) -> Survey:
-    """Ask the site's own commands.
+
+async def survey(runner: CommandRunner, user: str, environ: Mapping[str, str]) -> Survey:
+    """Ask the site's own commands, wherever ``runner`` runs them, as ``user`` of that machine.
 
     Raises
     ------
-    NotSetUp
-        This machine has none of them.
     Unavailable
         Grid Engine doesn't answer.
     """
-    queue = SgeQueue()
-    require(queue)
-    site = await ask(queue, Runner(queue.prints))
-    return survey_of("sge", site, findings_of(site), environ)
+    site = await ask(QUEUE, runner)
+    return await survey_of("sge", site, findings_of(site), runner, environ)
 
 
 def findings_of(site: Site) -> tuple[Finding, ...]:

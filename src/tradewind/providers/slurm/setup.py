@@ -4,28 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from tradewind.errors import Unavailable
-from tradewind.providers.batch.runner import Runner, require
+from tradewind.errors import ConfigError, Unavailable
+from tradewind.providers.batch.runner import CommandRunner
 from tradewind.providers.batch.setup import Finding, Survey, ask, survey_of
 from tradewind.providers.slurm.queue import SlurmQueue
 
+QUEUE = SlurmQueue()
+"""What it is asked as, of which no setting is known yet."""
 
-async def survey(user: str, environ: Mapping[str, str]) -> Survey:
-    """Ask the site's own commands.
+
+async def survey(runner: CommandRunner, user: str, environ: Mapping[str, str]) -> Survey:
+    """Ask the site's own commands, wherever ``runner`` runs them, as ``user`` of that machine.
 
     Raises
     ------
-    NotSetUp
-        This machine has none of them.
     Unavailable
         Slurm doesn't answer.
     """
-    queue = SlurmQueue()
-    require(queue)
-    runner = Runner(queue.prints)
-    site = await ask(queue, runner)
-    findings = findings_of(*await _associations(runner, user), await _standing(queue, runner, user))
-    return survey_of("slurm", site, findings, environ)
+    site = await ask(QUEUE, runner)
+    findings = findings_of(*await _associations(runner, user), await _standing(runner, user))
+    return await survey_of("slurm", site, findings, runner, environ)
 
 
 def findings_of(accounts: Sequence[str], qos: Sequence[str], standing: str = "") -> tuple[Finding, ...]:
@@ -42,21 +40,21 @@ def findings_of(accounts: Sequence[str], qos: Sequence[str], standing: str = "")
     return tuple(found)
 
 
-async def _associations(runner: Runner, user: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+async def _associations(runner: CommandRunner, user: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     command = ["sacctmgr", "--noheader", "--parsable2", "show", "assoc", f"user={user}", "format=account,qos"]
     try:
         said = await runner.run(command)
-    except Unavailable:
+    except (Unavailable, ConfigError):
         return (), ()  # a site without accounting has no accounts
     return read_associations(said.out) if not said.code else ((), ())
 
 
-async def _standing(queue: SlurmQueue, runner: Runner, user: str) -> str:
+async def _standing(runner: CommandRunner, user: str) -> str:
     try:
-        said = await runner.run(queue.standing_command(user) or [])
-    except Unavailable:
+        said = await runner.run(QUEUE.standing_command(user) or [])
+    except (Unavailable, ConfigError):
         return ""
-    return queue.read_standing(said.out) if not said.code else ""
+    return QUEUE.read_standing(said.out) if not said.code else ""
 
 
 def read_associations(text: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
