@@ -23,7 +23,7 @@ PAGES = {
     "an answer": f"/advise/answer?a={ANSWERS}",
     "the directory": "/partners",
     "a partner": "/partners/2i2c",
-    "three compared": "/partners/compare?partner=2i2c&partner=coiled&partner=tradewind-slurm",
+    "three compared": "/partners/compare?partner=2i2c&partner=coiled&partner=tradewind-queue",
 }
 COMPLETE = "performance.getEntriesByType('navigation')[0].loadEventEnd"
 

@@ -6,9 +6,10 @@ from datetime import date, timedelta
 
 import pytest
 
-from tests.advisor.asking import TODAY, partner
+from tests.advisor.asking import TODAY, asked, partner
 from tradewind.advisor.fact import Confidence
-from tradewind.advisor.shelf import open_reader, open_shelf
+from tradewind.advisor.shelf import open_metered, open_reader, open_shelf
+from tradewind.engine.ways import SERVER, names
 from tradewind.errors import ConfigError, NotFound
 
 READER = open_reader()
@@ -63,6 +64,28 @@ def test_tradewind_is_held_to_the_standard_of_the_others() -> None:
     assert all(one.facts["status"].value == "preview" for one in ours)
     for one in ours:  # what is judged of others is judged of us, and not called verified
         assert one.facts["exit"].confidence is Confidence.UNVERIFIED
+
+
+def test_every_way_to_run_tradewind_is_in_the_directory_and_can_prove_its_use() -> None:
+    metered = open_metered()
+    covered = {provider for providers in metered.values() for provider in providers if provider != "any"}
+
+    assert covered | {SERVER} == set(names())
+    assert {one.id for one in open_shelf().directory if one.operator == "Tradewind"} == set(metered)
+    assert set(partner("tradewind-queue").facts["queues"].value) == set(metered["tradewind-queue"])  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("system", ["dask-ssh", "dask-gateway"])
+def test_a_group_with_servers_hears_of_others_than_tradewind(system: str) -> None:
+    advice = asked(own_machines=["server"], work=["dask"], admin="linux", pay=["nothing"], people=5, country="NP")
+
+    assert system in {one.partner.id for one in advice.ranked}
+
+
+def test_a_centre_with_another_queue_hears_that_it_is_known() -> None:
+    for name in ("tradewind-queue", "dask-jobqueue"):
+        assert partner(name).facts["queues"].holds("pbs")
+    assert open_shelf().directory.find("tradewind-slurm").id == "tradewind-queue"
 
 
 def test_a_good_file_has_no_fault() -> None:

@@ -46,7 +46,8 @@ def answers_to(question: Question) -> st.SearchStrategy[Any]:
         case QuestionType.DATE:
             return st.dates()
         case QuestionType.NUMBER:
-            return NUMBERS
+            whole = st.integers(int(question.least), 10**9).map(Decimal)
+            return whole if question.is_whole else NUMBERS
 
 
 SHARED = st.builds(
@@ -54,7 +55,7 @@ SHARED = st.builds(
     day=st.dates(max_value=TODAY),
     answers=st.fixed_dictionaries({}, optional={each.id: answers_to(each) for each in QUESTIONS.questions}),
     weights=st.dictionaries(st.sampled_from(PREFERENCES), st.sampled_from([0.0, 0.5, 5.0, 10.0])),
-    sizes=st.dictionaries(st.sampled_from(SIZES), st.decimals(min_value=0, max_value=10**6, places=2)),
+    sizes=st.dictionaries(st.sampled_from(SIZES), st.decimals(min_value=0, max_value=744, places=2)),
 )
 
 BRIEF = st.lists(st.sampled_from(QUESTIONS.questions), max_size=6).flatmap(
@@ -104,6 +105,7 @@ def test_whatever_is_written_there_is_named_or_read_and_means_the_same_when_writ
         ("1~2026-11-20~project_until.2029-13-01", "no date"),
         ("1~2026-11-20~w.leave.11", "from 0 to 10"),
         ("1~2026-11-20~e.read.9999999", "more than anybody has"),
+        ("1~2026-11-20~e.hours.900", "up to 744"),
         ("1~2026-11-20~" + "x" * LONGEST, "longer"),
     ],
 )

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.advisor.asking import asked
+from tests.advisor.asking import TODAY, asked
 from tradewind.advisor.shelf import open_shelf
 from tradewind.errors import BadRequest
 
@@ -59,6 +59,10 @@ def test_dont_know_leaves_a_question_open(said: Any) -> None:
         ("budget_per_month", float("inf"), "no number"),
         ("budget_per_month", True, "no number"),
         ("people", [3], "no number"),
+        ("people", 0, "from 1 up"),
+        ("people", Decimal("2.5"), "2.5 is no number of people; give a whole one"),
+        ("people_at_once", 0, "from 1 up"),
+        ("admins", "1.5", "a whole one"),
         ("project_until", "soon", "no date"),
         ("uses_now", "coild", "did you mean 'coiled'"),
         ("ties", "my-uncle", "my-uncle"),
@@ -68,6 +72,14 @@ def test_dont_know_leaves_a_question_open(said: Any) -> None:
 def test_an_answer_that_cant_be_is_named(question: str, said: Any, words: str) -> None:
     with pytest.raises(BadRequest, match=words):
         QUESTIONNAIRE.read({question: said})
+
+
+def test_a_day_that_has_passed_is_none_until_when_something_is_needed() -> None:
+    assert QUESTIONNAIRE.read({"project_until": TODAY.isoformat()}, today=TODAY) == {"project_until": TODAY}
+    with pytest.raises(BadRequest, match="project_until: 2020-01-01 has passed"):
+        QUESTIONNAIRE.read({"project_until": date(2020, 1, 1)}, today=TODAY)
+    # An answer of then stays what it was: whoever opens its link later reads it as it was given.
+    assert QUESTIONNAIRE.read({"project_until": "2020-01-01"}) == {"project_until": date(2020, 1, 1)}
 
 
 @pytest.mark.parametrize(

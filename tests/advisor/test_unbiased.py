@@ -20,7 +20,7 @@ from tests.advisor.asking import TODAY, asked
 from tradewind.advisor.bench import Bench, ranked
 from tradewind.advisor.fact import Better, Confidence, Fact, Field, FieldType, Kind, Source, Value
 from tradewind.advisor.fee import Fee, read_fee
-from tradewind.advisor.judge import Standing, worth
+from tradewind.advisor.judge import Outcome, Standing, cut, outcome, worth
 from tradewind.advisor.match import Advice, advise
 from tradewind.advisor.partner import Directory, Partner, PartnerKind
 from tradewind.advisor.questions import Questionnaire, QuestionType
@@ -124,6 +124,16 @@ def ranks(advice: Advice) -> dict[str, int]:
     return {one.partner.id: one.rank for one in advice.ranked}
 
 
+def beside(advice: Advice, new: dict[str, str]) -> dict[str, Any]:
+    """Return all that is told beside the ranks, by the ids that ``new`` gives: what is cut may be cut by no name."""
+    return {
+        "asked first": {new[one.partner.id]: one.rank for one in advice.ask_first},
+        "together": {frozenset(new[one.partner.id] for one in both.told) for both in advice.pairs},
+        "nearest": {new[one.partner.id] for one in advice.near},
+        "could pay": {new[one.partner.id] for one in advice.programmes},
+    }
+
+
 def groups(advice: Advice) -> list[set[str]]:
     """Return who shares which rank, best first."""
     by_rank: dict[int, set[str]] = {}
@@ -137,7 +147,10 @@ def groups(advice: Advice) -> list[set[str]]:
 def test_the_order_of_the_files_doesnt_matter(directory: Directory, said: dict[str, Any], data: st.DataObject) -> None:
     shuffled = data.draw(st.permutations(directory.partners))
 
-    assert ranks(advised(shuffled, said)) == ranks(advised(directory.partners, said))
+    before, after = advised(directory.partners, said), advised(shuffled, said)
+    same = {partner.id: partner.id for partner in directory}
+    assert ranks(after) == ranks(before)
+    assert beside(after, same) == beside(before, same)
 
 
 @quick
@@ -147,8 +160,9 @@ def test_partners_that_swap_names_swap_places(directory: Directory, said: dict[s
     new = dict(zip(ids, data.draw(st.permutations(ids)), strict=True))
     renamed = [replace(one, id=new[one.id], name=f"Partner {new[one.id]}") for one in directory]
 
-    expected = {new[name]: rank for name, rank in ranks(advised(directory.partners, said)).items()}
-    assert ranks(advised(renamed, said)) == expected
+    before, after = advised(directory.partners, said), advised(renamed, said)
+    assert ranks(after) == {new[name]: rank for name, rank in ranks(before).items()}
+    assert beside(after, {name: name for name in ids}) == beside(before, new)
 
 
 @quick
@@ -228,7 +242,7 @@ def place(advice: Advice, name: str) -> float:
 def fields_read() -> frozenset[str]:
     """Return every field that some rule reads."""
     rules = SHELF.rules
-    hurdles = [rule.keep for rule in (*rules.needs, *rules.exclusions)]
+    hurdles = [test for rule in (*rules.needs, *rules.exclusions) for test in (rule.keep, rule.sure_if) if test]
     tests = [*hurdles, *(rule.test for rule in rules.free), *(rule.unless for rule in rules.conditions)]
     read = frozenset().union(*(test.facts for test in tests), *(rule.facts for rule in rules.preferences))
     return read | {"anywhere", "apply", "move_to"}  # pairs, and what is told
@@ -275,9 +289,13 @@ def test_what_another_answer_would_bring_is_what_it_brings(directory: Directory,
         assert {one.partner.id for rank, one in fit if rank == 1} == {one.id for one in change.first}
 
 
+def _sure(rule: Hurdle) -> frozenset[str]:
+    return rule.sure_if.facts if rule.sure_if else frozenset()
+
+
 def graded(rule: Hurdle | Preference) -> list[Field]:
     """Return the fields a rule reads that may be better or worse."""
-    names = rule.facts if isinstance(rule, Preference) else rule.keep.facts
+    names = rule.facts if isinstance(rule, Preference) else rule.keep.facts | _sure(rule)
     return [FIELDS[name] for name in sorted(names) if FIELDS[name].better is not Better.NEITHER]
 
 
@@ -297,8 +315,8 @@ def test_no_rule_holds_a_better_fact_against_anybody(
     if isinstance(rule, Preference):
         assert worth(rule, better, said, TODAY) >= worth(rule, worse, said, TODAY)
     else:
-        order = [False, None, True]
-        assert order.index(rule.keep.holds(better, said)) >= order.index(rule.keep.holds(worse, said))
+        order = [Outcome.UNMET, Outcome.ASK, Outcome.WARN, Outcome.NOT_ASKED, Outcome.MET]
+        assert order.index(outcome(rule, better, said)) >= order.index(outcome(rule, worse, said))
 
 
 def test_no_rule_and_no_question_names_a_partner() -> None:
@@ -316,6 +334,34 @@ def test_no_rule_and_no_question_names_a_partner() -> None:
     }
 
     assert [name for name in sorted(names) if re.search(rf"\b{re.escape(name)}\b", text)] == []
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        # The third place of the pairs, and the fifth of what is near, fall among equals.
+        {"uptime": "always", "own_machines": ["server"], "main_language": "python", "people_at_once": 3, "admins": 3},
+        {"uptime": "always", "own_machines": ["server"], "cloud_account": "no", "data_at": ["european-cloud"]},
+        {"uptime": "always", "budget_per_month": 2000, "own_machines": ["hpc", "server"], "regions": "several"},
+        {"country": "NP", "work": ["dask"], "pay": ["nothing"], "own_machines": ["laptop"], "cloud_account": "no"},
+    ],
+)
+def test_names_that_are_turned_round_turn_nothing_else_round(given: dict[str, Any]) -> None:
+    said = SHELF.questionnaire.read(given)
+    names = sorted(one.name for one in SHELF.directory)
+    turned = dict(zip(names, reversed(names), strict=True))
+    same = {one.id: one.id for one in SHELF.directory}
+
+    before = advised(SHELF.directory, said)
+    after = advised([replace(one, name=turned[one.name]) for one in SHELF.directory], said)
+
+    assert beside(after, same) == beside(before, same)
+
+
+def test_of_equals_all_are_told_or_none() -> None:
+    assert cut([1, 2, 2, 2, 3], 2, lambda one: one) == (1, 2, 2, 2)
+    assert cut([1, 2, 3], 2, lambda one: one) == (1, 2)
+    assert cut([1], 2, lambda one: one) == (1,)
 
 
 def test_tradewind_under_another_name_stands_where_it_stands() -> None:

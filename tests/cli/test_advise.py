@@ -56,6 +56,11 @@ def test_the_form_it_prints_can_be_answered_with(run: Run, tmp_path: Path) -> No
     assert told.exit_code == 0, told.output
 
 
+@pytest.mark.parametrize(("said", "meant"), [("1,200", "1200"), ("60", "60")])
+def test_a_number_on_the_line_may_mark_its_thousands(ask: Ask, said: str, meant: str) -> None:
+    assert str(ask("advise", "--set", f"people={said}", *DAY)["answers"]["people"]) == meant
+
+
 def test_no_honest_offer_is_said_plainly_with_the_nearest(run: Run) -> None:
     words = ["people=30", "budget_per_month=200", "hub=must", "admin=nobody", "pay=money"]
     told = run("advise", *(word for said in words for word in ("--set", said)), *DAY)
@@ -82,6 +87,8 @@ def test_the_answer_explains_what_ended_since_it_was_the_answer(run: Run) -> Non
         (("--set", "pay=nothing", "--set", "budget_per_month=5"), "contradict each other"),
         (("--set", "hub=must", "--weight", "fun=3"), "no preference 'fun'"),
         (("--set", "hub=must", "--weight", "leave=much"), "PREFERENCE=NUMBER"),
+        (("--set", "people=0"), "from 1 up"),
+        (("--set", "project_until=2020-01-01"), "2020-01-01 has passed"),
         ((), "--questions"),
     ],
 )
@@ -91,6 +98,29 @@ def test_what_cant_be_is_named_in_one_line(run: Run, words: tuple[str, ...], sai
     assert told.exit_code == 1
     assert said in told.output
     assert "Traceback" not in told.output
+
+
+@pytest.mark.parametrize("words", [("advise", "--answers"), ("estimate",), ("partner", "lint")])
+def test_a_file_in_another_encoding_is_named_with_its_line(run: Run, tmp_path: Path, words: tuple[str, ...]) -> None:
+    file = tmp_path / "latin.toml"
+    file.write_bytes('people = 3\nname = "Université"\n'.encode("latin-1"))
+
+    told = run(*words, str(tmp_path if "lint" in words else file))
+
+    assert told.exit_code == 1
+    assert "latin.toml can't be read: line 2 has a letter that isn't UTF-8" in told.output
+    assert told.exception is None or isinstance(told.exception, SystemExit)
+
+
+@pytest.mark.parametrize("weight", ["2026-01-01", "[1]", "true", '"much"', "nan", "11"])
+def test_a_weight_that_is_none_is_named(run: Run, tmp_path: Path, weight: str) -> None:
+    file = tmp_path / "answers.toml"
+    file.write_text(f'hub = "must"\n[weights]\nlow-fee = {weight}\n')
+
+    told = run("advise", "--answers", str(file))
+
+    assert told.exit_code == 1
+    assert "the weight of 'low-fee' is" in told.output
 
 
 def test_a_partner_is_shown_with_every_fact_its_source_and_what_is_unknown(run: Run) -> None:
@@ -152,14 +182,34 @@ def test_an_estimate_of_nothing_says_where_to_start(run: Run) -> None:
 
 
 def test_in_a_terminal_it_asks_and_takes_numbers_words_and_dont_know() -> None:
+    # work, hub, clouds, pay (a slip, then right), regions, uptime, admin, country, budget, people; then no more.
+    told = in_a_terminal("", "1", "", "gold", "money", "", "", "nobody", "", "", "", "n")
+
+    assert "'gold' is no answer to it" in told
+    assert "1. 2i2c" in told
+
+
+def test_in_a_terminal_answers_that_cant_both_be_are_asked_again_at_once_and_no_other_is_lost() -> None:
+    # As above; the budget is at odds with "nothing", so that both are asked again: pay with money, 1,500 a month.
+    told = in_a_terminal("", "1", "", "nothing", "", "", "nobody", "", "100", "money", "1,500", "2.5", "5", "n")
+
+    assert "you pay with nothing, and you could spend money (pay and budget_per_month)" in told
+    after = told.partition("Once more, please")[2]
+    assert "You said: " in after
+    assert after.index("How much could you spend") < after.index("How many people")
+    assert "2.5 is no number of people" in told.replace("'", "")
+    assert "1. 2i2c" in told, "the hub that was asked for before is still asked for"
+
+
+def in_a_terminal(*answers: str) -> str:
+    """Return what a terminal shows to one who answers so; it must end well."""
     near, far = pty.openpty()
     script = "from tradewind.cli import main; main(['advise', '--at', '2026-11-23'])"
     process = subprocess.Popen(
         [sys.executable, "-c", script], stdin=far, stdout=far, stderr=far, env={**os.environ, "COLUMNS": "120"}
     )
     os.close(far)
-    # work, hub, clouds, pay (a slip, then right), regions, uptime, admin, country, budget, people; then no more.
-    for said in ("", "1", "", "gold", "money", "", "", "nobody", "", "", "", "n"):
+    for said in answers:
         os.write(near, f"{said}\n".encode())
     told = b""
     while chunk := _read(near):
@@ -167,9 +217,7 @@ def test_in_a_terminal_it_asks_and_takes_numbers_words_and_dont_know() -> None:
     os.close(near)
 
     assert process.wait(timeout=60) == 0
-    text = told.decode()
-    assert "'gold' is no answer to it" in text
-    assert "1. 2i2c" in text
+    return told.decode()
 
 
 def _read(descriptor: int) -> bytes:
@@ -214,3 +262,13 @@ def test_the_page_opens_with_the_answer_on_this_machine_alone() -> None:
             process.send_signal(signal.SIGINT)
             process.wait(10)
     assert process.returncode == 0
+
+
+def test_a_free_offer_says_who_pays_for_it_and_until_when(run: Run) -> None:
+    told = run(
+        "advise", "--set", "hub=must", "--set", "admin=nobody", "--set", "pay=nothing", "--set", "country=DE", *DAY
+    )
+
+    assert (
+        "Who pays for it: projects of the European Union (EGI-ACE, C-SCALE); until when: unknown [EG-1" in told.stdout
+    )

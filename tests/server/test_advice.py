@@ -109,6 +109,20 @@ async def test_answers_that_cant_both_be_so_are_marked_at_both_questions(client:
     assert 'value="many"' in text
 
 
+async def test_a_number_or_a_day_that_cant_be_meant_is_marked_at_its_question(client: httpx.AsyncClient) -> None:
+    page = await client.get("/advise/answer?hub=must&people=0&project_until=2020-01-01&e.hours=900")
+
+    assert page.status_code == 400
+    for words in ("give a whole one like 250, from 1 up", "2020-01-01 has passed", "give a number up to 744"):
+        assert words in page.text
+
+
+async def test_the_link_of_a_project_that_has_ended_since_still_opens(client: httpx.AsyncClient) -> None:
+    page = await client.get("/advise/answer?a=1~2026-11-01~hub.must~project_until.2026-11-02")
+
+    assert page.status_code == 200
+
+
 async def test_a_contradictory_link_is_asked_again_and_not_answered(client: httpx.AsyncClient) -> None:
     page = await client.get("/advise/answer?a=1~2026-11-01~pay.nothing~budget_per_month.5")
 
@@ -223,3 +237,18 @@ async def test_what_is_likely_to_cost_more_than_one_could_spend_is_marked(client
     assert 'class="mark"' in poor.text
     assert "results that are kept, 1000 TB" in stored.text
     assert "These are guesses" not in stored.text
+
+
+@pytest.mark.parametrize(
+    ("data_at", "centre"),
+    [("hpc", "an allocation, and no money"), ("aws", "only if the data are moved there first")],
+)
+async def test_the_costs_of_a_page_go_by_where_the_data_are(
+    client: httpx.AsyncClient, data_at: str, centre: str
+) -> None:
+    page = await client.get(f"/advise/answer?a=1~2026-11-01~people.30~work.dask~data_at.{data_at}")
+    rows = unescape(page.text).split('<li><span class="way">')
+    told = {row.split("</span>")[0]: row.split("</li>")[0] for row in rows[1:]}
+
+    assert centre in told["A computing centre, in service units"]
+    assert ("moved there" in told["Ephemeral clusters on spot, run by yourselves"]) is (data_at == "hpc")

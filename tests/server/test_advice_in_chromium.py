@@ -22,7 +22,7 @@ PAGES = {
     "nothing": "/advise/answer?a=1~2026-11-20~hub.must~pay.nothing~admin.nobody~country.NP~uptime.always",
     "partners": "/partners",
     "partner": "/partners/2i2c",
-    "compared": "/partners/compare?partner=2i2c&partner=coiled&partner=tradewind-slurm",
+    "compared": "/partners/compare?partner=2i2c&partner=coiled&partner=tradewind-queue",
 }
 PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
 FOCUS = """() => {

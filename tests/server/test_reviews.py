@@ -155,19 +155,19 @@ async def test_who_speaks_for_a_partner_neither_reviews_nor_decides(operators: S
 
 
 async def test_who_speaks_for_one_partner_of_an_operator_has_no_say_in_reviews_of_its_others(operators: Stage) -> None:
-    review = await written(operators, "mia", "tradewind-slurm")
+    review = await written(operators, "mia", "tradewind-queue")
     async with operators.client("root") as root:
         speakers = f"{API}/partners/tradewind-server/speakers"
         first, moderator = [await root.post(speakers, json={"user": user}) for user in ("max", "second")]
         too_late = await root.post(speakers, json={"user": "mia"})
     async with operators.client("max") as speaker:
-        own = await speaker.put(f"{API}/partners/tradewind-slurm/review", json=REVIEW)
+        own = await speaker.put(f"{API}/partners/tradewind-queue/review", json=REVIEW)
     decision = await decided(operators, review, by="second")
 
     assert (first.status_code, moderator.status_code) == (200, 200)
     assert [own.status_code, decision.status_code, too_late.status_code] == [400, 400, 400]
     for refused in (own, decision):
-        assert "tradewind-server, whose operator is that of tradewind-slurm" in refused.json()["detail"]
+        assert "tradewind-server, whose operator is that of tradewind-queue" in refused.json()["detail"]
     assert "withdrawn first" in too_late.json()["detail"]
     assert await seen(operators, "otto") == []
 
@@ -185,6 +185,17 @@ async def test_who_speaks_for_a_partner_has_an_interest_in_all_others_and_declar
     assert silent.status_code == 400
     assert "you speak for 2i2c, and declare no interest" in silent.json()["detail"]
     assert (summary["partner"], summary["reviews"], summary["interested"]) == ("coiled", 0, 1)
+
+
+async def test_the_log_tells_that_who_speaks_for_another_partner_decided(operators: Stage) -> None:
+    review = await written(operators, "mia")
+    async with operators.client("root") as root:
+        await root.post(f"{API}/partners/coiled/speakers", json={"user": "second"})
+
+    await decided(operators, review, by="second", publish=False, reason="it names a person")
+
+    assert (await log(operators))[-1][3] == "it names a person; decided by who speaks for coiled"
+    assert [one["reason"] for one in await seen(operators, "mia")] == ["it names a person"]
 
 
 async def test_nobody_comes_to_speak_for_a_partner_whose_reviews_of_others_count_as_without_interest(
@@ -299,8 +310,8 @@ async def test_a_proof_says_what_was_metered_of_ones_own_and_money_on_wish_alone
     await meter(operators, "mia", "local", hours=50)
     await meter(operators, "max", "slurm", hours=700)
 
-    plain = await written(operators, "mia", "tradewind-slurm", proof_of="lab")
-    with_cost = await written(operators, "mia", "tradewind-slurm", proof_of="lab", proves_cost=True)
+    plain = await written(operators, "mia", "tradewind-queue", proof_of="lab")
+    with_cost = await written(operators, "mia", "tradewind-queue", proof_of="lab", proves_cost=True)
     everything = await written(operators, "mia", "tradewind-server", proof_of="lab")
 
     assert (plain["proof"]["providers"], plain["proof"]["instance_hours"]) == (["slurm"], 3.0)
@@ -312,8 +323,8 @@ async def test_a_proof_says_what_was_metered_of_ones_own_and_money_on_wish_alone
 
 async def test_a_proof_of_nothing_is_refused(operators: Stage) -> None:
     async with operators.client("mia") as mia, operators.client("otto") as otto:
-        nothing = await mia.put(f"{API}/partners/tradewind-slurm/review", json=REVIEW | {"proof_of": "lab"})
-        elsewhere = await otto.put(f"{API}/partners/tradewind-slurm/review", json=REVIEW | {"proof_of": "lab"})
+        nothing = await mia.put(f"{API}/partners/tradewind-queue/review", json=REVIEW | {"proof_of": "lab"})
+        elsewhere = await otto.put(f"{API}/partners/tradewind-queue/review", json=REVIEW | {"proof_of": "lab"})
 
     assert nothing.status_code == 400
     assert "nothing of yours was metered" in nothing.json()["detail"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from decimal import Decimal
 from typing import Any
 
 from tradewind.advisor.judge import (
@@ -20,6 +21,7 @@ from tradewind.advisor.judge import (
     standing,
     worth,
 )
+from tradewind.advisor.pairs import fee
 from tradewind.advisor.partner import Directory, Partner, PartnerKind
 from tradewind.advisor.questions import Question, Questionnaire, QuestionType
 from tradewind.advisor.rules import Hurdle, Rules
@@ -33,6 +35,8 @@ class Change:
     answer: Any
     first: tuple[Partner, ...]
     """Empty where nothing would fit any more."""
+    fees: tuple[Decimal | None, ...]
+    """Of each, in US dollars a month, without machines; None where nobody knows."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +47,8 @@ class Turn:
     answers: tuple[Any, ...]
     first: tuple[Partner, ...]
     """Empty where nothing would fit any more."""
+    fees: tuple[Decimal | None, ...]
+    """Of each, the least by any of the answers, in US dollars a month without machines; None where nobody knows."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,7 +148,9 @@ def changes(bench: Bench, questionnaire: Questionnaire) -> Iterator[Change]:
             first = bench.first_if(question.id, answers)
             if first != now:
                 names = sorted(first, key=lambda name: partners[name].name.casefold())
-                yield Change(question=question, answer=other, first=tuple(partners[name] for name in names))
+                best = tuple(partners[name] for name in names)
+                fees = tuple(fee(partner, answers) for partner in best)
+                yield Change(question=question, answer=other, first=best, fees=fees)
 
 
 def turns(found: Iterable[Change]) -> tuple[Turn, ...]:
@@ -151,9 +159,18 @@ def turns(found: Iterable[Change]) -> tuple[Turn, ...]:
     for change in found:
         together.setdefault((change.question.id, tuple(partner.id for partner in change.first)), []).append(change)
     return tuple(
-        Turn(question=same[0].question, answers=tuple(change.answer for change in same), first=same[0].first)
+        Turn(
+            question=same[0].question,
+            answers=tuple(change.answer for change in same),
+            first=same[0].first,
+            fees=tuple(map(_least, zip(*(change.fees for change in same), strict=True))),
+        )
         for same in together.values()
     )
+
+
+def _least(fees: Iterable[Decimal | None]) -> Decimal | None:
+    return min((one for one in fees if one is not None), default=None)
 
 
 def _best(judged: Judgement) -> tuple[float, ...]:

@@ -2,57 +2,30 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
 
-from tradewind.advisor.fact import FEE, Source
+from tradewind.advisor.assumptions import Assumptions, Fault
+from tradewind.advisor.fact import FEE
 from tradewind.advisor.fee import Fee
 from tradewind.advisor.partner import Directory, Partner
-from tradewind.advisor.programme import Amount, Programme
-from tradewind.errors import ConfigError
+from tradewind.advisor.programme import Amount, DataAt, Programme
 from tradewind.model.money import Money
 
 HOURS_PER_MONTH = 730.0
 MB_PER_TB = 1_000_000.0
 SECONDS_PER_HOUR = 3600.0
+MACHINE_CORES = 4.0
+"""Of the machine for each person."""
 CENT = Decimal("0.01")
+SPOT = "ephemeral clusters on spot, run by yourselves"
+OTHER_REGION = "other-region"
+"""The fault that is none where the programme says so itself."""
 IDEAL = {"read_speed": 60.0, "core_hour_spot": 0.02}
 """Of the sum that is known as "ten cents for a terabyte": nothing but reading, and the cheapest machine."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Assumption:
-    """A number that an estimate takes for granted."""
-
-    name: str
-    meaning: str
-    unit: str
-    amount: Amount
-    source: Source
-    note: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fault:
-    """A classic way to pay more than one had to."""
-
-    says: str
-    times: float
-    """Times as many hours, or dollars for one."""
-    adds_per_tb: float
-    """US dollars."""
-    source: Source
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Assumptions:
-    """All of them."""
-
-    numbers: Mapping[str, Assumption]
-    faults: tuple[Fault, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +56,8 @@ class WayCost:
     """Where the money goes, on average; they add up to the average."""
     service_units: int | None
     """Core-hours of a computing centre, which cost no money; None elsewhere."""
+    needs_move: bool
+    """Whether the data aren't there, and would have to be moved first; what that costs is among the parts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,48 +83,24 @@ class Estimate:
 
     programme: Programme
     ways: tuple[WayCost, ...]
-    """From the cheapest."""
+    """From the cheapest; at the end those that the data would have to be moved to."""
     unpriced: tuple[str, ...]
     """The partners that tell a price, but not for so many people: their names."""
     faults: tuple[FaultCost, ...]
     lines: tuple[Line, ...]
+    """The last but one is their sum."""
 
-
-def read_assumptions(tables: Mapping[str, Any], sources: Mapping[str, Source]) -> Assumptions:
-    """Return what an estimate takes for granted.
-
-    Raises
-    ------
-    ConfigError
-        A number has no source, or its range isn't in order; names it.
-    """
-    numbers = {}
-    for name, table in tables.items():
-        if name == "fault":
-            continue
-        least, likely, most = (float(number) for number in table["range"])
-        if not 0 <= least <= likely <= most:
-            raise ConfigError(f"assumptions.toml, {name}: its range is out of order.")
-        if table.get("source") not in sources:
-            raise ConfigError(f"assumptions.toml, {name}: it has no source.")
-        numbers[name] = Assumption(
-            name=name,
-            meaning=table["meaning"],
-            unit=table["unit"],
-            amount=Amount(least=least, likely=likely, most=most),
-            source=sources[table["source"]],
-            note=table.get("note", ""),
+    @property
+    def apart(self) -> str:
+        """Why the sum of the lines isn't quite the likely cost of the same way, in a sentence."""
+        told = next(cost.likely for cost in self.ways if cost.way.name == SPOT)
+        total = self.lines[-2].result
+        more = float(told.amount) / total - 1 if total else 0.0
+        than = f"{abs(more):.0%} {'more' if more > 0 else 'less'} than" if round(abs(more), 2) else "the same as"
+        return (
+            f"The sum takes the likely number of each; the table tells the middle of all drawn months, "
+            f"{told.amount:,.0f} USD, {than} the sum: numbers stray further to one side than to the other."
         )
-    faults = tuple(
-        Fault(
-            says=table["says"],
-            times=float(table.get("times", 1)),
-            adds_per_tb=float(table.get("adds_per_tb", 0)),
-            source=sources[table["source"]],
-        )
-        for table in tables["fault"]
-    )
-    return Assumptions(numbers=numbers, faults=faults)
 
 
 def ways(directory: Directory, programme: Programme, likely_hours: float) -> tuple[tuple[Way, ...], tuple[str, ...]]:
@@ -172,33 +123,42 @@ def ways(directory: Directory, programme: Programme, likely_hours: float) -> tup
     plain = (
         Way(name="a machine for each person, day and night", kind="vm"),
         Way(name="a hub of your own, with clusters on spot", kind="hub"),
-        Way(name="ephemeral clusters on spot, run by yourselves", kind="spot"),
+        Way(name=SPOT, kind="spot"),
         Way(name="ephemeral clusters on demand, run by yourselves", kind="on-demand"),
         Way(name="a computing centre, in service units", kind="hpc"),
     )
     found: list[Way] = []
     unpriced: list[str] = []
     for partner in directory:
+        if not _tells_a_price(partner):
+            continue
         way = _of(partner, programme.people, likely_hours)
-        if isinstance(way, Way):
-            found.append(way)
-        elif way:
+        if way is None:
             unpriced.append(partner.name)
+        else:
+            found.append(way)
     return (*plain, *found), tuple(unpriced)
 
 
-def _of(partner: Partner, people: int, likely_hours: float) -> Way | bool:
-    """Return the way of a partner that has a price; else whether it has one for fewer people."""
-    status = partner.facts.get("status")
+def _tells_a_price(partner: Partner) -> bool:
+    """Whether it is still there, and something of what it costs is known."""
+    status, fact = partner.facts.get("status"), partner.facts.get(FEE)
     if status is None or status.value in {"retired", "archived", "retiring", "unstable"}:
         return False
+    return bool(_number(partner, "fee_per_core_hour")) or (
+        fact is not None and isinstance(fact.value, Fee) and fact.value.is_paid
+    )
+
+
+def _of(partner: Partner, people: int, likely_hours: float) -> Way | None:
+    """Return the way of a partner; None where nobody knows what so many people pay."""
     fact, core = partner.facts.get(FEE), _number(partner, "fee_per_core_hour")
-    if fact is None or not isinstance(fact.value, Fee) or not (core or fact.value.is_paid):
-        return False
+    if fact is None or not isinstance(fact.value, Fee):
+        return None
     use = core * likely_hours
     step, monthly = fact.value.step(people, use), fact.value.of(people, use)
     if step is None or monthly is None:
-        return True
+        return None
     hub, included = partner.facts.get("hub"), partner.facts.get("machines_in_fee")
     return Way(
         name=partner.name,
@@ -241,7 +201,7 @@ def estimate(
     for _ in range(draws):
         month = _drawn(programme, assumptions, dice)
         units += month["core_hours"]
-        shared = _shared(month)
+        shared = _shared(programme, month)
         for number, way in enumerate(all_ways):
             total = 0.0
             into = sums[number]
@@ -249,12 +209,10 @@ def estimate(
                 total += dollars
                 into[part] = into.get(part, 0.0) + dollars
             totals[number].append(total)
-    costs = [
-        _cost(way, sorted(totals[number]), sums[number], draws, units / draws) for number, way in enumerate(all_ways)
-    ]
+    costs = [_cost(way, programme, sorted(totals[number]), sums[number], units) for number, way in enumerate(all_ways)]
     return Estimate(
         programme=programme,
-        ways=tuple(sorted(costs, key=lambda one: (one.likely.amount, one.way.name))),
+        ways=tuple(sorted(costs, key=lambda one: (one.needs_move, one.likely.amount, one.way.name))),
         unpriced=unpriced,
         faults=tuple(_faults(programme, assumptions)),
         lines=tuple(_lines(programme, assumptions)),
@@ -268,29 +226,42 @@ def core_hours(terabytes: float, mb_per_s: float) -> float:
 
 def _drawn(programme: Programme, assumptions: Assumptions, dice: random.Random) -> dict[str, float]:
     """Draw one month."""
-    month = {name: _draw(one.amount, dice) for name, one in assumptions.numbers.items()}
-    month["read_tb"] = programme.people * _draw(programme.read_tb_per_person, dice)
-    month["notebook_hours"] = programme.people * _draw(programme.notebook_hours_per_person, dice)
-    month["storage_tb"] = _draw(programme.storage_tb, dice)
-    month["egress_tb"] = _draw(programme.egress_tb, dice)
+    month = {name: draw(one.amount, dice) for name, one in assumptions.numbers.items()}
+    month["read_tb"] = programme.people * draw(programme.read_tb_per_person, dice)
+    month["notebook_hours"] = programme.people * draw(programme.notebook_hours_per_person, dice)
+    month["storage_tb"] = draw(programme.storage_tb, dice)
+    month["egress_tb"] = draw(programme.egress_tb, dice)
     month["core_hours"] = core_hours(month["read_tb"], month["read_speed"])
-    month["away"] = 0.0 if programme.beside_data else 1.0
     return month
 
 
-def _draw(amount: Amount, dice: random.Random) -> float:
+def draw(amount: Amount, dice: random.Random) -> float:
+    """Draw a number: half of them below the likely one, half above, and fewer the farther away."""
     if amount.least == amount.most:
         return amount.likely
-    return dice.triangular(amount.least, amount.most, amount.likely)
+    share = dice.random()
+    edge, share = (amount.least, share) if share < 0.5 else (amount.most, 1 - share)
+    away = 1 - math.sqrt(2 * share)
+    if amount.goes_by_factors:
+        return amount.likely * math.pow(edge / amount.likely, away)
+    return amount.likely + (edge - amount.likely) * away
 
 
-def _shared(month: Mapping[str, float]) -> tuple[tuple[str, float], ...]:
+def _is_away(programme: Programme) -> bool:
+    """Whether data in a cloud are read from another region."""
+    return programme.data_at is DataAt.CLOUD and not programme.beside_data
+
+
+def _shared(programme: Programme, month: Mapping[str, float]) -> tuple[tuple[str, float], ...]:
     """Return what every way in a cloud pays for data."""
+    is_moved = programme.data_at is not DataAt.CLOUD
     return (
         ("storage", month["storage_tb"] * month["storage"]),
         ("egress", month["egress_tb"] * month["to_internet"]),
         ("requests", month["read_tb"] * month["requests"]),
-        ("other region", month["away"] * month["read_tb"] * month["other_region"]),
+        ("other region", month["read_tb"] * month["other_region"] if _is_away(programme) else 0.0),
+        # Bringing them in is free; keeping a month's data there isn't.
+        ("copy of the data", month["read_tb"] * month["storage"] if is_moved else 0.0),
     )
 
 
@@ -299,10 +270,13 @@ def _compute(way: Way, programme: Programme, month: Mapping[str, float]) -> Iter
     paid = month["core_hours"] * (1 + month["idle_share"])
     match way.kind:
         case "vm":
-            yield "machines", programme.people * HOURS_PER_MONTH * month["machine_hour"]
+            each = month["core_hours"] / programme.people / (MACHINE_CORES * HOURS_PER_MONTH)
+            machines = programme.people * max(1, math.ceil(each))
+            yield "machines", machines * HOURS_PER_MONTH * month["machine_hour"]
             return
         case "hpc":
-            yield "machines", 0.0
+            is_in_cloud = programme.data_at is DataAt.CLOUD
+            yield "taking the data out", month["read_tb"] * month["to_internet"] if is_in_cloud else 0.0
             return
         case "hub":
             yield "hub", month["hub_base"] + month["notebook_hours"] * month["notebook_hour"]
@@ -316,14 +290,16 @@ def _compute(way: Way, programme: Programme, month: Mapping[str, float]) -> Iter
         yield "service", fee
 
 
-def _cost(way: Way, totals: Sequence[float], sums: Mapping[str, float], draws: int, units: float) -> WayCost:
+def _cost(way: Way, programme: Programme, totals: Sequence[float], sums: Mapping[str, float], units: float) -> WayCost:
+    draws = len(totals)
     return WayCost(
         way=way,
         least=dollars(totals[int(0.05 * (len(totals) - 1))]),
         likely=dollars(totals[len(totals) // 2]),
         most=dollars(totals[int(0.95 * (len(totals) - 1))]),
         parts={part: dollars(total / draws) for part, total in sums.items() if total > 0},
-        service_units=round(units) if way.kind == "hpc" else None,
+        service_units=round(units / draws) if way.kind == "hpc" else None,
+        needs_move=programme.data_at is not (DataAt.HPC if way.kind == "hpc" else DataAt.CLOUD),
     )
 
 
@@ -336,8 +312,8 @@ def _faults(programme: Programme, assumptions: Assumptions) -> Iterator[FaultCos
     likely = {name: one.amount.likely for name, one in assumptions.numbers.items()}
     machines = core_hours(programme.read_tb, likely["read_speed"]) * likely["core_hour_spot"]
     for fault in assumptions.faults:
-        if fault.adds_per_tb == likely["other_region"] and not programme.beside_data:
-            continue  # it is in the estimate already
+        if fault.id == OTHER_REGION and (_is_away(programme) or programme.data_at is not DataAt.CLOUD):
+            continue  # it is in the estimate already, or there is no region to be in
         yield FaultCost(fault=fault, adds=dollars(machines * (fault.times - 1) + programme.read_tb * fault.adds_per_tb))
 
 
@@ -365,7 +341,8 @@ def _lines(programme: Programme, assumptions: Assumptions) -> Iterator[Line]:
         ("storage", programme.storage_tb.likely, likely["storage"]),
         ("egress", programme.egress_tb.likely, likely["to_internet"]),
         ("requests", read, likely["requests"]),
-        ("other region", 0.0 if programme.beside_data else read, likely["other_region"]),
+        ("other region", read if _is_away(programme) else 0.0, likely["other_region"]),
+        ("copy of the data", 0.0 if programme.data_at is DataAt.CLOUD else read, likely["storage"]),
     ):
         if count:
             total += count * price

@@ -167,6 +167,23 @@ class OfFee:
         return None if operand is None or fee is None else self.test(fee, operand)
 
 
+@dataclass(frozen=True, slots=True)
+class Enough:
+    """What can be spent is no less than a sum for all, and one for each person."""
+
+    budget: str
+    people: str
+    base: Decimal
+    each: Decimal
+    answers: frozenset[str]
+    facts: frozenset[str] = frozenset()
+
+    def holds(self, facts: Mapping[str, Fact], answers: Answers) -> bool | None:
+        """Return whether it is so; None where nobody said what can be spent. Who named no number is one."""
+        budget = answers.get(self.budget)
+        return None if budget is None else bool(budget >= self.base + self.each * answers.get(self.people, Decimal(1)))
+
+
 Test = Callable[[Fact, Any, OfFact], bool | None]
 AnswerTest = Callable[[Any, Any, tuple[str, ...]], bool]
 
@@ -288,6 +305,12 @@ class Grammar:
             if part.facts:
                 raise ConfigError(f"{where}: `{word}` stands around a fact; say it the other way round.")
             return (Not if word == "not" else Unless)(part, part.answers)
+        if keys == {"enough", "people", "base", "each"}:
+            names = frozenset({str(table["enough"]), str(table["people"])})
+            for name in sorted(names - set(self.questions)):
+                raise ConfigError(f"{where}: there is no question {name!r}.")
+            base, each = (Decimal(str(table[name])) for name in ("base", "each"))
+            return Enough(str(table["enough"]), str(table["people"]), base, each, names)
         if "fee_for" in keys and len(keys) == 2:
             return self._of_fee(table, where)
         if "fact" in keys and len(keys) == 2:
@@ -359,6 +382,36 @@ class Grammar:
             answers=frozenset({name, by_answer} - {""}),
             order=order,
         )
+
+
+def backing(expression: Expression, facts: Mapping[str, Fact], answers: Answers) -> frozenset[str]:
+    """Return the fields that make it so: of ways to be so, those of the first that is. All it reads where it isn't."""
+    if expression.holds(facts, answers) is not True:
+        return expression.facts
+    match expression:
+        case Any_():
+            first = next(part for part in expression.parts if part.holds(facts, answers) is True)
+            return backing(first, facts, answers)
+        case All():
+            return _union(backing(part, facts, answers) for part in expression.parts)
+        case _:
+            return expression.facts
+
+
+def open_questions(expression: Expression, facts: Mapping[str, Fact], answers: Answers) -> frozenset[str]:
+    """Return the questions left open whose answer might yet make it so."""
+    match expression:
+        case Any_():
+            return _union(open_questions(part, facts, answers) for part in expression.parts)
+        case All():
+            waiting = [open_questions(part, facts, answers) for part in expression.parts]
+            held = [part.holds(facts, answers) for part in expression.parts]
+            settled = any(one is False and not asks for one, asks in zip(held, waiting, strict=True))
+            return NOTHING if settled else _union(waiting)
+        case OfFact() if (fact := facts.get(expression.name)) is not None and fact.value == () and not fact.unsure:
+            return NOTHING
+        case _:
+            return expression.answers - answers.keys()
 
 
 def value(read: Any) -> Any:

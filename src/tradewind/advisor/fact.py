@@ -186,6 +186,8 @@ class Field:
     words: tuple[str, ...] = ()
     """What it may say; empty where anything goes. In this order where the order means something."""
     better: Better = Better.NEITHER
+    most: Decimal | None = None
+    """Of a number; None where it has no end."""
 
 
 FEE = "fee_per_month"

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
+from tradewind.advisor.number import MOST, plain_number
+
 STEP_KEYS = frozenset({"up_to", "fixed", "each", "spot", "use_up_to"})
 
 
@@ -127,7 +129,7 @@ def _step(table: Any, number: int) -> FeeStep:
             f"nobody knows what {strange[0]!r} of step {number} means; a step has {', '.join(sorted(STEP_KEYS))}."
         )
     up_to, spot = table.get("up_to"), table.get("spot", True)
-    if up_to is not None and (isinstance(up_to, bool) or not isinstance(up_to, int) or up_to < 1):
+    if up_to is not None and (isinstance(up_to, bool) or not isinstance(up_to, int) or not 1 <= up_to <= MOST):
         raise ValueError(f"up_to of step {number} is to be a whole number of people.")
     if not isinstance(spot, bool):
         raise ValueError(f"spot of step {number} is to be true or false.")  # noqa: TRY004 - a file's fault
@@ -147,4 +149,4 @@ def _step(table: Any, number: int) -> FeeStep:
 
 
 def _is_amount(said: Any) -> bool:
-    return isinstance(said, int | Decimal) and not isinstance(said, bool) and Decimal(said).is_finite() and said >= 0
+    return isinstance(said, int | Decimal) and plain_number(said) is not None

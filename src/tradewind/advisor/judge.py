@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from enum import IntEnum, StrEnum
-from typing import Any
+from typing import Any, TypeVar
 
-from tradewind.advisor.expression import Expression
 from tradewind.advisor.fact import Fact, fee_of
 from tradewind.advisor.partner import Partner, PartnerKind
 from tradewind.advisor.rules import Doubt, Hurdle, Preference, Rules
+
+T = TypeVar("T")
 
 UNKNOWN_WORTH = 0.25
 """What a preference is worth where nobody knows: less than half, so that silence is no merit."""
@@ -83,6 +84,14 @@ def first_key(free: str, score: float) -> tuple[bool, float]:
     return (not free, -round(score, CLOSE))
 
 
+def cut(ordered: Sequence[T], most: int, key: Callable[[T], Any]) -> tuple[T, ...]:
+    """Return the first ones of what is in order, about ``most``: of equal ones all or none, so that no name decides."""
+    if len(ordered) <= most:
+        return tuple(ordered)
+    last = key(ordered[most - 1])
+    return tuple(one for number, one in enumerate(ordered) if number < most or key(one) == last)
+
+
 def outcome(hurdle: Hurdle, facts: Mapping[str, Fact], answers: Mapping[str, Any]) -> Outcome:
     """Return what becomes of one hurdle."""
     if hurdle.when.holds({}, answers) is not True:
@@ -90,6 +99,8 @@ def outcome(hurdle: Hurdle, facts: Mapping[str, Fact], answers: Mapping[str, Any
     kept = hurdle.keep.holds(facts, answers)
     if kept is not None:
         return Outcome.MET if kept else Outcome.UNMET
+    if hurdle.sure_if is not None and hurdle.sure_if.holds(facts, answers) is True:
+        return Outcome.NOT_ASKED
     if not hurdle.strict and not hurdle.keep.answers <= answers.keys():
         return Outcome.NOT_ASKED
     match hurdle.doubt:
@@ -181,11 +192,12 @@ def judge(
     )
 
 
-def cited(rule: str, says: str, test: Expression, partner: Partner) -> Reason:
-    """Return a reason with the facts that its test has read."""
+def cited(rule: str, says: str, fields: Iterable[str], partner: Partner) -> Reason:
+    """Return a reason with the facts of these fields."""
+    names = sorted(fields)
     return Reason(
         rule=rule,
         says=says,
-        facts=tuple(partner.facts[name] for name in sorted(test.facts) if name in partner.facts),
-        unknown=tuple(name for name in sorted(test.facts) if name not in partner.facts),
+        facts=tuple(partner.facts[name] for name in names if name in partner.facts),
+        unknown=tuple(name for name in names if name not in partner.facts),
     )

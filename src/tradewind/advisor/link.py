@@ -14,7 +14,9 @@ from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
 
-from tradewind.advisor.questions import Question, Questionnaire, QuestionType, plain_number
+from tradewind.advisor.number import plain_number
+from tradewind.advisor.programme import MOST_HOURS, MOST_TB
+from tradewind.advisor.questions import Question, Questionnaire, QuestionType
 from tradewind.advisor.rules import Rules
 from tradewind.errors import BadRequest
 
@@ -25,7 +27,9 @@ WEIGHT, SIZE = "w", "e"
 SIZES = ("read", "hours", "storage", "out", "away")
 """What the estimate of an answer may be told, each a number: terabytes that one person reads in a month, hours with a
 notebook open, terabytes kept, terabytes taken out in a month; and 1 where the data are somewhere else."""
-MOST_SIZE = Decimal(1_000_000)
+MOST_SIZE = Decimal(int(MOST_TB))
+MOST_SIZES = {"hours": Decimal(int(MOST_HOURS))}
+"""Of those that end before."""
 PLAIN = re.compile(r"[A-Za-z0-9._~-]*")
 AHEAD = timedelta(days=2)
 """Somewhere it is tomorrow already."""
@@ -121,8 +125,9 @@ def read_link(text: str, questionnaire: Questionnaire, rules: Rules, *, today: d
 def read_size(name: str, said: str) -> Decimal:
     """Return a size for the estimate. Raises BadRequest where it is none."""
     number = _number(name, said)
-    if number > MOST_SIZE:
-        raise BadRequest(f"{name}: {said!r} is more than anybody has; give a number up to {MOST_SIZE:,}.")
+    most = MOST_SIZES.get(name, MOST_SIZE)
+    if number > most:
+        raise BadRequest(f"{name}: {said!r} is more than anybody has; give a number up to {most:,}.")
     return number
 
 

@@ -9,13 +9,16 @@ from typing import Any
 
 from tradewind.advisor.bench import Bench, Change, changes, ranked
 from tradewind.advisor.fact import Fact
-from tradewind.advisor.judge import Judgement, Outcome, Standing
-from tradewind.advisor.pairs import Pair, pairs
+from tradewind.advisor.judge import Judgement, Outcome, Standing, cut
+from tradewind.advisor.pairs import pairs
 from tradewind.advisor.partner import Directory, Partner, PartnerKind
 from tradewind.advisor.questions import Questionnaire
-from tradewind.advisor.recommendation import Excluded, Recommendation, Teller, excluded
+from tradewind.advisor.recommendation import Excluded, Recommendation, Teller, Together, excluded
 from tradewind.advisor.rules import Rules
 from tradewind.errors import BadRequest
+
+MOST_NEAR = 5
+"""Of those that lack one thing; of equal ones all."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +41,7 @@ class Advice:
     needs: tuple[str, ...]
     ranked: tuple[Recommendation, ...]
     ask_first: tuple[Recommendation, ...]
-    pairs: tuple[Pair, ...]
+    pairs: tuple[Together, ...]
     excluded: tuple[Excluded, ...]
     changes: tuple[Change, ...]
     in_use: tuple[InUse, ...]
@@ -48,6 +51,13 @@ class Advice:
     def found(self) -> bool:
         """Whether there is an honest offer: one partner, or two together."""
         return bool(self.ranked or self.pairs)
+
+    @property
+    def near(self) -> tuple[Excluded, ...]:
+        """Those that would stand first if not for one thing, the best first; what is over isn't near to anything."""
+        near = [one for one in self.excluded if one.otherwise == 1 and not one.has_ended]
+        near.sort(key=lambda one: (one.key, one.partner.name.casefold()))
+        return cut(near, MOST_NEAR, lambda one: one.key)
 
 
 def advise(
@@ -99,7 +109,7 @@ def advise(
             teller.recommendation(rank, one)
             for rank, one in ranked((one for one in systems if one.standing is Standing.ASK), key=_fewest_doubts)
         ),
-        pairs=pairs(systems, rules, answers, bench.weights(answers), today),
+        pairs=tuple(teller.together(pair) for pair in pairs(systems, rules, answers, bench.weights(answers), today)),
         excluded=tuple(excluded(systems, rules, answers, [one for _, one in fit])),
         changes=tuple(changes(bench, questionnaire)),
         in_use=tuple(_in_use(questionnaire.directory, answers)),

@@ -10,25 +10,34 @@ from itertools import combinations
 from typing import Any
 
 from tradewind.advisor.fact import fee_of
-from tradewind.advisor.judge import CLOSE, Judgement, Outcome, Standing, judge
+from tradewind.advisor.judge import CLOSE, Judgement, Outcome, Standing, cut, judge
 from tradewind.advisor.partner import Partner, PartnerKind
 from tradewind.advisor.rules import Rules
 
 MOST_PAIRS = 3
 PAIR_COSTS = 0.95
 """Two services are more to learn and look after than one of the same worth."""
+CLOUDS = frozenset({"aws", "google", "azure", "openstack", "other-cloud"})
+NOT_NAMED = "unnamed"
+"""Where a partner runs that doesn't say where."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pair:
     """Two partners that together do what neither does alone."""
 
-    first: Partner
-    second: Partner
+    parts: tuple[Judgement, Judgement]
+    """The better one first."""
+    answers: Mapping[str, Any]
+    """What they were judged by: with the machines that one gives the other, where it does."""
     score: float
     does: tuple[tuple[str, tuple[str, ...]], ...]
     """For each partner's name, the needs it meets."""
     why: str
+    fee_per_month: Decimal | None
+    """Of both, in US dollars, without machines; None where nobody knows that of one of them."""
+    key: tuple[bool, float]
+    """What pairs are told by: those that are known to be within a budget first, then the score."""
 
 
 def pairs(
@@ -56,9 +65,9 @@ def pairs(
     found = [*_of_parts(systems, rules, answers), *_on_given_machines(systems, rules, answers, weights, today)]
     found = [pair for pair in found if pair.score > best]
     if answers.get("uptime") == "always":
-        found.extend(_second_paths(fit, rules))
-    found.sort(key=lambda pair: (-round(pair.score, CLOSE), pair.first.name, pair.second.name))
-    return tuple(found[:MOST_PAIRS])
+        found.extend(_second_paths(fit, rules, answers))
+    found.sort(key=lambda pair: (pair.key, *(judged.partner.name for judged in pair.parts)))
+    return cut(found, MOST_PAIRS, lambda pair: pair.key)
 
 
 def _of_parts(systems: Sequence[Judgement], rules: Rules, answers: Mapping[str, Any]) -> Iterator[Pair]:
@@ -72,7 +81,7 @@ def _of_parts(systems: Sequence[Judgement], rules: Rules, answers: Mapping[str, 
         fees = [fee(judged.partner, answers) for judged in (one, other)]
         if budget is not None and sum(known for known in fees if known is not None) > budget:
             continue
-        yield _pair(one, other, rules, "together they do all you need; neither does alone")
+        yield _pair(one, other, rules, answers, "together they do all you need; neither does alone")
 
 
 def _is_met(both: tuple[Outcome, Outcome]) -> bool:
@@ -100,17 +109,48 @@ def _on_given_machines(
             judged = judge(software, rules, with_them, weights, today)
             if judged.standing is Standing.FIT:
                 why = f"{software.name} runs on machines that {platform.partner.name} gives"
-                yield _pair(judged, platform, rules, why)
+                yield _pair(judged, platform, rules, with_them, why)
 
 
-def _second_paths(fit: Sequence[Judgement], rules: Rules) -> Iterator[Pair]:
+def _second_paths(fit: Sequence[Judgement], rules: Rules, answers: Mapping[str, Any]) -> Iterator[Pair]:
+    """Yield two ways to work that share neither who runs them nor the machines they run on."""
+    where = {one.partner.id: _may_run_on(one.partner, answers) for one in fit}
     for one, other in combinations(fit, 2):
-        if one.partner.operator != other.partner.operator:
-            yield _pair(one, other, rules, "one to work with, the other for when it is down: they don't fail together")
+        here, there = where[one.partner.id], where[other.partner.id]
+        if one.partner.operator == other.partner.operator or not here or not there or len(here | there) == 1:
+            continue
+        why = "one to work with, the other for when it is down: they share neither an operator nor machines"
+        if here & there:
+            why += f", as long as they don't both stand on {_either(here & there)}"
+        yield _pair(one, other, rules, answers, why)
 
 
-def _pair(one: Judgement, other: Judgement, rules: Rules, why: str) -> Pair:
-    one, other = sorted((one, other), key=lambda judged: judged.first_key)
+def _either(words: frozenset[str]) -> str:
+    return " or both on ".join(sorted(words))
+
+
+def _may_run_on(partner: Partner, answers: Mapping[str, Any]) -> frozenset[str]:
+    """Return on what it would run for this group, beside the data where it can; empty where nobody knows."""
+    hosted, runs = (_words(partner, name) for name in ("hosted_on", "runs_on"))
+    if hosted is None or runs is None or NOT_NAMED in hosted:
+        return frozenset()
+    allowed = frozenset(answers.get("clouds_allowed", ("any",)))
+    rented = CLOUDS if "any" in allowed else CLOUDS & allowed
+    pays = set(answers.get("pay", ("money",))) & {"money", "credits"}
+    kept_in = answers.get("data_rules") in {"in-country", "institution"}
+    if not pays or kept_in or answers.get("cloud_account") == "no":
+        rented = frozenset()
+    places = hosted | (runs & (rented | frozenset(answers.get("own_machines", ()))))
+    return places & frozenset(answers.get("data_at", ())) or places
+
+
+def _words(partner: Partner, name: str) -> frozenset[str] | None:
+    fact = partner.facts.get(name)
+    return frozenset(fact.value) if fact is not None and isinstance(fact.value, tuple) else None
+
+
+def _pair(one: Judgement, other: Judgement, rules: Rules, answers: Mapping[str, Any], why: str) -> Pair:
+    one, other = sorted((one, other), key=lambda judged: (judged.first_key, judged.partner.name))
     does = tuple(
         (
             judged.partner.name,
@@ -118,12 +158,18 @@ def _pair(one: Judgement, other: Judgement, rules: Rules, why: str) -> Pair:
         )
         for judged in (one, other)
     )
+    fees = [fee(judged.partner, answers) for judged in (one, other)]
+    known = [amount for amount in fees if amount is not None]
+    both = sum(known, Decimal(0)) if len(known) == len(fees) else None
+    score = (one.score + other.score) / 2 * PAIR_COSTS
     return Pair(
-        first=one.partner,
-        second=other.partner,
-        score=(one.score + other.score) / 2 * PAIR_COSTS,
+        parts=(one, other),
+        answers=answers,
+        score=score,
         does=does,
         why=why,
+        fee_per_month=both,
+        key=(both is None and "budget_per_month" in answers, -round(score, CLOSE)),
     )
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any
 
 from tradewind.advisor.number import ungrouped
@@ -12,6 +14,10 @@ from tradewind.errors import BadRequest
 
 TERABYTES = {"GB": 0.001, "TB": 1.0, "PB": 1000.0}
 QUANTITY = re.compile(r"^\s*([\d.,]+)(?:\s*(?:to|-|–)\s*([\d.,]+))?\s*([A-Za-z]+(?:/[a-z]+)?)\s*$")
+MOST_HOURS = 744.0
+"""Of the longest month."""
+MOST_TB = 1_000_000.0
+"""An exabyte: nobody reads more, and what says so is a slip of the hand."""
 NUMBER = re.compile(r"\d+(?:\.\d*)?|\.\d+", re.ASCII)
 SPREAD = 1.5
 """A number that is given alone may be off by this factor, either way: nobody knows next month."""
@@ -23,7 +29,8 @@ read_per_person = "10 TB/month"      # what each reads and works off; "5 to 20 T
 notebooks_per_person = "20 h/month"  # hours with a notebook open
 storage = "100 TB"                   # results of regional simulations, kept
 egress = "1 TB/month"                # taken out of the cloud, to people's own machines
-beside_data = true                   # computing in the region where the data are
+data_at = "cloud"                    # where the data are: cloud, hpc or own-disk
+beside_data = true                   # of data in a cloud: computing in the region where they are
 # country = "Kenya"                  # of the one who leads it: for who could pay
 # affiliation = "academic"
 """
@@ -35,7 +42,27 @@ class Amount:
 
     least: float
     likely: float
+    """Half of the numbers lie below it."""
     most: float
+    goes_by_factors: bool = field(init=False)
+    """Whether half as much is as far off as twice as much: where the likely number lies nearer to the middle so."""
+
+    def __post_init__(self) -> None:
+        by_factors = False
+        if 0 < self.least < self.most:
+            low, likely, high = math.log(self.least), math.log(self.likely), math.log(self.most)
+            off = abs(2 * self.likely - self.least - self.most) / (self.most - self.least)
+            by_factors = abs(2 * likely - low - high) / (high - low) < off
+        object.__setattr__(self, "goes_by_factors", by_factors)
+
+
+class DataAt(StrEnum):
+    """Where the data are that are read."""
+
+    CLOUD = "cloud"
+    HPC = "hpc"
+    """On the disks of a computing centre."""
+    OWN_DISK = "own-disk"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,9 +76,11 @@ class Programme:
     storage_tb: Amount
     egress_tb: Amount
     beside_data: bool
+    """Of data in a cloud: whether it computes in their region."""
     country: str
     """As it was written; empty where nothing was."""
     affiliation: str
+    data_at: DataAt = DataAt.CLOUD
 
     @property
     def read_tb(self) -> float:
@@ -61,7 +90,7 @@ class Programme:
 
 KNOWN = {
     *("name", "people", "read_per_person", "notebooks_per_person", "storage", "egress", "beside_data"),
-    *("country", "affiliation"),
+    *("country", "affiliation", "data_at"),
 }
 
 
@@ -84,31 +113,35 @@ def read_programme(tables: Mapping[str, Any], name: str) -> Programme:
     beside = tables.get("beside_data", True)
     if not isinstance(beside, bool):
         raise BadRequest(f"{name}: beside_data is {beside!r}; it is true or false.")
+    data_at = tables.get("data_at", DataAt.CLOUD.value)
+    if data_at not in list(DataAt):
+        raise BadRequest(f"{name}: data_at is {data_at!r}; it is one of {', '.join(DataAt)}.")
     monthly = {f"{unit}/month": factor for unit, factor in TERABYTES.items()}
     nothing = Amount(least=0.0, likely=0.0, most=0.0)
 
-    def amount(key: str, units: Mapping[str, float]) -> Amount:
-        return _amount(f"{name}: {key}", tables[key], units) if key in tables else nothing
+    def amount(key: str, units: Mapping[str, float], most: float = MOST_TB) -> Amount:
+        return _amount(f"{name}: {key}", tables[key], units, most) if key in tables else nothing
 
     return Programme(
         name=str(tables.get("name", name)),
         people=people,
         read_tb_per_person=amount("read_per_person", monthly),
-        notebook_hours_per_person=amount("notebooks_per_person", {"h/month": 1.0}),
+        notebook_hours_per_person=amount("notebooks_per_person", {"h/month": 1.0}, MOST_HOURS),
         storage_tb=amount("storage", TERABYTES),
         egress_tb=amount("egress", monthly),
         beside_data=beside,
         country=str(tables.get("country", "")),
         affiliation=str(tables.get("affiliation", "")),
+        data_at=DataAt(data_at),
     )
 
 
-def about(likely: float) -> Amount:
-    """Return an amount of which only the likely one is known."""
-    return Amount(least=likely / SPREAD, likely=likely, most=likely * SPREAD)
+def about(likely: float, most: float = math.inf) -> Amount:
+    """Return an amount of which only the likely one is known, and beside it that there can't be more than ``most``."""
+    return Amount(least=likely / SPREAD, likely=likely, most=min(likely * SPREAD, most))
 
 
-def _amount(where: str, said: Any, units: Mapping[str, float]) -> Amount:
+def _amount(where: str, said: Any, units: Mapping[str, float], most: float) -> Amount:
     found = QUANTITY.match(said) if isinstance(said, str) else None
     wanted = " or ".join(units)
     if found is None:
@@ -118,8 +151,10 @@ def _amount(where: str, said: Any, units: Mapping[str, float]) -> Amount:
         raise BadRequest(f"{where} is in {unit!r}, and is to be in {wanted}.")
     first = _number(f"{where} is {said!r}", low) * units[unit]
     last = _number(f"{where} is {said!r}", high) * units[unit] if high else None
+    if max(first, last or 0.0) > most:
+        raise BadRequest(f"{where} is {said!r:.60}; there can be {most / units[unit]:,.0f} {unit} at most.")
     if last is None:
-        return about(first)
+        return about(first, most)
     if last < first:
         raise BadRequest(f"{where} is {said!r}: the first number is the smaller one.")
     return Amount(least=first, likely=(first + last) / 2, most=last)

@@ -5,22 +5,19 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import date
-from decimal import Decimal, InvalidOperation
+from datetime import date, datetime
+from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
-from tradewind.advisor.number import ungrouped
+from tradewind.advisor.number import plain_number, ungrouped
 from tradewind.advisor.partner import Directory
 from tradewind.advisor.places import Places
+from tradewind.advisor.shape import shown
 from tradewind.errors import BadRequest, ConfigError, NotFound
 
 UNKNOWN = frozenset({"", "?", "unknown", "don't know", "dont know", "don’t know"})
 """What stands for an open answer."""
-MOST = Decimal(10) ** 12
-"""More than this is a slip of the hand, whatever is counted."""
-FINEST = 9
-"""Decimal places that a number may have."""
 
 
 class QuestionType(StrEnum):
@@ -48,6 +45,10 @@ class Question:
     type: QuestionType
     options: Mapping[str, str] = field(default_factory=dict)
     unit: str = ""
+    least: Decimal = Decimal(0)
+    """The smallest number that may be meant."""
+    is_whole: bool = False
+    """Whether it counts what can't be halved."""
     tries: tuple[Any, ...] = ()
     """Other answers to try, for what can't be tried in full."""
 
@@ -86,13 +87,15 @@ class Questionnaire:
         hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(ids)}."
         raise BadRequest(f"there is no question {name!r}; {hint}")
 
-    def read(self, given: Mapping[str, Any]) -> dict[str, Any]:
+    def read(self, given: Mapping[str, Any], *, today: date | None = None) -> dict[str, Any]:
         """Return answers as rules read them; what is open is left out.
 
         Parameters
         ----------
         given : mapping
             From a question's id to a word, a list of words, a number or a date; "don't know" leaves it open.
+        today : date, optional
+            A date before it can't be meant; default any can, as in what was answered long ago.
 
         Raises
         ------
@@ -102,12 +105,12 @@ class Questionnaire:
         answers = {}
         for name, said in given.items():
             question = self.find(name)
-            if (answer := self.answer(question, said)) is not None:
+            if (answer := self.answer(question, said, today=today)) is not None:
                 answers[name] = answer
         return answers
 
-    def answer(self, question: Question, said: Any) -> Any:
-        """Return one answer as rules read it; None for "don't know"."""
+    def answer(self, question: Question, said: Any, *, today: date | None = None) -> Any:
+        """Return one answer as rules read it; None for "don't know". ``today`` and errors as in :meth:`read`."""
         if said is None or (isinstance(said, str) and said.strip().casefold() in UNKNOWN):
             return None
         if isinstance(said, list | tuple) and not said:
@@ -127,7 +130,7 @@ class Questionnaire:
             case QuestionType.COUNTRY:
                 return self.places.find(str(_single(question, said)))
             case QuestionType.DATE:
-                return _date(question, said)
+                return _date(question, said, today)
             case QuestionType.TIES:
                 words = [said] if isinstance(said, str) else list(_several(question, said))
                 ties = self.ties()
@@ -234,38 +237,27 @@ def _several(question: Question, said: Any) -> list[Any]:
     raise BadRequest(f"{question.id}: it takes a list of words, not {said!r}.")
 
 
-def plain_number(said: Any) -> Decimal | None:
-    """Return a number from 0 up that somebody may have meant; None for all else.
-
-    What is written with an exponent may be a number whose digits fill the memory once it is shown.
-    """
-    if isinstance(said, bool):
-        return None
-    try:
-        number = Decimal(ungrouped(str(said).strip()))
-    except (InvalidOperation, ValueError):
-        return None
-    exponent = number.as_tuple().exponent
-    if not isinstance(exponent, int) or exponent < -FINEST or not 0 <= number <= MOST:
-        return None
-    return number
-
-
 def _number(question: Question, said: Any) -> Decimal:
     number = plain_number(said)
-    if number is None:
+    if number is None or number < question.least or (question.is_whole and number % 1):
         try:
             ungrouped(said.strip() if isinstance(said, str) else "")
         except ValueError as error:
-            raise BadRequest(f"{question.id}: {said!r}: {error}.") from None
-        raise BadRequest(f"{question.id}: {said!r} is no number of {question.unit}; give one like 250, from 0 up.")
+            raise BadRequest(f"{question.id}: {shown(said)}: {error}.") from None
+        like = "250" if question.is_whole else "250 or 2.5"
+        raise BadRequest(
+            f"{question.id}: {shown(said)} is no number of {question.unit}; give"
+            f" {'a whole one' if question.is_whole else 'one'} like {like}, from {question.least} up."
+        )
     return number
 
 
-def _date(question: Question, said: Any) -> date:
-    if isinstance(said, date):
-        return said
+def _date(question: Question, said: Any, today: date | None) -> date:
     try:
-        return date.fromisoformat(str(said))
+        day = said.date() if isinstance(said, datetime) else said
+        day = day if isinstance(day, date) else date.fromisoformat(str(day))
     except ValueError:
-        raise BadRequest(f"{question.id}: {said!r} is no date; write it as 2029-12-31.") from None
+        raise BadRequest(f"{question.id}: {shown(said)} is no date; write it as 2029-12-31.") from None
+    if today is not None and day < today:
+        raise BadRequest(f"{question.id}: {day} has passed; give a day to come, or leave it open.")
+    return day

@@ -12,29 +12,47 @@ from typing import Any
 from tradewind.advisor.expression import value
 from tradewind.advisor.fact import Better, Confidence, Fact, Field, FieldType, Kind, Source, Value
 from tradewind.advisor.fee import read_fee
+from tradewind.advisor.number import plain_number
 from tradewind.advisor.partner import Partner, PartnerKind, Remark
 from tradewind.advisor.places import Places
 from tradewind.advisor.questions import Question, QuestionType
+from tradewind.advisor.shape import Shape, misshapen, shown
 from tradewind.errors import ConfigError
 
-PARTNER_KEYS = frozenset({"id", "name", "kind", "operator", "what", "read", "interest", "also", "facts", "remarks"})
-FACT_KEYS = frozenset(
-    {"value", "unit", "source", "source_date", "read_date", "kind", "confidence", "interest", "valid_until"}
-    | {"since", "unsure", "never", "note"}
-)
+PARTNER_KEYS: Mapping[str, Shape] = {
+    **dict.fromkeys(("id", "name", "kind", "operator", "what"), Shape.TEXT),
+    **{"read": Shape.DAY, "interest": Shape.WORDS, "also": Shape.WORDS},
+    **{"facts": Shape.TABLE, "remarks": Shape.TABLES},
+}
+SAID_KEYS: Mapping[str, Shape] = {
+    **dict.fromkeys(("unit", "source", "kind", "confidence", "note"), Shape.TEXT),
+    **dict.fromkeys(("source_date", "read_date", "valid_until", "since"), Shape.DAY),
+    **dict.fromkeys(("interest", "unsure", "never"), Shape.WORDS),
+}
+"""What stands beside a value: where it is from, and how sure it is."""
+FACT_KEYS = frozenset({"value", *SAID_KEYS})
+REMARK_KEYS: Mapping[str, Shape] = {"text": Shape.TEXT, "against": Shape.FLAG}
 
 
-def parsed(text: str, name: str) -> dict[str, Any]:
-    """Return a TOML file as tables.
+def parsed(written: str | bytes, name: str) -> dict[str, Any]:
+    """Return what stands in a TOML file as tables.
 
     Raises
     ------
     ConfigError
-        It isn't TOML; says in which line.
+        It isn't TOML in UTF-8; says in which line.
     """
     try:
+        # Editors of some systems begin a file with a mark of its encoding.
+        text = written if isinstance(written, str) else written.decode("utf-8-sig")
         return tomllib.loads(text, parse_float=Decimal)
-    except tomllib.TOMLDecodeError as error:
+    except UnicodeDecodeError as error:
+        line = bytes(error.object).count(b"\n", 0, error.start) + 1
+        raise ConfigError(
+            f"{name} can't be read: line {line} has a letter that isn't UTF-8; save it in that encoding."
+        ) from error
+    except (ValueError, RecursionError) as error:
+        # Beside what isn't TOML: numbers of thousands of digits, and lists in lists without end.
         raise ConfigError(f"{name} can't be read: {error}.") from error
 
 
@@ -49,6 +67,7 @@ def read_fields(tables: Mapping[str, Any]) -> dict[str, Field]:
             unit=table.get("unit", ""),
             words=tuple(table.get("words", ())),
             better=Better(table.get("better", "neither")),
+            most=Decimal(table["most"]) if "most" in table else None,
         )
         for name, table in tables.items()
     }
@@ -98,6 +117,8 @@ def read_questions(tables: Mapping[str, Any]) -> tuple[Question, ...]:
             type=QuestionType(table["type"]),
             options=table.get("options", {}),
             unit=table.get("unit", ""),
+            least=Decimal(table.get("least", 0)),
+            is_whole=table.get("whole", False),
             tries=tuple(table.get("try", ())),
         )
         for table in tables["question"]
@@ -125,31 +146,35 @@ class Reader:
             raise ConfigError("\n".join(faults))
         return partner
 
-    def examined(self, text: str, name: str) -> tuple[Partner | None, tuple[str, ...]]:
+    def examined(self, written: str | bytes, name: str) -> tuple[Partner | None, tuple[str, ...]]:
         """Return the partner of a file, as far as it can be read, and everything that is wrong with the file."""
+        try:
+            tables = parsed(written, name)
+        except ConfigError as error:
+            return None, (str(error),)
+        return self.judged(tables, name)
+
+    def judged(self, tables: Mapping[str, Any], name: str) -> tuple[Partner | None, tuple[str, ...]]:
+        """Return the partner of a file's tables, whatever they hold, and everything that is wrong with them."""
         faults: list[str] = []
 
         def fault(said: str) -> None:
             faults.append(f"{name}: {said}")
 
-        try:
-            tables = parsed(text, name)
-        except ConfigError as error:
-            return None, (str(error),)
-        for key in sorted(set(tables) - PARTNER_KEYS):
+        for key in sorted(tables.keys() - PARTNER_KEYS.keys()):
             fault(f"nobody knows what {key!r} means; a file has {', '.join(sorted(PARTNER_KEYS))}.")
         missing = [key for key in ("id", "name", "kind", "operator", "what", "read", "interest") if key not in tables]
         for key in missing:
             fault(f"it has no {key!r}.")
-        if missing:
+        slips = list(misshapen(tables, PARTNER_KEYS))
+        for slip in slips:
+            fault(slip)
+        if missing or slips:
             return None, tuple(faults)
         if tables["id"] != name.removesuffix(".toml"):
             fault(f"its id is {tables['id']!r}; the file and the id have the same name.")
         if tables["kind"] not in list(PartnerKind):
             fault(f"its kind is {tables['kind']!r}; there are {', '.join(PartnerKind)}.")
-            return None, tuple(faults)
-        if not isinstance(tables["read"], date):
-            fault("`read` is no date; write it as 2026-11-23.")
             return None, tuple(faults)
         facts = {}
         for key, table in tables.get("facts", {}).items():
@@ -186,10 +211,10 @@ class Reader:
         try:
             read = read_fee(table["value"]) if field.type is FieldType.FEE else value(table["value"])
         except ValueError as error:
-            fault(f"{key} is {table['value']!r}: {error}")
+            fault(f"{key} is {shown(table['value'])}: {error}")
             return None
         for said in _wrong(field, read, self.places):
-            fault(f"{key} is {table['value']!r}: {said}")
+            fault(f"{key} is {shown(table['value'])}: {said}")
             return None
         unit = table.get("unit", field.unit)
         if unit != field.unit:
@@ -197,8 +222,13 @@ class Reader:
         return self._sourced(key, read, field.unit, field.shelf, table, file, fault)
 
     def _remark(self, key: str, table: Any, file: Mapping[str, Any], fault: Callable[[str], None]) -> Remark | None:
-        if not isinstance(table, dict) or not table.get("text"):
+        if not table.get("text"):
             fault(f"{key} has no text.")
+            return None
+        slips = list(misshapen(table, REMARK_KEYS))
+        for slip in slips:
+            fault(f"{key}: {slip}")
+        if slips:
             return None
         rest = {word: said for word, said in table.items() if word not in {"text", "against"}}
         fact = self._sourced("remark", table["text"], "", timedelta(days=180), rest, file, fault)
@@ -218,6 +248,11 @@ class Reader:
     ) -> Fact | None:
         for word in sorted(set(table) - FACT_KEYS):
             fault(f"{key}: nobody knows what {word!r} means; a fact has {', '.join(sorted(FACT_KEYS))}.")
+        slips = list(misshapen(table, SAID_KEYS))
+        for slip in slips:
+            fault(f"{key}: {slip}")
+        if slips:
+            return None
         code = table.get("source")
         if not code:
             fault(f"{key} has no source: say where it was read, or leave it out.")
@@ -256,7 +291,10 @@ def _wrong(field: Field, read: Any, places: Places) -> list[str]:
         case FieldType.BOOL:
             return [] if isinstance(read, bool) else ["it is to be true or false."]
         case FieldType.NUMBER:
-            return [] if isinstance(read, Decimal) and read >= 0 else ["it is to be a number from 0 up."]
+            number = plain_number(read) if isinstance(read, Decimal) else None
+            if number is None or (field.most is not None and number > field.most):
+                return [f"it is to be a number from 0 {'up' if field.most is None else f'to {field.most}'}."]
+            return []
         case FieldType.FEE:
             return []  # it was read by its own grammar
         case FieldType.TEXT:

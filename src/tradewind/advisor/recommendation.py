@@ -8,8 +8,9 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
+from tradewind.advisor.expression import Expression, backing, open_questions
 from tradewind.advisor.judge import Judgement, Outcome, Reason, Standing, cited
-from tradewind.advisor.pairs import fee
+from tradewind.advisor.pairs import Pair, fee
 from tradewind.advisor.partner import Partner, PartnerKind
 from tradewind.advisor.rules import Hurdle, Rules
 
@@ -38,6 +39,39 @@ class Recommendation:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Together:
+    """Two partners that do together what neither does alone, and all there is to say of each."""
+
+    pair: Pair
+    told: tuple[Recommendation, Recommendation]
+
+    @property
+    def first(self) -> Partner:
+        """The better one."""
+        return self.told[0].partner
+
+    @property
+    def second(self) -> Partner:
+        """The other."""
+        return self.told[1].partner
+
+    @property
+    def why(self) -> str:
+        """Why they stand together."""
+        return self.pair.why
+
+    @property
+    def score(self) -> float:
+        """How well they do together, between 0 and 1."""
+        return self.pair.score
+
+    @property
+    def fee_per_month(self) -> Decimal | None:
+        """Of both, in US dollars, without machines; None where nobody knows that of one of them."""
+        return self.pair.fee_per_month
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Excluded:
     """A partner that is left out, and why."""
 
@@ -45,6 +79,13 @@ class Excluded:
     because: tuple[Reason, ...]
     otherwise: int | None
     """The rank it would have if not for the one reason; None where there are more, or it would still not fit."""
+    key: tuple[bool, float]
+    """What it would be ranked by."""
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the one thing that is wrong with it is that it is over: people may still know it as an answer."""
+        return len(self.because) == 1 and any(fact.field == "status" for fact in self.because[0].facts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,21 +108,22 @@ class Teller:
             against=tuple(self._against(judged, hurdles)),
             conditions=()
             if partner.kind is PartnerKind.PROGRAMME
-            else tuple(
-                rule.says
-                for rule in self.rules.conditions
-                if rule.when.holds({}, self.answers) is True
-                and rule.unless.holds(partner.facts, self.answers) is not True
-            ),
+            else tuple(filter(None, (rule.told(partner.facts, self.answers) for rule in self.rules.conditions))),
             to_ask=tuple(
                 self._doubt(rule, partner) for rule, became in hurdles if became in {Outcome.ASK, Outcome.WARN}
             ),
             fee_per_month=fee(partner, self.answers),
         )
 
+    def together(self, pair: Pair) -> Together:
+        """Return two partners with the reasons of each, by the answers that the pair was judged by."""
+        teller = replace(self, answers=pair.answers)
+        one, other = (teller.recommendation(1, judged) for judged in pair.parts)
+        return Together(pair=pair, told=(one, other))
+
     def _doubt(self, rule: Hurdle, partner: Partner) -> Reason:
-        unanswered = tuple(sorted(rule.keep.answers - self.answers.keys()))
-        return replace(cited(rule.id, f"Ask: {rule.label}?", rule.keep, partner), unanswered=unanswered)
+        unanswered = tuple(sorted(open_questions(rule.keep, partner.facts, self.answers)))
+        return replace(cited(rule.id, f"Ask: {rule.label}?", rule.keep.facts, partner), unanswered=unanswered)
 
     def _hurdles(self, judged: Judgement) -> Iterator[tuple[Hurdle, Outcome]]:
         programme = judged.partner.kind is PartnerKind.PROGRAMME
@@ -94,14 +136,14 @@ class Teller:
         partner = judged.partner
         for rule in self.rules.free:
             if rule.id == judged.free:
-                yield cited(rule.id, rule.label, rule.test, partner)
+                yield self._cited(rule.id, rule.label, rule.test, partner)
         needs = {rule.id for rule in self.rules.needs}
         met = [hurdle for hurdle, became in hurdles if became is Outcome.MET]
         for hurdle in met:
             if hurdle.id in needs:
-                yield cited(hurdle.id, hurdle.label, hurdle.keep, partner)
+                yield self._cited(hurdle.id, hurdle.label, hurdle.keep, partner)
         for hurdle in met:
-            reason = cited(hurdle.id, hurdle.label, hurdle.keep, partner)
+            reason = self._cited(hurdle.id, hurdle.label, hurdle.keep, partner)
             if hurdle.eligibility and any(fact.value not in {(), ("any",)} for fact in reason.facts):
                 yield reason
         for number in self._by_weight(judged):
@@ -127,12 +169,14 @@ class Teller:
 
     def _told(self, number: int, partner: Partner, before: str) -> Reason:
         rule = self.rules.preferences[number]
-        return Reason(
-            rule=rule.id,
-            says=f"{before}{rule.label}",
-            facts=tuple(partner.facts[name] for name in sorted(rule.facts) if name in partner.facts),
-            unknown=tuple(name for name in sorted(rule.facts) if name not in partner.facts),
-        )
+        true = [point for point in rule.points if point.test.holds(partner.facts, self.answers) is True]
+        best = max(true, key=lambda point: point.worth, default=None)
+        fields = rule.facts if best is None else backing(best.test, partner.facts, self.answers)
+        return cited(rule.id, f"{before}{rule.label}", fields, partner)
+
+    def _cited(self, rule: str, says: str, test: Expression, partner: Partner) -> Reason:
+        """Return a reason with the facts that make a test so."""
+        return cited(rule, says, backing(test, partner.facts, self.answers), partner)
 
 
 def excluded(
@@ -159,6 +203,7 @@ def excluded(
             otherwise = 1 + sum(one.first_key < judged.first_key for one in fit)
         yield Excluded(
             partner=judged.partner,
-            because=tuple(cited(rule.id, says, rule.keep, judged.partner) for rule, says in because),
+            because=tuple(cited(rule.id, says, rule.keep.facts, judged.partner) for rule, says in because),
             otherwise=otherwise,
+            key=judged.first_key,
         )

@@ -9,10 +9,13 @@ from enum import StrEnum
 from typing import Any, TypeVar
 
 from tradewind.advisor.expression import ALWAYS, Expression, Grammar
-from tradewind.advisor.fact import FEE
+from tradewind.advisor.fact import FEE, Fact
 from tradewind.errors import BadRequest, ConfigError
 
 R = TypeVar("R")
+
+DAYS_PER_TB = Decimal(8 * 10**12) / Decimal(86400 * 10**9)
+"""Over a line of 1 Gbit/s that nobody else uses."""
 
 
 class Doubt(StrEnum):
@@ -47,6 +50,8 @@ class Hurdle:
     says: str
     """What is told where it isn't met."""
     doubt: Doubt
+    sure_if: Expression | None = None
+    """Where nobody knows whether it is met, it is taken as met where this holds."""
     strict: bool = False
     """Whether a question left open is a doubt too; else the rule waits for the answer."""
     eligibility: bool = False
@@ -55,7 +60,7 @@ class Hurdle:
     @property
     def answers(self) -> frozenset[str]:
         """The questions it reads."""
-        return self.when.answers | self.keep.answers
+        return self.when.answers | self.keep.answers | (self.sure_if.answers if self.sure_if else frozenset())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,6 +136,23 @@ class Condition:
     when: Expression
     unless: Expression
     says: str
+    """Where nobody knows, and where ``says_no`` says nothing else."""
+    says_no: str = ""
+    """Where it is known not to be so."""
+
+    def told(self, facts: Mapping[str, Fact], answers: Mapping[str, Any]) -> str:
+        """Return what is to be told; empty where nothing is."""
+        if self.when.holds({}, answers) is not True:
+            return ""
+        held = self.unless.holds(facts, answers)
+        words = "" if held is True else (self.says_no or self.says) if held is False else self.says
+        return (
+            words.replace("{data_tb}", f"{answers['data_tb']:f}").replace(
+                "{days_at_1_gbit}", f"{answers['data_tb'] * DAYS_PER_TB:,.1f}"
+            )
+            if "data_tb" in answers
+            else words
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -198,6 +220,7 @@ def read_rules(tables: Mapping[str, Any], grammar: Grammar) -> Rules:
             keep=grammar.read(table.pop("keep"), where),
             says=table.pop("says", ""),
             doubt=Doubt(table.pop("doubt", "ask")),
+            sure_if=grammar.read(sure, where) if (sure := table.pop("sure_if", None)) else None,
             strict=table.pop("strict", False),
             eligibility=table.pop("eligibility", False),
         )
@@ -215,6 +238,7 @@ def read_rules(tables: Mapping[str, Any], grammar: Grammar) -> Rules:
             when=grammar.read(when, where) if (when := table.pop("when", None)) else ALWAYS,
             unless=grammar.read(table.pop("unless"), where),
             says=table.pop("says"),
+            says_no=table.pop("says_no", ""),
         )
 
     def preference(table: dict[str, Any], where: str) -> Preference:

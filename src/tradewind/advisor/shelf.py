@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 from importlib.resources.abc import Traversable
+from typing import Any
 
-from tradewind.advisor.estimate import Assumptions, read_assumptions
+from tradewind.advisor.assumptions import Assumptions, read_assumptions
 from tradewind.advisor.expression import Grammar
 from tradewind.advisor.freedom.rules import Freedoms, read_freedoms
 from tradewind.advisor.partner import Directory
@@ -22,6 +23,7 @@ from tradewind.advisor.reading import (
     read_sources,
 )
 from tradewind.advisor.rules import Rules, read_rules
+from tradewind.errors import ConfigError
 
 HERE = files("tradewind.advisor")
 
@@ -79,6 +81,21 @@ def open_metered() -> Mapping[str, tuple[str, ...]]:
 def open_words_of_moves() -> Mapping[str, Mapping[str, str]]:
     """Return how each fact of an infrastructure is told to somebody who moves. Raises ConfigError."""
     return parsed(_text(HERE / "freedom" / "ways.toml"), "freedom/ways.toml")
+
+
+def read_toml(file: Traversable) -> dict[str, Any]:
+    """Return the tables of a file that somebody wrote; a :class:`pathlib.Path` will do.
+
+    Raises
+    ------
+    ConfigError
+        It can't be opened, or isn't TOML in UTF-8; names the file, and the line.
+    """
+    try:
+        written = file.read_bytes()
+    except OSError as error:
+        raise ConfigError(f"{file} can't be read: {error.strerror}.") from error
+    return parsed(written, str(file))
 
 
 def open_reader() -> Reader:

@@ -11,10 +11,9 @@ from tradewind.advisor.fact import Fact, Value
 from tradewind.advisor.fee import Fee
 from tradewind.advisor.judge import Reason
 from tradewind.advisor.match import Advice
-from tradewind.advisor.pairs import Pair
 from tradewind.advisor.partner import Partner
 from tradewind.advisor.questions import Question, Questionnaire, QuestionType
-from tradewind.advisor.recommendation import Recommendation
+from tradewind.advisor.recommendation import Recommendation, Together
 
 PLACES = 4
 """Decimal places of a score."""
@@ -93,7 +92,8 @@ def told_advice(advice: Advice, questionnaire: Questionnaire) -> dict[str, Any]:
         "weights": dict(advice.weights),
         "ranked": [_recommendation(one, today) for one in advice.ranked],
         "ask_first": [_recommendation(one, today) for one in advice.ask_first],
-        "combinations": [_pair(pair) for pair in advice.pairs],
+        "combinations": [_pair(both, today) for both in advice.pairs],
+        "nearest": [one.partner.id for one in advice.near],
         "excluded": [
             {
                 "id": one.partner.id,
@@ -109,6 +109,7 @@ def told_advice(advice: Advice, questionnaire: Questionnaire) -> dict[str, Any]:
                 "answer": _answer(change.answer),
                 "answer_text": questionnaire.shown(change.question, change.answer),
                 "first": [partner.id for partner in change.first],
+                "first_fees_usd_per_month": [told_value(fee) for fee in change.fees],
             }
             for change in advice.changes
         ],
@@ -149,6 +150,13 @@ def named(names: Sequence[str]) -> str:
     """Return names in few words: three, and how many more; empty where there are none."""
     shown = ", ".join(names[:NAMED])
     return f"{shown} and {len(names) - NAMED} more" if len(names) > NAMED else shown
+
+
+def with_fee(partner: Partner, fee: Decimal | None) -> str:
+    """Return a partner's name, with its fee where it has one or nobody knows."""
+    if fee == 0:
+        return partner.name
+    return f"{partner.name} ({'fee unknown' if fee is None else f'{fee:,.0f} USD a month at least'})"
 
 
 def interests(partner: Partner) -> Mapping[str, int]:
@@ -194,11 +202,13 @@ def _reason(reason: Reason, today: date) -> dict[str, Any]:
     }
 
 
-def _pair(pair: Pair) -> dict[str, Any]:
+def _pair(both: Together, today: date) -> dict[str, Any]:
     return {
-        "ids": [pair.first.id, pair.second.id],
-        "names": [pair.first.name, pair.second.name],
-        "score": round(pair.score, PLACES),
-        "why": pair.why,
-        "does": {name: list(does) for name, does in pair.does},
+        "ids": [one.partner.id for one in both.told],
+        "names": [one.partner.name for one in both.told],
+        "score": round(both.pair.score, PLACES),
+        "why": both.why,
+        "does": {name: list(does) for name, does in both.pair.does},
+        "fee_usd_per_month": told_value(both.pair.fee_per_month),
+        "partners": [_recommendation(one, today) for one in both.told],
     }

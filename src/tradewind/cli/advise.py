@@ -5,8 +5,9 @@ from __future__ import annotations
 import importlib
 import json
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from datetime import date, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -16,20 +17,21 @@ from rich.padding import Padding
 from rich.text import Text
 
 from tradewind.advisor.bench import turns
-from tradewind.advisor.judge import Reason
+from tradewind.advisor.judge import Reason, cut
 from tradewind.advisor.link import Shared, write_link
 from tradewind.advisor.match import Advice, advise
 from tradewind.advisor.questions import Question, Questionnaire, QuestionType
-from tradewind.advisor.reading import parsed
-from tradewind.advisor.recommendation import Recommendation
-from tradewind.advisor.shelf import Shelf, open_shelf
-from tradewind.advisor.told import interests, named, told_advice
+from tradewind.advisor.recommendation import Recommendation, Together
+from tradewind.advisor.shelf import Shelf, open_shelf, read_toml
+from tradewind.advisor.told import interests, named, told_advice, with_fee
 from tradewind.cli.partner import at_option, day
 from tradewind.cli.terminal import json_option, open_console, print_json
 from tradewind.errors import BadRequest
 
 SHOWN = 3
 MOST_REASONS = 6
+MOST_AGAINST = 2
+"""Of each of two that stand together."""
 MOST_ASKED = 5
 MOST_CHANGES = 12
 QUIET = "bright_black"
@@ -68,10 +70,12 @@ def advise_(
     if questions:
         click.echo(_form(shelf.questionnaire), nl=False)
         return
-    given, moved = _given(file, sets, weights)
+    given, moved = _given(file, sets, weights, shelf.questionnaire)
     if page:
         # A page is for who wants one: templates and a server take time that no other command should pay.
-        shared = Shared(day=day(None), answers=shelf.questionnaire.read(given), weights=shelf.rules.moved(moved))
+        shared = Shared(
+            day=day(None), answers=shelf.questionnaire.read(given, today=day(None)), weights=shelf.rules.moved(moved)
+        )
         link = f"?a={write_link(shared)}" if given or moved else ""
         importlib.import_module("tradewind.cli.page").show_pages(f"/advise{'/answer' if link else ''}{link}")
         return
@@ -81,7 +85,7 @@ def advise_(
         if not sys.stdin.isatty():
             raise BadRequest("there is nobody to ask here; give --answers FILE, which --questions prints to fill in.")
         given = _asked(console, shelf, today)
-    answers = shelf.questionnaire.read(given)
+    answers = shelf.questionnaire.read(given, today=today)
     advice = advise(shelf.questionnaire, shelf.rules, answers, today=today, weights=shelf.rules.moved(moved))
     if as_json:
         print_json(told_advice(advice, shelf.questionnaire))
@@ -89,9 +93,11 @@ def advise_(
         _print(console, advice, shelf, everything=everything)
 
 
-def _given(file: Path | None, sets: Iterable[str], weights: Iterable[str]) -> tuple[dict[str, Any], dict[str, float]]:
+def _given(
+    file: Path | None, sets: Iterable[str], weights: Iterable[str], questionnaire: Questionnaire
+) -> tuple[dict[str, Any], dict[str, float]]:
     """Return answers and weights of a file and the command line; the command line has the last word."""
-    given: dict[str, Any] = parsed(file.read_text(encoding="utf-8"), str(file)) if file else {}
+    given: dict[str, Any] = read_toml(file) if file else {}
     moved = given.pop("weights", {})
     if not isinstance(moved, dict):
         raise BadRequest(f"{file}: `weights` is a table, as in [weights] with low-fee = 5 under it.")
@@ -100,7 +106,7 @@ def _given(file: Path | None, sets: Iterable[str], weights: Iterable[str]) -> tu
         name, equals, said = words.partition("=")
         if not equals:
             raise BadRequest(f"--set {words}: write QUESTION=ANSWER, as hub=must; several answers with commas.")
-        given[name.strip()] = _split(said)
+        given[name.strip()] = _split(said, questionnaire.find(name.strip()))
     for words in weights:
         name, _, said = words.partition("=")
         try:
@@ -111,11 +117,13 @@ def _given(file: Path | None, sets: Iterable[str], weights: Iterable[str]) -> tu
 
 
 def _plain_number(weight: Any) -> Any:
-    return weight if isinstance(weight, bool | str | dict | list) else float(weight)
+    """Return a number as weights are; what is none as it is, for a message that names it."""
+    return float(weight) if isinstance(weight, Decimal) else weight
 
 
-def _split(said: str) -> Any:
-    words = [word.strip() for word in said.split(",")]
+def _split(said: str, question: Question) -> Any:
+    # A number may have commas of its own.
+    words = [said] if question.type is QuestionType.NUMBER else [word.strip() for word in said.split(",")]
     return words if len(words) > 1 else words[0]
 
 
@@ -125,24 +133,37 @@ def _split(said: str) -> Any:
 def _asked(console: Console, shelf: Shelf, today: date) -> dict[str, Any]:
     """Ask in the terminal: the first part of all, then, on wish, what else could change the answer."""
     given: dict[str, Any] = {}
+
+    def ask(question: Question) -> None:
+        given[question.id] = _ask(console, shelf.questionnaire, question, today)
+        # Said while one remembers what one meant, and not after the last question.
+        while found := shelf.rules.contradicted(shelf.questionnaire.read(given)):
+            again = [shelf.questionnaire.find(name) for name in found[0].of]
+            names = " and ".join(one.id for one in again)
+            console.print(f"\nThis can't be so: {found[0].says} ({names}). Once more, please.", style="red")
+            for one in again:
+                given[one.id] = _ask(console, shelf.questionnaire, one, today, before=given.get(one.id))
+
     console.print('Enter leaves a question open ("don\'t know"). Several answers with commas. Ctrl-C stops.\n')
     first = [question for question in shelf.questionnaire.questions if question.part == 1]
     for question in first:
-        given[question.id] = _ask(console, shelf.questionnaire, question)
+        ask(question)
     advice = advise(shelf.questionnaire, shelf.rules, shelf.questionnaire.read(given), today=today)
     matters = {change.question.id: change.question for change in advice.changes}
     open_ones = [question for question in matters.values() if given.get(question.id) is None and question not in first]
     if open_ones and click.confirm(
-        f"\n{len(open_ones)} more questions could change what comes first. Answer them?", default=True
+        f"\nWhat comes first could still change by {len(open_ones)} more of your answers. Give them?", default=True
     ):
         for question in open_ones:
-            given[question.id] = _ask(console, shelf.questionnaire, question)
+            ask(question)
     return given
 
 
-def _ask(console: Console, questionnaire: Questionnaire, question: Question) -> Any:
+def _ask(console: Console, questionnaire: Questionnaire, question: Question, today: date, *, before: Any = None) -> Any:
     console.print(Text(f"\n{question.asks}", style="bold"))
     console.print(question.why, style=QUIET)
+    if (answer := questionnaire.answer(question, before)) is not None:
+        console.print(Text(f"You said: {questionnaire.shown(question, answer)}", style=QUIET))
     options = question.options
     if question.type is QuestionType.TIES:
         options = {tie: tie.replace("-", " ") for tie in questionnaire.ties()}
@@ -151,8 +172,9 @@ def _ask(console: Console, questionnaire: Questionnaire, question: Question) -> 
     while True:
         said = click.prompt(">", default="", show_default=False, prompt_suffix=" ")
         try:
-            answer = [_chosen(word, list(options)) for word in said.split(",")]
-            questionnaire.answer(question, answer if len(answer) > 1 else answer[0])
+            words = _split(said, question)
+            answer = [_chosen(word, list(options)) for word in ([words] if isinstance(words, str) else words)]
+            questionnaire.answer(question, answer if len(answer) > 1 else answer[0], today=today)
         except BadRequest as error:
             console.print(str(error), style="red")
         else:
@@ -205,21 +227,21 @@ def _print(console: Console, advice: Advice, shelf: Shelf, *, everything: bool) 
         console.print(f"You need: {', '.join(advice.needs)}.\n")
     if not advice.ranked:
         _nothing_alone(console, advice)
-    for one in advice.ranked if everything else advice.ranked[:SHOWN]:
+    shown = advice.ranked if everything else cut(advice.ranked, SHOWN, _rank)
+    for one in shown:
         _print_one(console, one, advice.today)
-    if not everything and len(advice.ranked) > SHOWN:
-        names = [one.partner.name for one in advice.ranked[SHOWN:]]
-        console.print(f"Also, in this order: {', '.join(names)}.\n", soft_wrap=True)
-    for pair in advice.pairs:
-        console.print(Text(f"Together: {pair.first.name} + {pair.second.name}", style="bold"))
-        console.print(
-            f"  {pair.why}: " + "; ".join(f"{name} has {', '.join(does)}" for name, does in pair.does if does)
-        )
-        console.print()
+    if others := advice.ranked[len(shown) :]:
+        names = ", ".join(f"{one.rank}. {one.partner.name}" for one in others)
+        console.print(f"Also, in this order: {names}.\n", soft_wrap=True)
+    for both in advice.pairs:
+        _print_both(console, both, advice.today)
     if advice.ask_first:
         console.print(Text("Worth a mail before you decide", style="bold"))
-        for one in advice.ask_first if everything else advice.ask_first[:MOST_ASKED]:
+        asked = advice.ask_first if everything else cut(advice.ask_first, MOST_ASKED, _rank)
+        for one in asked:
             console.print(f"  {one.partner.name}: is it so? {'; '.join(map(_doubt, one.to_ask))}", soft_wrap=True)
+        if rest := len(advice.ask_first) - len(asked):
+            console.print(f"  and {rest} more, of which more isn't known; --all names them", style=QUIET)
         console.print()
     _print_changes(console, advice, shelf.questionnaire)
     _print_excluded(console, advice, everything=everything)
@@ -245,10 +267,36 @@ def _nothing_alone(console: Console, advice: Advice) -> None:
         console.print(Text("No single offer does all of it; two together do.\n", style="bold"))
         return
     console.print(Text("No honest offer found.", style="bold red"))
-    near = sorted((one for one in advice.excluded if one.otherwise == 1), key=lambda one: one.partner.name)
-    for one in near[:MOST_ASKED]:
+    for one in advice.near:
         console.print(f"  Nearest: {one.partner.name}, if not for one thing. {one.because[0].says}.", soft_wrap=True)
     console.print()
+
+
+def _rank(one: Recommendation) -> int:
+    return one.rank
+
+
+def _print_both(console: Console, both: Together, today: date) -> None:
+    console.print(Text(f"Together: {both.first.name} + {both.second.name}", style="bold"))
+    does = "; ".join(f"{name} has {', '.join(does)}" for name, does in both.pair.does if does)
+    console.print(f"  {both.why}{f': {does}' if does else ''}", soft_wrap=True)
+    for one in both.told:
+        name = one.partner.name
+        for reason in one.against[:MOST_AGAINST]:
+            line = Text.assemble(("   - ", "red"), f"{name}: {reason.says}", (_facts(reason, today), QUIET))
+            console.print(line, soft_wrap=True)
+        for words in one.conditions:
+            console.print(Text.assemble(("   ! ", "yellow"), f"{name}: {words}"), soft_wrap=True)
+        for reason in one.to_ask:
+            console.print(Text.assemble(("   ? ", "yellow"), f"{name}: {_doubt(reason)}"), soft_wrap=True)
+        console.print(f"   Fee of {name}: {_fee(one)}", soft_wrap=True)
+    console.print()
+
+
+def _fee(one: Recommendation) -> str:
+    fee = "unknown: ask" if one.fee_per_month is None else f"{one.fee_per_month:,.0f} USD a month at least"
+    machines = one.partner.facts.get("brings_machines")
+    return fee + (", machines included" if machines and machines.value is True else ", machines beside")
 
 
 def _print_one(console: Console, one: Recommendation, today: date) -> None:
@@ -264,10 +312,12 @@ def _print_one(console: Console, one: Recommendation, today: date) -> None:
     for reason in one.to_ask:
         console.print(Text.assemble(("   ? ", "yellow"), _doubt(reason)), soft_wrap=True)
     price = one.partner.facts.get("price")
-    fee = "unknown: ask" if one.fee_per_month is None else f"{one.fee_per_month:,.0f} USD a month at least"
-    machines = one.partner.facts.get("brings_machines")
-    beside = ", machines included" if machines and machines.value is True else ", machines beside"
-    console.print(f"   Fee: {fee}{beside}{f'. {price.shown} [{price.cited(today)}]' if price else ''}", soft_wrap=True)
+    said = f". {price.shown} [{price.cited(today)}]" if price else ""
+    console.print(f"   Fee: {_fee(one)}{said}", soft_wrap=True)
+    if payer := one.partner.facts.get("funded_by"):
+        until = one.partner.facts.get("funded_until")
+        words = f"{payer.shown}; until {until.shown if until else 'when: unknown'}"
+        console.print(f"   Who pays for it: {words} [{payer.cited(today)}]", soft_wrap=True)
     if "apply" in one.partner.facts:
         console.print(f"   How to ask for it: {one.partner.facts['apply'].shown}", soft_wrap=True)
     said = "; ".join(f"{who} ({count})" for who, count in interests(one.partner).items())
@@ -312,7 +362,7 @@ def _print_changes(console: Console, advice: Advice, questionnaire: Questionnair
         before = turn.question
         said = advice.answers.get(turn.question.id)
         told = [questionnaire.difference(turn.question, said, answer) for answer in turn.answers]
-        first = named([partner.name for partner in turn.first]) or "nothing fits alone"
+        first = named([with_fee(*one) for one in zip(turn.first, turn.fees, strict=True)]) or "nothing fits alone"
         console.print(Padding(Text.assemble(f"{' / '.join(told)}: ", (first, "green")), (0, 0, 0, 6), expand=False))
     if len(found) > MOST_CHANGES:
         console.print(f"  and {len(found) - MOST_CHANGES} more; --json has all of them", style=QUIET)
@@ -320,9 +370,9 @@ def _print_changes(console: Console, advice: Advice, questionnaire: Questionnair
 
 
 def _print_excluded(console: Console, advice: Advice, *, everything: bool) -> None:
-    shown = [one for one in advice.excluded if everything or _has_ended(one.because)]
+    shown = [one for one in advice.excluded if everything or one.has_ended]
     if not everything and not advice.ranked:
-        shown += [one for one in advice.excluded if one.otherwise == 1 and one not in shown][:MOST_ASKED]
+        shown += advice.near
     if not shown:
         return
     console.print(Text("Left out", style="bold"))
@@ -334,10 +384,3 @@ def _print_excluded(console: Console, advice: Advice, *, everything: bool) -> No
     if rest:
         console.print(f"  and {rest} others; --all says why", style=QUIET)
     console.print()
-
-
-def _has_ended(because: Iterable[Reason]) -> bool:
-    """Whether the one thing that is wrong with a partner is that it is over: people may still know it as an answer."""
-    reasons: list[Reason] = list(because)
-    facts: Mapping[str, Any] = {fact.field: fact for reason in reasons for fact in reason.facts}
-    return len(reasons) == 1 and "status" in facts

@@ -15,13 +15,13 @@ from tradewind.advisor.estimate import Estimate, WayCost
 from tradewind.advisor.estimate import estimate as estimated
 from tradewind.advisor.match import advise
 from tradewind.advisor.programme import EXAMPLE, Programme, read_programme
-from tradewind.advisor.reading import parsed
 from tradewind.advisor.recommendation import Recommendation
-from tradewind.advisor.shelf import Shelf, open_assumptions, open_shelf
+from tradewind.advisor.shelf import Shelf, open_assumptions, open_shelf, read_toml
 from tradewind.cli.terminal import json_option, now, open_console, print_json
 from tradewind.errors import BadRequest
 
 BAR = 24
+MOVE = "only if the data are moved there first: what that costs each month is in it, the weeks on the line aren't"
 
 
 @click.command()
@@ -41,7 +41,7 @@ def estimate(file: Path | None, example: bool, draws: int, seed: int, as_json: b
     if file is None:
         raise BadRequest("there is no programme to estimate; `tradewind estimate --example` prints one to start from.")
     shelf = open_shelf()
-    programme = read_programme(parsed(file.read_text(encoding="utf-8"), str(file)), str(file))
+    programme = read_programme(read_toml(file), str(file))
     today = now().date()
     payers = _payers(shelf, programme, today)
     result = estimated(programme, open_assumptions(), shelf.directory, draws=draws, seed=seed)
@@ -66,17 +66,19 @@ def _print(console: Console, result: Estimate, payers: tuple[Recommendation, ...
         table.add_column(f"{title} (USD)", justify="right")
     table.add_column("")
     table.add_column("Where it goes", overflow="fold")
-    most = max((cost.likely.amount for cost in result.ways), default=None) or 1
+    # A move of all data costs so much more than the rest that no other bar would be seen beside its own.
+    most = max((cost.likely.amount for cost in result.ways if not cost.needs_move), default=None) or 1
     for cost in result.ways:
-        bar = "█" * max(1, round(BAR * float(cost.likely.amount / most))) if cost.likely.amount else ""
+        bar = "█" * max(1, min(BAR, round(BAR * float(cost.likely.amount / most)))) if cost.likely.amount else ""
+        interval = f"{cost.least.amount:,.0f} - {cost.most.amount:,.0f}" if cost.most.amount else ""
+        goes = [_shares(cost)] if cost.parts else []
         if cost.service_units is not None:
-            table.add_row(
-                cost.way.name, "0", f"{cost.service_units:,} SU", "", "an allocation; storage is the centre's"
-            )
-        else:
-            interval = f"{cost.least.amount:,.0f} - {cost.most.amount:,.0f}"
-            table.add_row(cost.way.name, f"{cost.likely.amount:,.0f}", interval, bar, _shares(cost))
+            goes.append(f"an allocation of {cost.service_units:,} SU; storage is the centre's")
+        name = f"{cost.way.name} *" if cost.needs_move else cost.way.name
+        table.add_row(name, f"{cost.likely.amount:,.0f}", interval, bar, "; ".join(goes))
     console.print(table)
+    if any(cost.needs_move for cost in result.ways):
+        console.print(f"  * {MOVE}", style="bright_black", soft_wrap=True)
     _print_prices(console, result, shelf, today)
     for name in result.unpriced:
         people = f"{result.programme.people:,} people"
@@ -84,6 +86,7 @@ def _print(console: Console, result: Estimate, payers: tuple[Recommendation, ...
     console.print(Text("\nThe sum, for ephemeral clusters on spot", style="bold"))
     for line in result.lines:
         console.print(f"  {line.says} = {line.result:,.2f} {line.unit}", soft_wrap=True)
+    console.print(f"  {result.apart}", style="bright_black", soft_wrap=True)
     console.print(Text("\nWhat each of the classic faults would add in a month", style="bold"))
     for one in result.faults:
         console.print(f"  {one.adds.amount:>12,.0f} USD  {one.fault.says} [{one.fault.source.code}]", soft_wrap=True)
@@ -129,13 +132,15 @@ def _told(result: Estimate, payers: tuple[Recommendation, ...]) -> dict[str, Any
                 "most": str(cost.most.amount),
                 "parts": {name: str(money.amount) for name, money in cost.parts.items()},
                 "service_units": cost.service_units,
+                "needs_move": cost.needs_move,
             }
             for cost in result.ways
         ],
         "price_unknown_for_so_many": list(result.unpriced),
+        "apart": result.apart,
         "lines": [{"says": line.says, "result": round(line.result, 4), "unit": line.unit} for line in result.lines],
         "faults": [
-            {"says": one.fault.says, "adds": str(one.adds.amount), "source": one.fault.source.code}
+            {"id": one.fault.id, "says": one.fault.says, "adds": str(one.adds.amount), "source": one.fault.source.code}
             for one in result.faults
         ],
         "assumptions": [

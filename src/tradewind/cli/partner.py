@@ -117,7 +117,7 @@ def lint(ctx: click.Context, folder: Path, as_json: bool) -> None:
     """Check files of a directory: that every fact has a source, a unit, a value that can be. Default: our own."""
     reader = open_reader()
     files = directory_files(folder)
-    faults = [fault for file in files for fault in reader.examined(file.read_text(encoding="utf-8"), file.name)[1]]
+    faults = [fault for file in files for fault in reader.examined(file.read_bytes(), file.name)[1]]
     if as_json:
         print_json({"files": len(files), "faults": faults})
     else:

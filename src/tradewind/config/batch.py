@@ -19,6 +19,9 @@ class BatchSettings:
     walltime: timedelta | None = None
     """How long a job may run, as "4 hours"; default None: what the site gives who says nothing. Workers are replaced by
     then."""
+    scheduler_walltime: timedelta | None = None
+    """How long a cluster's scheduler may run, which ends with its cluster; default None: as long as the partition and
+    your account allow. A shorter one often starts sooner."""
     cores: int | None = None
     """Of a worker of which a call says nothing; default None: 4, or all of a node with fewer."""
     memory: Size | None = None

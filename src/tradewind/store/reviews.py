@@ -239,13 +239,17 @@ def _decide(
     row = _row(connection, review_id)
     if row["user_id"] == user_id:
         raise BadRequest("nobody decides on a review of their own; ask another operator")
-    if ours := _first_of(row["partner"], siblings, _spoken_for(connection, user_id)):
+    spoken = _spoken_for(connection, user_id)
+    if ours := _first_of(row["partner"], siblings, spoken):
         raise BadRequest(
             f"you speak for {_told(ours, row['partner'])}, and can't decide what is said of it; ask another operator"
         )
     values = {"status": status.value, "decided_by": by.user, "decided_at": by.at, "reason": reason}
     connection.execute(update(reviews).where(of.id == review_id).values(values))
-    record(connection, by.did(f"review.{status.value}", f"{row['partner']} {review_id}", reason))
+    # Who speaks for another partner may decide, where nobody else is there to; everybody can see that they did.
+    interest = f"decided by who speaks for {', '.join(spoken)}" if spoken else ""
+    detail = "; ".join(filter(None, (reason, interest)))
+    record(connection, by.did(f"review.{status.value}", f"{row['partner']} {review_id}", detail))
     return replace(review_from(row), status=status, decided_by=by.user, decided_at=by.at, reason=reason)
 
 

@@ -70,8 +70,8 @@ async def orders(provider: BatchProvider, count: int, *, role: Role = Role.WORKE
 
 def ask_besides(provider: BatchProvider, options: Sequence[str]) -> None:
     """Give each submission further options."""
-    queue = cast("Any", provider._submitter._queue)
-    provider._submitter._queue = replace(queue, directives=tuple(options))
+    queue = cast("Any", provider._counter._submitter._queue)
+    provider._counter._submitter._queue = replace(queue, directives=tuple(options))
 
 
 async def seen(provider: BatchProvider, order: Order) -> ObservedInstance:

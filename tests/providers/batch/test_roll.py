@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from tradewind.errors import BadRequest
+from tradewind.errors import BadRequest, Unavailable
 from tradewind.model.cluster import ClusterSpec, Scaling
 from tradewind.model.instance import InstanceStatus, Marks, Role
+from tradewind.model.offer import Offer
+from tradewind.model.resources import GIB, Need, Resources
 from tradewind.providers.base import ProviderSettings
 from tradewind.providers.batch.books import Batch, Books
 from tradewind.providers.batch.letters import habits_of
@@ -22,6 +24,7 @@ NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 MARKS = Marks(
     installation="desk", workspace="lab", cluster="tide", instance="worker-1", order="order-1", role=Role.WORKER
 )
+OFFER = Offer(provider="slurm", vm_type="main", resources=Resources(cpus=1, memory=GIB), price=None)
 
 
 @dataclass
@@ -102,3 +105,93 @@ def test_a_cluster_whose_settings_would_hide_its_jobs_is_refused_before_anything
     with pytest.raises(BadRequest, match="'--comment=project-x' can't be set"):
         provider.configured({"directives": ["--comment=project-x"]}).check(spec)
     assert answers.asked == []
+
+
+# Clusters with settings of their own
+
+
+async def test_a_poke_of_any_cluster_makes_the_one_list_of_all_a_new_one(
+    provider: SlurmProvider, answers: Answers
+) -> None:
+    poked: list[bool] = []
+    provider.on_change(lambda: poked.append(True))
+    answers.answer("squeue", "12_0|PENDING|N/A|N/A|Priority|x")
+    await provider.observe()
+    assert await provider.observe() is await provider.observe()
+    answers.answer("squeue", "12_0|RUNNING|1795476637|N/A|None|x")
+
+    provider.configured({"walltime": "1 hour"})._poke()
+    (seen,) = await provider.observe()
+
+    assert (seen.status, poked) == (InstanceStatus.STARTING, [True])
+
+
+async def test_what_a_site_has_is_asked_once_for_all_settings_and_read_with_each(
+    provider: SlurmProvider, answers: Answers
+) -> None:
+    cases = Path(__file__).parents[1] / "slurm" / "cases"
+    answers.answer("scontrol", (cases / "partitions.txt").read_text())
+    answers.answer("sinfo", (cases / "sinfo.txt").read_text())
+    answers.answer("/bin/sh", (cases / "limits.txt").read_text())
+
+    await provider.offers(Need())
+    await provider.configured({"walltime": "1 hour"}).offers(Need())
+
+    assert [command[0] for command in answers.asked].count("sinfo") == 1
+    with pytest.raises(BadRequest, match="allows by QoS debug"):
+        await provider.configured({"walltime": "1 hour", "qos": "debug"}).offers(Need())
+
+
+# What is expected of the queue
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        ("sbatch: error: Unable to contact slurm controller (connect failure)", ""),
+        ("sbatch: error: AssocMaxSubmitJobLimit", "Slurm takes no more at the moment: AssocMaxSubmitJobLimit: as many"),
+    ],
+)
+async def test_what_passes_is_no_refusal_of_a_plan(
+    provider: SlurmProvider, answers: Answers, error: str, words: str
+) -> None:
+    answers.answer("sbatch", error=error)
+
+    assert (await provider.outlook(OFFER, 1)).startswith(words)
+    assert words or await provider.outlook(OFFER, 1) == ""
+
+
+async def test_what_will_never_be_is_a_refusal_of_a_plan(provider: SlurmProvider, answers: Answers) -> None:
+    answers.answer("sbatch", error="sbatch: error: Batch job submission failed: Invalid qos specification")
+
+    with pytest.raises(BadRequest, match="`qos`"):
+        await provider.outlook(OFFER, 1)
+
+
+# Ending
+
+
+async def test_a_cancellation_that_is_refused_is_logged_and_the_second_time_an_error(
+    provider: SlurmProvider, answers: Answers, caplog: pytest.LogCaptureFixture
+) -> None:
+    answers.answer("scancel", error="scancel: error: Kill job error on job id 12_0: Access/permission denied")
+
+    await provider.terminate(["12_0/order-1"])
+    assert "Access/permission denied" in caplog.text
+    with pytest.raises(Unavailable, match=r"Access/permission denied; the jobs run on"):
+        await provider.terminate(["12_0/order-1"])
+    answers.answer("scancel")
+    await provider.terminate(["12_0/order-1"])
+    answers.answer("scancel", error="scancel: error: Kill job error on job id 12_0: Access/permission denied")
+    await provider.terminate(["12_0/order-1"])
+
+
+async def test_what_has_ended_already_is_ended_without_a_word(
+    provider: SlurmProvider, answers: Answers, caplog: pytest.LogCaptureFixture
+) -> None:
+    answers.answer("scancel", error="scancel: error: Kill job error on job id 12_0: Invalid job id specified")
+
+    await provider.terminate(["12_0/order-1"])
+    await provider.terminate(["12_0/order-1"])
+
+    assert caplog.text == ""

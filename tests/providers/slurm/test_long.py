@@ -11,6 +11,7 @@ import pytest_asyncio
 
 from tests.providers.batch.rigs import SLURM, Rig
 from tests.providers.batch.test_faults import MINE, ask_besides, orders
+from tests.providers.slurm.conftest import ask
 from tradewind.model.instance import InstanceStatus, ObservedInstance, Role
 from tradewind.providers.base import Handle, ProviderSettings
 from tradewind.providers.batch.rest import SELDOM_S
@@ -25,7 +26,7 @@ class Counted:
     """Runs what it is told to, and counts it."""
 
     def __init__(self, provider: SlurmProvider) -> None:
-        self.runner = provider._runner
+        self.runner = provider._place.runner
         self.said: list[str] = []
 
     async def run(
@@ -61,13 +62,14 @@ async def test_what_has_waited_for_long_is_asked_about_seldom_and_looked_after_a
     ask_besides(provider, SLURM.later)
     (order,) = await orders(provider, 1)
     handle = await launch(provider, order)
-    counted = provider._runner = Counted(provider)
+    counted = provider._roll._runner = Counted(provider)
     now = [time.monotonic()]
     provider._rest._clock = lambda: now[0]
     await provider.observe()
     now[0] += 3600
     await provider.observe()
     heard = tmp_path / "slurm" / "heard"
+    assert "squeue" in counted.said
     before, counted.said[:] = heard.stat().st_mtime, []
 
     for _ in range(9):
@@ -104,3 +106,19 @@ async def test_a_bill_is_what_the_accounts_say(provider: SlurmProvider) -> None:
     assert (one.stopped_at - one.started_at).total_seconds() == int(elapsed)
     assert one.charged.per_hour == Decimal(dict(part.split("=") for part in tres.split(","))["billing"])
     assert "of its core" in one.detail
+
+
+async def test_a_job_whose_comment_is_written_over_is_still_ours(provider: SlurmProvider) -> None:
+    ask_besides(provider, SLURM.later)
+    (order,) = await orders(provider, 1)
+    handle = await launch(provider, order)
+    job = handle.handle.partition("_")[0]
+
+    await asyncio.to_thread(ask, "scontrol", "update", f"JobId={job}", "Comment=project-x")
+
+    (one,) = await provider.observe()
+    assert (one.handle, one.status) == (handle.handle, InstanceStatus.PENDING)
+    await provider.terminate([handle.handle])
+    await until(provider, handle, InstanceStatus.STOPPED)
+    await provider.terminate([handle.handle])
+    await provider.terminate([handle.handle, "999999_0/unknown"])

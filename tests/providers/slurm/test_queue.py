@@ -45,7 +45,7 @@ def case(name: str) -> str:
 
 
 def site() -> Site:
-    return QUEUE.read_site([case("partitions"), case("sinfo"), ""])
+    return QUEUE.read_site([case("partitions"), case("sinfo"), "", ""])
 
 
 def test_one_submission_asks_for_all_workers() -> None:
@@ -202,7 +202,10 @@ def test_a_refusal_says_what_slurm_said_and_what_to_do(text: str, kind: type[Pro
             "it asks for more GPUs than one job may have, by the limits of the QoS (Slurm: QOSMaxGRESPerJob)",
         ),
         ("AssocMaxCpuMinutesPerJobLimit", "more cores for all of its walltime than one job may have"),
-        ("QOSMaxWallDurationPerJobLimit", "it asks for more time than one job may have, by the limits of the QoS"),
+        (
+            "QOSMaxWallDurationPerJobLimit",
+            "longer than one job may have, by the limits of the QoS: set a shorter `walltime`, or `sched",
+        ),
         ("QOSMaxCpuPerNode", "it asks for more cores than one job may have of one node, by the limits of the QoS"),
         ("QOSMaxMemoryPerNode", "more memory than one job may have of one node"),
         ("QOSMaxGRESPerUser", "as many GPUs as are allowed are in use, by the limits of the QoS"),

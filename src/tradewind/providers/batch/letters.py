@@ -16,7 +16,7 @@ from tradewind.providers.base import Order
 from tradewind.providers.batch.books import Batch, Books
 from tradewind.providers.batch.offers import partition_of
 from tradewind.providers.batch.place import Ground
-from tradewind.providers.batch.queue import Job, Queue, Site
+from tradewind.providers.batch.queue import Job, Partition, Queue, Site
 from tradewind.providers.batch.sight import mark_of
 
 SPARE = timedelta(minutes=1)
@@ -31,14 +31,20 @@ class Habits:
     """How this installation runs its jobs."""
 
     walltime: timedelta | None = None
+    scheduler_walltime: timedelta | None = None
+    """None: as long as may be, since a scheduler can't be replaced as a worker is."""
     interface: str = ""
     scratch: str = ""
 
 
 def habits_of(table: Mapping[str, Any]) -> Habits:
     """Return what the table of a system says of them."""
-    walltime: timedelta | None = table.get("walltime")
-    return Habits(walltime=walltime, interface=table.get("interface") or "", scratch=str(table.get("scratch") or ""))
+    return Habits(
+        walltime=table.get("walltime"),
+        scheduler_walltime=table.get("scheduler_walltime"),
+        interface=table.get("interface") or "",
+        scratch=str(table.get("scratch") or ""),
+    )
 
 
 def walltime_of(order: Order, site: Site, habits: Habits, now: datetime) -> timedelta | None:
@@ -53,22 +59,30 @@ def walltime_of(order: Order, site: Site, habits: Habits, now: datetime) -> time
     longest = partition.longest_time if partition is not None else None
     usual = partition.default_time if partition is not None else None
     asked = habits.walltime or usual or longest
-    if order.marks.role is Role.SCHEDULER and partition is not None:
+    said = habits.walltime
+    if order.marks.role is Role.SCHEDULER and (partition is not None or habits.scheduler_walltime is not None):
         # Workers are replaced when their time is over; a scheduler can't be, so it asks for all that there is.
-        asked = longest
-    if habits.walltime is not None and longest is not None and habits.walltime > longest:
-        raise Rejected(too_long(habits.walltime, order.offer.vm_type, longest, site.part))
+        said = habits.scheduler_walltime
+        asked = said or longest
+    if partition is not None and said is not None and longest is not None and said > longest:
+        raise Rejected(too_long(said, partition, site.part, setting=setting_of(order)))
     if order.expires_at is not None:
         left = max(SPARE, order.expires_at - now + SPARE)
         asked = left if asked is None else min(asked, left)
     return asked if longest is None or asked is None else min(asked, longest)
 
 
-def too_long(walltime: timedelta, name: str, longest: timedelta, part: str) -> str:
+def setting_of(order: Order) -> str:
+    """Return the name of the setting that says how long a job of this order may run."""
+    return "scheduler_walltime" if order.marks.role is Role.SCHEDULER else "walltime"
+
+
+def too_long(walltime: timedelta, partition: Partition, part: str, *, setting: str = "walltime") -> str:
     """Return the sentence on a walltime that no job of a part of the machine may have."""
+    by = f" by {partition.limited_by}" if partition.limited_by else ""
     return (
-        f"a walltime of {walltime} is longer than the {longest} that {part} {name} allows: set a shorter "
-        f"`walltime`, or name another {part}"
+        f"a walltime of {walltime} is longer than the {partition.longest_time} that {part} {partition.name} allows{by}:"
+        f" set a shorter `{setting}`, or name another {part}"
     )
 
 
@@ -99,6 +113,7 @@ def job_for(
         gpus=resources.gpus,
         queue=first.offer.vm_type,
         walltime=walltime,
+        walltime_setting=setting_of(first),
         waits=timedelta(seconds=batch.alone_s) if walltime is not None else None,
         after=after,
     )

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
+import copy
 import json
 import logging
 import os
 import threading
-import time
 from abc import abstractmethod
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import replace
@@ -15,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar, Self, TypeVar, cast
 
 from tradewind.config import read_options
-from tradewind.errors import BadRequest, ConfigError, NotSetUp, Rejected, Unavailable
+from tradewind.errors import BadRequest, ConfigError, Rejected, Unavailable
 from tradewind.host.bare.ground import VARIABLE
 from tradewind.host.records import SAFE
 from tradewind.model.cluster import ClusterSpec
@@ -24,24 +23,23 @@ from tradewind.model.offer import Offer
 from tradewind.model.resources import Need, Resources
 from tradewind.providers.base import Capabilities, Handle, Order, Provider, ProviderSettings
 from tradewind.providers.batch.books import KEPT_FOR, OUT
+from tradewind.providers.batch.counter import Counter, Survey
 from tradewind.providers.batch.ledger import Ledger
-from tradewind.providers.batch.letters import Habits, habits_of, too_long
-from tradewind.providers.batch.offers import Choices, choices_of, expected, offers_for, partition_of
+from tradewind.providers.batch.letters import Habits, habits_of
+from tradewind.providers.batch.offers import Choices, choices_of
 from tradewind.providers.batch.place import Place, place_from
-from tradewind.providers.batch.queue import Job, Queue, Site
+from tradewind.providers.batch.queue import Queue
 from tradewind.providers.batch.rest import Rest
 from tradewind.providers.batch.roll import Roll
 from tradewind.providers.batch.sight import (
     handle_of,
     read_handle,
 )
-from tradewind.providers.batch.submit import Submitter
+from tradewind.providers.batch.submit import Where
 
 logger = logging.getLogger("tradewind.batch")
 P = TypeVar("P", bound="BatchProvider")
 
-SITE_FOR_S = 20.0
-"""How long what there is counts as known."""
 AT_A_TIME = 500
 """Jobs named in one command: a line of arguments has an end."""
 FIXED = frozenset(
@@ -90,11 +88,7 @@ class BatchProvider(Provider):
         self._settings = settings
         self._queue = queue
         self._place = place
-        self._runner = place.runner
-        self._choices = choices
-        self._habits = habits
         self._books = place.books
-        self._known_site: tuple[float, Site] | None = None
         self._rest = Rest()
         self._roll = Roll(
             queue,
@@ -105,10 +99,16 @@ class BatchProvider(Provider):
             poke=self._poke,
             end=self.terminate,
         )
-        self._submitter = Submitter(queue, place, self._books, habits, site=self._site, listed=self._roll.listed)
+        self._survey = Survey(queue, place)
+        self._counter = self._counter_of(queue, choices, habits)
+        self._refused: set[Where] = set()
+        """What wasn't cancelled when it was to be."""
         self._pokes: list[Callable[[], None]] = []
         self._variants: dict[str, Self] = {}
-        """Of clusters with settings of their own, by these."""
+        """For clusters with settings of their own, by these."""
+
+    def _counter_of(self, queue: Queue, choices: Choices, habits: Habits) -> Counter:
+        return Counter(queue, self._place, self._survey, choices=choices, habits=habits, listed=self._roll.listed)
 
     def configured(self, options: Mapping[str, object]) -> Self:
         """Return this provider with other settings for one cluster. Raises BadRequest for what can't be one."""
@@ -127,15 +127,13 @@ class BatchProvider(Provider):
             except ConfigError as error:
                 raise BadRequest(str(error)) from None
             table = {**self._settings.options, **given}
-            # Where it is run and what is written down there are shared, so that one list is of all.
-            variant = type(self)(
-                replace(self._settings, options=table),
-                queue=self.dialect(table),
-                place=self._place,
-                choices=choices_of(table, provider=self.name, part=self._queue.part),
-                habits=habits_of(table),
-            )
-            variant._pokes = self._pokes
+            # It is the same provider at another counter: one list and one rest are of all jobs.
+            variant = copy.copy(self)
+            variant._settings = replace(self._settings, options=table)
+            variant._queue = self.dialect(table)
+            choices = choices_of(table, provider=self.name, part=self._queue.part)
+            variant._counter = self._counter_of(variant._queue, choices, habits_of(table))
+            variant._variants = {}
             self._variants[key] = variant
         return self._variants[key]
 
@@ -190,79 +188,19 @@ class BatchProvider(Provider):
 
     async def offers(self, need: Need, *, spot: bool = False, region: str | None = None) -> Sequence[Offer]:
         """Return shares of nodes, one for each partition that may be used. Raises BadRequest for too much."""
-        if spot:
-            return ()
-        site = await self._site()
-        found = offers_for(need, site, self._choices)
-        walltime = self._habits.walltime
-        for offer in found:
-            partition = partition_of(site, offer.vm_type)
-            longest = partition.longest_time if partition is not None else None
-            if walltime is not None and longest is not None and walltime > longest:
-                raise BadRequest(too_long(walltime, offer.vm_type, longest, site.part))
-        return found
-
-    async def _site(self) -> Site:
-        if self._known_site is None or time.monotonic() - self._known_site[0] > SITE_FOR_S:
-            await self._place.open()
-            said = await asyncio.gather(*(self._runner.run(command) for command in self._queue.site_commands()))
-            for one in said:
-                if one.code and self._queue.is_nowhere(one.error):
-                    raise NotSetUp(
-                        f"{self._queue.name}'s commands are on this machine, and know of no cluster: run this on a "
-                        f"login node of one, or set them up ({one.error.strip()[:300]})"
-                    )
-                if one.code:
-                    raise Unavailable(f"{self._queue.name} doesn't answer: {one.error.strip()[:300]}")
-            self._known_site = (time.monotonic(), self._queue.read_site([one.out for one in said]))
-        return self._known_site[1]
+        return () if spot else await self._counter.offers(need)
 
     async def outlook(self, offer: Offer, count: int) -> str:
         """Return when the queue expects the first of so many to start, and whether all have room together."""
-        command = self._queue.forecast_command()
-        if command is None:
-            return ""
-        job = self._example(offer.resources, offer.vm_type)
-        try:
-            said = await self._runner.run(command, text=self._queue.script(job, await self._site()))
-        except Unavailable as error:
-            logger.info("when jobs would start isn't known: %s", error)
-            return ""
-        if said.code:
-            raise BadRequest(str(self._queue.refusal(said.error or said.out, job, await self._site())))
-        at = self._queue.read_forecast(said.error + said.out)
-        return "" if at is None else expected(at, datetime.now(UTC), offer, count, self._queue.name)
+        return await self._counter.outlook(offer, count)
 
     async def standing(self) -> str:
         """Return what of the allocation is left, and one's fair share, as far as the system reckons them."""
-        try:
-            command = self._queue.standing_command(await self._place.user())
-            said = await self._runner.run(command) if command is not None else None
-        except (Unavailable, ConfigError) as error:
-            logger.info("what may still be spent isn't known: %s", error)
-            return ""
-        return "" if said is None or said.code else self._queue.read_standing(said.out)
+        return await self._counter.standing()
 
     async def script_for(self, resources: Resources, count: int = 1) -> str:
         """Return the script that ``count`` jobs of this size are submitted with, for people to look at."""
-        job = self._example(resources, next(iter(self._choices.partitions), None))
-        return self._queue.script(
-            replace(job, name="tw-example", count=count, commands=("exec …",), log="out"), await self._site()
-        )
-
-    def _example(self, resources: Resources, part: str | None) -> Job:
-        return Job(
-            name="tw-outlook",
-            mark="",
-            commands=("true",),
-            log=os.devnull,
-            count=1,
-            cpus=max(1, int(resources.cpus)),
-            memory=resources.memory,
-            gpus=resources.gpus,
-            queue=part,
-            walltime=self._habits.walltime,
-        )
+        return await self._counter.script_for(resources, count)
 
     # Launching
 
@@ -272,7 +210,7 @@ class BatchProvider(Provider):
         for name in (marks.order, marks.cluster, marks.installation):
             if not SAFE.fullmatch(name):
                 raise Rejected(f"{name!r} is no plain file name, as a run directory needs")
-        job, index = await self._submitter.submit(order)
+        job, index = await self._counter.submit(order)
         self._rest.wake()
         if marks.role is Role.SCHEDULER:
             self._place.watch(marks.order, self._poke)
@@ -287,17 +225,37 @@ class BatchProvider(Provider):
     # Ending
 
     async def terminate(self, handles: Sequence[str]) -> None:
-        """Cancel these jobs, all in one call; the queue kills them after its own grace."""
+        """Cancel these jobs, all in one call; the queue kills them after its own grace.
+
+        Raises
+        ------
+        Unavailable
+            The queue doesn't answer, or refuses for the second time; the message has its words.
+        """
         found = [read for handle in handles if (read := read_handle(handle)) is not None]
         if not found:
             return
         self._rest.wake()
         await self._place.give_up([order for _, _, order in found if SAFE.fullmatch(order)])
         jobs = list(dict.fromkeys((job, index) for job, index, _ in found))
-        for start in range(0, len(jobs), AT_A_TIME):
-            said = await self._runner.run(self._queue.end_command(jobs[start : start + AT_A_TIME]))
-            if said.code and self._queue.is_unreachable(said.error):
-                raise Unavailable(f"{self._queue.name} doesn't answer: {said.error.strip()[:300]}")
+        refusals = [await self._end(jobs[start : start + AT_A_TIME]) for start in range(0, len(jobs), AT_A_TIME)]
+        if said := "; ".join(filter(None, refusals)):
+            raise Unavailable(f"{self._queue.name} doesn't cancel: {said}; the jobs run on, and are charged")
+
+    async def _end(self, jobs: Sequence[Where]) -> str:
+        """Cancel some; return what was said against it, where it has been said of one of them before."""
+        said = await self._place.runner.run(self._queue.end_command(jobs))
+        if said.code and self._queue.is_unreachable(said.error):
+            raise Unavailable(f"{self._queue.name} doesn't answer: {said.error.strip()[:300]}")
+        words = self._queue.kept(f"{said.error}\n{said.out}")[:300] if said.code else ""
+        # Once may be a job that ended meanwhile, of which a system says so in words that nobody knows here.
+        again = self._refused.intersection(jobs)
+        self._refused.difference_update(jobs)
+        if not words:
+            return ""
+        self._refused.update(jobs)
+        logger.warning("%s doesn't cancel %d jobs: %s", self._queue.name, len(jobs), words)
+        return words if again else ""
 
     async def logs(self, handle: str, lines: int) -> Sequence[str]:
         """Return the last lines that it wrote, or what the queue wrote in its place."""
@@ -312,8 +270,8 @@ class BatchProvider(Provider):
         """Wait for what is being submitted; jobs stay. Nobody is poked any more."""
         self._pokes.clear()
         for variant in self._variants.values():
-            await variant._submitter.aclose()
-        await self._submitter.aclose()
+            await variant._counter.aclose()
+        await self._counter.aclose()
         await self._roll.aclose()
         await self._place.aclose()
 

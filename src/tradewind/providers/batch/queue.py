@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -36,6 +37,8 @@ class Job:
     """Partition, queue; None is the system's own choice."""
     walltime: timedelta | None = None
     """None is the queue's own default."""
+    walltime_setting: str = "walltime"
+    """What sets it."""
     waits: timedelta | None = None
     """How long it may wait in the queue unless somebody says that it may wait on; None is for ever."""
     after: tuple[str, int] | None = None
@@ -117,6 +120,8 @@ class Partition:
     """None: the same as the longest."""
     longest_time: timedelta | None = None
     """None: no limit."""
+    limited_by: str = ""
+    """What sets ``longest_time``, where that isn't the partition itself: "QoS normal"."""
     per_cpu: Decimal = Decimal(1)
     """Service units of an hour of one core."""
     per_gib: Decimal = Decimal(0)
@@ -164,6 +169,8 @@ class Queue(ABC):
     """How far its list may lag, from before a submission: what isn't listed until then may be listed yet."""
     own: ClassVar[Sequence[Own]] = ()
     """Options that submissions set themselves, and ``directives`` may not."""
+    gone: ClassVar[re.Pattern[str]]
+    """A line of what ends jobs, about one that has ended already, ends, or isn't known any more."""
     directives: tuple[str, ...]
     """A site's own options, which come after ours and win."""
 
@@ -239,6 +246,11 @@ class Queue(ABC):
     @abstractmethod
     def end_command(self, jobs: Sequence[tuple[str, int]]) -> list[str]:
         """Return the command that ends these."""
+
+    def kept(self, text: str) -> str:
+        """Return what a command that ends jobs says against it; empty where it only says that they have ended."""
+        lines = dict.fromkeys(line.strip() for line in text.splitlines())
+        return "; ".join(line for line in lines if line and not self.gone.search(line))
 
     @abstractmethod
     def end_all_command(self, name: str, user: str) -> list[str]:

@@ -150,17 +150,21 @@ class Roll:
         said = await self._runner.run(command, patience_s=WITHIN_S)
         if said.code:
             raise Unavailable(f"{self._queue.name} doesn't answer: {said.error.strip()[:300]}")
-        return [self._marked(entry) for entry in self._queue.read_list(said.out)]
+        return self._marked(self._queue.read_list(said.out))
 
-    def _marked(self, entry: Entry) -> Entry:
-        """Return a job that is in our books with the mark that we gave it: a site's plugin may have put its own there.
+    def _marked(self, entries: Sequence[Entry]) -> list[Entry]:
+        """Return the jobs that are in our books with the marks that we gave them: a plugin may have put its own there.
 
         Another mark of ours is believed, since queues count from 1 again one day.
         """
-        batch = next((one for one in self._batches.values() if one.job == entry.job), None)
-        if batch is None or entry.index >= len(batch.marks) or read_mark(entry.mark) is not None:
-            return entry
-        return replace(entry, mark=mark_of(self._installation, batch.id, batch.cluster))
+        ours = {batch.job: batch for batch in self._batches.values() if batch.job is not None}
+        found = []
+        for entry in entries:
+            batch = ours.get(entry.job)
+            if batch is not None and entry.index < len(batch.marks) and read_mark(entry.mark) is None:
+                entry = replace(entry, mark=mark_of(self._installation, batch.id, batch.cluster))
+            found.append(entry)
+        return found
 
     def _load(self) -> None:
         for name in self._books.all():

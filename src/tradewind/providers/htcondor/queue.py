@@ -54,6 +54,9 @@ class HtcondorQueue(Queue):
     index_in_shell: ClassVar[str] = "${TW_INDEX}"
     waits_for_starts: ClassVar[bool] = False
     tells_within: ClassVar[timedelta] = timedelta(seconds=30)
+    gone: ClassVar[re.Pattern[str]] = re.compile(
+        r"not found$|marked for removal|already|^Couldn't find/remove all jobs", re.IGNORECASE
+    )
     own: ClassVar[Sequence[Own]] = (
         Own(pattern="my.tradewind", why=FOUND),
         Own(pattern="my.jobbatchname$|batch_name$", why=NAMED),

@@ -54,6 +54,9 @@ class LsfQueue(Queue):
     first_index: ClassVar[int] = 1
     # Busy sites answer from a copy that is refreshed every 5 to 10 s (LSB_QUERY_PORT); and bsub may take its time.
     lists_within: ClassVar[timedelta] = timedelta(seconds=60)
+    gone: ClassVar[re.Pattern[str]] = re.compile(
+        r"No matching job found|already finished|is being terminated|will be terminated", re.IGNORECASE
+    )
     own: ClassVar[Sequence[Own]] = (
         Own(pattern="-Jd", why=FOUND),
         Own(pattern="-J", why=f"{NAMED}, and {COUNTED}"),

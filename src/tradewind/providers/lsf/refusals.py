@@ -60,7 +60,7 @@ def _advice(text: str, job: Job, site: Site, project: str | None) -> str:
     if "array" in text:
         return f"it asked for {job.count} jobs at a time: ask for fewer workers at first, and scale later"
     if "run limit" in text or "runlimit" in text or "time limit" in text:
-        return "set a shorter `walltime` in [lsf]"
+        return f"set a shorter `{job.walltime_setting}` in [lsf]"
     if "memory" in text or "resource" in text or "processors" in text or "slots" in text or "tasks" in text:
         return f"it asked for {job.cpus} cores and {job.memory / GIB:.4g} GiB of one node: ask for less per worker"
     return ""

@@ -56,6 +56,9 @@ class PbsQueue(Queue):
     tells_within: ClassVar[timedelta] = timedelta(seconds=30)  # a server that is away for a moment tells later
     # One alone is no array, and has no index; Torque has a name of its own for it.
     index_in_shell: ClassVar[str] = "${PBS_ARRAY_INDEX:-${PBS_ARRAYID:-0}}"
+    gone: ClassVar[re.Pattern[str]] = re.compile(
+        r"Unknown Job Id|Job has finished|Request invalid for state of job|invalid state for job", re.IGNORECASE
+    )
     own: ClassVar[Sequence[Own]] = (
         # A value may follow an option at once.
         Own(pattern="-v", why=f"{FOUND}; write variables in `prologue`, as `export NAME=value`"),

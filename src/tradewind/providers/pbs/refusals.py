@@ -63,7 +63,7 @@ def _advice(text: str, job: Job, site: Site, account: str | None, project: str |
             "Torque, set `torque = true`"
         )
     if "walltime" in text:
-        return "set a shorter `walltime` in [pbs]"
+        return f"set a shorter `{job.walltime_setting}` in [pbs]"
     if "resource" in text or "node" in text:
         time = f" for {job.walltime}" if job.walltime is not None else ""
         return (

@@ -59,6 +59,9 @@ class SgeQueue(Queue):
     first_index: ClassVar[int] = FIRST
     waits_for_starts: ClassVar[bool] = False  # it knows waiting for an end alone
     tells_within: ClassVar[timedelta] = timedelta(seconds=25)  # accounts are written every 15 s, unless a site says
+    gone: ClassVar[re.Pattern[str]] = re.compile(
+        r"does not exist|already in deletion|has registered the job|has deleted job", re.IGNORECASE
+    )
     own: ClassVar[Sequence[Own]] = (
         Own(pattern="-N$", why=f"{FOUND}, and ended by it"),
         Own(pattern="-t$", why=COUNTED),

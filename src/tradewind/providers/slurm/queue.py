@@ -12,7 +12,7 @@ from tradewind.errors import ProviderError, Unavailable
 from tradewind.providers.batch.directives import COUNTED, FOUND, LOGGED, NAMED, ONCE, Own
 from tradewind.providers.batch.offers import awaited
 from tradewind.providers.batch.queue import Entry, Job, Partition, Queue, Site, Stage
-from tradewind.providers.slurm import accounts
+from tradewind.providers.slurm import accounts, limits
 from tradewind.providers.slurm.reasons import ended, is_hopeless, waiting
 from tradewind.providers.slurm.refusals import NOWHERE, UNREACHABLE, refusal
 from tradewind.providers.slurm.site import read_partitions, read_shapes
@@ -55,6 +55,9 @@ class SlurmQueue(Queue):
     # Times as seconds since 1970, since Slurm's own form has no zone; and no list of array indices cut short.
     prints: ClassVar[Mapping[str, str]] = {"SLURM_TIME_FORMAT": "%s", "SLURM_BITSTR_LEN": "0"}
     index_in_shell: ClassVar[str] = "${SLURM_ARRAY_TASK_ID}"
+    gone: ClassVar[re.Pattern[str]] = re.compile(
+        r"already completing or completed|Invalid job id specified|job termination signal", re.IGNORECASE
+    )
     own: ClassVar[Sequence[Own]] = (
         # Slurm takes the beginning of a long option for the whole of it, and a value behind a short one.
         Own(pattern=r"--com\w*(=|$)", why=FOUND),
@@ -194,14 +197,23 @@ class SlurmQueue(Queue):
             ["scontrol", "--oneliner", "show", "partition"],
             ["sinfo", "--noheader", "--exact", "--format=%R|%D|%c|%m|%G|%C|%T"],
             ["scontrol", "show", "config"],
+            [*limits.COMMAND],
         )
 
     def read_site(self, texts: Sequence[str]) -> Site:
         """See :meth:`Queue.read_site`."""
-        partitions, nodes, config = texts
+        partitions, nodes, config, allowed = texts
         takes_largest = bool(re.search(r"^PriorityFlags\s*=.*MAX_TRES", config, re.MULTILINE))
         shapes = read_shapes(nodes)
         found: list[Partition] = read_partitions(partitions, shapes, takes_largest=takes_largest)
+        found = limits.limited(
+            found,
+            limits.read_limits(allowed),
+            cluster=limits.read_cluster(config),
+            own_qos=limits.read_own_qos(partitions),
+            account=self.account,
+            qos=self.qos,
+        )
         return Site(partitions=found)
 
 

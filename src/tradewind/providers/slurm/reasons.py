@@ -134,10 +134,13 @@ def _too_much(reason: str) -> str:
     what = THINGS.get(found[2], found[2])
     if found[3]:
         what = f"{what} for all of its walltime"
-    whose = _whose(reason)
-    return f"it asks for more {what} than one job may have{' of one node' if found[4] == 'Node' else ''}" + (
-        f", by the limits of {whose}" if whose else ""
-    )
+    by = f", by the limits of {whose}" if (whose := _whose(reason)) else ""
+    if what == "time":
+        return (
+            f"its walltime is longer than one job may have{by}: set a shorter `walltime`, or `scheduler_walltime` "
+            "where it is the scheduler"
+        )
+    return f"it asks for more {what} than one job may have{' of one node' if found[4] == 'Node' else ''}{by}"
 
 
 def _whose(reason: str) -> str:

@@ -57,6 +57,8 @@ def _advice(text: str, job: Job, site: Site, account: str | None, qos: str | Non
     policy = "accounting/qos policy" in text
     if re.search(r"max_?wall|time limit", text):
         return _shorter(job)
+    if policy and re.search(r"grp\w*minutes", text):
+        return f"what is left of the allocation isn't enough for it; `{LIMITS}` shows how much that was"
     if policy and (
         limit := re.search(r"\b(?:assoc|qos)?max\w+per(?:job|node)\w*|\b(?:assoc|qos)(?:max|min|grp)\w+", text)
     ):
@@ -87,4 +89,4 @@ def _size(job: Job) -> str:
 
 def _shorter(job: Job) -> str:
     asked = f"it asked for {job.walltime}: " if job.walltime is not None else ""
-    return f"{asked}set a shorter `walltime` in [slurm]"
+    return f"{asked}set a shorter `{job.walltime_setting}` in [slurm]"

@@ -10,12 +10,13 @@ from urllib.parse import quote
 
 from tradewind.advisor.bench import Turn, turns
 from tradewind.advisor.fact import Fact
+from tradewind.advisor.judge import cut
 from tradewind.advisor.link import Shared, write_link
 from tradewind.advisor.match import Advice, advise
 from tradewind.advisor.questions import Question, QuestionType
-from tradewind.advisor.recommendation import Excluded, Recommendation
+from tradewind.advisor.recommendation import Recommendation
 from tradewind.advisor.shelf import Shelf, open_shelf
-from tradewind.advisor.told import interests
+from tradewind.advisor.told import interests, named, with_fee
 from tradewind.server.advice.asking import LINK, SEVERAL, Weighed, filled, form, options, weighed
 from tradewind.server.advice.costs import ASKS, costs, meter
 from tradewind.server.advice.directory import is_alive, newest
@@ -25,7 +26,7 @@ ANSWER = "/advise/answer"
 CARDS = 3
 """Partners that are told in full; the others in a line."""
 REASONS = 5
-NEAR = 5
+ASKED = 6
 QUIET = frozenset({"uses_now"})
 """Questions whose answer changes what is told, and no place."""
 
@@ -96,22 +97,24 @@ def _answer(shelf: Shelf, shared: Shared, today: date) -> Sheet:
     partners = [*(one.partner for one in (*advice.ranked, *advice.ask_first)), *together]
     shifts = tuple(_shifts(shelf, shared, advice, today))
     following = _next(shifts)
+    cards = cut(advice.ranked, CARDS, lambda one: one.rank)
     return Sheet(
         template="answer.html",
         values={
             "advice": advice,
             "firsts": [one for one in advice.ranked if one.rank == 1],
-            "cards": advice.ranked[:CARDS],
-            "others": advice.ranked[CARDS:],
+            "cards": cards,
+            "others": advice.ranked[len(cards) :],
             "meter": meter,
             "most_reasons": REASONS,
+            "asked": cut(advice.ask_first, ASKED, lambda one: one.rank),
             "interests": interests,
             "shifts": shifts,
             "following": following,
             "following_options": options(questionnaire, following.question) if following else {},
             "several": SEVERAL,
-            "near": [one for one in advice.excluded if one.otherwise == 1][:NEAR],
-            "over": [one for one in advice.excluded if _has_ended(one)],
+            "near": advice.near,
+            "over": [one for one in advice.excluded if one.has_ended],
             "costs": costs(shelf, shared.answers, shared.sizes, partners),
             "size_asks": ASKS,
             "said": [
@@ -130,6 +133,7 @@ def _answer(shelf: Shelf, shared: Shared, today: date) -> Sheet:
             "fields": shelf.directory.fields,
             "is_alive": is_alive,
             "first_source": first_source,
+            "firsts_named": lambda turn: named([with_fee(*one) for one in zip(turn.first, turn.fees, strict=True)]),
             "doubts": lambda one: _doubts(one, shelf, shared.answers),
             "given": {},
             "faults": {},
@@ -186,12 +190,6 @@ def _next(shifts: Sequence[Shift]) -> Shift | None:
 
 def _size(shift: Shift) -> int:
     return sum(len(others) for others, _ in shift.results)
-
-
-def _has_ended(one: Excluded) -> bool:
-    """Whether the one thing that is wrong with a partner is that it is over: people may still know it as an answer."""
-    facts: Mapping[str, Fact] = {fact.field: fact for reason in one.because for fact in reason.facts}
-    return len(one.because) == 1 and "status" in facts
 
 
 def _by_weight(weights: Sequence[Weighed]) -> list[Weighed]:

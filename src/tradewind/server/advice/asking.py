@@ -81,7 +81,7 @@ def filled(shelf: Shelf, fields: Fields, today: date) -> Filled:
             elif dot and kind == WEIGHT:
                 weights.update(rules.moved({rest: _weight(said[-1])}))
             else:
-                _answer(questionnaire, questionnaire.find(name), said, answers)
+                _answer(questionnaire, questionnaire.find(name), said, answers, today)
         except BadRequest as error:
             faults.setdefault(name, []).append(str(error).removeprefix(f"{name}: "))
     usual = {one.preference.id: one.usual for one in weighed(rules, answers, {})}
@@ -152,9 +152,11 @@ def weighed(rules: Rules, answers: Mapping[str, Any], moved: Mapping[str, float]
     ]
 
 
-def _answer(questionnaire: Questionnaire, question: Question, said: Sequence[str], answers: dict[str, Any]) -> None:
+def _answer(
+    questionnaire: Questionnaire, question: Question, said: Sequence[str], answers: dict[str, Any], today: date
+) -> None:
     answers.pop(question.id, None)
-    answer = questionnaire.answer(question, list(said) if question.type in SEVERAL else said[-1])
+    answer = questionnaire.answer(question, list(said) if question.type in SEVERAL else said[-1], today=today)
     if answer is not None:
         answers[question.id] = answer
 

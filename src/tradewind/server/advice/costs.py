@@ -11,7 +11,7 @@ from markupsafe import Markup, escape
 
 from tradewind.advisor.estimate import Estimate, WayCost, estimate
 from tradewind.advisor.partner import Partner
-from tradewind.advisor.programme import Programme, about
+from tradewind.advisor.programme import MOST_HOURS, DataAt, Programme, about
 from tradewind.advisor.shelf import Shelf, open_assumptions
 
 DRAWS = 2000
@@ -72,19 +72,21 @@ def costs(
         name="",
         people=people,
         read_tb_per_person=about(float(sizes["read"])),
-        notebook_hours_per_person=about(float(sizes["hours"])),
+        notebook_hours_per_person=about(float(sizes["hours"]), MOST_HOURS),
         storage_tb=about(float(sizes["storage"])),
         egress_tb=about(float(sizes["out"])),
         beside_data=not sizes["away"],
         country="",
         affiliation="",
+        data_at=_data_at(answers.get("data_at", ())),
     )
     found = estimate(programme, open_assumptions(), shelf.directory, draws=DRAWS)
     known = {partner.name: partner for partner in shelf.directory}
     fit = {partner.name for partner in partners}
     shown = [cost for cost in found.ways if cost.way.name in fit or cost.way.name not in known]
     budget: Decimal | None = answers.get("budget_per_month")
-    most = max((cost.most.amount for cost in shown), default=Decimal(0)) or Decimal(1)
+    # A move of all data costs so much more than the rest that no other bar would be seen beside its own.
+    most = max((cost.most.amount for cost in shown if not cost.needs_move), default=Decimal(0)) or Decimal(1)
     return Costs(
         people=people,
         sizes=sizes,
@@ -102,9 +104,18 @@ def costs(
     )
 
 
+def _data_at(places: Sequence[str]) -> DataAt:
+    """Return where most that is read is: in a cloud, unless all of it is said to be somewhere else."""
+    if not places or set(places) - {DataAt.HPC, DataAt.OWN_DISK}:
+        return DataAt.CLOUD
+    return DataAt.HPC if DataAt.HPC in places else DataAt.OWN_DISK
+
+
 def _bar(cost: WayCost, most: Decimal, budget: Decimal | None) -> Markup:
     """Return a bar as long as the likely cost, a line over nine of ten months, and a mark at what one could spend."""
-    low, likely, high = (float(money.amount / most) * LENGTH for money in (cost.least, cost.likely, cost.most))
+    low, likely, high = (
+        min(1.0, float(money.amount / most)) * LENGTH for money in (cost.least, cost.likely, cost.most)
+    )
     words = escape(f"{cost.likely.amount:,.0f} US dollars a month, {cost.least.amount:,.0f} to {cost.most.amount:,.0f}")
     mark = ""
     if budget is not None and budget <= most:
