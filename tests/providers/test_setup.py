@@ -14,9 +14,12 @@ from tests.line import sshd as servers
 from tests.providers import pretend
 from tradewind.cli.setup import setup
 from tradewind.config import Settings, load_settings
-from tradewind.errors import ConfigError
+from tradewind.errors import BadRequest, ConfigError
+from tradewind.providers.batch.modules import Module
+from tradewind.providers.batch.queue import Site
 from tradewind.providers.batch.runner import PATIENCE_S, Runner, Said
-from tradewind.providers.batch.setup import compose
+from tradewind.providers.batch.setup import Finding, Survey, compose, compose_site
+from tradewind.providers.slurm.setup import findings_of as slurm_findings
 
 
 @pytest.mark.parametrize(
@@ -76,3 +79,45 @@ async def test_a_site_without_accounts_is_asked_all_the_same() -> None:
     found = await importlib.import_module("tradewind.providers.slurm.setup").survey(FarSlurm(), "me", {})
 
     assert found.findings == ()
+
+
+def test_a_site_is_saved_for_others_without_what_is_of_who_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commands = pretend.install("pbs", tmp_path / "pbs")
+    monkeypatch.setenv("PATH", f"{commands}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("TRADEWIND_CONFIG_DIR", str(tmp_path))
+    file = tmp_path / "sites" / "jean-zay.toml"
+
+    said = CliRunner().invoke(setup, ["pbs", "--save", "jean-zay"], catch_exceptions=False)
+
+    assert said.output.startswith(f"Written to {file}.")
+    settings = load_settings(tmp_path / "config.toml", {"TRADEWIND_PBS__SITE": "jean-zay"})
+    assert settings.pbs.queues == ("workq",)
+    for again in (["--save", "jean-zay"], ["--save", str(file)], ["--save", "x", "--write"]):
+        with pytest.raises(BadRequest):
+            CliRunner().invoke(setup, ["pbs", *again], catch_exceptions=False)
+
+
+def test_neither_an_account_nor_a_login_stands_in_the_file_of_a_site() -> None:
+    findings = (
+        *slurm_findings(("ocean",), ("normal", "high"), "12 SU are left"),
+        Finding(key="constraint", words="Nodes of one kind.", value="cpu", is_sure=True),
+    )
+    found = Survey(
+        table="slurm",
+        site=Site(partitions=()),
+        findings=findings,
+        interfaces=("ib0",),
+        scratch=(),
+        modules=(Module(name="cuda", version="12.4", others=1), Module(name="conda", version="")),
+        login="eve@login.example.org",
+    )
+
+    text = compose_site(found, "jean-zay")
+
+    assert tomllib.loads(text)["slurm"] == {"constraint": "cpu", "interface": "ib0"}
+    assert not [word for word in ("ocean", "high", "12 SU", "eve@", "login =") if word in text]
+    assert "cuda/12.4 (one of 2), conda." in text
+    assert '# prologue = ["module load cuda/12.4", "module load conda"]' in text
+    assert 'login = "eve@login.example.org"' in compose(found), "one's own settings have it"

@@ -15,10 +15,11 @@ import click
 from tradewind import wire
 from tradewind.cli.terminal import json_option, print_json
 from tradewind.config import config_file, data_directory, load_settings
+from tradewind.config.sites import SHARED, directories, is_path
 from tradewind.errors import BadRequest
 from tradewind.providers.base import ProviderSettings
 from tradewind.providers.batch.place import place_from
-from tradewind.providers.batch.setup import Survey, compose
+from tradewind.providers.batch.setup import Survey, compose, compose_site
 
 
 @click.group()
@@ -34,11 +35,21 @@ def _ask(table: str, system: str) -> click.Command:
         metavar="USER@HOST",
         help="Ask on this login node, by SSH; by default on that of your settings, or else on this machine.",
     )
+    @click.option(
+        "--save",
+        metavar="SITE",
+        help="Write it, without what is only yours, as a site for others: a file (site.toml), or a name among yours.",
+    )
     @json_option
-    def one(write: bool, login: str | None, as_json: bool) -> None:
+    def one(write: bool, login: str | None, save: str | None, as_json: bool) -> None:
+        if write and save:
+            raise BadRequest("--write is for your own settings and --save for others': give one of them")
         found = asyncio.run(_survey(table, login))
         if as_json:
             print_json(wire.dump(found))
+            return
+        if save:
+            _save(found, save)
             return
         text = compose(found)
         if not write:
@@ -83,3 +94,21 @@ def _add(file: Path, text: str, table: str) -> None:
         raise BadRequest(f"{file} has a table [{table}] already: print the new one without --write and choose yourself")
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(f"{before.rstrip()}\n\n{text}" if before.strip() else text, encoding="utf-8")
+
+
+def _save(found: Survey, site: str) -> None:
+    """Write a site's file. Raises BadRequest where there is one already."""
+    own = directories(config_file())[0]
+    file = Path(site).expanduser().absolute() if is_path(site) else own / f"{site}.toml"
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with file.open("x", encoding="utf-8") as new:
+            new.write(compose_site(found, file.stem))
+    except FileExistsError:
+        raise BadRequest(f"{file} is there already: choose another name, or remove it") from None
+    except OSError as error:
+        raise BadRequest(f"{file} can't be written: {error.strerror}; choose another place") from None
+    click.echo(
+        f"Written to {file}. In {own}, or for everybody in {SHARED}, it is read where [{found.table}] has "
+        f'site = "{file.stem}".'
+    )

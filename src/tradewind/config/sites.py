@@ -26,13 +26,6 @@ def is_path(site: str) -> bool:
     return "/" in site or site.endswith(".toml")
 
 
-def file_of(site: str, file: Path) -> Path:
-    """Return where a site is kept, which need not be there: a path as it is said, a name among the user's own sites."""
-    if is_path(site):
-        return file.parent / Path(site).expanduser()
-    return directories(file)[0] / f"{site}.toml"
-
-
 def read_site(site: str, table: str, file: Path) -> tuple[Path, Mapping[str, Any]]:
     """Return the file of a site, and its table of this name.
 
@@ -50,7 +43,7 @@ def read_site(site: str, table: str, file: Path) -> tuple[Path, Mapping[str, Any
     ConfigError
         There is no such site, its file isn't one, or says what isn't a site's to say; names what there is.
     """
-    there = file_of(site, file) if is_path(site) else _found(site, table, file)
+    there = file.parent / Path(site).expanduser() if is_path(site) else _found(site, table, file)
     where = f"the site {site!r} of [{table}]"
     try:
         text = there.read_text(encoding="utf-8")
@@ -81,7 +74,7 @@ def _found(site: str, table: str, file: Path) -> Path:
     hint = f"did you mean {near[0]!r}? There are" if near else "there are"
     raise ConfigError(
         f"[{table}] site: there is no site {site!r}; {hint}: {', '.join(names) or 'none at all'}. Looked for in "
-        f"{' and '.join(map(str, looked))}; `tradewind setup {table} --save {site}` makes one where you compute."
+        f"{' and '.join(map(str, looked))}: put its file there, or leave [{table}] site out."
     )
 
 

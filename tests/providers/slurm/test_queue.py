@@ -94,6 +94,7 @@ def test_each_job_of_the_list_stands_where_slurm_says() -> None:
     assert "NonZeroExitCode" in entries["60_0"].words
     assert entries["61_0"].started_at == datetime.fromtimestamp(1795476637, UTC)
     assert entries["61_1"].started_at is None, "when it is expected is no start"
+    assert entries["61_1"].words.endswith("(Slurm: Resources); Slurm expects a start at 2026-11-24 23:30 UTC")
     assert entries["61_0"].stopped_at is None, "when it is to end is no end"
 
 
@@ -374,6 +375,21 @@ def test_slurms_forecast_is_read() -> None:
 
     assert QUEUE.read_forecast(text) == datetime.fromtimestamp(1795477243, UTC)
     assert QUEUE.read_forecast("allocation failure: Unable to contact slurm controller") is None
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "15_0|PENDING|N/A|N/A|Priority|m",
+        "15_0|PENDING|1795563038|1795649438|PartitionTimeLimit|m",
+        "15_0|RUNNING|1795563038|1795649438|None|m",
+        "15_0|COMPLETED|1795563038|1795649438|None|m",
+    ],
+)
+def test_no_start_is_expected_where_slurm_names_none_and_of_what_never_waits_for_one(line: str) -> None:
+    (entry,) = QUEUE.read_list(line)
+
+    assert "expects" not in entry.words
 
 
 # What a site is found to have

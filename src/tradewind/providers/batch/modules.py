@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tradewind.errors import Unavailable
+from tradewind.errors import ConfigError, Unavailable
 from tradewind.providers.batch.runner import CommandRunner
 
 # `module` is a function that a login shell defines, and a site without modules has none. Lmod alone finds what only
@@ -35,16 +35,16 @@ class Module:
     """How many other versions there are."""
 
     @property
-    def line(self) -> str:
-        """For the shell."""
-        return f"module load {self.name}{'/' if self.version else ''}{self.version}"
+    def whole(self) -> str:
+        """As it is loaded."""
+        return f"{self.name}/{self.version}" if self.version else self.name
 
 
 async def modules_of(runner: CommandRunner) -> Sequence[Module]:
     """Ask for the modules that may matter; none where there are none, or nobody answers."""
     try:
         said = await runner.run(COMMAND, patience_s=PATIENCE_S)
-    except Unavailable:
+    except (Unavailable, ConfigError):
         return ()  # what a site has for queues is found all the same
     return read_modules(said.out)
 

@@ -9,7 +9,7 @@ from datetime import timedelta
 
 from tradewind.errors import Unavailable
 from tradewind.model.resources import GIB
-from tradewind.providers.batch.modules import Module
+from tradewind.providers.batch.modules import Module, modules_of
 from tradewind.providers.batch.queue import Partition, Queue, Site
 from tradewind.providers.batch.runner import CommandRunner
 
@@ -73,7 +73,7 @@ async def ask(queue: Queue, runner: CommandRunner) -> Site:
 async def survey_of(
     table: str, site: Site, findings: Sequence[Finding], runner: CommandRunner, environ: Mapping[str, str]
 ) -> Survey:
-    """Return a survey with what the machine that is asked shows by itself: networks and scratch.
+    """Return a survey with what the machine that is asked shows by itself: networks, scratch and modules.
 
     Parameters
     ----------
@@ -98,7 +98,12 @@ async def survey_of(
     variables = [f"${name}" for name in SCRATCH_VARIABLES if name in seen["variable"] or name in environ]
     networks = sorted(name for name in seen["network"] if name.startswith(FAST))
     return Survey(
-        table=table, site=site, findings=findings, interfaces=networks, scratch=(*variables, *seen["directory"])
+        table=table,
+        site=site,
+        findings=findings,
+        interfaces=networks,
+        scratch=(*variables, *seen["directory"]),
+        modules=await modules_of(runner),
     )
 
 
@@ -109,14 +114,13 @@ def compose(found: Survey) -> str:
 
 def compose_site(found: Survey, name: str) -> str:
     """Return the file of a site for others to have: the same, without what is only of who asked."""
-    shared = replace(found, findings=[one for one in found.findings if not one.is_personal], login="")
-    return _text(
-        shared,
-        [
-            f"# {name}: what holds for everybody who computes there, as `tradewind setup {found.table}` found it.",
-            f'# Used by [{found.table}] site = "{name}" in your settings; what stands there itself wins.',
-        ],
+    head = (
+        f"# {name}: what holds for everybody there, as `tradewind setup {found.table}` found it.",
+        f"# Read where settings have [{found.table}] site = {json.dumps(name)}; what they say themselves wins.",
     )
+    # How one gets there is one's own as well: an alias, a name to log in with.
+    site = replace(found, findings=[one for one in found.findings if not one.is_personal], login="")
+    return _text(site, head)
 
 
 def _text(found: Survey, head: Sequence[str]) -> str:
@@ -165,12 +169,12 @@ def _prologue(modules: Sequence[Module]) -> list[str]:
     """Return the modules that may matter as lines before Python starts, all to be chosen."""
     if not modules:
         return []
-    lines = ["", "# Modules that may matter, for the shell before Python starts; take what your environment needs."]
-    lines.append("# prologue = [")
-    for one in modules:
-        others = f"  # one of {one.others + 1} versions" if one.others else ""
-        lines.append(f"#   {json.dumps(one.line)},{others}")
-    return [*lines, "# ]"]
+    told = ", ".join(f"{one.whole} (one of {one.others + 1})" if one.others else one.whole for one in modules)
+    return [
+        "",
+        f"# Modules that may matter, for the shell before Python starts: {told}. Leave those that your Python needs.",
+        _setting("prologue", json.dumps([f"module load {one.whole}" for one in modules]), is_sure=False),
+    ]
 
 
 def _walltime(site: Site) -> str:
