@@ -252,3 +252,29 @@ async def test_the_costs_of_a_page_go_by_where_the_data_are(
 
     assert centre in told["A computing centre, in service units"]
     assert ("moved there" in told["Ephemeral clusters on spot, run by yourselves"]) is (data_at == "hpc")
+
+
+async def test_two_together_are_told_with_the_fee_and_the_doubts_of_each(client: httpx.AsyncClient) -> None:
+    link = "1~2026-11-01~work.dask.publish~pay.money~budget_per_month.600~admin.python~hub.no~people.5"
+
+    page = (await client.get(f"/advise/answer?a={link}")).text
+    data = (await client.get(f"{API}/advice?a={link}")).json()
+
+    told = page[page.index('id="pairs"') : page.index('id="costs"')]
+    assert "a fee that is unknown here" in told
+    assert "Machines are billed as they run" in told
+    assert data["combinations"][-1]["fee_usd_per_month"] is None
+    assert all(one["conditions"] for one in data["combinations"][0]["partners"])
+
+
+async def test_a_free_offers_card_says_who_pays_for_it_and_another_answer_what_it_would_cost(
+    client: httpx.AsyncClient,
+) -> None:
+    page = (await client.get("/advise/answer?a=1~2026-11-01~hub.must~admin.nobody~pay.nothing~country.DE")).text
+
+    poor = (
+        await client.get("/advise/answer?a=1~2026-11-01~hub.must~admin.nobody~pay.credits~country.NP~people.1")
+    ).text
+
+    assert "projects of the European Union (EGI-ACE, C-SCALE); until when: unknown" in page
+    assert "2i2c (1,260 USD a month at least) would come first" in poor
