@@ -172,7 +172,7 @@ def _prologue(modules: Sequence[Module]) -> list[str]:
     told = ", ".join(f"{one.whole} (one of {one.others + 1})" if one.others else one.whole for one in modules)
     return [
         "",
-        f"# Modules that may matter, for the shell before Python starts: {told}. Leave those that your Python needs.",
+        f"# Modules that may matter, for the shell before Python starts: {told}. Keep those that your Python needs.",
         _setting("prologue", json.dumps([f"module load {one.whole}" for one in modules]), is_sure=False),
     ]
 
