@@ -67,9 +67,14 @@ def walltime_of(order: Order, site: Site, habits: Habits, now: datetime) -> time
 def too_long(walltime: timedelta, name: str, longest: timedelta, part: str) -> str:
     """Return the sentence on a walltime that no job of a part of the machine may have."""
     return (
-        f"a walltime of {walltime} is longer than the {longest} that {part} {name} allows: set a shorter "
+        f"a walltime of {_days(walltime)} is longer than the {_days(longest)} that {part} {name} allows: set a shorter "
         f"`walltime`, or name another {part}"
     )
+
+
+def _days(time: timedelta) -> str:
+    """Return a time as Python writes it, whole days without their zero hours."""
+    return str(time).removesuffix(", 0:00:00")
 
 
 def job_for(
