@@ -89,6 +89,7 @@ def test_cores_may_be_a_number_or_a_range(value: object, wanted: tuple[float, fl
     [
         ({"worker_memory": "12 potatoes"}, "worker_memory='12 potatoes' isn't an amount of memory"),
         ({"worker_memory": 0}, "isn't an amount of memory"),
+        ({"worker_memory": 16}, "is 16 bytes, too few for anything: write the unit"),
         ({"worker_memory": True}, "isn't an amount of memory"),
         ({"worker_memory": float("inf")}, "isn't an amount of memory"),
         ({"worker_memory": float("nan")}, "isn't an amount of memory"),

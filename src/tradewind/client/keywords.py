@@ -97,6 +97,8 @@ DEFAULTS: Mapping[str, Any] = {
 SECRET_NAME = re.compile(r"(SECRET|TOKEN|PASSWORD|PASSWD|CREDENTIAL|PRIVATE_KEY|API_?KEY|ACCESS_KEY)", re.IGNORECASE)
 CURRENCY = re.compile(r"[A-Z]{2,3}")
 NAME = re.compile(r"[\w][\w.-]{0,62}")
+SMALLEST = 1024**2
+"""Bytes; who writes fewer, such as `worker_memory=16`, meant another unit."""
 
 
 def reject_unknown(given: Mapping[str, object], known: Sequence[str]) -> None:
@@ -308,6 +310,8 @@ def _bytes(keyword: str, value: Any) -> float:
         raise BadRequest(
             f"{keyword}={value!r} isn't an amount of memory: write a number of bytes, or text like '16 GiB'."
         )
+    if size < SMALLEST:
+        raise BadRequest(f"{keyword}={value!r} is {size} bytes, too few for anything: write the unit, as in '16 GiB'.")
     return float(size)
 
 

@@ -144,7 +144,10 @@ def computation(connection: Connection, workspace: str, id_prefix: str, owners: 
     if len(exact) == 1:
         found = exact
     if not found:
-        raise NotFound(f"no computation's id begins with {id_prefix!r} in workspace {workspace!r}; list them first")
+        raise NotFound(
+            f"no computation's id begins with {id_prefix!r} in workspace {workspace!r}; "
+            "`tradewind computation list` shows them"
+        )
     if len(found) > 1:
         matches = ", ".join(row["id"] for row in found[:MATCHES_SHOWN])
         more = ", …" if len(found) > MATCHES_SHOWN else ""

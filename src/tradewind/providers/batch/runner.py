@@ -26,8 +26,8 @@ def require(queue: Queue | type[Queue]) -> None:
     missing = [program for program in queue.programs if shutil.which(program) is None]
     if missing:
         raise NotSetUp(
-            f"{', '.join(missing)} isn't on this machine's PATH ({os.environ.get('PATH', '')}): run this on a login "
-            f"node of the cluster, or load the module that has {queue.name}'s commands"
+            f"{', '.join(missing)} isn't on this machine's PATH: run this on a "
+            f"login node of the cluster, or load the module that has {queue.name}'s commands"
         )
 
 
