@@ -69,7 +69,8 @@ set_up() {
   } >/dev/null
   sge_qmaster </dev/null; wait_for 10 qconf -sh
   configure; sge_execd </dev/null
-  wait_for 30 bash -c "qhost | grep -q '^$HOST .*lx-'"; qhost
+  # Its queues take jobs once the host has reported its load, half a minute later at the worst.
+  wait_for 60 bash -c "qstat -f | grep '@$HOST ' | grep -q . && ! qstat -f | grep '@$HOST ' | grep -q ' [a-zA-Z]*u[a-zA-Z]*$'"; qhost
 }
 
 configure() {

@@ -28,7 +28,7 @@ from tradewind.model.secret import Secret
 BATCH: list[tuple[str, str, str, object]] = [
     ("site", '"jean-zay"', "jean-zay", "jean-zay"),
     ("walltime", '"4 hours"', "4 hours", timedelta(hours=4)),
-    ("scheduler_walltime", '"1 day"', "1 day", timedelta(days=1)),
+    ("scheduler_walltime", '"2 days"', "2 days", timedelta(days=2)),
     ("cores", "8", "8", 8),
     ("memory", '"16 GiB"', "16 GiB", Size(16 * 1024**3)),
     ("interface", '"ib0"', "ib0", "ib0"),
