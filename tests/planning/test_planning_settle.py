@@ -50,6 +50,12 @@ def test_what_is_as_it_was_is_the_same_object() -> None:
         assert settle(instance, sight(instance), is_up=status is S.RUNNING, sighting=sighting()) is instance
 
 
+@pytest.mark.parametrize(("before", "after"), [(S.PENDING, ""), (S.STARTING, "said before")])
+def test_what_waits_no_more_does_not_say_why_it_waited(before: S, after: str) -> None:
+    instance = row("w", status=before, detail="said before")
+    assert settle(instance, sight(instance, S.RUNNING), is_up=True, sighting=sighting()).detail == after
+
+
 def test_the_bill_begins_when_the_infrastructure_says_so() -> None:
     instance = row("w", status=S.PENDING)
     after = settle(instance, sight(instance, S.STARTING, started_at=at(-7)), is_up=False, sighting=sighting())

@@ -57,7 +57,10 @@ def settle(instance: Instance, seen: ObservedInstance | None, *, is_up: bool, si
     there = _later(instance.status, InstanceStatus.RUNNING if is_up else seen.status)
     status = there if instance.wanted else _later(there, InstanceStatus.STOPPING)
     running_at = instance.running_at or (sighting.now if status is InstanceStatus.RUNNING else None)
-    if (status, running_at, seen.handle, seen.detail or instance.detail) == (
+    # Why it waited is no news of what waits no more; nothing else that was said is forgotten.
+    waited = instance.status is InstanceStatus.PENDING and seen.status is not InstanceStatus.PENDING
+    detail = seen.detail or ("" if waited else instance.detail)
+    if (status, running_at, seen.handle, detail) == (
         instance.status,
         instance.running_at,
         instance.handle,
@@ -71,7 +74,7 @@ def settle(instance: Instance, seen: ObservedInstance | None, *, is_up: bool, si
         # By what it is, not by what we want: what waits in a queue isn't billed because we gave it up.
         started_at=instance.started_at or seen.started_at or (sighting.now if _is_billed(seen, is_up) else None),
         running_at=running_at,
-        detail=seen.detail or instance.detail,
+        detail=detail,
     )
 
 
