@@ -139,3 +139,19 @@ async def test_the_pace_follows_the_line() -> None:
     assert not waiting.done()
     pace.give(None)
     await waiting
+
+
+async def test_a_host_without_sftp_says_so_at_once_and_for_good(desk: Desk) -> None:
+    config = desk.server.directory / "sshd_config"
+    whole = config.read_text()
+    config.write_text(whole.replace("Subsystem sftp internal-sftp\n", ""))
+    desk.server.stop()
+    desk.server.start()
+    try:
+        with pytest.raises(Silent, match="ws1 offers no SFTP.*`Subsystem sftp` in its sshd_config") as refused:
+            await desk.line().bring(wheel(desk, 0.1))
+        assert refused.value.is_lasting
+    finally:
+        config.write_text(whole)
+        desk.server.stop()
+        desk.server.start()

@@ -1,5 +1,6 @@
 """Why a host can't be reached is said with what to do, and is said to last where only a person can mend it."""
 
+import socket
 import subprocess
 from pathlib import Path
 
@@ -22,6 +23,10 @@ async def refusal(line: Line) -> Silent:
     ("changed", "words"),
     [
         ({"user": "nobody-of-this-name"}, "as user nobody-of-this-name"),
+        (
+            {"address": "ws1.lab.invalid"},
+            "no computer is known as 'ws1.lab.invalid'; correct its address in [their table]",
+        ),
         ({"key": "{other}"}, "`ssh -i"),
         ({"key": "{locked}"}, "and leave key out of [their table]"),
         ({"key": "{none}"}, "isn't there"),
@@ -41,6 +46,19 @@ async def test_a_host_that_lets_nobody_in_says_what_to_do(desk: Desk, changed: d
 
     assert words in silent.words
     assert "ws1" in silent.words
+    assert silent.is_lasting
+
+
+async def test_a_name_that_no_computer_has_is_not_waited_for(desk: Desk) -> None:
+    try:
+        socket.getaddrinfo("ws1.lab.invalid", 22)
+    except socket.gaierror as error:
+        if error.errno != socket.EAI_NONAME:
+            pytest.skip("there is nobody to ask for names")
+
+    silent = await refusal(desk.line(address="ws1.lab.invalid"))
+
+    assert "no computer is known as 'ws1.lab.invalid'; correct its address in [their table]" in silent.words
     assert silent.is_lasting
 
 

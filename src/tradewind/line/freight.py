@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 import asyncssh
+from asyncssh.constants import OPEN_REQUEST_SESSION_FAILED
 
 from tradewind.errors import StillPreparing
 from tradewind.line.refusals import Silent
@@ -162,8 +163,10 @@ class Freight:
         for sha256, one in going.items():
             if self._going.get(sha256) is one:
                 del self._going[sha256]
-        for one in going.values():
-            one.task.result()
+        # Of several that failed one is told; the others are looked at too, or asyncio would tell of them by itself.
+        failures = [error for one in going.values() if (error := one.task.exception()) is not None]
+        if failures:
+            raise failures[0]
 
     async def _carry(self, sha256: str, path: str, draft: str, place: str) -> None:
         name = os.path.basename(path)
@@ -212,8 +215,21 @@ class Freight:
         async with self._opening:
             connection = await self._connection()
             if self._sftp is None or self._sftp[0] is not connection:
-                self._sftp = connection, await connection.start_sftp_client()
+                self._sftp = connection, await self._sftp_of(connection)
             return self._sftp[1]
+
+    async def _sftp_of(self, connection: asyncssh.SSHClientConnection) -> asyncssh.SFTPClient:
+        try:
+            return await connection.start_sftp_client()
+        except asyncssh.ChannelOpenError as error:
+            if error.code != OPEN_REQUEST_SESSION_FAILED:
+                raise
+            raise Silent(
+                f"{self._host} offers no SFTP, by which files are brought: its administrator sets `Subsystem sftp` in "
+                "its sshd_config",
+                is_certain=True,
+                is_lasting=True,
+            ) from None
 
     def _close_unless_needed(self, sha256: str) -> None:
         if self._sftp is not None and all(one.task.done() for key, one in self._going.items() if key != sha256):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import socket
 from dataclasses import dataclass
 from typing import Any
 
@@ -116,6 +117,13 @@ def words_for(error: Exception, host: SshHost, table: str, witness: Witness, pla
                 f"{f'the key {host.key}' if host.key else 'the keys of your SSH agent or your usual ones'}: "
                 f"see that `ssh {f'-i {host.key} ' if host.key else ''}{f'-p {host.port} ' if host.port else ''}"
                 f"{f'{host.user}@' if host.user else ''}{host.address} true` works without a question",
+                is_certain=True,
+                is_lasting=True,
+            )
+        case socket.gaierror() if error.errno == socket.EAI_NONAME:
+            # Not for a while only: no computer has that name, however long one waits.
+            return Silent(
+                f"{name} can't be reached: no computer is known as {host.address!r}; correct its address in {table}",
                 is_certain=True,
                 is_lasting=True,
             )

@@ -81,12 +81,12 @@ def too_long(walltime: timedelta, partition: Partition, part: str, *, setting: s
     """Return the sentence on a walltime that no job of a part of the machine may have."""
     by = f" by {partition.limited_by}" if partition.limited_by else ""
     return (
-        f"a walltime of {_days(walltime)} is longer than the {_days(partition.longest_time)} that {part} {partition.name} "
-        f"allows{by}: set a shorter `{setting}`, or name another {part}"
+        f"a walltime of {_days(walltime)} is longer than the {_days(partition.longest_time)} that {part} "
+        f"{partition.name} allows{by}: set a shorter `{setting}`, or name another {part}"
     )
 
 
-def _days(time: timedelta) -> str:
+def _days(time: timedelta | None) -> str:
     """Return a time as Python writes it, whole days without their zero hours."""
     return str(time).removesuffix(", 0:00:00")
 
