@@ -88,6 +88,7 @@ async def test_a_bill_is_what_the_accounts_say(provider: SlurmProvider) -> None:
     (order,) = await orders(provider, 1, role=Role.SCHEDULER)
     handle = await launch(provider, order)
     await until(provider, handle, InstanceStatus.RUNNING)
+    await asyncio.sleep(2)  # accounts count whole seconds, and of none there is no share
 
     await provider.terminate([handle.handle])
     one = await until(provider, handle, InstanceStatus.STOPPED)
