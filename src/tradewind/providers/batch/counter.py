@@ -8,8 +8,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import threading
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -21,6 +24,7 @@ from tradewind.providers.batch.letters import Habits, too_long
 from tradewind.providers.batch.offers import Choices, expected, offers_for, partition_of
 from tradewind.providers.batch.place import Place
 from tradewind.providers.batch.queue import Entry, Job, Queue, Site
+from tradewind.providers.batch.runner import Said
 from tradewind.providers.batch.submit import Submitter, Where
 
 logger = logging.getLogger("tradewind.batch")
@@ -43,7 +47,28 @@ class Survey:
     def __init__(self, queue: Queue, place: Place) -> None:
         self._queue = queue
         self._place = place
+        self._clock = time.monotonic
         self._known: tuple[float, Sequence[str]] | None = None
+        self._begun: Future[tuple[float, Sequence[Said]]] | None = None
+
+    def begin(self) -> None:
+        """Begin to ask, on a thread: whoever asks soon waits for less, or not at all.
+
+        Only for commands of this machine, which any thread may run.
+        """
+        if self._begun is None and self._known is None:
+            self._begun = Future()
+            threading.Thread(target=self._ahead, args=(self._begun,), name="tradewind-survey", daemon=True).start()
+
+    def _ahead(self, begun: Future[tuple[float, Sequence[Said]]]) -> None:
+        try:
+            begun.set_result((self._clock(), asyncio.run(self._asked())))
+        except Exception as error:
+            begun.set_exception(error)
+
+    async def _asked(self) -> Sequence[Said]:
+        run = self._place.runner.run
+        return await asyncio.gather(*(run(command) for command in self._queue.site_commands()))
 
     async def texts(self) -> Sequence[str]:
         """Return what they say; the same object for as long as it counts as known.
@@ -55,10 +80,9 @@ class Survey:
         Unavailable
             Nobody answers.
         """
-        if self._known is None or time.monotonic() - self._known[0] > SITE_FOR_S:
+        if self._known is None or self._clock() - self._known[0] > SITE_FOR_S:
             await self._place.open()
-            run = self._place.runner.run
-            said = await asyncio.gather(*(run(command) for command in self._queue.site_commands()))
+            at, said = await self._latest()
             for one in said:
                 if one.code and self._queue.is_nowhere(one.error):
                     raise NotSetUp(
@@ -67,8 +91,17 @@ class Survey:
                     )
                 if one.code:
                     raise Unavailable(f"{self._queue.name} doesn't answer: {one.error.strip()[:300]}")
-            self._known = (time.monotonic(), [one.out for one in said])
+            self._known = (at, [one.out for one in said])
         return self._known[1]
+
+    async def _latest(self) -> tuple[float, Sequence[Said]]:
+        begun, self._begun = self._begun, None
+        if begun is not None:
+            with suppress(Unavailable):  # it's asked again, and told then
+                at, said = await asyncio.wrap_future(begun)
+                if self._clock() - at <= SITE_FOR_S:
+                    return at, said
+        return self._clock(), await self._asked()
 
 
 class Counter:

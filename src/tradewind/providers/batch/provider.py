@@ -27,7 +27,7 @@ from tradewind.providers.batch.counter import Counter, Survey
 from tradewind.providers.batch.ledger import Ledger
 from tradewind.providers.batch.letters import Habits, habits_of
 from tradewind.providers.batch.offers import Choices, choices_of
-from tradewind.providers.batch.place import Place, place_from
+from tradewind.providers.batch.place import Here, Place, place_from
 from tradewind.providers.batch.queue import Queue
 from tradewind.providers.batch.rest import Rest
 from tradewind.providers.batch.roll import Roll
@@ -276,7 +276,9 @@ class BatchProvider(Provider):
         await self._place.aclose()
 
     def prepare(self) -> None:
-        """Forget what ended long ago."""
+        """Ask what there is, while the store still opens; and forget what ended long ago."""
+        if isinstance(self._place, Here):
+            self._survey.begin()
         threading.Thread(
             target=self._books.prune, args=(datetime.now(UTC),), name="tradewind-prune", daemon=True
         ).start()
