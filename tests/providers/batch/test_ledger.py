@@ -1,5 +1,6 @@
 """The accounts are asked once for all, until they know, and what they say is said once."""
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -26,6 +27,8 @@ class Accounts:
     """What answers in the place of ``sacct``."""
 
     lines: list[str] = field(default_factory=list)
+    opens: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set: they answer."""
     asked: list[Sequence[str]] = field(default_factory=list)
 
     def tell(
@@ -48,6 +51,7 @@ class Accounts:
         self, command: Sequence[str], *, text: str = "", keeps: Sequence[int] = (), patience_s: float = PATIENCE_S
     ) -> Said:
         self.asked.append(command)
+        await self.opens.wait()
         return Said(code=0, out="\n".join(self.lines), error="")
 
 
@@ -58,6 +62,7 @@ class Desk:
         self.books = Books(root)
         self.books.open()
         self.accounts = Accounts()
+        self.accounts.opens.set()
         self.ends: dict[str, tuple[ObservedInstance, ...]] = {}
         self.ledger = self.anew()
 
@@ -186,3 +191,22 @@ async def test_what_a_job_was_suspended_for_is_not_charged(desk: Desk) -> None:
     (one,) = desk.ends[batch]
     assert one.charged == Price(per_hour=Decimal(3), currency="SU")
     assert "67% of its core" in one.detail, "of the time that it ran: 5 of 7.5 minutes"
+
+
+@pytest.mark.parametrize("just_ended", [True, False])
+async def test_accounts_that_take_their_time_keep_only_those_waiting_who_may_look_at_a_bill(
+    desk: Desk, just_ended: bool
+) -> None:
+    batch = desk.over("7", 1)
+    desk.ledger = desk.anew()
+    desk.accounts.opens.clear()
+    desk.ledger.expect(batch, desk.ends[batch], just_ended=just_ended)
+
+    looking = asyncio.create_task(desk.ledger.correct(desk.ends, within_s=60))
+    await asyncio.wait([looking], timeout=0.1)
+
+    assert looking.done() is not just_ended
+    assert len(desk.accounts.asked) == 1
+    desk.accounts.opens.set()
+    await looking
+    await desk.ledger.aclose()

@@ -36,6 +36,8 @@ Ends = dict[str, tuple[ObservedInstance, ...]]
 @dataclass(slots=True, kw_only=True)
 class _Asking:
     tries: int = 0
+    just_ended: bool
+    """Whether somebody may be looking at its bill now."""
     not_before: float = 0.0
     """By the monotonic clock."""
 
@@ -63,12 +65,15 @@ class Ledger:
         self._open: dict[str, _Asking] = {}
         self._asking: asyncio.Task[None] | None = None
 
-    def expect(self, batch: str, ended: Sequence[ObservedInstance]) -> None:
-        """Ask about a submission that is over, unless it was told, or ended too long ago."""
+    def expect(self, batch: str, ended: Sequence[ObservedInstance], *, just_ended: bool = True) -> None:
+        """Ask about a submission that is over, unless it was told, or ended too long ago.
+
+        One that ended before this program began keeps nobody waiting: the first look of all comes before a launch.
+        """
         last = max((one.stopped_at for one in ended if one.stopped_at is not None), default=None)
         ran = any(one.started_at is not None for one in ended)
         if ran and last is not None and datetime.now(UTC) - last < OLDEST and self._queue.account_command(["0"]):
-            self._open.setdefault(batch, _Asking())
+            self._open.setdefault(batch, _Asking(just_ended=just_ended))
 
     def is_due(self) -> bool:
         """Whether there is something to ask about now."""
@@ -82,7 +87,7 @@ class Ledger:
             if not due:
                 return
             self._asking = asyncio.create_task(self._ask(due, ends))
-        is_new = any(asking.tries <= 1 for asking in self._open.values())
+        is_new = any(asking.just_ended and asking.tries <= 1 for asking in self._open.values())
         await asyncio.wait([self._asking], timeout=within_s if is_new else 0)
 
     async def aclose(self) -> None:

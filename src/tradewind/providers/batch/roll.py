@@ -179,7 +179,7 @@ class Roll:
                     one for one in map(from_data, closed) if one.marks.installation == self._installation
                 )
                 if not self._books.is_told(name):
-                    self._ledger.expect(name, self._ended[name])
+                    self._ledger.expect(name, self._ended[name], just_ended=False)
                 continue
             batch = self._books.batch(name)
             if batch is not None and batch.marks[0].installation == self._installation:
