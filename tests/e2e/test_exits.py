@@ -54,5 +54,5 @@ def test_an_asynchronous_cluster_that_was_left_open_ends_with_its_program(caller
 def test_a_module_that_starts_a_cluster_does_so_in_no_worker_of_it(home):
     with Cluster(n_workers=1, show_widget=False) as cluster, cluster.get_client() as client:
         future = client.submit(start_another)
-        with pytest.raises(BadRequest, match="a worker of a local cluster itself.*__main__"):
+        with pytest.raises(BadRequest, match="a worker of a cluster itself.*__main__"):
             future.result()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence, Set
 from datetime import timedelta
 
+from tradewind.engine.access.rights import refuse_limited, refuse_unless_operator, refuse_without
 from tradewind.engine.access.signing import code_of, hash_of, new_token
 from tradewind.engine.clock import Clock
 from tradewind.errors import BadRequest, Forbidden, NotFound
@@ -98,7 +99,7 @@ class Person:
 
     async def tokens(self) -> Sequence[Token]:
         """Return the tokens that still let somebody in as this user, newest first; browsers are among them."""
-        self._refuse_without(Scope.READ)
+        refuse_without(self._signed, Scope.READ)
         own = await self._kept.tokens(self._signed.user.id, self._clock.now())
         limit = self._signed.workspace
         return [token for token in own if limit in {None, token.workspace}]
@@ -152,7 +153,7 @@ class Person:
         What they are signed in with may always be revoked by itself: whoever finds a lost one can do no better.
         """
         if token_id != self._signed.token_id:
-            self._refuse_without(Scope.MANAGE)
+            refuse_without(self._signed, Scope.MANAGE)
             if token_id not in {token.id for token in await self.tokens()}:
                 raise NotFound(f"you have no token {token_id!r}; list yours and take its id")
         await self._kept.revoke_token(self._signed.user.id, token_id, self._by())
@@ -168,7 +169,7 @@ class Person:
             They came in with a token that ends: a sign-in elsewhere would outlast it, and whoever found the token would
             be them for ever.
         """
-        self._refuse_limited()
+        refuse_limited(self._signed)
         if self._signed.makes_until is not None:
             raise Forbidden(
                 "a token that ends can't bind a sign-in that doesn't; ask the server's operator for a sign-in link "
@@ -186,7 +187,7 @@ class Person:
 
     async def create_workspace(self, name: str, title: str = "", *, once: Once | None = None) -> Workspace:
         """Make a workspace, theirs, asked for ``once``. Raises Forbidden for who is no operator; NameTaken."""
-        self._refuse_unless_operator("make workspaces")
+        refuse_unless_operator(self._signed, "make workspaces")
         workspace = Workspace(
             name=workspace_name(name), title=short_text(title, "the title"), created_at=self._clock.now()
         )
@@ -195,12 +196,12 @@ class Person:
 
     async def accept(self, secret: str) -> Member:
         """Become a member by an invitation's link. Raises NotFound where it isn't good; NameTaken for a member."""
-        self._refuse_limited()
+        refuse_limited(self._signed)
         return await self._kept.accept(hash_of(secret), self._signed.user, self._by())
 
     async def agree_to_mentoring(self, workspace: str, has_agreed: bool) -> Member:
         """Let the workspace's mentors read everything of theirs, or no longer. Nobody else can say so for them."""
-        self._refuse_without(Scope.MANAGE)
+        refuse_without(self._signed, Scope.MANAGE)
         await self.caller(workspace)
         return await self._kept.agree_to_mentoring(workspace, self._signed.user.id, has_agreed, self._by())
 
@@ -208,7 +209,7 @@ class Person:
 
     async def users(self, after: str = "", limit: int = 100) -> Sequence[User]:
         """Return the server's users by name, those after ``after``. Raises Forbidden for who is no operator."""
-        self._refuse_unless_operator("see this server's users", Scope.READ)
+        refuse_unless_operator(self._signed, "see this server's users", Scope.READ)
         return await self._kept.users(after, limit)
 
     async def set_disabled(self, name: str, is_disabled: bool) -> User:
@@ -216,30 +217,30 @@ class Person:
 
         With one who is shut out go their tokens, what they invited, and their live clusters, asked to stop.
         """
-        self._refuse_unless_operator("shut users out")
+        refuse_unless_operator(self._signed, "shut users out")
         if is_disabled and name == self._signed.user.name:
             raise BadRequest("you can't shut yourself out; ask another operator")
         return await self._kept.set_disabled(name, is_disabled, self._by())
 
     async def set_operator(self, name: str, is_operator: bool) -> User:
         """Make somebody an operator, or no longer. Raises Forbidden, NotFound; BadRequest for the last one."""
-        self._refuse_unless_operator("make operators")
+        refuse_unless_operator(self._signed, "make operators")
         return await self._kept.set_operator(name, is_operator, self._by())
 
     async def appoint(self, workspace: str, name: str) -> Member:
         """Make somebody owner of a workspace whose owners are all shut out. Raises Forbidden, NotFound, BadRequest."""
-        self._refuse_unless_operator("appoint owners")
+        refuse_unless_operator(self._signed, "appoint owners")
         return await self._kept.appoint(workspace, await self._kept.user_named(name), self._by())
 
     async def audit(self, before: int | None = None, limit: int = 100) -> Sequence[AuditEntry]:
         """Return what was changed in the server as a whole, newest first. Raises Forbidden for who is no operator."""
-        self._refuse_unless_operator("read the server's audit log", Scope.READ)
+        refuse_unless_operator(self._signed, "read the server's audit log", Scope.READ)
         return await self._kept.audit(None, before, limit)
 
     # What the above have in common
 
     async def _token(self, label: str, scopes: Set[Scope], workspace: str | None, life: timedelta | None) -> Token:
-        self._refuse_without(Scope.MANAGE)
+        refuse_without(self._signed, Scope.MANAGE)
         more = sorted(scopes - self._signed.scopes)
         if more:
             raise Forbidden(f"you are signed in without the scope {more[0].value!r} and can't give it; sign in anew")
@@ -267,22 +268,6 @@ class Person:
             created_at=now,
             expires_at=expires_at,
         )
-
-    def _refuse_without(self, scope: Scope) -> None:
-        if scope not in self._signed.scopes:
-            raise Forbidden(f"this token was made without the scope {scope.value!r}; make another, or sign in yourself")
-
-    def _refuse_limited(self) -> None:
-        self._refuse_without(Scope.MANAGE)
-        if self._signed.workspace is not None:
-            raise Forbidden(f"this token is for workspace {self._signed.workspace!r} alone; sign in yourself")
-
-    def _refuse_unless_operator(self, what: str, scope: Scope = Scope.MANAGE) -> None:
-        self._refuse_without(scope)
-        if not self._signed.user.is_operator:
-            raise Forbidden(f"{self._signed.user.name} is no operator of this server and may not {what}; ask one")
-        if self._signed.workspace is not None:
-            raise Forbidden(f"this token is for workspace {self._signed.workspace!r} alone; sign in yourself")
 
     def _by(self) -> By:
         return By(user=self._signed.user.name, at=self._clock.now(), request_id=self._request_id)

@@ -12,8 +12,9 @@ from tradewind.advisor.partner import Partner
 from tradewind.advisor.reviews import summarize
 from tradewind.advisor.shelf import open_metered, open_shelf
 from tradewind.engine.access.person import Person
+from tradewind.engine.access.rights import refuse_limited, refuse_unless_operator, refuse_without
 from tradewind.engine.clock import Clock
-from tradewind.errors import BadRequest, Forbidden
+from tradewind.errors import BadRequest
 from tradewind.model.people import Scope, Signed
 from tradewind.model.reviews import (
     CRITERIA,
@@ -69,7 +70,7 @@ class Reviews:
         limit: int = 100,
     ) -> Sequence[Review]:
         """Return reviews, newest first: what is published and one's own; operators see all. Raises NotFound."""
-        self._refuse_without(Scope.READ)
+        refuse_without(self._signed, Scope.READ)
         seen_by = None if self._signed.user.is_operator else self._signed.user.id
         known = (await _known(partner)).id if partner is not None else None
         return await self._store.reviews.listed(
@@ -78,7 +79,7 @@ class Reviews:
 
     async def summaries(self) -> Sequence[ReviewSummary]:
         """Return what all that is published says together, by partner."""
-        self._refuse_without(Scope.READ)
+        refuse_without(self._signed, Scope.READ)
         return summarize(await self._store.reviews.published())
 
     async def write(self, partner: str, said: NewReview) -> Review:
@@ -93,7 +94,7 @@ class Reviews:
         Forbidden
             A token for one workspace can't.
         """
-        self._refuse_limited()
+        refuse_limited(self._signed)
         known = await _known(partner)
         now = self._clock.now()
         check_keepable(said)
@@ -112,12 +113,12 @@ class Reviews:
 
     async def withdraw(self, partner: str) -> None:
         """Delete one's own review of a partner. Raises NotFound."""
-        self._refuse_limited()
+        refuse_limited(self._signed)
         await self._store.reviews.withdraw((await _known(partner)).id, self._signed.user.id, self._by())
 
     async def decide(self, review_id: str, decision: ReviewDecision) -> Review:
         """Publish or refuse a review. Raises Forbidden for who is no operator; NotFound, BadRequest."""
-        self._refuse_unless_operator("decide on reviews")
+        refuse_unless_operator(self._signed, "decide on reviews")
         reason = short_text(decision.reason, "the reason")
         if not decision.publish and not reason:
             raise BadRequest("a refusal has a reason, which the review's writer sees: say it in a sentence")
@@ -129,7 +130,7 @@ class Reviews:
 
     async def answer(self, review_id: str, text: str) -> Review:
         """Answer a review for the partner it is of. Raises NotFound, BadRequest for who doesn't speak for it."""
-        self._refuse_limited()
+        refuse_limited(self._signed)
         text = _prose(text, "the answer")
         if not text:
             raise BadRequest("an answer has a text")
@@ -137,7 +138,7 @@ class Reviews:
 
     async def appoint(self, partner: str, user: str) -> Speaker:
         """Let a user answer for a partner. Raises Forbidden for who is no operator; NotFound, BadRequest."""
-        self._refuse_unless_operator("say who speaks for a partner")
+        refuse_unless_operator(self._signed, "say who speaks for a partner")
         known = await _known(partner)
         found = await self._store.people.user_named(user)
         speaker = Speaker(
@@ -147,12 +148,12 @@ class Reviews:
 
     async def dismiss(self, partner: str, user: str) -> None:
         """Let a user answer for a partner no longer. Raises Forbidden for who is no operator; NotFound."""
-        self._refuse_unless_operator("say who speaks for a partner")
+        refuse_unless_operator(self._signed, "say who speaks for a partner")
         await self._store.reviews.dismiss((await _known(partner)).id, user, self._by())
 
     async def speakers(self, partner: str) -> Sequence[Speaker]:
         """Return who may answer for a partner: everybody may know. Raises NotFound."""
-        self._refuse_without(Scope.READ)
+        refuse_without(self._signed, Scope.READ)
         return await self._store.reviews.speakers((await _known(partner)).id)
 
     async def _proof(self, partner: str, said: NewReview, now: datetime) -> UseProof:
@@ -173,20 +174,6 @@ class Reviews:
                 f"{'any provider' if ANY in providers else ' or '.join(providers)}; write the review without a proof"
             )
         return _proof_of(usages, now, shows_cost=said.proves_cost)
-
-    def _refuse_without(self, scope: Scope) -> None:
-        if scope not in self._signed.scopes:
-            raise Forbidden(f"this token was made without the scope {scope.value!r}; make another, or sign in yourself")
-
-    def _refuse_limited(self) -> None:
-        self._refuse_without(Scope.MANAGE)
-        if self._signed.workspace is not None:
-            raise Forbidden(f"this token is for workspace {self._signed.workspace!r} alone; sign in yourself")
-
-    def _refuse_unless_operator(self, what: str) -> None:
-        self._refuse_limited()
-        if not self._signed.user.is_operator:
-            raise Forbidden(f"{self._signed.user.name} is no operator of this server and may not {what}; ask one")
 
     def _by(self) -> By:
         return By(user=self._signed.user.name, at=self._clock.now(), request_id=self._request_id)

@@ -15,7 +15,6 @@ from typing import Any, ClassVar, Self, TypeVar, cast
 
 from tradewind.config import read_options
 from tradewind.errors import BadRequest, ConfigError, Rejected, Unavailable
-from tradewind.host.bare.ground import VARIABLE
 from tradewind.host.records import SAFE
 from tradewind.model.cluster import ClusterSpec
 from tradewind.model.instance import ObservedInstance, Role
@@ -36,6 +35,7 @@ from tradewind.providers.batch.sight import (
     read_handle,
 )
 from tradewind.providers.batch.submit import Where
+from tradewind.providers.unsafe import ADDRESSES, OURS, refuse_from_a_worker, refuse_options
 
 logger = logging.getLogger("tradewind.batch")
 P = TypeVar("P", bound="BatchProvider")
@@ -174,17 +174,10 @@ class BatchProvider(Provider):
         BadRequest
             A keyword would undo what makes the cluster safe, or the caller is an instance itself.
         """
-        if VARIABLE in os.environ:
-            raise BadRequest(
-                "this program is a worker of a cluster itself, and would start clusters without end if a task's "
-                "module did: write Cluster(...) below `if __name__ == '__main__':`, or take get_client() in a task"
-            )
-        ours = {"security", "host", "interface", "protocol", "name", "nanny", "contact_address", "dashboard_address"}
-        taken = sorted(ours & {*spec.worker_options, *spec.scheduler_options})
+        refuse_from_a_worker()
+        refuse_options(spec, OURS | ADDRESSES, f"on {self._queue.name}")
         if undone := self._queue.undone():
             raise BadRequest(undone)
-        if taken:
-            raise BadRequest(f"{', '.join(taken)} can't be set for clusters on {self._queue.name}: leave it out")
 
     async def offers(self, need: Need, *, spot: bool = False, region: str | None = None) -> Sequence[Offer]:
         """Return shares of nodes, one for each partition that may be used. Raises BadRequest for too much."""

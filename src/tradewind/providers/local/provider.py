@@ -15,7 +15,6 @@ from typing import ClassVar, Self
 
 from tradewind.boot.birth import signal_process
 from tradewind.errors import BadRequest, ConfigError, Rejected, Unavailable
-from tradewind.host.bare.ground import VARIABLE
 from tradewind.host.records import KEPT_FOR, Records, now_utc
 from tradewind.host.sweep import sweep
 from tradewind.host.task import Task
@@ -26,6 +25,7 @@ from tradewind.model.resources import Need
 from tradewind.providers.base import Capabilities, Handle, Order, Provider, ProviderSettings
 from tradewind.providers.local.offers import Machine, Rate, offer_for, this_machine
 from tradewind.providers.local.warm import Warm
+from tradewind.providers.unsafe import OURS, refuse_from_a_worker, refuse_options
 
 
 class LocalProvider(Provider):
@@ -86,18 +86,11 @@ class LocalProvider(Provider):
             The working directory doesn't exist here, a keyword would undo what makes the cluster safe, or the caller
             is a local instance.
         """
-        if VARIABLE in os.environ:
-            raise BadRequest(
-                "this program is a worker of a local cluster itself, and would start clusters without end if a task's "
-                "module did: write Cluster(...) below `if __name__ == '__main__':`, or take get_client() in a task"
-            )
+        refuse_from_a_worker()
         directory = spec.working_directory
         if directory is not None and not os.path.isdir(directory):
             raise BadRequest(f"the working directory {directory} isn't on this machine; change to one that exists")
-        ours = {"security", "host", "interface", "protocol", "name", "nanny"}
-        taken = sorted(ours & {*spec.worker_options, *spec.scheduler_options})
-        if taken:
-            raise BadRequest(f"{', '.join(taken)} can't be set for local clusters: Tradewind sets it; leave it out")
+        refuse_options(spec, OURS, "on this machine")
 
     async def offers(self, need: Need, *, spot: bool = False, region: str | None = None) -> Sequence[Offer]:
         """Return the one offer: a process with its share of this machine. Raises BadRequest for what is too much."""

@@ -17,7 +17,6 @@ from typing import ClassVar, Self
 from tradewind.boot.process import Software
 from tradewind.config import SshHost
 from tradewind.errors import BadRequest, NoCapacity, Rejected, StillPreparing, Unavailable
-from tradewind.host.bare.ground import VARIABLE
 from tradewind.host.records import KEPT_FOR, SAFE
 from tradewind.line import Places, Silent
 from tradewind.model.cluster import ClusterSpec
@@ -52,6 +51,7 @@ from tradewind.providers.ssh.sight import (
     shares,
     with_crews,
 )
+from tradewind.providers.unsafe import ADDRESSES, OURS, refuse_from_a_worker, refuse_options
 
 logger = logging.getLogger("tradewind.ssh")
 
@@ -137,15 +137,8 @@ class SshProvider(Provider):
         BadRequest
             A keyword would undo what makes the cluster safe, or the caller is an instance itself.
         """
-        if VARIABLE in os.environ:
-            raise BadRequest(
-                "this program is a worker of a cluster itself, and would start clusters without end if a task's "
-                "module did: write Cluster(...) below `if __name__ == '__main__':`, or take get_client() in a task"
-            )
-        ours = {"security", "host", "interface", "protocol", "name", "nanny", "contact_address", "dashboard_address"}
-        taken = sorted(ours & {*spec.worker_options, *spec.scheduler_options})
-        if taken:
-            raise BadRequest(f"{', '.join(taken)} can't be set for clusters on SSH hosts: leave it out")
+        refuse_from_a_worker()
+        refuse_options(spec, OURS | ADDRESSES, "on SSH hosts")
         own = [host.name for host in self._hosts if host.environment is not None]
         if spec.software is not None and own:
             raise BadRequest(
