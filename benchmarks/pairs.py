@@ -56,7 +56,8 @@ def measure(*arguments: str, home: Path | None = None) -> Figures:
             timeout=TIMEOUT_S,
             check=False,
             env={
-                **os.environ,
+                # Who installs a package has its bytecode: without it each start would compile our modules anew.
+                **{name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"},
                 "TRADEWIND_DATA_DIR": f"{directory}/data",
                 "TRADEWIND_CONFIG_DIR": f"{directory}/config",
             },

@@ -2,19 +2,22 @@
 
 Each measurement is a fresh process with one cluster of two workers; both sides run the same Python on the same
 partition. Tradewind's scheduler is a job of the queue and all is encrypted; the other's runs in the calling process, as
-it has no other way, in plain TCP. Needs ``dask-jobqueue`` and a Slurm, as ``rigs/slurm.sh start`` gives, or a Grid
+it has no other way, in plain TCP. Each begins in a queue that is empty: who closes without waiting leaves jobs that
+still end while the other starts. A queue starts jobs when its clock ticks (Slurm's once a second), so a few pairs tell
+nothing: take twenty or more. Needs ``dask-jobqueue`` and a Slurm, as ``rigs/slurm.sh start`` gives, or a Grid
 Engine, as ``rigs/sge.sh start`` does.
 
-``python benchmarks/queues.py --pairs 7 --json queues.json``, ``… --system sge``
+``python benchmarks/queues.py --pairs 25 --json queues.json``, ``… --system sge``
 """
 
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 from functools import partial
 from pathlib import Path
-from time import perf_counter
+from time import perf_counter, sleep
 
 from pairs import arguments, compare, home_of_all, machine, measure, report, take_turns
 
@@ -26,6 +29,15 @@ THEIRS = {
     # By itself it asks for address space too, of which a worker needs more than it is given.
     "sge": ("SGECluster", {**SAME, "queue": "main.q", "resource_spec": "mem_free=1000M"}),
 }
+
+
+LIST = {"slurm": ["squeue", "--noheader"], "sge": ["qstat"]}
+
+
+def wait_until_empty(system: str) -> None:
+    """Wait until the queue has no job any more."""
+    while subprocess.run(LIST[system], capture_output=True, check=True).stdout.strip():
+        sleep(0.2)
 
 
 def open_cluster(side: str, system: str):  # type: ignore[no-untyped-def]
@@ -45,6 +57,7 @@ def open_cluster(side: str, system: str):  # type: ignore[no-untyped-def]
 
 def measure_here(side: str, system: str) -> dict[str, float]:
     """Return the figures of one cluster in this process."""
+    wait_until_empty(system)
     began = perf_counter()
     if side == "tradewind":
         from tradewind import Cluster  # noqa: F401

@@ -245,13 +245,17 @@ def test_no_login_stands_in_the_arguments_of_any_process_there(scientist: Caller
         command = [str(SCRIPT), "run", str(host.number), "sh", "-c", watch]
         environ = os.environ | {"RIG": str(host.rig)}
         with subprocess.Popen(command, env=environ, stdout=subprocess.PIPE, text=True) as watching:
-            # It is stopped by a file, and may say more than a pipe holds.
-            threading.Timer(20.0, (host.home / "enough").touch).start()
-            trying = threading.Thread(
-                target=scientist.try_run, args=(PROGRAM.format(more=f'{SIZE}, timeout="12s"'),), daemon=True
-            )
+
+            def try_it() -> None:
+                try:
+                    scientist.try_run(PROGRAM.format(more=f'{SIZE}, timeout="30s"'))
+                finally:
+                    # It is stopped by a file, and may say more than a pipe holds.
+                    (host.home / "enough").touch()
+
+            trying = threading.Thread(target=try_it, daemon=True)
             trying.start()
-            seen = watching.communicate(timeout=90)[0]
+            seen = watching.communicate(timeout=300)[0]
             trying.join(90)
     assert "uv pip install" in seen, "its uv was seen"
     assert SECRET.partition(":")[2] not in seen
