@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from tradewind.client.credentials import Credentials, Login, save_credentials
-from tradewind.client.trust import meet
+from tradewind.client.remote.credentials import Credentials, Login, save_credentials
+from tradewind.client.remote.trust import meet
 from tradewind.config import Settings
 from tradewind.engine.access.identity import new_id
 from tradewind.engine.access.people import People

@@ -12,7 +12,7 @@ import pytest
 
 from tests.cli.conftest import Run
 from tradewind.cli import named_env
-from tradewind.client import software
+from tradewind.client.software import ready as software
 from tradewind.model.environment import Confidence, Difference, Environment, Package, Target, Translation, seal
 
 pytestmark = pytest.mark.usefixtures("nothing_yet")

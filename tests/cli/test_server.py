@@ -18,9 +18,9 @@ from tests.cli.conftest import Run
 from tests.served import Served, people_of
 from tradewind import Cluster
 from tradewind.cli import create
-from tradewind.client.code import held_by
-from tradewind.client.credentials import Credentials, load_credentials, save_credentials
 from tradewind.client.door import open_api
+from tradewind.client.remote.credentials import Credentials, load_credentials, save_credentials
+from tradewind.client.software.code import held_by
 
 
 @pytest.fixture

@@ -15,9 +15,9 @@ from tests.e2e.conftest import eventually, instances_of
 from tests.engine.purse import usd
 from tests.served import end_server, first_user, meet_server, start_server
 from tradewind import Cluster
-from tradewind.client.credentials import load_credentials, save_credentials
 from tradewind.client.door import open_api
-from tradewind.client.remote import Remote
+from tradewind.client.remote.credentials import load_credentials, save_credentials
+from tradewind.client.remote.verbs import Remote
 from tradewind.errors import BadRequest, NotFound, ServerError, SignInNeeded
 from tradewind.model.budget import BudgetScope
 from tradewind.model.cluster import StopReason

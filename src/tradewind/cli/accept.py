@@ -11,10 +11,10 @@ import click
 from tradewind import wire
 from tradewind.cli.login import fingerprint_option, keep, trusted
 from tradewind.cli.signed_in import people
-from tradewind.client.connection import Connection
-from tradewind.client.credentials import load_credentials, server_url
 from tradewind.client.door import find_place
-from tradewind.client.people import RemotePeople
+from tradewind.client.remote.connection import Connection
+from tradewind.client.remote.credentials import load_credentials, server_url
+from tradewind.client.remote.people import RemotePeople
 from tradewind.errors import BadRequest, SignInNeeded
 from tradewind.model.joining import Newcomer
 from tradewind.model.secret import Secret

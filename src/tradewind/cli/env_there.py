@@ -9,7 +9,7 @@ from rich.text import Text
 from tradewind import wire
 from tradewind.boot.environment.translation.platforms import shown
 from tradewind.cli.terminal import open_console, print_json
-from tradewind.client.software import find_for
+from tradewind.client.software.ready import find_for
 from tradewind.client.tables import QUIET, plain_table
 from tradewind.model.environment import Confidence, Environment, PackageChoice, Target, Translation
 

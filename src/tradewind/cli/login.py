@@ -13,18 +13,18 @@ import click
 
 from tradewind import wire
 from tradewind.cli.terminal import comma, has_browser
-from tradewind.client.answers import VERSION
-from tradewind.client.connection import Connection, Question
-from tradewind.client.credentials import (
+from tradewind.client.remote.answers import VERSION
+from tradewind.client.remote.connection import Connection, Question
+from tradewind.client.remote.credentials import (
     Login,
     load_credentials,
     save_credentials,
     server_url,
 )
-from tradewind.client.people import RemotePeople
-from tradewind.client.sign_in import begin, until_confirmed, with_hub
-from tradewind.client.signed_in import VARIABLE, hub_token
-from tradewind.client.trust import Stranger, meet
+from tradewind.client.remote.people import RemotePeople
+from tradewind.client.remote.sign_in import begin, until_confirmed, with_hub
+from tradewind.client.remote.signed_in import VARIABLE, hub_token
+from tradewind.client.remote.trust import Stranger, meet
 from tradewind.config import load_settings
 from tradewind.errors import BadRequest, ServerError, SignInNeeded, TradewindError
 from tradewind.model.joining import Me

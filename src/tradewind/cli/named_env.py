@@ -18,7 +18,7 @@ from tradewind.boot.environment.files.read import FORMATS, read
 from tradewind.boot.environment.translation.platforms import TARGETS
 from tradewind.cli.signed_in import workspace_option
 from tradewind.cli.terminal import engine, json_option, open_console, print_json
-from tradewind.client.software import carried, find_for
+from tradewind.client.software.ready import carried, find_for
 from tradewind.client.tables import QUIET, local_text, plain_table
 from tradewind.config import cache_directory, load_settings
 from tradewind.errors import NotFound

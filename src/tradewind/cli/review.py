@@ -16,8 +16,8 @@ from rich.text import Text
 from tradewind import wire
 from tradewind.cli.terminal import json_option, open_console, print_json
 from tradewind.client.door import find_place
-from tradewind.client.reviews import RemoteReviews
-from tradewind.client.signed_in import connection_to
+from tradewind.client.remote.reviews import RemoteReviews
+from tradewind.client.remote.signed_in import connection_to
 from tradewind.client.tables import QUIET, local_text
 from tradewind.errors import BadRequest, SignInNeeded
 from tradewind.model.reviews import (

@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 import click
 
 from tradewind.client.door import find_place
-from tradewind.client.people import RemotePeople
-from tradewind.client.signed_in import connection_to
+from tradewind.client.remote.people import RemotePeople
+from tradewind.client.remote.signed_in import connection_to
 from tradewind.errors import SignInNeeded
 
 F = TypeVar("F", bound=Callable[..., Any])

@@ -24,7 +24,7 @@ from tradewind.errors import NotFound, TradewindError
 from tradewind.model.cluster import Cluster, ClusterStatus, StopReason
 
 if TYPE_CHECKING:
-    from tradewind.client.remote import Remote
+    from tradewind.client.remote.verbs import Remote
     from tradewind.engine.solo import Solo
 
     # Where a verb is missing in one of the two, or takes or returns something else, mypy says so here.

@@ -10,8 +10,8 @@ from rich.text import Text
 from tradewind import wire
 from tradewind.cli.signed_in import people, workspace_option
 from tradewind.cli.terminal import comma, json_option, open_console, print_json
-from tradewind.client.credentials import load_credentials, save_credentials
 from tradewind.client.door import find_place
+from tradewind.client.remote.credentials import load_credentials, save_credentials
 from tradewind.client.tables import QUIET, local_text, plain_table
 from tradewind.errors import NotFound
 

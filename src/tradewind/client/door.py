@@ -12,12 +12,12 @@ from dataclasses import dataclass, replace
 from typing import Any, cast
 
 from tradewind.client.api import Engine
-from tradewind.client.credentials import is_here, load_credentials, server_url
+from tradewind.client.remote.credentials import is_here, load_credentials, server_url
 from tradewind.config import Settings, data_directory, load_settings
 
 SOLO = "tradewind.engine.solo:Solo"
 """Named, not imported: this package never meets the engine's side, and its weight is only paid when it is used."""
-REMOTE = "tradewind.client.signed_in:open_remote"
+REMOTE = "tradewind.client.remote.signed_in:open_remote"
 SOLO_WORD = "solo"
 """As the setting ``server``: the engine of this process, even where one is signed in somewhere."""
 NO_WORKSPACE = Settings.__dataclass_fields__["workspace"].default

@@ -65,5 +65,5 @@ def dry_run(spec: ClusterSpec, api: Any = None) -> DryRun:
     planned: DryRun = api.run(api.dry_run(spec))
     if spec.software is not None or not api.needs_software(spec.provider):
         return planned
-    with_software = importlib.import_module("tradewind.client.software").with_software
+    with_software = importlib.import_module("tradewind.client.software.ready").with_software
     return cast("DryRun", with_software(planned, spec))

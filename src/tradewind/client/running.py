@@ -21,7 +21,7 @@ from tradewind.client.door import Place, must_stream, open_at
 from tradewind.client.forwarding import forwarding_for
 from tradewind.client.keywords import duration_from
 from tradewind.client.session import ENDS_WITHIN_S, Session
-from tradewind.client.sync import Sync
+from tradewind.client.software.sync import Sync
 from tradewind.errors import BadRequest, TradewindError
 from tradewind.model.cluster import ClusterSpec, ClusterStatus, Scaling
 from tradewind.model.usage import Receipt

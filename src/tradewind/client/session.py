@@ -131,7 +131,7 @@ class Session:
             return await self.api.create(self.spec, environment=await asyncio.to_thread(capture))
         planned = await self.api.dry_run(self.spec)
         # Imported by who needs it alone: a local cluster's start is shorter than some imports.
-        prepare = importlib.import_module("tradewind.client.software").prepare
+        prepare = importlib.import_module("tradewind.client.software.ready").prepare
         environment: Environment = await asyncio.to_thread(
             prepare,
             self.spec,
@@ -149,7 +149,7 @@ class Session:
         """Return software as who runs the cluster is told it: without files that machines can't fetch anywhere."""
         if not environment.artifacts:
             return environment
-        deposit = importlib.import_module("tradewind.client.depositing").deposit
+        deposit = importlib.import_module("tradewind.client.software.depositing").deposit
         if await deposit(self.api, self.spec.provider, environment):
             return environment
         self.to_bring = environment

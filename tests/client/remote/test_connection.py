@@ -11,8 +11,8 @@ from datetime import timedelta
 import pytest
 
 from tests.client.servers import OURS, Replies, certificate_of, new_authority, ours, problem, serving
-from tradewind.client import connection as lines
-from tradewind.client.connection import Connection, Interrupted, Question, path
+from tradewind.client.remote import connection as lines
+from tradewind.client.remote.connection import Connection, Interrupted, Question, path
 from tradewind.errors import BadRequest, NotFound, ServerError, SignInNeeded, TooMany, TradewindError, Unavailable
 from tradewind.model.secret import Secret
 

@@ -8,12 +8,12 @@ from datetime import UTC, datetime
 import pytest
 
 from tests.client.servers import Replies, ours, problem, serving
-from tradewind.client import connection as lines
-from tradewind.client import sign_in
-from tradewind.client.connection import Connection, Question
-from tradewind.client.credentials import Credentials, Login, load_credentials, save_credentials
-from tradewind.client.sign_in import begin, until_confirmed
-from tradewind.client.signed_in import connection_to, hub_token
+from tradewind.client.remote import connection as lines
+from tradewind.client.remote import sign_in
+from tradewind.client.remote.connection import Connection, Question
+from tradewind.client.remote.credentials import Credentials, Login, load_credentials, save_credentials
+from tradewind.client.remote.sign_in import begin, until_confirmed
+from tradewind.client.remote.signed_in import connection_to, hub_token
 from tradewind.errors import BadRequest, ServerError, SignInNeeded
 from tradewind.model.joining import PendingLogin
 from tradewind.model.secret import Secret

@@ -11,9 +11,9 @@ import time
 from datetime import timedelta
 
 from tradewind import __version__
-from tradewind.client.answers import Answer
-from tradewind.client.connection import Connection, Question, path
-from tradewind.client.credentials import credentials_file
+from tradewind.client.remote.answers import Answer
+from tradewind.client.remote.connection import Connection, Question, path
+from tradewind.client.remote.credentials import credentials_file
 from tradewind.config import config_file
 from tradewind.errors import TradewindError
 from tradewind.model.views import Check

@@ -7,9 +7,9 @@ import os
 from collections.abc import Mapping
 from dataclasses import replace
 
-from tradewind.client.connection import Connection
-from tradewind.client.credentials import load_credentials, save_credentials
-from tradewind.client.remote import Remote
+from tradewind.client.remote.connection import Connection
+from tradewind.client.remote.credentials import load_credentials, save_credentials
+from tradewind.client.remote.verbs import Remote
 from tradewind.errors import TradewindError
 from tradewind.model.secret import Secret
 
@@ -51,7 +51,7 @@ def connection_to(server: str, environ: Mapping[str, str] | None = None) -> Conn
         if hub is None:
             return None
         # Not imported above: the words of signing in are of use to those in a hub alone, and take some milliseconds.
-        with_hub = importlib.import_module("tradewind.client.sign_in").with_hub
+        with_hub = importlib.import_module("tradewind.client.remote.sign_in").with_hub
         try:
             token: Secret = with_hub(Connection(server, authority=login.authority), hub)
         except TradewindError:

@@ -13,8 +13,8 @@ import pytest
 
 from tests.engine.stage import Stage
 from tradewind.client.api import Engine
-from tradewind.client.renewal import TRIES, renew, until_renewed
 from tradewind.client.session import Session
+from tradewind.client.software.renewal import TRIES, renew, until_renewed
 from tradewind.engine.rounds.rounds import Rounds
 from tradewind.errors import SyncError
 from tradewind.model.cluster import Cluster, Scaling

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 
 from tradewind import wire
-from tradewind.client.connection import Connection, Interrupted, Question
+from tradewind.client.remote.connection import Connection, Interrupted, Question
 from tradewind.errors import ServerError, SignInNeeded
 from tradewind.model.joining import HubToken, LoginToken, PendingLogin, Poll
 from tradewind.model.secret import Secret

@@ -6,8 +6,8 @@ import pytest
 
 from tests.client.servers import Replies, certificate_of, new_authority, ours, serving
 from tradewind.boot import tls
-from tradewind.client.connection import Connection, Question
-from tradewind.client.trust import Stranger, meet
+from tradewind.client.remote.connection import Connection, Question
+from tradewind.client.remote.trust import Stranger, meet
 from tradewind.errors import ServerError
 
 

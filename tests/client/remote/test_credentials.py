@@ -6,7 +6,8 @@ import stat
 
 import pytest
 
-from tradewind.client.credentials import (
+from tradewind.client.door import find_place
+from tradewind.client.remote.credentials import (
     Credentials,
     Login,
     credentials_file,
@@ -14,7 +15,6 @@ from tradewind.client.credentials import (
     save_credentials,
     server_url,
 )
-from tradewind.client.door import find_place
 from tradewind.config import Settings
 from tradewind.errors import BadRequest, ConfigError
 from tradewind.model.secret import Secret

@@ -11,10 +11,10 @@ import pytest
 
 from tests.client.servers import Replies, serving
 from tradewind.boot.restore import fetch
-from tradewind.client import depositing
-from tradewind.client.connection import Connection
-from tradewind.client.depositing import deposit
-from tradewind.client.remote import Remote
+from tradewind.client.remote.connection import Connection
+from tradewind.client.remote.verbs import Remote
+from tradewind.client.software import depositing
+from tradewind.client.software.depositing import deposit
 from tradewind.config import artifact_file
 from tradewind.model.environment import Artifact, Environment
 from tradewind.model.exchange import Deposit, NewDeposit, Upload

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TypeVar
 
 from tradewind import wire
-from tradewind.client.connection import Connection, Question, path
+from tradewind.client.remote.connection import Connection, Question, path
 from tradewind.model.exchange import Page
 from tradewind.model.joining import (
     Accepting,

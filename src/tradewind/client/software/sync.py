@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 from tradewind.boot.environment.capture import capture
 from tradewind.client.door import Place, is_near, must_stream
-from tradewind.client.renewal import renew, until_renewed
 from tradewind.client.session import Session
+from tradewind.client.software.renewal import renew, until_renewed
 from tradewind.errors import BadRequest, SyncError
 from tradewind.model.environment import OF_THE_CALLER, Confidence, Difference, Environment, Package, Source, seal
 
 if TYPE_CHECKING:
-    from tradewind.client.code import Code, Held
+    from tradewind.client.software.code import Code, Held
 
 log = logging.getLogger("tradewind")
 
@@ -90,7 +90,7 @@ class Sync:
         environment = self._session.to_bring
         if environment is None or not environment.artifacts:
             return
-        from tradewind.client import code as codes
+        from tradewind.client.software import code as codes
 
         held = await codes.held_by(scheduler)
         code = await asyncio.to_thread(codes.code_to_carry, environment, frozenset())
@@ -108,7 +108,7 @@ class Sync:
         observed : callable
             Returns the names of the workers that are connected.
         """
-        from tradewind.client import code as codes
+        from tradewind.client.software import code as codes
 
         async with self._one_at_a_time:
             began, scheduler = time.monotonic(), line()
@@ -142,14 +142,14 @@ class Sync:
 
     def _as_it_is(self) -> tuple[Environment, Code]:
         """Return the caller's software as it is now, for the cluster's machines, and his own code in it."""
-        from tradewind.client import code as codes
+        from tradewind.client.software import code as codes
 
         record, view = self._session.record, self._session.view
         if self._sees_files():
             return capture(), codes.code_here(record)
         public = self._place.settings.software.public_indexes
         if record.spec.software is None:
-            from tradewind.client.software import anew
+            from tradewind.client.software.ready import anew
 
             assert view is not None, "it was just looked at"
             # As it was made for the start: for machines of another platform, with the same left out.
@@ -172,7 +172,7 @@ class Sync:
             return target
         if not before.artifacts:
             return replace(target, artifacts=())
-        from tradewind.client.depositing import deposit
+        from tradewind.client.software.depositing import deposit
 
         # What the scheduler was started with lies in the depot, and isn't sent to the new ones over the line.
         if not await deposit(self._session.api, provider, target):
@@ -185,7 +185,7 @@ class Sync:
         return spec.working_directory is not None and is_near(self._place, self._session.api, spec.provider)
 
     async def _deliver(self, scheduler: Any, code: Code, change: Any, held: Held) -> Any:
-        from tradewind.client import code as codes
+        from tradewind.client.software import code as codes
 
         self._by = self._by or codes.own_name()
         return await codes.deliver(

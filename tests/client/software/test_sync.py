@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tradewind.client.door import Place
-from tradewind.client.sync import Sync, Synced, changed_packages, refuse_for_scheduler, with_code_of
+from tradewind.client.software.sync import Sync, Synced, changed_packages, refuse_for_scheduler, with_code_of
 from tradewind.config import Settings
 from tradewind.errors import BadRequest, SyncError
 from tradewind.model.environment import Artifact, Environment, Package, Source, seal

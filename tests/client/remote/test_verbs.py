@@ -10,11 +10,11 @@ import pytest
 from tests.client.servers import Replies, ours, problem, serving
 from tests.store.store_records import make_cluster
 from tradewind import wire
-from tradewind.client import connection as lines
-from tradewind.client import remote as remotes
-from tradewind.client.connection import Connection
-from tradewind.client.examine import examine
-from tradewind.client.remote import Remote
+from tradewind.client.remote import connection as lines
+from tradewind.client.remote import verbs as remotes
+from tradewind.client.remote.connection import Connection
+from tradewind.client.remote.examine import examine
+from tradewind.client.remote.verbs import Remote
 from tradewind.errors import ServerError
 from tradewind.model.usage import Cost
 from tradewind.model.views import ClusterView

@@ -11,7 +11,7 @@ import pytest
 
 from tradewind.boot.environment.translation.memory import place_of, remember
 from tradewind.client.planned import dry_run
-from tradewind.client.software import Wanted, anew, prepare, target_of, with_software
+from tradewind.client.software.ready import Wanted, anew, prepare, target_of, with_software
 from tradewind.config import cache_directory
 from tradewind.model.cluster import ClusterSpec, Scaling
 from tradewind.model.environment import Confidence, Difference, Environment, Target, Translation

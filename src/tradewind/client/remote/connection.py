@@ -19,8 +19,8 @@ from typing import TypeVar
 from urllib.parse import quote, urlencode, urlsplit
 
 from tradewind import __version__, wire
-from tradewind.client.answers import VERSION, Answer
-from tradewind.client.trust import context_for
+from tradewind.client.remote.answers import VERSION, Answer
+from tradewind.client.remote.trust import context_for
 from tradewind.errors import ServerError
 from tradewind.model.secret import Secret
 
@@ -84,7 +84,7 @@ class Connection:
     Parameters
     ----------
     url : str
-        As :func:`tradewind.client.credentials.server_url` writes it.
+        As :func:`tradewind.client.remote.credentials.server_url` writes it.
     token : callable
         Returns the token; called for each question, so that a new sign-in is heard of.
     renew : callable, optional

@@ -13,8 +13,8 @@ from typing import Any, TypeVar
 
 from tradewind import wire
 from tradewind.boot.process import KeyPair
-from tradewind.client.connection import Connection, Interrupted, Question, path
-from tradewind.client.examine import examine
+from tradewind.client.remote.connection import Connection, Interrupted, Question, path
+from tradewind.client.remote.examine import examine
 from tradewind.errors import NotFound, ServerError, TooMany
 from tradewind.model.budget import BudgetView, Webhook
 from tradewind.model.cluster import Cluster, ClusterSpec, Scaling

@@ -9,7 +9,7 @@ from distributed.core import rpc
 from tradewind.client import security
 from tradewind.client.door import Place
 from tradewind.client.session import Session
-from tradewind.client.sync import Sync
+from tradewind.client.software.sync import Sync
 from tradewind.model.cluster import Cluster
 
 
