@@ -18,7 +18,7 @@ from tradewind.config import config_file, data_directory, load_settings
 from tradewind.config.sites import SHARED, directories, is_path
 from tradewind.errors import BadRequest
 from tradewind.providers.base import ProviderSettings
-from tradewind.providers.batch.place import place_from
+from tradewind.providers.batch.chosen import place_from
 from tradewind.providers.batch.setup import Survey, compose, compose_site
 
 

@@ -13,14 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tradewind.errors import ConfigError, MissingExtra
+from tradewind.errors import ConfigError
 from tradewind.host.bare.ground import last_lines
 from tradewind.host.task import HOME
 from tradewind.model.instance import Contact
-from tradewind.providers.base import Order, ProviderSettings
+from tradewind.providers.base import Order
 from tradewind.providers.batch.books import Batch, Books
-from tradewind.providers.batch.queue import Queue
-from tradewind.providers.batch.runner import CommandRunner, Runner, require
+from tradewind.providers.batch.runner import CommandRunner
 
 PLAIN = re.compile(r"[\w./+@=~-]+")
 LOOK_FIRST_S, LOOK_LAST_S = 0.03, 1.0
@@ -42,42 +41,6 @@ def plain(directory: str, provider: str) -> str:
             f"something else: set `directory` in [{provider}] to one of letters, digits and ._+@=- that all nodes share"
         )
     return directory
-
-
-def place_from(name: str, settings: ProviderSettings, queue: Queue) -> Place:
-    """Return where a provider's jobs are submitted from, as its settings say; asks nothing yet.
-
-    Parameters
-    ----------
-    name : str
-        Of the provider.
-    settings : ProviderSettings
-        Its own table of the settings.
-    queue : Queue
-        The dialect.
-
-    Raises
-    ------
-    NotSetUp
-        It is this machine, which has none of the system's commands.
-    ConfigError
-        Its directory has a name that batch systems misread.
-    MissingExtra
-        It is to be reached by SSH, and the library for that isn't installed.
-    """
-    table = settings.options
-    if not table.get("login"):
-        require(queue)
-        root = str(table.get("directory") or "") or os.path.join(settings.state_directory, name)
-        return Here(Books(Path(plain(str(Path(root).expanduser().absolute()), name))), Runner(queue.prints))
-    try:
-        # Whoever is on the login node doesn't pay for what it takes to reach it.
-        from tradewind.providers.batch.login import LoginNode  # noqa: PLC0415
-    except ModuleNotFoundError as error:
-        raise MissingExtra(
-            f"[{name}] login needs the library {error.name!r}, which isn't installed: pip install 'tradewind[ssh]'"
-        ) from error
-    return LoginNode(name, settings, queue.prints)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,11 +22,12 @@ from tradewind.model.offer import Offer
 from tradewind.model.resources import Need, Resources
 from tradewind.providers.base import Capabilities, Handle, Order, Provider, ProviderSettings
 from tradewind.providers.batch.books import KEPT_FOR, OUT
+from tradewind.providers.batch.chosen import place_from
 from tradewind.providers.batch.counter import Counter, Survey
 from tradewind.providers.batch.ledger import Ledger
 from tradewind.providers.batch.letters import Habits, habits_of
 from tradewind.providers.batch.offers import Choices, choices_of
-from tradewind.providers.batch.place import Here, Place, place_from
+from tradewind.providers.batch.place import Here, Place
 from tradewind.providers.batch.queue import Queue
 from tradewind.providers.batch.rest import Rest
 from tradewind.providers.batch.roll import Roll
