@@ -5,18 +5,13 @@ A cluster with settings of its own goes to a counter of its own. What then becom
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import os
-import threading
-import time
 from collections.abc import Awaitable, Callable, Sequence
-from concurrent.futures import Future
-from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from tradewind.errors import BadRequest, ConfigError, NoCapacity, NotSetUp, ProviderError, Unavailable
+from tradewind.errors import BadRequest, ConfigError, NoCapacity, ProviderError, Rejected, Unavailable
 from tradewind.model.offer import Offer
 from tradewind.model.resources import Need, Resources
 from tradewind.providers.base import Order
@@ -24,84 +19,10 @@ from tradewind.providers.batch.letters import Habits, too_long
 from tradewind.providers.batch.offers import Choices, expected, offers_for, partition_of
 from tradewind.providers.batch.place import Place
 from tradewind.providers.batch.queue import Entry, Job, Queue, Site
-from tradewind.providers.batch.runner import Said
 from tradewind.providers.batch.submit import Submitter, Where
+from tradewind.providers.batch.survey import Survey
 
 logger = logging.getLogger("tradewind.batch")
-
-SITE_FOR_S = 20.0
-"""How long what there is counts as known."""
-
-
-class Survey:
-    """What a site's own commands say of it, which is the same at all counters.
-
-    Parameters
-    ----------
-    queue : Queue
-        The system.
-    place : Place
-        Where it is asked.
-    """
-
-    def __init__(self, queue: Queue, place: Place) -> None:
-        self._queue = queue
-        self._place = place
-        self._clock = time.monotonic
-        self._known: tuple[float, Sequence[str]] | None = None
-        self._begun: Future[tuple[float, Sequence[Said]]] | None = None
-
-    def begin(self) -> None:
-        """Begin to ask, on a thread: whoever asks soon waits for less, or not at all.
-
-        Only for commands of this machine, which any thread may run.
-        """
-        if self._begun is None and self._known is None:
-            self._begun = Future()
-            threading.Thread(target=self._ahead, args=(self._begun,), name="tradewind-survey", daemon=True).start()
-
-    def _ahead(self, begun: Future[tuple[float, Sequence[Said]]]) -> None:
-        try:
-            begun.set_result((self._clock(), asyncio.run(self._asked())))
-        except Exception as error:
-            begun.set_exception(error)
-
-    async def _asked(self) -> Sequence[Said]:
-        run = self._place.runner.run
-        return await asyncio.gather(*(run(command) for command in self._queue.site_commands()))
-
-    async def texts(self) -> Sequence[str]:
-        """Return what they say; the same object for as long as it counts as known.
-
-        Raises
-        ------
-        NotSetUp
-            They know of no cluster.
-        Unavailable
-            Nobody answers.
-        """
-        if self._known is None or self._clock() - self._known[0] > SITE_FOR_S:
-            await self._place.open()
-            at, said = await self._latest()
-            for one in said:
-                if one.code and self._queue.is_nowhere(one.error):
-                    raise NotSetUp(
-                        f"{self._queue.name}'s commands are on this machine, and know of no cluster: run this on a "
-                        f"login node of one, or set them up ({one.error.strip()[:300]})"
-                    )
-                if one.code:
-                    raise Unavailable(f"{self._queue.name} doesn't answer: {one.error.strip()[:300]}")
-            self._known = (at, [one.out for one in said])
-        return self._known[1]
-
-    async def _latest(self) -> tuple[float, Sequence[Said]]:
-        begun, self._begun = self._begun, None
-        if begun is not None:
-            with suppress(Unavailable):  # it's asked again, and told then
-                at, said = await asyncio.wrap_future(begun)
-                if self._clock() - at <= SITE_FOR_S:
-                    return at, said
-        return self._clock(), await self._asked()
 
 
 class Counter:
@@ -143,7 +64,11 @@ class Counter:
 
     async def submit(self, order: Order) -> Where:
         """Return where an order is in the queue, after submitting it with all that are given at the same time."""
-        return await self._submitter.submit(order)
+        try:
+            return await self._submitter.submit(order)
+        except Rejected:
+            await self._survey.forget()  # what it was asked for by may be out of date
+            raise
 
     async def aclose(self) -> None:
         """Wait for what is being submitted."""
@@ -151,7 +76,15 @@ class Counter:
 
     async def offers(self, need: Need) -> Sequence[Offer]:
         """Return shares of nodes, one for each partition that may be used. Raises BadRequest for too much."""
-        site = await self._site()
+        try:
+            return self._offers(need, await self._site())
+        except BadRequest:
+            # Nobody is refused by what held an hour ago.
+            if not await self._survey.forget():
+                raise
+            return self._offers(need, await self._site())
+
+    def _offers(self, need: Need, site: Site) -> Sequence[Offer]:
         found = offers_for(need, site, self._choices)
         setting = "scheduler_walltime" if need.beside else "walltime"
         asked: timedelta | None = getattr(self._habits, setting)

@@ -15,6 +15,7 @@ from typing import Any
 
 from tradewind.errors import ConfigError
 from tradewind.host.bare.ground import last_lines
+from tradewind.host.records import Run
 from tradewind.host.task import HOME
 from tradewind.model.instance import Contact
 from tradewind.providers.base import Order
@@ -23,6 +24,10 @@ from tradewind.providers.batch.runner import CommandRunner
 
 PLAIN = re.compile(r"[\w./+@=~-]+")
 LOOK_FIRST_S, LOOK_LAST_S = 0.03, 1.0
+ENDS_WITHIN_S = 3.0
+"""How long a cancelled job's note of its end is looked for; then the queue is asked in its turn."""
+SETTLES_S = 0.15
+"""How much later than its instance a job is over in a quick queue; others are asked again in their turn."""
 
 
 def plain(directory: str, provider: str) -> str:
@@ -128,6 +133,9 @@ class Place(ABC):
     def watch(self, order: str, poke: Callable[[], None]) -> None:
         """Call ``poke`` once when a scheduler has left a note of where it listens, or of its end. A hint."""
 
+    def watch_ends(self, orders: Sequence[str], poke: Callable[[], None]) -> None:  # noqa: B027 - a hint
+        """Call ``poke`` once when those of these orders that run have left a note of their end; maybe never."""
+
     async def near(self, contact: Contact) -> Contact:
         """Return how this machine reaches a scheduler. Raises OSError where it can't; the message says why."""
         return contact
@@ -146,6 +154,7 @@ class Here(Place):
     def __init__(self, books: Books, runner: CommandRunner) -> None:
         super().__init__(books, runner)
         self._watches: dict[str, asyncio.Task[None]] = {}
+        self._ends: set[asyncio.Task[None]] = set()
 
     async def open(self) -> None:
         """See :meth:`Place.open`."""
@@ -189,8 +198,29 @@ class Here(Place):
         self._watches.pop(order, None)
         poke()
 
+    def watch_ends(self, orders: Sequence[str], poke: Callable[[], None]) -> None:
+        """See :meth:`Place.watch_ends`."""
+        runs = [run for run in map(self.books.records.run, orders) if run.noted("instance.json")]
+        # Who asks again for an end that was told is told nothing new: the queue takes its time to say the same.
+        if not all(run.noted("exit.json") for run in runs):
+            watch = asyncio.create_task(self._look_for_ends(runs, poke))
+            self._ends.add(watch)
+            watch.add_done_callback(self._ends.discard)
+
+    async def _look_for_ends(self, runs: list[Run], poke: Callable[[], None]) -> None:
+        tries = int(ENDS_WITHIN_S / LOOK_FIRST_S)
+        for _ in range(tries):
+            while runs and runs[-1].noted("exit.json"):
+                runs.pop()
+            if not runs:
+                await asyncio.sleep(SETTLES_S)
+                poke()
+                return
+            await asyncio.sleep(LOOK_FIRST_S)
+
     async def aclose(self) -> None:
         """See :meth:`Place.aclose`."""
-        for watch in list(self._watches.values()):
+        watches = [*self._watches.values(), *self._ends]
+        for watch in watches:
             watch.cancel()
-        await asyncio.gather(*self._watches.values(), return_exceptions=True)
+        await asyncio.gather(*watches, return_exceptions=True)

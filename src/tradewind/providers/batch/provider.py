@@ -23,7 +23,7 @@ from tradewind.model.resources import Need, Resources
 from tradewind.providers.base import Capabilities, Handle, Order, Provider, ProviderSettings
 from tradewind.providers.batch.books import KEPT_FOR, OUT
 from tradewind.providers.batch.chosen import place_from
-from tradewind.providers.batch.counter import Counter, Survey
+from tradewind.providers.batch.counter import Counter
 from tradewind.providers.batch.ledger import Ledger
 from tradewind.providers.batch.letters import Habits, habits_of
 from tradewind.providers.batch.offers import Choices, choices_of
@@ -36,6 +36,7 @@ from tradewind.providers.batch.sight import (
     read_handle,
 )
 from tradewind.providers.batch.submit import Where
+from tradewind.providers.batch.survey import Survey
 from tradewind.providers.unsafe import ADDRESSES, OURS, refuse_from_a_worker, refuse_options
 
 logger = logging.getLogger("tradewind.batch")
@@ -230,9 +231,11 @@ class BatchProvider(Provider):
         if not found:
             return
         self._rest.wake()
-        await self._place.give_up([order for _, _, order in found if SAFE.fullmatch(order)])
+        orders = [order for _, _, order in found if SAFE.fullmatch(order)]
+        await self._place.give_up(orders)
         jobs = list(dict.fromkeys((job, index) for job, index, _ in found))
         refusals = [await self._end(jobs[start : start + AT_A_TIME]) for start in range(0, len(jobs), AT_A_TIME)]
+        self._place.watch_ends(orders, self._poke)
         if said := "; ".join(filter(None, refusals)):
             raise Unavailable(f"{self._queue.name} doesn't cancel: {said}; the jobs run on, and are charged")
 

@@ -280,6 +280,10 @@ class Queue(ABC):
     def site_commands(self) -> Sequence[list[str]]:
         """Return the commands that describe the machine."""
 
+    def changes_seldom(self, command: Sequence[str]) -> bool:
+        """Whether the answer to one of these holds for an hour: of accounts, say, which a database is slow to tell."""
+        return False
+
     @abstractmethod
     def read_site(self, texts: Sequence[str]) -> Site:
         """Return what they say, in their order."""

@@ -200,6 +200,10 @@ class SlurmQueue(Queue):
             [*limits.COMMAND],
         )
 
+    def changes_seldom(self, command: Sequence[str]) -> bool:
+        """See :meth:`Queue.changes_seldom`."""
+        return tuple(command) == limits.COMMAND
+
     def read_site(self, texts: Sequence[str]) -> Site:
         """See :meth:`Queue.read_site`."""
         partitions, nodes, config, allowed = texts
