@@ -14,6 +14,7 @@ from tradewind.planning.plan import plan
 from tradewind.planning.snapshot import Plan
 
 MINUTE = timedelta(minutes=1)
+SECOND = timedelta(seconds=1)
 
 
 def seen(instance: Instance, left: timedelta | None) -> ObservedInstance:
@@ -91,3 +92,38 @@ def test_of_a_short_time_the_last_part_alone_is_spent_side_by_side() -> None:
     observed = (sight(SCHEDULER), seen(short, 4 * MINUTE))
 
     assert not plan(snapshot_of(running_cluster(1), (SCHEDULER, short), observed=observed), NOW).launches
+
+
+def test_whom_the_queue_is_about_to_end_hands_over_at_once_and_is_followed() -> None:
+    decided = decide(9 * SECOND, 60 * MINUTE)
+
+    assert decided.retire == ("w0",)
+    assert len(decided.launches) == 1
+    assert [event.kind for event in decided.events if "w0" in event.message] == ["workers.cut_short"]
+    assert not decided.terminations, "it still holds what has to move"
+
+
+@pytest.mark.parametrize(
+    ("left", "cluster", "scheduler"),
+    [
+        (31 * SECOND, None, None),
+        (9 * SECOND, replace(running_cluster(2), expires_at=NOW + 50 * SECOND), None),
+        (9 * SECOND, None, 9 * SECOND),
+    ],
+    ids=["it has time", "the cluster ends too", "its scheduler ends too"],
+)
+def test_else_nobody_has_to_leave_early(left: timedelta, cluster: Cluster | None, scheduler: timedelta | None) -> None:
+    assert not decide(left, 60 * MINUTE, cluster=cluster, scheduler=scheduler).retire
+
+
+def test_who_is_told_to_leave_is_told_again_until_dask_lets_it_go_and_ordered_for_once() -> None:
+    decided = decide(9 * SECOND, 60 * MINUTE)
+    left = next(one for one in decided.instances if one.id == "w0")
+    follower = row("w9", status=InstanceStatus.PENDING)
+    observed = (sight(SCHEDULER), seen(left, 6 * SECOND), seen(row("w1"), 60 * MINUTE), sight(follower))
+
+    again = plan(snapshot_of(running_cluster(2), (SCHEDULER, left, row("w1"), follower), observed=observed), NOW)
+
+    assert again.retire == ("w0",)
+    assert not again.launches
+    assert not [event for event in again.events if event.kind == "workers.cut_short"]

@@ -18,7 +18,7 @@ from tradewind.planning.reservations import covers, least_ahead, pay_ahead
 from tradewind.planning.settle import abandoned
 from tradewind.planning.snapshot import Launch, Plan, Snapshot
 from tradewind.planning.stop import DRAINED
-from tradewind.planning.succession import succeeded
+from tradewind.planning.succession import cut_short, succeeded
 
 RETIRING = timedelta(seconds=30)
 """A worker that was asked to leave and is still on the page after this is ended."""
@@ -75,6 +75,8 @@ def keep_up(
             launches.append(Launch(role=Role.SCHEDULER, choice=available[0]))
 
     leaving = _leaving(snapshot, cluster) | overdue
+    cut = cut_short(snapshot, instances, [i for i in workers if i.id not in leaving], now)
+    leaving |= cut
     crew = [i for i in workers if i.id not in leaving]
     target = snapshot.page.adaptive_target if snapshot.page is not None else cluster.scale.wanted
     before, memory = cluster.scale, scale.wanted(_scaling(snapshot, cluster), cluster.scale, target, len(crew), now)
@@ -143,6 +145,9 @@ def keep_up(
             "workers, to have it tried anew."
         )
         events.append(_event(cluster, now, "software.given_up", words, Level.WARNING))
+    if cut:
+        words = f"The queue is about to end {', '.join(sorted(cut))}: what they hold moves to other workers."
+        events.append(_event(cluster, now, "workers.cut_short", words, Level.WARNING))
     if renewal.leaving:
         events.append(_event(cluster, now, "workers.replaced", _replaced(len(renewal.leaving), renewal.left)))
     if gap < 0 and memory.wanted < before.wanted:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 from tradewind.model.instance import Instance, InstanceStatus, Role
@@ -13,6 +13,8 @@ AHEAD = timedelta(minutes=5)
 LONGEST = timedelta(hours=1)
 PART = 0.3
 """Of a worker's time, at most: of short ones, more than a part would be spent side by side."""
+SOON = timedelta(seconds=30)
+"""Before its end a worker must have begun to hand over, which those that know their time do by themselves."""
 
 
 def succeeded(
@@ -33,15 +35,9 @@ def succeeded(
     now : datetime
         Aware UTC.
     """
-    ends = {one.marks.instance: one.ends_at for one in snapshot.observed or () if one.ends_at is not None}
-    if not ends or snapshot.cluster.intent.ends_by is not None:
-        return frozenset()
+    ends = _ends(snapshot)
     ahead = min(LONGEST, AHEAD + _waited(instances))
-    schedulers = [i.id for i in instances if i.role is Role.SCHEDULER and i.status.is_live]
-    last = [ends[id_] for id_ in schedulers if id_ in ends]
-    if snapshot.cluster.expires_at is not None:
-        last.append(snapshot.cluster.expires_at)
-    if any(end <= now + 2 * ahead for end in last):
+    if not ends or _all_ends(snapshot, instances, ends, now + 2 * ahead):
         return frozenset()
     return frozenset(
         i.id
@@ -51,6 +47,47 @@ def succeeded(
         and i.started_at is not None
         and ends[i.id] <= now + min(ahead, (ends[i.id] - i.started_at) * PART)
     )
+
+
+def cut_short(
+    snapshot: Snapshot, instances: Sequence[Instance], crew: Sequence[Instance], now: datetime
+) -> frozenset[str]:
+    """Return the ids of those who end within moments and don't know it: they are to hand over their results now.
+
+    A queue that takes a job's place for another one gives it some seconds, and tells of its new end in its list; the
+    job itself may hear nothing.
+
+    Parameters
+    ----------
+    snapshot : Snapshot
+        As it was read.
+    instances : sequence of Instance
+        All of its rows, settled.
+    crew : sequence of Instance
+        The workers that nobody let go, and that aren't leaving by themselves.
+    now : datetime
+        Aware UTC.
+    """
+    ends = _ends(snapshot)
+    if not ends or _all_ends(snapshot, instances, ends, now + 2 * SOON):
+        return frozenset()
+    return frozenset(
+        i.id for i in crew if i.status is InstanceStatus.RUNNING and i.id in ends and ends[i.id] <= now + SOON
+    )
+
+
+def _ends(snapshot: Snapshot) -> dict[str, datetime]:
+    return {one.marks.instance: one.ends_at for one in snapshot.observed or () if one.ends_at is not None}
+
+
+def _all_ends(snapshot: Snapshot, instances: Sequence[Instance], ends: Mapping[str, datetime], by: datetime) -> bool:
+    """Whether the cluster is being ended, or ends with its scheduler or its own time by then."""
+    if snapshot.cluster.intent.ends_by is not None:
+        return True
+    last = [ends[i.id] for i in instances if i.role is Role.SCHEDULER and i.status.is_live and i.id in ends]
+    if snapshot.cluster.expires_at is not None:
+        last.append(snapshot.cluster.expires_at)
+    return any(end <= by for end in last)
 
 
 def _waited(instances: Sequence[Instance]) -> timedelta:

@@ -156,6 +156,9 @@ def _offer(need: Need, partition: Partition, choices: Choices) -> Offer | None:
         )
     if partition.note:
         notes.append(f"a service unit is what its weights {partition.note} make of an hour")
+    if partition.makes_room:
+        lost = "the whole cluster ends" if need.beside else "a worker hands over what it holds and is replaced"
+        notes.append(f"what runs in {partition.name} may have to make room for others: {lost}")
     return Offer(
         provider=choices.provider,
         vm_type=partition.name,

@@ -130,6 +130,8 @@ class Partition:
     """Whether only the dearest of cores, memory and GPUs counts, not their sum."""
     note: str = ""
     """How it charges, as it says itself."""
+    makes_room: bool = False
+    """Whether what runs there is ended when others need the place."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -71,6 +71,7 @@ def read_partitions(text: str, shapes: Mapping[str, Sequence[Shape]], *, takes_l
                 per_gpu=weights.get("gres/gpu", Decimal(0)),
                 takes_largest=takes_largest,
                 note=facts.get("TRESBillingWeights", ""),
+                makes_room=not {"OFF", "SUSPEND", "GANG"}.issuperset(facts.get("PreemptMode", "OFF").split(",")),
             )
         )
     return found
