@@ -266,13 +266,18 @@ def test_a_file_that_is_a_directory_or_no_text_is_a_clear_error(tmp_path: Path) 
         ("1 day", 86400),
         ("2w", 1209600),
         ("250 ms", 0.25),
+        ("02:00:00", 7200),
+        ("1-12:30:05", 131405),
+        ("100:00:00", 360000),
     ],
 )
 def test_durations_are_read_as_people_write_them(text: str | float, seconds: float) -> None:
     assert parse_duration(text) == timedelta(seconds=seconds)
 
 
-@pytest.mark.parametrize("text", ["", "soon", "10 parsecs", "-5", "5 min ago", "1.2.3 s", "1e9999", -1, True])
+@pytest.mark.parametrize(
+    "text", ["", "soon", "10 parsecs", "-5", "5 min ago", "1.2.3 s", "1e9999", "30:00", "1:2:3", "01:60:00", -1, True]
+)
 def test_what_is_no_duration_is_refused_with_an_example(text: str | float) -> None:
     with pytest.raises(ValueError, match=r"isn't a duration.*\d+ (s|min)\""):
         parse_duration(text)

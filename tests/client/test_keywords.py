@@ -84,6 +84,13 @@ def test_cores_may_be_a_number_or_a_range(value: object, wanted: tuple[float, fl
     assert spec(worker_cpu=value).worker.cpus == Range(minimum=wanted[0], maximum=wanted[1])
 
 
+@pytest.mark.parametrize("provider", ["slurm", "sge", "pbs", "lsf", "htcondor"])
+def test_of_a_partition_one_may_have_any_share(provider: str) -> None:
+    need = spec(provider=provider, worker_vm_types=["long"], worker_cpu=2).worker
+
+    assert (need.vm_types, need.cpus) == (("long",), Range(minimum=2, maximum=2))
+
+
 @pytest.mark.parametrize(
     ("given", "words"),
     [

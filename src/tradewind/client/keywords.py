@@ -14,7 +14,7 @@ from datetime import timedelta
 from decimal import Decimal, InvalidOperation
 from typing import Any, cast
 
-from tradewind.config import Settings, parse_duration
+from tradewind.config import BatchSettings, Settings, parse_duration
 from tradewind.errors import BadRequest, UnknownKeyword
 from tradewind.model.cluster import ClusterSpec, Lifetimes, Scaling
 from tradewind.model.environment import PackageChoice
@@ -161,8 +161,8 @@ def spec_from(
         workspace=_word("workspace", given["workspace"]) or settings.workspace,
         provider=provider,
         scaling=scaling,
-        worker=_need("worker", given),
-        scheduler=_need("scheduler", given),
+        worker=_need("worker", given, settings, provider),
+        scheduler=_need("scheduler", given, settings, provider),
         worker_threads=_threads(given["worker_options"]),
         spot_policy=policy,
         region=_word("region", given["region"]),
@@ -246,10 +246,12 @@ def _is_count(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= 0
 
 
-def _need(role: str, given: Mapping[str, Any]) -> Need:
+def _need(role: str, given: Mapping[str, Any], settings: Settings, provider: str) -> Need:
     cpu, memory = given[f"{role}_cpu"], given[f"{role}_memory"]
     vm_types = given[f"{role}_vm_types"]
-    if vm_types and (cpu is not None or memory is not None):
+    # A partition of a queue has nodes of some size, of which a job may have any share.
+    is_share = isinstance(getattr(settings, provider, None), BatchSettings)
+    if vm_types and (cpu is not None or memory is not None) and not is_share:
         raise BadRequest(
             f"{role}_vm_types fixes cpu and memory already: leave out {role}_cpu and {role}_memory, or the types."
         )

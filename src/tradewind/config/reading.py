@@ -103,8 +103,12 @@ def read_options(provider: str, given: Mapping[str, object], place: str) -> dict
     return {name: getattr(table, name) for name in given}
 
 
+CLOCK = re.compile(r"(?:(\d{1,4})-)?(\d{1,4}):([0-5]\d):([0-5]\d)")
+"""Days, hours, minutes and seconds. Two numbers alone are minutes to one queue, and hours to another."""
+
+
 def parse_duration(text: str | float) -> timedelta:
-    """Return a duration given as seconds or as text like ``"10 min"``, ``"1h 30m"``.
+    """Return a duration given as seconds, as text like ``"10 min"``, ``"1h 30m"``, or as queues write ``"1-12:00:00"``.
 
     Raises
     ------
@@ -113,6 +117,9 @@ def parse_duration(text: str | float) -> timedelta:
     """
     if isinstance(text, int | float) and not isinstance(text, bool):
         seconds = float(text)
+    elif clock := CLOCK.fullmatch(str(text).strip()):
+        days, hours, minutes, rest = (int(part or 0) for part in clock.groups())
+        seconds = float(((days * 24 + hours) * 60 + minutes) * 60 + rest)
     else:
         parts = re.findall(r"([0-9.]+)\s*([a-z]*)\s*", str(text).lower().strip())
         units = {"": 1, "s": 1, "ms": 1e-3, "m": 60, "h": 3600, "d": 86400, "w": 604800}
@@ -123,7 +130,9 @@ def parse_duration(text: str | float) -> timedelta:
             known = {**units, **{name: units[unit] for name, unit in names.items()}}
             seconds = sum(float(number) * known[unit if unit in known else unit.rstrip("s")] for number, unit in parts)
         except (KeyError, ValueError):
-            raise ValueError(f'{text!r} isn\'t a duration: write seconds, or "90 s", "10 min", "2 hours"') from None
+            raise ValueError(
+                f'{text!r} isn\'t a duration: write seconds, or "90 s", "10 min", "2 hours", "02:00:00"'
+            ) from None
     if seconds < 0 or seconds != seconds:
         raise ValueError(f'{text!r} isn\'t a duration: it must not be negative; write "10 min"')
     try:
