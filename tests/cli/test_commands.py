@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import subprocess
 import sys
+import time
+from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import click
@@ -128,6 +132,30 @@ def test_the_doctor_fails_when_a_check_does(nothing_yet: Path, run: Run, monkeyp
     assert seen.exit_code == 1
     assert "1 of " in seen.stdout
     assert "use one of these" in seen.stdout
+
+
+@pytest.fixture
+def away(nothing_yet: Path, run: Run) -> Iterator[str]:
+    """A cluster whose provider isn't set up any more."""
+    Cluster(name="squall", n_workers=1, shutdown_on_close=False, show_widget=False).close()
+    file = next((nothing_yet / "data").rglob("tradewind.db"))
+    moved = "update clusters set spec = replace(spec, ?, ?), provider = ?"
+    with closing(sqlite3.connect(file)) as store, store:
+        store.execute(moved, ('"local"', '"ssh"', "ssh"))
+    yield "squall"
+    with closing(sqlite3.connect(file)) as store, store:
+        store.execute(moved, ('"ssh"', '"local"', "local"))
+    assert run("cluster", "stop", "squall", "--yes").exit_code == 0
+
+
+def test_what_can_not_be_ended_from_here_is_said_at_once_with_the_way_out(away: str, run: Run) -> None:
+    began = time.monotonic()
+    refused = run("cluster", "stop", away, "--yes")
+
+    assert refused.exit_code == 1
+    assert "'squall' was told to stop and can't be ended from here: the provider 'ssh' has no hosts" in refused.output
+    assert "ends by itself when nobody looked after it for 10 min" in refused.output
+    assert time.monotonic() - began < 10
 
 
 def test_a_cluster_whose_starter_is_gone_can_be_stopped(nothing_yet: Path, run: Run) -> None:

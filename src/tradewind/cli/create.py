@@ -101,7 +101,7 @@ def create(wait: bool, as_json: bool, **options: Any) -> None:
             api, spec, place.settings.software.public_indexes, streams=must_stream(place, spec.provider)
         )
         with open_console().status(f"Starting {spec.name} …"):
-            made = api.run(_part("equipping").create_equipped(session, place))
+            made = api.run(_part("software.equipping").create_equipped(session, place))
         if wait:
             made = _until_up(api, made).cluster
     if as_json:

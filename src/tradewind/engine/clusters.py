@@ -20,7 +20,7 @@ from tradewind.engine.outward.stories import Stories
 from tradewind.engine.rounds.peek import Peeks
 from tradewind.engine.rounds.rounds import LEASE, LONGEST_LIFE
 from tradewind.engine.software import noted, software_of
-from tradewind.errors import BadRequest, FundsChanged, NotFound, OverBudget
+from tradewind.errors import BadRequest, FundsChanged, NotFound, OverBudget, TradewindError, Unavailable
 from tradewind.model.cluster import Cluster, ClusterSpec, Intent, ScaleMemory, Scaling
 from tradewind.model.environment import Environment, equipment
 from tradewind.model.events import Event
@@ -155,7 +155,13 @@ class Clusters:
         self._engine.poke(cluster_id)
 
     async def stop(self, cluster_id: str, detail: str = "") -> None:
-        """Ask for the end of a cluster."""
+        """Ask for the end of a cluster.
+
+        Raises
+        ------
+        Unavailable
+            It was asked for, and this is the engine that would see to it, and has no way to the cluster's provider.
+        """
         cluster = await self._asker.mine(cluster_id, Action.CHANGE_CLUSTER)
         check_keepable(detail)
         if not cluster.status.is_live:
@@ -167,6 +173,18 @@ class Clusters:
         entry = self._asker.entry("cluster.stopped", cluster, detail)
         await self._store.change_intent(cluster_id, change, now=self._clock.now(), entry=entry)
         self._engine.poke(cluster_id)
+        if not self._asker.is_from_afar:
+            self._check_end(cluster)
+
+    def _check_end(self, cluster: Cluster) -> None:
+        try:
+            self._offered(cluster.spec.provider)
+        except TradewindError as error:
+            minutes = cluster.spec.lifetimes.orphan.total_seconds() / 60
+            raise Unavailable(
+                f"cluster {cluster.name!r} was told to stop and can't be ended from here: {error}. Once that is set up "
+                f"again, stop it anew; what may run ends by itself when nobody looked after it for {minutes:.0f} min"
+            ) from None
 
     async def keys(self, cluster_id: str) -> KeyPair:
         """Return a client's keys."""

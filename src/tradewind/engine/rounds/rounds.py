@@ -122,15 +122,18 @@ class Rounds:
             self._under_way.discard(cluster_id)
 
     async def _release_what_is_others(self, held: Held) -> None:
-        """Give the lease back, and raise, where this engine can't look after the cluster: another may."""
-        name = held.cluster.spec.provider
+        """Give the lease back where this engine can't look after the cluster: another may. Raises LeaseLost then."""
+        cluster = held.cluster
+        name = cluster.spec.provider
         try:
             self.provider_of(name)
-        except TradewindError:
+        except TradewindError as error:
             now = self.clock.now()
             self._others[name] = now + LEFT_TO_OTHERS
+            if self.told.is_news(cluster.id, str(error)):
+                log.warning("cluster %r can't be looked after here: %s", cluster.name, error)
             await self.leases.release(held, now)
-            raise
+            raise LeaseLost("it is left to others") from None
         self._others.pop(name, None)
 
     def left_to_others(self, now: datetime) -> tuple[str, ...]:
