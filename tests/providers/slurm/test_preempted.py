@@ -5,6 +5,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -50,6 +51,12 @@ def jobs_of(partition: str, *states: str) -> set[str]:
     return {row.split()[0] for row in rows if row.split()[1] in states}
 
 
+def left_of(cluster: Cluster) -> dict[str, Any]:
+    """Return what ``cluster show`` says, and of it the workers that ended."""
+    shown = json.loads(CliRunner().invoke(main, ["cluster", "show", cluster.name, "--json"]).stdout)
+    return {**shown, "left": [i for i in shown["view"]["instances"] if i["role"] == "worker" and i["stopped_at"]]}
+
+
 def drawn() -> int:
     """Return what is another number each time that it is computed."""
     return time.time_ns()
@@ -72,8 +79,9 @@ def test_what_has_to_make_room_hands_its_results_over_and_is_replaced_when_there
             cancel(other.strip())
         until(lambda: len(client.scheduler_info()["workers"]) == 2)
 
-    shown = json.loads(CliRunner().invoke(main, ["cluster", "show", cluster.name, "--json"]).stdout)
-    (left,) = [one for one in shown["view"]["instances"] if one["role"] == "worker" and one["stopped_at"]]
+    until(lambda: len(left_of(cluster)["left"]) == 1)
+    shown = left_of(cluster)
+    (left,) = shown["left"]
     assert f"The queue is about to end {left['id']}" in str(shown["journal"])
     billed = f"{left['started_at'][:19]}|{left['stopped_at'][:19]}"
     known = ("sacct", "--noheader", "-X", "--parsable2", f"--jobs={','.join(workers)}", "--format=Start,End")
